@@ -1,0 +1,246 @@
+"""The developer's commands: `python3 dev.py serve` and `python3 dev.py test` are all a fresh machine needs.
+
+Makes the two environments `.venv/serve` (serving only) and `.venv/dev` (everything) from the locks in
+requirements/, when they are missing or the locks changed, and runs the task in them.
+Standard library only: it runs before anything is installed. Knows nothing of what the tasks do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+REQUIREMENTS = ROOT / "requirements"
+OLDEST_PYTHON = (3, 11)
+UV = "uv==0.13.9"  # writes the locks; nobody else needs it
+
+# What each environment is made of, in this order. A .lock is installed by hash.
+ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
+    "serve": ("serve.lock",),
+    "dev": ("dev.lock", "torch.txt"),
+}
+
+# What the locker makes each lock from; its settings are in pyproject.toml, [tool.uv.pip].
+LOCKS: Mapping[str, str] = {
+    "serve.lock": "pyproject.toml",
+    "dev.lock": "pyproject.toml --extra=train --extra=dev --no-emit-package=torch -c requirements/serve.lock",
+    "teacher.lock": "--group=teacher --no-deps",
+}
+
+CHECKS = ("ruff format --check .", "ruff check .", "mypy", "lint-imports")
+
+
+class Stop(Exception):
+    """What to tell the person in one sentence; dev.py then exits with 1."""
+
+
+def serve(arguments: list[str]) -> int:
+    """Serve the bundled models over HTTP; --host, --port and the rest go to `encodery serve`."""
+    return replace_process([str(environment("serve")), "-m", "encodery", "serve", *arguments], cwd=ROOT)
+
+
+def run(arguments: list[str]) -> int:
+    """Run any `encodery` command in the development environment, e.g. `run train CONFIG`."""
+    return replace_process([str(environment("dev")), "-m", "encodery", *arguments], cwd=Path.cwd())
+
+
+def test(arguments: list[str]) -> int:
+    """Run all tests; arguments go to pytest, e.g. `test tests/bundle -x` or `test --cov`."""
+    return call([environment("dev"), "-m", "pytest", *arguments])
+
+
+def check(arguments: list[str]) -> int:
+    """Check format, lint, types and the import rule; every one runs even when one before it failed."""
+    if arguments:
+        raise Stop(f"check takes no arguments, got {' '.join(arguments)}.")
+    binaries = environment("dev").parent
+    failed = []
+    for command in CHECKS:
+        print(f"\n== {command}", flush=True)
+        tool, *options = command.split()
+        if call([shutil.which(tool, path=binaries) or tool, *options]) != 0:
+            failed.append(command)
+    print(f"\ncheck: failed: {', '.join(failed)}" if failed else "\ncheck: all clean")
+    return 1 if failed else 0
+
+
+def lock(arguments: list[str]) -> int:
+    """Write requirements/*.lock from pyproject.toml, keeping pins that still fit; --upgrade moves them."""
+    python = VENV / "lock" / python_in_venv()
+    if not python.exists():
+        create_venv(VENV / "lock")
+    pip_install(python, UV)
+    for name, sources in LOCKS.items():
+        compile_lock = ["-m", "uv", "pip", "compile", "--quiet", *sources.split(), *arguments]
+        if call([python, *compile_lock, f"--output-file=requirements/{name}"]) != 0:
+            raise Stop(f"requirements/{name} could not be written; the lines above say why.")
+        print(f"wrote requirements/{name}")
+    return 0
+
+
+def size(arguments: list[str]) -> int:
+    """Print the size of the serving environment, its largest parts, and of the bundled models."""
+    packages = site_packages(environment("serve"))
+    parts = sorted(((bytes_under(part), part.name) for part in packages.iterdir()), reverse=True)
+    for part, name in parts[:10]:
+        print(f"{part / 1e6:8.1f} MB  {name}")
+    print(f"{bytes_under(VENV / 'serve') / 1e6:8.1f} MB  in all in .venv/serve")
+    print(f"{bytes_under(ROOT / 'models') / 1e6:8.1f} MB  in models")
+    return 0
+
+
+def image(arguments: list[str]) -> int:
+    """Build the container image without an engine, and try it; needs Debian's buildah, says so if absent."""
+    return call(["bash", ROOT / "scripts" / "check_image.sh", *arguments])
+
+
+TASKS: Mapping[str, Callable[[list[str]], int]] = {
+    task.__name__: task for task in (serve, test, check, run, lock, size, image)
+}
+
+
+def environment(name: str) -> Path:
+    """Return the python of `.venv/<name>`, made or remade if its stamp is not the one it should have.
+
+    The stamp is written last, so an installation that was killed is done again; a second dev.py waits.
+    """
+    home = VENV / name
+    python = home / python_in_venv()
+    stamp = home / "encodery.stamp"
+    wanted = fingerprint(name)
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return python
+    with only_one(VENV / f"{name}.busy"):
+        if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+            return python  # the dev.py we waited for has made it
+        started = time.monotonic()
+        print(f"Setting up .venv/{name} from {', '.join(ENVIRONMENTS[name])} ...", flush=True)
+        create_venv(home)
+        for file in ENVIRONMENTS[name]:
+            install(python, REQUIREMENTS / file)
+        (site_packages(python) / "encodery.pth").write_text(f"{ROOT}\n")  # `-m encodery` from anywhere
+        stamp.write_text(wanted)
+    seconds = time.monotonic() - started
+    print(f"Set up .venv/{name}: {bytes_under(home) / 1e6:.0f} MB in {seconds:.0f} s.", flush=True)
+    return python
+
+
+def fingerprint(name: str) -> str:
+    """Return a digest over all that decides what is in the environment: locks, python and place."""
+    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{ROOT}\n".encode())
+    for file in ENVIRONMENTS[name]:
+        digest.update((REQUIREMENTS / file).read_bytes())
+    return digest.hexdigest()
+
+
+def create_venv(home: Path) -> None:
+    """Make an empty virtual environment, removing what was there."""
+    if Path(sys.prefix) == home:
+        raise Stop(f"This Python lies in {home}, which is to be made anew; call dev.py with another one.")
+    try:
+        import ensurepip  # noqa: F401  (Debian ships python3 without it)
+    except ImportError:
+        package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+        raise Stop(
+            f"This Python cannot make virtual environments; on Debian: apt install {package}"
+        ) from None
+    shutil.rmtree(home, ignore_errors=True)
+    if call([sys.executable, "-m", "venv", home]) != 0:
+        raise Stop(f"Could not make {home}; the lines above say why.")
+
+
+def install(python: Path, file: Path) -> None:
+    """Install one file of requirements/: a .lock by hash, anything else by version."""
+    if file.suffix == ".lock":
+        pip_install(python, "--require-hashes", "--no-deps", "--requirement", str(file))
+        return
+    index = os.environ.get("ENCODERY_TORCH_INDEX")  # where PyTorch's CPU builds are, if pip does not know
+    pip_install(python, *([f"--extra-index-url={index}"] if index else []), "--requirement", str(file))
+
+
+def pip_install(python: Path, *arguments: str) -> None:
+    """Run pip, quiet unless it fails."""
+    quiet = ("-qq", "--no-input", "--disable-pip-version-check")
+    if call([python, "-m", "pip", "install", *quiet, *arguments]) != 0:
+        raise Stop(f"pip could not install {arguments[-1]}; the lines above say why.")
+
+
+@contextlib.contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Hold a file lock; the system releases it even when this process is killed."""
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as handle:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)  # type: ignore[attr-defined]  # Windows only
+        else:
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def replace_process(command: list[str], *, cwd: Path) -> int:
+    """Become the command, so that signals reach it; Windows has no exec worth the name."""
+    sys.stdout.flush()
+    if os.name == "nt":
+        return subprocess.call(command, cwd=cwd)
+    os.chdir(cwd)
+    os.execv(command[0], command)
+
+
+def call(command: Sequence[str | Path]) -> int:
+    """Run a command in the repository root and return its exit status."""
+    return subprocess.call([str(part) for part in command], cwd=ROOT)
+
+
+def python_in_venv() -> str:
+    """Return where a virtual environment keeps its python."""
+    return "Scripts/python.exe" if os.name == "nt" else "bin/python"
+
+
+def site_packages(python: Path) -> Path:
+    """Return where the environment of this python keeps its packages."""
+    return next(python.parent.parent.glob("[lL]ib*/**/site-packages"))
+
+
+def bytes_under(path: Path) -> int:
+    """Return the bytes of a file, or of all files under a directory, not following links."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if file.is_file() and not file.is_symlink())
+
+
+def main(arguments: list[str]) -> int:
+    """Run the task named first, or print what there is."""
+    if sys.version_info < OLDEST_PYTHON:
+        raise Stop(f"Encodery needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
+    if name in TASKS:
+        return TASKS[name](rest)
+    print("usage: python3 dev.py TASK [ARGUMENTS]\n")
+    for task in TASKS.values():
+        print(f"  {task.__name__:<6} {(task.__doc__ or '').splitlines()[0]}")
+    if name in ("help", "-h", "--help"):
+        return 0
+    print(f"\nThere is no task {name!r}.", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except Stop as stop:
+        print(f"dev.py: {stop}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
