@@ -1,0 +1,45 @@
+"""The contract: what a trained encoder is on disk, and how to run it.
+
+Training writes bundles, the server reads them, and both prepare inputs with the code in
+`bundle.preprocess`, so there is nothing to drift apart. Synchronous; knows nothing of HTTP or torch.
+"""
+
+from bundle.encoder import Encoder
+from bundle.errors import (
+    BundleError,
+    EncoderyError,
+    GoldenError,
+    InputError,
+    IntegrityError,
+    ManifestError,
+    VersionExistsError,
+)
+from bundle.inputs import Features, Input, Text
+from bundle.manifest import Manifest
+from bundle.preprocess import KINDS, Cut, Facts, Prepared, Truncate
+from bundle.publish import Draft, publish, switch_current
+from bundle.store import Store
+
+__all__ = [
+    "KINDS",
+    "BundleError",
+    "Cut",
+    "Draft",
+    "Encoder",
+    "EncoderyError",
+    "Facts",
+    "Features",
+    "GoldenError",
+    "Input",
+    "InputError",
+    "IntegrityError",
+    "Manifest",
+    "ManifestError",
+    "Prepared",
+    "Store",
+    "Text",
+    "Truncate",
+    "VersionExistsError",
+    "publish",
+    "switch_current",
+]

@@ -1,0 +1,118 @@
+"""A bundle in memory: preprocessor plus onnxruntime session, from inputs to vectors.
+
+    inputs -> prepare -> list[Prepared] -> run -> float32 [n, dim]
+
+Thread-safe: both halves release the GIL, and neither keeps state between calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from bundle.errors import IntegrityError
+from bundle.inputs import Input
+from bundle.preprocess import Prepared, Preprocessor, Truncate
+
+if TYPE_CHECKING:
+    from bundle.manifest import Manifest
+
+OUTPUT = "vector"
+BATCH_COST = 2048  # for `encode`: padded tokens (or rows) per forward pass
+
+
+class Encoder:
+    """One loaded encoder.
+
+    Args:
+        manifest: what the bundle says about itself.
+        preprocessor: of the manifest's kind.
+        graph: the content of model.onnx, already checked.
+        threads: onnxruntime's threads per forward pass.
+
+    Raises:
+        IntegrityError: onnxruntime refuses the graph, or its inputs and outputs are not as agreed.
+    """
+
+    def __init__(
+        self, manifest: Manifest, preprocessor: Preprocessor, graph: bytes, threads: int = 1
+    ) -> None:
+        self.manifest, self.preprocessor = manifest, preprocessor
+        try:
+            self._session = ort.InferenceSession(graph, _options(threads), ["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise IntegrityError(f"onnxruntime refuses model.onnx: {type(error).__name__}") from error
+        inputs = {node.name for node in self._session.get_inputs()}
+        outputs = [node.name for node in self._session.get_outputs()]
+        if not inputs <= set(preprocessor.input_names) or outputs != [OUTPUT]:
+            raise IntegrityError(
+                f"model.onnx takes {sorted(inputs)} and gives {outputs}; "
+                f"expected {sorted(preprocessor.input_names)} and ['{OUTPUT}']"
+            )
+        self._input_names = [name for name in preprocessor.input_names if name in inputs]
+
+    def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
+        """Check, tokenise and look up. Raises InputError for the first input that cannot be encoded."""
+        return self.preprocessor.prepare(inputs, truncate)
+
+    def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
+        """One forward pass. float32 [n, dim], rows in the order of the batch (n >= 1)."""
+        arrays = self.preprocessor.collate(batch)
+        feed = {name: arrays[name] for name in self._input_names}
+        (vectors,) = self._session.run([OUTPUT], feed)
+        return np.asarray(vectors, dtype=np.float32)
+
+    def encode(self, inputs: Sequence[Input], truncate: Truncate = "end") -> npt.NDArray[np.float32]:
+        """Everything at once, in batches of like length, for evaluation and bulk work.
+
+        float32 [n, dim]; [0, dim] for no inputs.
+        """
+        prepared = self.prepare(inputs, truncate)
+        vectors = np.zeros((len(prepared), self.manifest.dim), dtype=np.float32)
+        for rows in _batches([one.cost for one in prepared], BATCH_COST):
+            vectors[rows] = self.run([prepared[row] for row in rows])
+        return vectors
+
+    def cut(self, vectors: npt.NDArray[np.float32], dim: int) -> npt.NDArray[np.float32]:
+        """The first `dim` dimensions, normalised again where the full vectors are. float32 [n, dim]."""
+        if dim == self.manifest.dim:
+            return vectors
+        shorter = np.ascontiguousarray(vectors[:, :dim])
+        if self.manifest.normalized:
+            norms = np.linalg.norm(shorter, axis=1, keepdims=True)
+            shorter /= np.maximum(norms, np.finfo(np.float32).tiny)
+        return shorter
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema of one input."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": self.manifest.name,
+        } | self.preprocessor.schema()
+
+
+def _batches(costs: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Row numbers in batches of at most `budget` padded cost, like costs together."""
+    batch: list[int] = []
+    for row in sorted(range(len(costs)), key=costs.__getitem__):
+        if batch and costs[row] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_mem_pattern = False  # with it, memory grows with every new shape of batch
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 4  # fatal only: failures come back as exceptions
+    return options

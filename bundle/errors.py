@@ -1,0 +1,60 @@
+"""What can go wrong with a bundle or an input.
+
+    EncoderyError
+    ├── BundleError               a bundle cannot be found, trusted or published
+    │   ├── ManifestError         manifest.json is missing, malformed or of another schema
+    │   ├── IntegrityError        a file is missing, changed, a link, unknown, or its graph is unsafe
+    │   ├── GoldenError           the encoder does not give the vectors that training recorded
+    │   └── VersionExistsError    a published version is never overwritten
+    └── InputError                one input cannot be encoded
+
+Bundle errors belong to whoever operates the server, input errors to whoever calls it. An input error
+names the item, the kind of its value, the limit and the way out; it never repeats the value.
+"""
+
+from __future__ import annotations
+
+
+class EncoderyError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+
+class BundleError(EncoderyError):
+    """A bundle cannot be found, trusted or published."""
+
+
+class ManifestError(BundleError):
+    """manifest.json is missing, malformed or of another schema."""
+
+
+class IntegrityError(BundleError):
+    """A file is missing, changed, a link or unknown, or the graph is unsafe."""
+
+
+class GoldenError(BundleError):
+    """The encoder does not give the vectors that training recorded."""
+
+
+class VersionExistsError(BundleError):
+    """That version is published already."""
+
+
+class InputError(EncoderyError):
+    """One input cannot be encoded.
+
+    Args:
+        index: its position in the request.
+        code: a stable word for programs, for example `too_long`.
+        message: for people; says the limit and the way out.
+        path: where inside the input, for example `.history[2].time`.
+    """
+
+    def __init__(self, index: int, code: str, message: str, path: str = "") -> None:
+        self.index, self.code, self.path = index, code, path
+        self.reason = message
+        super().__init__(f"{self.param}: {message}")
+
+    @property
+    def param(self) -> str:
+        """The place in the request, for example `inputs[3].price`."""
+        return f"inputs[{self.index}]{self.path}"

@@ -1,0 +1,157 @@
+"""manifest.json: what a bundle says about itself, parsed strictly.
+
+A pydantic model, since a file is an edge. `space` is not a label somebody chose: it is computed from
+everything that decides the numbers, and the loader computes it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from bundle.errors import ManifestError
+
+SCHEMA_VERSION = 1
+
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Digest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Positive: TypeAlias = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class FileEntry(_Part):
+    """A file of the bundle."""
+
+    sha256: Digest
+    size: Annotated[int, Field(ge=0)]
+
+
+class Metric(_Part):
+    """A figure on real data, with what to compare it to.
+
+    Attributes:
+        value: on the named split.
+        baselines: the same figure for other methods, for example {"teacher": 0.86}.
+    """
+
+    value: float
+    baselines: dict[str, float] = {}
+
+
+class Parity(_Part):
+    """How far onnxruntime is from torch, over the export's probe inputs.
+
+    Attributes:
+        inputs: how many were compared.
+        max_abs_diff: torch against onnxruntime, each alone.
+        batch_max_abs_diff: each alone against the same inside padded batches.
+    """
+
+    inputs: Positive
+    max_abs_diff: float
+    batch_max_abs_diff: float
+
+
+class Trained(_Part):
+    """Where the encoder comes from."""
+
+    created: str
+    git_commit: str
+    config_sha256: Digest
+    data_sha256: Digest
+    seed: int
+    libraries: dict[str, str]
+    metrics: dict[str, Metric]
+
+
+class Reference(_Part):
+    """A published version of a model."""
+
+    name: Name
+    version: Name
+
+
+class Manifest(_Part):
+    """The content of manifest.json.
+
+    Attributes:
+        kind: a row of `bundle.preprocess.KINDS`.
+        preprocess_version: of the preprocessing code that the encoder was trained with.
+        space: vectors may be compared only if their spaces are equal.
+        space_members: digests of the encoders that share the space, this one's among them.
+        peers: the other encoders of the space, published together with this one.
+        dim: length of a vector.
+        dimensions: lengths a vector may be cut to (Matryoshka), `dim` included, descending.
+        normalized: every vector has L2 norm 1.
+        metric: how two vectors of the space are compared.
+        max_length: most tokens the encoder reads; 1 for features.
+        files: every file of the bundle but this one.
+    """
+
+    schema_version: Literal[1]
+    name: Name
+    version: Name
+    description: str
+    kind: str
+    preprocess_version: Positive
+    space: str
+    space_members: Annotated[list[Digest], Field(min_length=1)]
+    peers: list[Reference]
+    dim: Positive
+    dimensions: list[Positive]
+    normalized: bool
+    metric: Literal["cosine", "inner_product"]
+    max_length: Positive
+    opset: Positive
+    files: dict[str, FileEntry]
+    parity: Parity
+    trained: Trained
+
+    def encoder_digest(self, preprocessor_file: str) -> str:
+        """SHA-256 over all that decides this encoder's numbers."""
+        decides = {
+            "kind": self.kind,
+            "preprocess_version": self.preprocess_version,
+            "graph": self.files["model.onnx"].sha256,
+            "preprocessor": self.files[preprocessor_file].sha256,
+            "max_length": self.max_length,
+            "normalized": self.normalized,
+            "metric": self.metric,
+        }
+        return hashlib.sha256(canonical_json(decides)).hexdigest()
+
+    def space_of(self, dim: int) -> str:
+        """The space of vectors cut to `dim`: a shorter vector is not comparable to a full one."""
+        return self.space if dim == self.dim else f"{self.space}@{dim}"
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> Manifest:
+        """Parse manifest.json. Raises ManifestError that names the field."""
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ManifestError(f"manifest.json: {where}: {first['msg']}") from None
+
+    def to_bytes(self) -> bytes:
+        """The file as written."""
+        return (json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
+
+
+def space_id(encoder_digests: Iterable[str]) -> str:
+    """The id of the space that these encoders share."""
+    joined = "\n".join(sorted(encoder_digests)).encode()
+    return f"sp_{hashlib.sha256(joined).hexdigest()[:32]}"
+
+
+def canonical_json(value: Mapping[str, Any]) -> bytes:
+    """One byte string per value: sorted keys, no spaces."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

@@ -1,0 +1,17 @@
+"""What turns domain inputs into model tensors. Used by training, evaluation and serving alike.
+
+    prepare   per request, before the queue: checks, tokenises, looks up; knows each input's cost
+    collate   per batch, after the queue: pads and stacks into the graph's inputs
+
+`KINDS` is the one table of input kinds. Knows nothing of HTTP, asyncio, torch or onnxruntime.
+"""
+
+from __future__ import annotations
+
+from bundle.preprocess.base import Cut, Facts, Kind, Prepared, Preprocessor, Truncate
+from bundle.preprocess.features import FEATURES
+from bundle.preprocess.text import TEXT
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES)}
+
+__all__ = ["KINDS", "Cut", "Facts", "Kind", "Prepared", "Preprocessor", "Truncate"]

@@ -1,0 +1,125 @@
+"""The seam between inputs and tensors: the types every kind of preprocessor shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from bundle.inputs import Input
+
+Truncate: TypeAlias = Literal["none", "end", "start"]
+Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Something of an input that was longer than the encoder takes, and was cut."""
+
+    field: str
+    length: int
+    limit: int
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the caller is told about one input.
+
+    Attributes:
+        tokens: tokens the encoder reads (0 for kinds without tokens).
+        truncated: what was cut.
+        unknown: names of the fields with a value that training did not see.
+        empty_history: a declared history held nothing the encoder knows.
+    """
+
+    tokens: int = 0
+    truncated: tuple[Cut, ...] = ()
+    unknown: tuple[str, ...] = ()
+    empty_history: bool = False
+
+    @property
+    def noteworthy(self) -> bool:
+        """Whether the answer carries a warning for this input."""
+        return bool(self.truncated or self.unknown or self.empty_history)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One input, ready for a batch.
+
+    Attributes:
+        arrays: unpadded, without the batch axis, for example `input_ids` int64 [t].
+        cost: what the batch budget counts: tokens, or 1 for a row of features.
+        facts: what the caller is told.
+    """
+
+    arrays: Mapping[str, npt.NDArray[Any]]
+    cost: int
+    facts: Facts
+
+
+class Preprocessor(Protocol):
+    """Turns inputs of one kind into the tensors of one graph. Thread-safe and deterministic."""
+
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """Names of the graph's inputs, in order; the keys of what `collate` returns."""
+        ...
+
+    def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
+        """One `Prepared` per input, in order.
+
+        Raises:
+            InputError: for the first input that cannot be encoded.
+        """
+        ...
+
+    def collate(self, batch: Sequence[Prepared]) -> Arrays:
+        """Arrays with the batch axis first, padded to the longest of the batch (n >= 1)."""
+        ...
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema (2020-12) of one input."""
+        ...
+
+    def to_json(self, item: Input) -> Any:
+        """The input as it stands in a request's `inputs`."""
+        ...
+
+    def from_json(self, value: Any, now: float | None = None) -> Input:
+        """The inverse of `to_json`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One row of the table of input kinds.
+
+    Attributes:
+        name: as in the manifest.
+        input_type: the domain input.
+        noun: what a caller sends, for error messages.
+        file: the preprocessor's file in the bundle.
+        version: of the preprocessing code; part of the space id. Raise it when results change.
+        load: the file's bytes and the manifest's max_length to a preprocessor. Raises ManifestError.
+    """
+
+    name: str
+    input_type: type[Input]
+    noun: str
+    file: str
+    version: int
+    load: Callable[[bytes, int], Preprocessor]
+
+
+def pad(rows: Sequence[npt.NDArray[Any]], fill: float = 0) -> npt.NDArray[Any]:
+    """Stack 1-D rows of different lengths: [n, longest], at least one column wide."""
+    longest = max(1, max(len(row) for row in rows))
+    padded = np.full((len(rows), longest), fill, dtype=rows[0].dtype)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+    return padded

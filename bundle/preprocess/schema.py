@@ -1,0 +1,117 @@
+"""features.json: the declared features of one side (user or item) with everything training fitted.
+
+The file decides how a raw value becomes a number, so it is part of the space id. Index layout of every
+vocabulary: 0 pad, 1 missing, 2 unknown, then the entries in order (training sorts them by count
+descending, then by name, so that the same data gives the same file).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from bundle.errors import ManifestError
+
+PAD, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
+SCHEMA_VERSION = 1
+
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
+Positive: TypeAlias = Annotated[int, Field(ge=1)]
+
+
+class _Spec(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: Name
+    description: str = ""
+
+
+class CategorySpec(_Spec):
+    """One string out of a vocabulary."""
+
+    kind: Literal["category"]
+    vocabulary: list[str]
+
+
+class BagSpec(_Spec):
+    """A set of strings out of a vocabulary, in no order."""
+
+    kind: Literal["bag"]
+    vocabulary: list[str]
+    max_length: Positive
+
+
+class TextSpec(_Spec):
+    """Free text, read as a bag of words (see `bundle.preprocess.words`)."""
+
+    kind: Literal["text"]
+    vocabulary: list[str]
+    max_length: Positive
+
+
+class NumberSpec(_Spec):
+    """A number: optionally log(1+x) of the magnitude with its sign, then standardised and clipped."""
+
+    kind: Literal["number"]
+    log1p: bool
+    mean: float
+    std: Annotated[float, Field(gt=0)]
+    clip: Annotated[float, Field(gt=0)]
+
+
+class TimeSpec(_Spec):
+    """A moment, read as log(1 + its age in days before the request's `now`), standardised, clipped."""
+
+    kind: Literal["time"]
+    mean: float
+    std: Annotated[float, Field(gt=0)]
+    clip: Annotated[float, Field(gt=0)]
+
+
+class HistorySpec(_Spec):
+    """Item ids, newest first; each alone or as {"id", "time"}. Only the newest max_length are read."""
+
+    kind: Literal["history"]
+    vocabulary: list[str]
+    max_length: Positive
+
+
+FeatureSpec: TypeAlias = Annotated[
+    CategorySpec | BagSpec | TextSpec | NumberSpec | TimeSpec | HistorySpec, Field(discriminator="kind")
+]
+
+
+class FeatureSchema(BaseModel):
+    """The content of features.json."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    schema_version: Literal[1]
+    side: Literal["user", "item"]
+    features: Annotated[list[FeatureSpec], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FeatureSchema:
+        names = [feature.name for feature in self.features]
+        if len(set(names)) != len(names):
+            raise ValueError("two features have the same name")
+        for feature in self.features:
+            vocabulary = getattr(feature, "vocabulary", [])
+            if len(set(vocabulary)) != len(vocabulary):
+                raise ValueError(f"the vocabulary of {feature.name!r} holds an entry twice")
+        return self
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> FeatureSchema:
+        """Parse features.json. Raises ManifestError."""
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ManifestError(f"features.json: {where}: {first['msg']}") from None
+
+    def to_bytes(self) -> bytes:
+        """The canonical file."""
+        return (self.model_dump_json(indent=1) + "\n").encode()

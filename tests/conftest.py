@@ -1,0 +1,28 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `import tiny`
+
+import tiny
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of models with tiny real bundles: text, shop-user and shop-item. Read only."""
+    models = tmp_path_factory.mktemp("models")
+    tiny.publish_all(models)
+    return models
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """The same, one's own to change."""
+    directory = tmp_path / "models"
+    tiny.publish_all(directory)
+    return directory

@@ -1,0 +1,239 @@
+"""Tiny real bundles, built without torch: a word-level text encoder and a user/item pair.
+
+Real tokenizer, real ONNX graph, real publish; only the weights are random (seeded).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnx.reference
+from bundle.golden import Golden
+from bundle.inputs import Features, Input, Text
+from bundle.manifest import Manifest, Metric, Parity, Trained
+from bundle.preprocess import KINDS, Preprocessor
+from bundle.preprocess.schema import FIRST, FeatureSchema
+from bundle.publish import Draft, publish
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+DIM = 8
+MAX_LENGTH = 16
+WORDS = ["[UNK]", "the", "a", "cat", "dog", "sat", "ran", "on", "mat", "hello", "world", "red", "blue", "lamp"]
+ITEMS = ["A1", "A2", "B1", "B2", "C1", "C2"]
+COUNTRIES = ["GB", "DE", "FR"]
+NOW = 1_700_000_000.0
+
+TEXTS = ["hello world", "the cat sat on the mat", "a red lamp", "dog", "unheard words", "the " * 30]
+USERS: list[dict[str, Any]] = [
+    {"history": ["A1", {"id": "B1", "time": "2023-10-01"}], "country": "GB"},
+    {"history": [], "country": "unheard"},
+    {},
+    {"history": ["unheard", "C2", "C1", "A2"], "country": None},
+]
+ITEM_INPUTS: list[dict[str, Any]] = [
+    {"id": "A1", "title": "red lamp", "price": 2.5},
+    {"id": "new", "title": "blue lamp", "price": 0},
+    {"title": "unheard"},
+]
+
+TRAINED = Trained(
+    created="2026-01-01T00:00:00Z",
+    git_commit="0" * 40,
+    config_sha256="0" * 64,
+    data_sha256="0" * 64,
+    seed=0,
+    libraries={"onnx": onnx.__version__},
+    metrics={"accuracy": Metric(value=0.5, baselines={"chance": 0.25})},
+)
+
+
+def tokenizer_json() -> bytes:
+    """A word-level tokenizer over WORDS."""
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer.to_str().encode()
+
+
+def user_schema() -> bytes:
+    """History and country."""
+    return FeatureSchema.model_validate(
+        {
+            "schema_version": 1,
+            "side": "user",
+            "features": [
+                {"name": "history", "kind": "history", "vocabulary": ITEMS, "max_length": 4},
+                {"name": "country", "kind": "category", "vocabulary": COUNTRIES},
+            ],
+        }
+    ).to_bytes()
+
+
+def item_schema() -> bytes:
+    """Id, title and price."""
+    return FeatureSchema.model_validate(
+        {
+            "schema_version": 1,
+            "side": "item",
+            "features": [
+                {"name": "id", "kind": "category", "vocabulary": ITEMS},
+                {"name": "title", "kind": "text", "vocabulary": ["red", "blue", "lamp"], "max_length": 4},
+                {"name": "price", "kind": "number", "log1p": True, "mean": 1.0, "std": 0.5, "clip": 5.0},
+            ],
+        }
+    ).to_bytes()
+
+
+def text_draft(name: str = "text", seed: int = 0, **changes: Any) -> Draft:
+    """Masked mean of token vectors, L2-normalised."""
+    table = _table(len(WORDS), seed)
+    nodes = [
+        helper.make_node("Gather", ["table", "input_ids"], ["tokens"]),  # (n, t, d)
+        helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["mask", "last"], ["weights"]),  # (n, t, 1)
+        helper.make_node("Mul", ["tokens", "weights"], ["kept"]),
+        helper.make_node("ReduceSum", ["kept", "one"], ["pooled"], keepdims=0),
+        helper.make_node("LpNormalization", ["pooled"], ["vector"], axis=1, p=2),
+    ]
+    inputs = {"input_ids": (TensorProto.INT64, ["n", "t"]), "attention_mask": (TensorProto.INT64, ["n", "t"])}
+    constants = {"table": table, "last": np.array([2]), "one": np.array([1])}
+    graph = graph_bytes(nodes, inputs, constants)
+    return draft(name, "text", graph, tokenizer_json(), [Text(t) for t in TEXTS], MAX_LENGTH, **changes)
+
+
+def pair_drafts(prefix: str = "shop", seed: int = 0) -> list[Draft]:
+    """A user tower (mean of history plus country) and an item tower (id plus words plus price)."""
+    items, words = _table(FIRST + len(ITEMS), seed), _table(FIRST + 3, seed + 1)
+    countries, price = _table(FIRST + len(COUNTRIES), seed + 2), _table(2, seed + 3)
+    items[0] = 0.0
+    user = graph_bytes(
+        [
+            helper.make_node("Gather", ["items", "history"], ["entries"]),  # (n, h, d)
+            helper.make_node("Exp", ["history_age_minus"], ["recency"]),
+            helper.make_node("Neg", ["history_age"], ["history_age_minus"]),
+            helper.make_node("Unsqueeze", ["recency", "last"], ["weights"]),
+            helper.make_node("Mul", ["entries", "weights"], ["weighted"]),
+            helper.make_node("ReduceSum", ["weighted", "one"], ["pooled"], keepdims=0),
+            helper.make_node("Gather", ["countries", "country"], ["place"]),  # (n, 1, d)
+            helper.make_node("ReduceSum", ["place", "one"], ["place_row"], keepdims=0),
+            helper.make_node("Add", ["pooled", "place_row"], ["vector"]),
+        ],
+        {
+            "history": (TensorProto.INT64, ["n", "h"]),
+            "history_age": (TensorProto.FLOAT, ["n", "h"]),
+            "country": (TensorProto.INT64, ["n", 1]),
+        },
+        {"items": items, "countries": countries, "last": np.array([2]), "one": np.array([1])},
+    )
+    words[0] = 0.0
+    item = graph_bytes(
+        [
+            helper.make_node("Gather", ["items", "id"], ["ids"]),
+            helper.make_node("Gather", ["words", "title"], ["title_words"]),
+            helper.make_node("Concat", ["ids", "title_words"], ["entries"], axis=1),
+            helper.make_node("ReduceSum", ["entries", "one"], ["pooled"], keepdims=0),
+            helper.make_node("MatMul", ["price", "prices"], ["priced"]),
+            helper.make_node("Add", ["pooled", "priced"], ["vector"]),
+        ],
+        {
+            "id": (TensorProto.INT64, ["n", 1]),
+            "title": (TensorProto.INT64, ["n", "w"]),
+            "price": (TensorProto.FLOAT, ["n", 2]),
+        },
+        {"items": items, "words": words, "prices": price, "one": np.array([1])},
+    )
+    users: list[Input] = [Features(values, NOW) for values in USERS]
+    records: list[Input] = [Features(values, NOW) for values in ITEM_INPUTS]
+    plain = {"normalized": False, "metric": "inner_product"}
+    return [
+        draft(f"{prefix}-user", "features", user, user_schema(), users, 1, **plain),
+        draft(f"{prefix}-item", "features", item, item_schema(), records, 1, **plain),
+    ]
+
+
+def draft(
+    name: str,
+    kind: str,
+    graph: bytes,
+    preprocessor: bytes,
+    inputs: Sequence[Input],
+    max_length: int,
+    **changes: Any,
+) -> Draft:
+    """A draft whose golden vectors come from the graph itself, run by onnx's reference evaluator."""
+    loaded = KINDS[kind].load(preprocessor, max_length)
+    vectors = reference_vectors(graph, loaded, inputs)
+    fields: dict[str, Any] = {
+        "description": "a tiny bundle for tests",
+        "golden": Golden([loaded.to_json(item) for item in inputs], vectors, NOW).to_bytes(),
+        "card": f"# {name}\n",
+        "dim": DIM,
+        "dimensions": [DIM, DIM // 2],
+        "normalized": True,
+        "metric": "cosine",
+        "parity": Parity(inputs=len(inputs), max_abs_diff=0.0, batch_max_abs_diff=0.0),
+        "trained": TRAINED,
+    }
+    return Draft(
+        name=name,
+        kind=kind,
+        graph=graph,
+        preprocessor=preprocessor,
+        max_length=max_length,
+        **(fields | changes),
+    )
+
+
+def publish_all(models_dir: Path, seed: int = 0) -> list[Manifest]:
+    """text/1 and the pair shop-user/1, shop-item/1."""
+    return publish(models_dir, [text_draft(seed=seed)]) + publish(models_dir, pair_drafts(seed=seed))
+
+
+def graph_bytes(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: dict[str, tuple[int, list[Any]]],
+    constants: dict[str, npt.NDArray[Any]],
+    opset: int = 20,
+) -> bytes:
+    """A serialised model with one output, `vector` [n, DIM]."""
+    graph = helper.make_graph(
+        sorted_nodes(nodes, set(inputs) | set(constants)),
+        "tiny",
+        [helper.make_tensor_value_info(name, *spec) for name, spec in inputs.items()],
+        [helper.make_tensor_value_info("vector", TensorProto.FLOAT, ["n", DIM])],
+        [numpy_helper.from_array(value, name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def sorted_nodes(nodes: Sequence[onnx.NodeProto], known: set[str]) -> list[onnx.NodeProto]:
+    """Nodes in the order in which their inputs become known."""
+    waiting, ready = list(nodes), list[onnx.NodeProto]()
+    while waiting:
+        node = next(node for node in waiting if set(node.input) <= known)
+        waiting.remove(node)
+        ready.append(node)
+        known |= set(node.output)
+    return ready
+
+
+def reference_vectors(
+    graph: bytes, preprocessor: Preprocessor, inputs: Sequence[Input]
+) -> npt.NDArray[np.float32]:
+    """What onnx's own evaluator gives, each input alone."""
+    evaluator = onnx.reference.ReferenceEvaluator(onnx.load_from_string(graph))
+    rows = [
+        evaluator.run(None, preprocessor.collate([one]))[0] for one in preprocessor.prepare(inputs, "end")
+    ]
+    return np.concatenate(rows).astype(np.float32)
+
+
+def _table(rows: int, seed: int) -> npt.NDArray[np.float32]:
+    return np.random.default_rng(seed).normal(size=(rows, DIM)).astype(np.float32)

@@ -1,0 +1,82 @@
+"""Progress of a long step: a bar on a terminal, a plain line now and then elsewhere.
+
+The numbers shown are the step's own (loss, rate, metric); this module only draws them.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+LINE_EVERY_S = 15.0
+
+
+class Progress:
+    """A context manager around one long step.
+
+    On a terminal it is a rich bar; otherwise one line every 15 s and one at the end, so that a log
+    file stays readable.
+    """
+
+    def __init__(
+        self, *, total: int, label: str, unit: str, done: int = 0, stream: TextIO | None = None
+    ) -> None:
+        self.total, self.label, self.unit, self.done = total, label, unit, done
+        self.stream = stream or sys.stderr
+        self.facts = ""
+        self._start, self._first = time.monotonic(), done
+        self._next_line = self._start + LINE_EVERY_S
+        self._bar: RichProgress | None = None
+        if self.stream.isatty():
+            self._bar = RichProgress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[facts]}"),
+                console=Console(file=self.stream),
+            )
+            self._task = self._bar.add_task(label, total=total, completed=done, facts="")
+
+    def advance(self, n: int, facts: str = "") -> None:
+        """Say that `n` more are done, and what is known (for example `loss 0.31`)."""
+        self.done += n
+        self.facts = facts
+        if self._bar is not None:
+            self._bar.update(self._task, advance=n, facts=f"{self.rate:,.0f} {self.unit}/s {facts}")
+        elif time.monotonic() >= self._next_line:
+            self._next_line = time.monotonic() + LINE_EVERY_S
+            self._line()
+
+    @property
+    def rate(self) -> float:
+        """Units per second since this step began (what a resumed run had done before not counted)."""
+        return (self.done - self._first) / max(time.monotonic() - self._start, 1e-9)
+
+    def _line(self) -> None:
+        left_s = (self.total - self.done) / self.rate if self.rate else float("inf")
+        left = "unknown" if left_s == float("inf") else f"{left_s:.0f} s"
+        self.stream.write(
+            f"{self.label}: {self.done}/{self.total} {self.unit}, {self.rate:,.0f}/s, {left} left {self.facts}".rstrip()
+            + "\n"
+        )
+        self.stream.flush()
+
+    def __enter__(self) -> Progress:
+        if self._bar is not None:
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        else:
+            self._line()

