@@ -1,0 +1,9 @@
+# Aliases for those whose fingers type make; the tasks are in dev.py.
+TASKS := serve test check lock size image
+.PHONY: help $(TASKS)
+
+help:
+	@python3 dev.py
+
+$(TASKS):
+	@python3 dev.py $@ $(ARGS)
