@@ -25,23 +25,20 @@ OUTPUT = "vector"
 BATCH_COST = 2048  # for `encode`: padded tokens (or rows) per forward pass
 
 
-class Encoder:
-    """One loaded encoder.
+class Runner:
+    """A graph that onnxruntime accepts, fed by the preprocessor it was trained with.
 
     Args:
-        manifest: what the bundle says about itself.
-        preprocessor: of the manifest's kind.
-        graph: the content of model.onnx, already checked.
+        preprocessor: its `collate` gives the graph's inputs.
+        graph: the content of model.onnx.
         threads: onnxruntime's threads per forward pass.
 
     Raises:
         IntegrityError: onnxruntime refuses the graph, or its inputs and outputs are not as agreed.
     """
 
-    def __init__(
-        self, manifest: Manifest, preprocessor: Preprocessor, graph: bytes, threads: int = 1
-    ) -> None:
-        self.manifest, self.preprocessor = manifest, preprocessor
+    def __init__(self, preprocessor: Preprocessor, graph: bytes, threads: int = 1) -> None:
+        self._preprocessor = preprocessor
         try:
             self._session = ort.InferenceSession(graph, _options(threads), ["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
@@ -55,16 +52,40 @@ class Encoder:
             )
         self._input_names = [name for name in preprocessor.input_names if name in inputs]
 
+    def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
+        """One forward pass. float32 [n, dim], rows in the order of the batch (n >= 1)."""
+        arrays = self._preprocessor.collate(batch)
+        feed = {name: arrays[name] for name in self._input_names}
+        (vectors,) = self._session.run([OUTPUT], feed)
+        return np.asarray(vectors, dtype=np.float32)
+
+
+class Encoder:
+    """One loaded encoder.
+
+    Args:
+        manifest: what the bundle says about itself.
+        preprocessor: of the manifest's kind.
+        graph: the content of model.onnx, already checked.
+        threads: onnxruntime's threads per forward pass.
+
+    Raises:
+        IntegrityError: as `Runner` does.
+    """
+
+    def __init__(
+        self, manifest: Manifest, preprocessor: Preprocessor, graph: bytes, threads: int = 1
+    ) -> None:
+        self.manifest, self.preprocessor = manifest, preprocessor
+        self._runner = Runner(preprocessor, graph, threads)
+
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         """Check, tokenise and look up. Raises InputError for the first input that cannot be encoded."""
         return self.preprocessor.prepare(inputs, truncate)
 
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
         """One forward pass. float32 [n, dim], rows in the order of the batch (n >= 1)."""
-        arrays = self.preprocessor.collate(batch)
-        feed = {name: arrays[name] for name in self._input_names}
-        (vectors,) = self._session.run([OUTPUT], feed)
-        return np.asarray(vectors, dtype=np.float32)
+        return self._runner.run(batch)
 
     def encode(self, inputs: Sequence[Input], truncate: Truncate = "end") -> npt.NDArray[np.float32]:
         """Everything at once, in batches of like length, for evaluation and bulk work.
