@@ -1,0 +1,47 @@
+# Encodery's server with its bundled models: the locked serving dependencies, no pip, no torch.
+# The image is never root, never writes, and needs no network. Check it with `python3 dev.py image`.
+
+# The Python that the tests run on. Pin it by digest where images are released.
+ARG PYTHON_IMAGE=python:3.11-slim
+
+
+FROM ${PYTHON_IMAGE} AS build
+
+# Dependencies before code: a change of code leaves this layer as it is.
+COPY requirements/serve.lock /build/serve.lock
+RUN python -m venv --without-pip /opt/venv \
+    && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-input \
+        --disable-pip-version-check --require-hashes --no-deps --requirement /build/serve.lock
+
+WORKDIR /srv/encodery
+COPY LICENSE NOTICE ./
+COPY app ./app
+COPY bundle ./bundle
+COPY encodery ./encodery
+COPY models /srv/models
+# Whatever the umask of the checkout was, any uid may read this, and only root may write it.
+RUN python -m compileall -q app bundle encodery && chmod -R u=rwX,go=rX /srv
+
+
+FROM ${PYTHON_IMAGE}
+
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    ENCODERY_MODELS_DIR=/srv/models
+
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /srv/models /srv/models
+COPY --from=build /srv/encodery /srv/encodery
+
+WORKDIR /srv/encodery
+# By number, so that Kubernetes can see that it is not root.
+USER 10001:10001
+EXPOSE 8000
+
+# The port is given here and not by a variable: a Kubernetes service named like the settings' prefix
+# would inject a URL under that name. An empty ProxyHandler, since an inherited proxy is not for loopback.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:8000/health/ready', timeout=4)"]
+
+CMD ["python", "-m", "encodery", "serve", "--host", "0.0.0.0", "--port", "8000"]

@@ -1,0 +1,178 @@
+"""The image and its compose file are locked down. Read as text: building one is `dev.py image`."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import re
+import subprocess
+import sys
+import threading
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def stages() -> list[list[tuple[str, str]]]:
+    """Split the Dockerfile into stages of (instruction, rest), comments dropped and lines joined."""
+    text = re.sub(r"^\s*#.*\n", "", DOCKERFILE, flags=re.MULTILINE).replace("\\\n", " ")
+    lines = [line.split(None, 1) for line in text.splitlines() if line.strip()]
+    found: list[list[tuple[str, str]]] = []
+    for word, rest in lines:
+        if word == "FROM":
+            found.append([])
+        if found:
+            found[-1].append((word, rest.strip()))
+    return found
+
+
+def last(word: str) -> str:
+    """Return what the final stage says under this instruction, last."""
+    said = [rest for instruction, rest in stages()[-1] if instruction == word]
+    assert said, f"the final stage has no {word}"
+    return said[-1]
+
+
+def health_command() -> list[str]:
+    return json.loads(last("HEALTHCHECK").partition("CMD ")[2])
+
+
+@pytest.fixture
+def service() -> dict[str, Any]:
+    [service] = COMPOSE["services"].values()
+    return service
+
+
+def test_image_never_runs_as_root() -> None:
+    assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", last("USER"))
+
+
+def test_image_starts_the_server_without_a_shell() -> None:
+    """A shell as process 1 would keep SIGTERM for itself."""
+    command = json.loads(last("CMD"))
+
+    assert command[:4] == ["python", "-m", "encodery", "serve"]
+    assert command[command.index("--host") + 1] == "0.0.0.0"
+
+
+def test_one_port_everywhere(service: dict[str, Any]) -> None:
+    port = last("EXPOSE")
+
+    assert json.loads(last("CMD"))[-2:] == ["--port", port]
+    assert f"http://127.0.0.1:{port}/health/ready" in health_command()[-1]
+    assert service["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_image_installs_the_serving_lock_by_hash_and_nothing_else() -> None:
+    installs = [rest for stage in stages() for word, rest in stage if word == "RUN" and "install" in rest]
+
+    assert len(installs) == 1
+    assert "--require-hashes" in installs[0]
+    assert re.findall(r"\S+\.(?:lock|txt|in)\b", installs[0]) == ["/build/serve.lock"]
+    assert "torch" not in "".join(rest for stage in stages() for _, rest in stage)
+
+
+def test_final_stage_runs_nothing_and_copies_only_what_was_built() -> None:
+    words = [word for word, _ in stages()[-1]]
+    copies = [rest for word, rest in stages()[-1] if word == "COPY"]
+
+    assert "RUN" not in words
+    assert "ADD" not in words
+    assert copies
+    assert all(copy.startswith("--from=build ") for copy in copies)
+
+
+def test_everything_copied_passes_the_dockerignore() -> None:
+    """The ignore file lets in what it names and nothing else."""
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    allowed = {line[1:] for line in lines if line.startswith("!")}
+    copied = {
+        source
+        for word, rest in stages()[0]
+        if word == "COPY"
+        for source in rest.split()[:-1]
+    }  # fmt: skip
+
+    assert next(line for line in lines if not line.startswith("#")) == "*"
+    assert copied == allowed
+    assert [name for name in sorted(allowed) if not (ROOT / name).exists()] == []
+
+
+def test_image_runs_the_python_that_the_project_supports_first() -> None:
+    oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+
+    assert re.search(r"^ARG PYTHON_IMAGE=python:(\S+)-slim$", DOCKERFILE, re.MULTILINE)[1] == oldest.strip(
+        ">="
+    )
+
+
+@pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
+def test_health_check_follows_readiness(status: int, healthy: bool) -> None:
+    """Runs the very command of the HEALTHCHECK against a server that is ready, or is not."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/health/ready" else 404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        _, option, code = health_command()
+        code = code.replace(f":{last('EXPOSE')}/", f":{server.server_port}/")
+        done = subprocess.run(
+            [sys.executable, option, code],
+            env={"http_proxy": "http://127.0.0.1:9"}, capture_output=True, check=False, timeout=30,
+        )  # fmt: skip
+        server.shutdown()
+
+    assert (done.returncode == 0) == healthy
+
+
+def test_health_check_waits_for_the_start(service: dict[str, Any]) -> None:
+    assert re.search(r"--start-period=\d+s", last("HEALTHCHECK"))
+    assert service["healthcheck"]["test"] == ["CMD", *health_command()]
+    for name, value in re.findall(r"--([a-z-]+)=(\S+)", last("HEALTHCHECK")):
+        assert str(service["healthcheck"][name.replace("-", "_")]) == value
+
+
+def test_compose_takes_every_privilege_away(service: dict[str, Any]) -> None:
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"] == last("USER")
+    assert "privileged" not in service
+    assert "cap_add" not in service
+
+
+def test_compose_can_write_to_tmp_only(service: dict[str, Any]) -> None:
+    assert [mount.partition(":")[0] for mount in service["tmpfs"]] == ["/tmp"]
+    assert "size=" in service["tmpfs"][0]
+    assert [volume for volume in service["volumes"] if not volume.endswith(":ro")] == []
+
+
+def test_compose_sets_limits(service: dict[str, Any]) -> None:
+    assert service["mem_limit"] == service["memswap_limit"]
+    assert service["cpus"] > 0
+    assert service["pids_limit"] > 0
+
+
+def test_compose_serves_the_mounted_models(service: dict[str, Any]) -> None:
+    [volume] = service["volumes"]
+
+    assert volume.split(":")[1] == service["environment"]["ENCODERY_MODELS_DIR"]
+
+
+def test_compose_names_the_version_of_the_project(service: dict[str, Any]) -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+    assert service["image"] == f"encodery:{version}"
