@@ -223,7 +223,8 @@ def bytes_under(path: Path) -> int:
 def main(arguments: list[str]) -> int:
     """Run the task named first, or print what there is."""
     if sys.version_info < OLDEST_PYTHON:
-        raise Stop(f"Encodery needs Python 3.11 or newer; this is {sys.version.split()[0]}.")
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        raise Stop(f"Encodery needs Python {oldest} or newer; this is {sys.version.split()[0]}.")
     name, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
     if name in TASKS:
         return TASKS[name](rest)

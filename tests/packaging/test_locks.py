@@ -1,0 +1,152 @@
+"""The locks say exactly what is installed: hashed, consistent, without torch, and above known holes."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKS = ("serve", "dev", "teacher")
+TRAINING_ONLY = {"matplotlib", "onnx", "onnxscript", "safetensors", "torch", "transformers"}
+
+# The first version without the holes named: nothing older may be installed, nor be allowed by pyproject.toml.
+FLOORS = {
+    "fastapi": "0.109.1",  # CVE-2024-24762
+    "h11": "0.16.0",  # CVE-2025-43859, request smuggling by chunks
+    "onnx": "1.21.0",  # CVE-2026-27489, -34446, -34447, -28500: external data
+    "onnxruntime": "1.32.0",  # external data outside the model's directory; the version we checked
+    "orjson": "3.11.6",  # CVE-2024-27454, CVE-2025-67221: depth
+    "python-multipart": "0.0.31",  # CVE-2024-53981, CVE-2026-53539, -53540
+    "sentencepiece": "0.2.1",  # CVE-2026-1260
+    "starlette": "1.0.1",  # CVE-2026-48710, CVE-2025-62727, CVE-2025-54121
+    "torch": "2.6",  # CVE-2025-32434, torch.load
+    "transformers": "5.3.0",  # CVE-2026-4372, CVE-2026-1839
+    "uvicorn": "0.11.7",  # CVE-2020-7694, -7695
+}
+
+
+def pins(lock: str) -> dict[str, Version]:
+    """Read what a lock installs, refusing a line that is neither pin, hash nor comment."""
+    found: dict[str, Version] = {}
+    hashes = 1
+    for line in (ROOT / "requirements" / f"{lock}.lock").read_text().splitlines():
+        text = line.strip().removesuffix("\\").strip()
+        if not text or text.startswith("#"):
+            continue
+        if text.startswith("--hash=sha256:"):
+            hashes += 1
+            continue
+        pin = re.fullmatch(r"([a-z0-9-]+)==([^ ;]+)( ; .+)?", text)
+        assert pin, f"{lock}.lock: not a pin: {line}"
+        assert hashes, f"{lock}.lock: no hash before {line}"
+        assert pin[1] not in found, f"{lock}.lock: two versions of {pin[1]}"
+        found[pin[1]] = Version(pin[2])
+        hashes = 0
+    assert found, f"{lock}.lock: empty"
+    assert hashes, f"{lock}.lock: no hash after the last pin"
+    return found
+
+
+def declared(*extras: str) -> list[Requirement]:
+    """Read what pyproject.toml asks for: the base, and these extras."""
+    optional = PROJECT["project"]["optional-dependencies"]
+    lines = [*PROJECT["project"]["dependencies"], *(line for extra in extras for line in optional[extra])]
+    return [Requirement(line) for line in lines]
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_every_pin_has_a_hash_and_one_version(lock: str) -> None:
+    assert pins(lock)
+
+
+@pytest.mark.parametrize(("lock", "extras"), [("serve", ()), ("dev", ("train", "dev"))])
+def test_lock_holds_what_the_project_declares(lock: str, extras: tuple[str, ...]) -> None:
+    """Fails when pyproject.toml was changed and `dev.py lock` was not run."""
+    locked = pins(lock)
+    unmet = [
+        str(requirement)
+        for requirement in declared(*extras)
+        if requirement.name != "torch"
+        and (requirement.name not in locked or locked[requirement.name] not in requirement.specifier)
+    ]
+
+    assert unmet == []
+
+
+def test_what_is_tested_is_what_is_served() -> None:
+    dev = pins("dev")
+
+    assert {name: dev.get(name) for name in pins("serve")} == pins("serve")
+
+
+def test_server_needs_nothing_of_training_and_tests() -> None:
+    tools = {Requirement(line).name for line in PROJECT["project"]["optional-dependencies"]["dev"]}
+    tools -= {"httpx2", "packaging", "pyyaml"}  # tokenizers needs them, by way of huggingface-hub
+
+    assert set(pins("serve")) & (TRAINING_ONLY | tools) == set()
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_no_lock_brings_torch_or_cuda(lock: str) -> None:
+    assert [name for name in pins(lock) if name == "torch" or name.startswith(("nvidia-", "cuda-"))] == []
+
+
+@pytest.mark.parametrize("lock", ["serve", "dev"])
+def test_abandoned_and_unwanted_packages_are_absent(lock: str) -> None:
+    """httpx has no releases any more (decision 0001); we accept no forms, so nothing parses them."""
+    assert set(pins(lock)) & {"httpx", "python-multipart", "sentencepiece"} == set()
+
+
+def test_torch_is_pinned_once_and_the_lock_holds_what_it_needs() -> None:
+    lines = (ROOT / "requirements" / "torch.txt").read_text().splitlines()
+    [pin] = [Requirement(line) for line in lines if not line.startswith("#")]
+    [extra] = [requirement for requirement in declared("train") if requirement.name == "torch"]
+    [metadata] = PROJECT["tool"]["uv"]["dependency-metadata"]
+    locked = pins("dev")
+
+    assert str(pin) == str(extra) == f"torch=={metadata['version']}"
+    for need in map(Requirement, metadata["requires-dist"]):
+        assert locked[need.name] in need.specifier, f"torch needs {need}"
+
+
+@pytest.mark.parametrize("lock", ["serve", "dev"])
+def test_locked_versions_are_above_known_holes(lock: str) -> None:
+    locked = pins(lock)
+
+    assert [name for name, floor in FLOORS.items() if name in locked and locked[name] < Version(floor)] == []
+
+
+def test_project_admits_no_version_with_a_known_hole() -> None:
+    """Who installs without the lock must be no worse off."""
+    admitted = [
+        str(requirement)
+        for requirement in declared("train", "dev")
+        if requirement.name in FLOORS
+        and not any(
+            clause.operator in (">=", "==") and Version(clause.version) >= Version(FLOORS[requirement.name])
+            for clause in requirement.specifier
+        )
+    ]
+
+    assert admitted == []
+
+
+def test_no_file_names_an_index_or_a_host() -> None:
+    """Where packages come from is for the machine that installs them to say."""
+    files = [
+        ROOT / name for name in ("pyproject.toml", "dev.py", "Dockerfile", "docker-compose.yml", ".ci/run")
+    ]
+    named = [
+        f"{path.relative_to(ROOT)}: {url}"
+        for path in [*files, *(ROOT / "requirements").iterdir()]
+        for url in re.findall(r"(?:https?|file)://\S+", path.read_text())
+        if not url.startswith("http://127.0.0.1:")
+    ]
+
+    assert named == []
