@@ -1,0 +1,63 @@
+"""The model card: README.md of a bundle, written from what the run measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from bundle.manifest import Metric
+from bundle.publish import Draft
+from training.config import RecommenderRun, TextRun
+
+
+def model_card(draft: Draft, run: TextRun | RecommenderRun, example: Any) -> Draft:
+    """The draft with its card."""
+    trained = draft.trained
+    request = json.dumps({"model": draft.name, "inputs": [example]}, ensure_ascii=False)
+    lines = [
+        f"# {draft.name}",
+        "",
+        draft.description,
+        "",
+        f"- Takes {'texts' if draft.kind == 'text' else 'objects of features'}, "
+        f"gives vectors of {draft.dim} dimensions"
+        + (f" (or cut to {', '.join(map(str, draft.dimensions[1:]))})" if len(draft.dimensions) > 1 else "")
+        + ".",
+        f"- Vectors are {'L2-normalised' if draft.normalized else 'not normalised'}; "
+        f"compare them by {draft.metric.replace('_', ' ')}, and only within one space.",
+        f"- onnxruntime against torch over {draft.parity.inputs} inputs: at most "
+        f"{draft.parity.max_abs_diff:.1e} apart; alone against in a batch: {draft.parity.batch_max_abs_diff:.1e}.",
+        "",
+        "## Quality",
+        "",
+        *metrics_table(trained.metrics),
+        "",
+        "## Use",
+        "",
+        "    POST /encode",
+        f"    {request}",
+        "",
+        "## Made by",
+        "",
+        f"`encodery train` on {trained.created}, seed {trained.seed}, commit `{trained.git_commit or 'none'}`, "
+        f"data sha256 `{trained.data_sha256[:16]}`, with "
+        + ", ".join(f"{name} {version}" for name, version in trained.libraries.items())
+        + ". The whole config:",
+        "",
+        *("    " + line for line in run.model_dump_json(indent=2).splitlines()),
+        "",
+    ]
+    return replace(draft, card="\n".join(lines))
+
+
+def metrics_table(metrics: Mapping[str, Metric]) -> list[str]:
+    """Lines of a Markdown table: figure, value, baselines."""
+    rows = [
+        f"| {name} | {metric.value:.4f} | "
+        + (", ".join(f"{other} {value:.4f}" for other, value in metric.baselines.items()) or "none")
+        + " |"
+        for name, metric in metrics.items()
+    ]
+    return ["| figure | this encoder | baselines |", "|---|---|---|", *rows]

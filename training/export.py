@@ -1,0 +1,230 @@
+"""From a trained torch module to a bundle's draft, proven on the way.
+
+    module -> ONNX bytes -> onnxruntime -> compared with torch, alone and in padded batches -> Draft
+
+An exporter can write a graph that fails to load, or whose padded rows are wrong without any error, so
+nothing is trusted that was not run.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from torch import nn
+
+from bundle.encoder import OUTPUT, Runner
+from bundle.golden import golden_of
+from bundle.inputs import Input
+from bundle.manifest import Metric, Parity, Trained
+from bundle.preprocess import KINDS, Prepared, Preprocessor
+from bundle.publish import Draft
+from training.card import model_card
+from training.config import RecommenderRun, TextRun, config_sha256
+
+OPSET = 20
+MAX_DIFFERENCE = 1e-5  # float32, other kernels: a wrong mask or pooling is off by 1e-2
+GOLDEN_INPUTS = 24
+
+
+class ExportError(Exception):
+    """The exported graph does not give torch's vectors; nothing is published."""
+
+
+@dataclass(frozen=True)
+class Exportable:
+    """A trained encoder and what its bundle must say.
+
+    Attributes:
+        model: takes the preprocessor's inputs in order, gives vectors (n, dim).
+        preprocessor: content of tokenizer.json or features.json.
+        probes: inputs that the graph is compared on: varied lengths, odd ones among them; the first
+            few become golden.json.
+        dimensions: lengths a vector may be cut to.
+        now: unix time that `time` features of the probes are relative to.
+    """
+
+    name: str
+    description: str
+    kind: Literal["text", "features"]
+    model: nn.Module
+    preprocessor: bytes
+    probes: Sequence[Input]
+    dimensions: Sequence[int]
+    normalized: bool
+    metric: Literal["cosine", "inner_product"]
+    max_length: int
+    now: float | None = None
+
+
+def draft_of(
+    encoder: Exportable, run: TextRun | RecommenderRun, data_sha256: str, metrics: Mapping[str, Metric]
+) -> Draft:
+    """Export, compare, and describe. Raises ExportError."""
+    preprocessor = KINDS[encoder.kind].load(encoder.preprocessor, encoder.max_length)
+    prepared = preprocessor.prepare(encoder.probes, "end")
+    expected = torch_vectors(encoder.model, preprocessor, prepared)
+    graph = export_graph(encoder.model, preprocessor, prepared)
+    parity = compare(graph, preprocessor, prepared, expected)
+    golden = golden_of(
+        preprocessor, encoder.probes[:GOLDEN_INPUTS], expected[:GOLDEN_INPUTS], encoder.now
+    ).to_bytes()
+    trained = Trained(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        git_commit=git_commit(),
+        config_sha256=config_sha256(run),
+        data_sha256=data_sha256,
+        seed=run.seed,
+        libraries=libraries(),
+        metrics=dict(metrics),
+    )
+    draft = Draft(
+        name=encoder.name,
+        description=encoder.description,
+        kind=encoder.kind,
+        graph=graph,
+        preprocessor=encoder.preprocessor,
+        golden=golden,
+        card="",
+        dim=expected.shape[1],
+        dimensions=encoder.dimensions or [expected.shape[1]],
+        normalized=encoder.normalized,
+        metric=encoder.metric,
+        max_length=encoder.max_length,
+        parity=parity,
+        trained=trained,
+    )
+    return model_card(draft, run, preprocessor.to_json(encoder.probes[0]))
+
+
+def export_graph(model: nn.Module, preprocessor: Preprocessor, prepared: Sequence[Prepared]) -> bytes:
+    """ONNX bytes with one output, `vector`; batch and lengths are free."""
+    arrays = preprocessor.collate(prepared[:4])  # a batch of one would fix the batch size
+    inputs = tuple(torch.from_numpy(arrays[name]) for name in preprocessor.input_names)
+    free = tuple({axis: torch.export.Dim.AUTO for axis in range(tensor.ndim)} for tensor in inputs)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of an absent torchvision
+    program = torch.onnx.export(
+        _Positional(model.eval()),
+        inputs,
+        input_names=list(preprocessor.input_names),
+        output_names=[OUTPUT],
+        dynamic_shapes=(free,),
+        opset_version=OPSET,
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None
+    buffer = io.BytesIO()
+    program.save(buffer)
+    return stripped(buffer.getvalue())
+
+
+class _Positional(nn.Module):
+    """Any encoder as a function of a list of inputs: the exporter asks for shapes by that structure."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        return cast(torch.Tensor, self.model(*inputs))
+
+
+def stripped(content: bytes) -> bytes:
+    """Without the exporter's notes: they name files of the machine and differ from run to run."""
+    model = onnx.load_from_string(content)
+    model.producer_name, model.producer_version, model.doc_string = "encodery", "", ""
+    del model.metadata_props[:]
+    graph = model.graph
+    graph.name, graph.doc_string = "encoder", ""
+    del graph.value_info[:]
+    del graph.metadata_props[:]
+    for part in (*graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.doc_string = ""
+        del part.metadata_props[:]
+    return cast(bytes, model.SerializeToString(deterministic=True))
+
+
+def compare(
+    graph: bytes,
+    preprocessor: Preprocessor,
+    prepared: Sequence[Prepared],
+    expected: npt.NDArray[np.float32],
+) -> Parity:
+    """Run the graph on the probes, each alone and in padded batches. Raises ExportError."""
+    runner = Runner(preprocessor, graph)
+    alone = np.concatenate([runner.run([one]) for one in prepared])
+    batched = np.concatenate([runner.run(prepared[i : i + 7]) for i in range(0, len(prepared), 7)])
+    parity = Parity(
+        inputs=len(prepared),
+        max_abs_diff=float(np.abs(alone - expected).max()),
+        batch_max_abs_diff=float(np.abs(alone - batched).max()),
+    )
+    for what, difference in (("torch", parity.max_abs_diff), ("its own batches", parity.batch_max_abs_diff)):
+        if not difference <= MAX_DIFFERENCE:  # also catches nan
+            raise ExportError(f"the graph is {difference:.1e} off {what}, the limit is {MAX_DIFFERENCE:.0e}")
+    return parity
+
+
+@torch.inference_mode()
+def torch_vectors(
+    model: nn.Module, preprocessor: Preprocessor, prepared: Sequence[Prepared]
+) -> npt.NDArray[np.float32]:
+    """What torch gives, each input alone: float32 [n, dim]."""
+    model.eval()
+    rows = []
+    for one in prepared:
+        arrays = preprocessor.collate([one])
+        rows.append(model(*(torch.from_numpy(arrays[name]) for name in preprocessor.input_names)).numpy())
+    return np.concatenate(rows).astype(np.float32)
+
+
+def git_commit() -> str:
+    """The commit this code stands at, `+` when something is changed; empty outside a repository."""
+    root = Path(__file__).parent
+    commit = _git(root, "rev-parse", "HEAD")
+    return f"{commit}+" if commit and _git(root, "status", "--porcelain", "--", ".", "../bundle") else commit
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)  # noqa: S603, S607  # git from PATH, with fixed arguments
+    except FileNotFoundError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def libraries() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    names = ("torch", "onnx", "onnxscript", "onnxruntime", "tokenizers", "numpy")
+    return {"python": platform.python_version()} | {name: version(name) for name in names}
+
+
+def encode_with_torch(
+    model: nn.Module, preprocessor: Preprocessor, inputs: Sequence[Input], batch_size: int = 256
+) -> npt.NDArray[np.float32]:
+    """Vectors of a torch encoder, through the very preprocessing that serving uses. float32 [n, dim]."""
+    prepared = preprocessor.prepare(inputs, "end")
+    order = sorted(range(len(prepared)), key=lambda row: prepared[row].cost)
+    vectors: list[Any] = [None] * len(prepared)
+    with torch.inference_mode():
+        for i in range(0, len(order), batch_size):
+            rows = order[i : i + batch_size]
+            arrays = preprocessor.collate([prepared[row] for row in rows])
+            out = model(*(torch.from_numpy(arrays[name]) for name in preprocessor.input_names)).numpy()
+            for row, vector in zip(rows, out, strict=True):
+                vectors[row] = vector
+    return np.stack(vectors).astype(np.float32)

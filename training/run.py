@@ -1,0 +1,65 @@
+"""The directory of a run: its config, log, checkpoints, curves and metrics.
+
+    runs/NAME/config.json log.jsonl checkpoint.pt best.pt curves.png metrics.json
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+from training.config import ConfigError, RecommenderRun, TextRun
+from training.trainer import LOG
+
+
+def open_run(directory: Path, config: TextRun | RecommenderRun) -> Path:
+    """Make the directory, or go on in it.
+
+    Raises:
+        ConfigError: it belongs to another config.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    written = directory / "config.json"
+    content = config.model_dump_json(indent=1) + "\n"
+    if written.exists() and written.read_text() != content:
+        raise ConfigError(
+            f"{directory} holds a run of another config; give --run another directory, or remove this one"
+        )
+    written.write_text(content)
+    return directory
+
+
+def write_metrics(directory: Path, metrics: dict[str, object]) -> None:
+    """metrics.json: what the run reached."""
+    (directory / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+
+
+def draw_curves(directory: Path) -> Path:
+    """curves.png: every logged figure against the step, losses above, metrics below."""
+    import matplotlib  # noqa: PLC0415  # a second to import; only needed at the end of a run
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plt  # noqa: PLC0415
+
+    losses: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    metrics: dict[str, list[tuple[int, float]]] = defaultdict(list)
+    for line in (directory / LOG).read_text().splitlines():
+        row = json.loads(line)
+        step = int(row.pop("step"))
+        for name, value in row.items():
+            (losses if "loss" in row else metrics)[name].append((step, value))
+    figure, panels = plt.subplots(2, 1, figsize=(8, 8), sharex=True)
+    for panel, curves, title in zip(panels, (losses, metrics), ("loss", "validation"), strict=True):
+        for name, points in sorted(curves.items()):
+            panel.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 40 else None)
+        panel.set_ylabel(title)
+        panel.grid(alpha=0.3)
+        if curves:
+            panel.legend(fontsize="small")
+    panels[1].set_xlabel("step")
+    figure.tight_layout()
+    path = directory / "curves.png"
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+    return path

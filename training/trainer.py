@@ -1,0 +1,238 @@
+"""The one training loop. Knows nothing of texts, towers or losses: see `training.task`.
+
+The state of a run is a step number: epoch, position in the data, learning rate and dropout noise all
+follow from it, the seed and the saved generator, so a run that is killed and resumed ends with the same
+weights as one that was not.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+
+from training.config import TrainConfig
+from training.progress import Progress
+from training.task import Task
+
+LOG_EVERY = 25  # steps
+CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
+
+
+class InterruptedRunError(Exception):
+    """Somebody asked the run to stop; its checkpoint is written, and the same command goes on from it."""
+
+
+@dataclass
+class State:
+    """Where a run stands; everything besides the weights that a resumed run needs."""
+
+    step: int = 0
+    best: float = -math.inf
+    best_step: int = 0
+    evaluations_since_best: int = 0
+    done: bool = False
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+class Trainer:
+    """Trains one task in one directory.
+
+    Args:
+        task: what to train.
+        config: how.
+        seed: of everything random.
+        directory: of the run; checkpoint, log and best weights go there.
+        stop: says whether to stop after the current step (a signal, or a test's wish).
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        config: TrainConfig,
+        *,
+        seed: int,
+        directory: Path,
+        stop: Callable[[State], bool] = lambda state: False,
+    ) -> None:
+        self.task, self.config, self.directory, self._stop = task, config, directory, stop
+        torch.manual_seed(seed)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        groups = task.parameter_groups(config.learning_rate)
+        self._optimizer: torch.optim.Optimizer
+        if config.optimizer == "adamw":
+            self._optimizer = torch.optim.AdamW(
+                groups, lr=config.learning_rate, weight_decay=config.weight_decay
+            )
+        else:
+            self._optimizer = torch.optim.SGD(
+                groups,
+                lr=config.learning_rate,
+                weight_decay=config.weight_decay,
+                momentum=0.9,
+                nesterov=True,
+            )
+        self._rates = [group["lr"] for group in self._optimizer.param_groups]
+        self.total_steps = config.epochs * task.steps_per_epoch
+        self.state = State()
+        if (directory / CHECKPOINT).exists():
+            self._restore()
+
+    def fit(self) -> State:
+        """Train to the end, or from the checkpoint to the end; leaves the best weights in the model.
+
+        Raises:
+            InterruptedRunError: stopped on request, with a checkpoint.
+            FloatingPointError: the loss is not finite; the last checkpoint is from before that.
+        """
+        label = f"train {self.directory.name}"
+        with Progress(
+            total=self.total_steps, label=label, unit="steps", done=self.state.step
+        ) as progress, _signals() as asked:
+            self._last_checkpoint = time.monotonic()
+            while not self.state.done:
+                for batch in self._batches():
+                    parts = self._step(batch)
+                    self._after_step(parts, progress)
+                    if asked() or self._stop(self.state):
+                        self._save()
+                        raise InterruptedRunError(
+                            f"stopped after step {self.state.step} of {self.total_steps}; run the same command to go on"
+                        )
+                    if self.state.done:
+                        break
+        self.task.model.load_state_dict(torch.load(self.directory / BEST, weights_only=True))
+        self.task.model.eval()
+        return self.state
+
+    def _batches(self) -> Iterator[Any]:
+        epoch, start = divmod(self.state.step, self.task.steps_per_epoch)
+        return self.task.batches(epoch, start)
+
+    def _step(self, batch: Any) -> dict[str, float]:
+        self.task.model.train()
+        scale = learning_rate_scale(self.state.step, self.total_steps, self.config)
+        for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * scale
+        parts = self.task.loss(batch)
+        if not torch.isfinite(parts["loss"]):
+            raise FloatingPointError(
+                f"the loss at step {self.state.step} is {parts['loss'].item()}; try a smaller learning rate"
+            )
+        self._optimizer.zero_grad(set_to_none=True)
+        parts["loss"].backward()
+        if self.config.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.task.model.parameters(), self.config.clip_norm)
+        self._optimizer.step()
+        self.state.step += 1
+        return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _after_step(self, parts: dict[str, float], progress: Progress) -> None:
+        step = self.state.step
+        every = self.config.evaluate_every or self.task.steps_per_epoch
+        best = "" if self.state.best == -math.inf else f" {self.config.metric} {self.state.best:.4f}"
+        progress.advance(1, f"loss {parts['loss']:.4f}{best}")
+        if step % LOG_EVERY == 0:
+            self._log({"step": step} | parts)
+        if step % every == 0 or step == self.total_steps:
+            self._evaluate()
+            self._save()
+        elif time.monotonic() - self._last_checkpoint > self.config.checkpoint_every_s:
+            self._save()
+
+    def _evaluate(self) -> None:
+        self.task.model.eval()
+        with torch.no_grad():
+            metrics = self.task.evaluate()
+        self._log({"step": self.state.step} | metrics)
+        value = metrics[self.config.metric]
+        state = self.state
+        if value > state.best:
+            state.best, state.best_step, state.evaluations_since_best = value, state.step, 0
+            state.metrics = metrics
+            _write(self.directory / BEST, self.task.model.state_dict())
+        else:
+            state.evaluations_since_best += 1
+        patience_is_over = 0 < self.config.patience <= state.evaluations_since_best
+        state.done = patience_is_over or state.step >= self.total_steps
+
+    def _save(self) -> None:
+        _write(
+            self.directory / CHECKPOINT,
+            {
+                "model": self.task.model.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "generator": torch.get_rng_state(),
+                "state": asdict(self.state),
+            },
+        )
+        self._last_checkpoint = time.monotonic()
+
+    def _restore(self) -> None:
+        saved = torch.load(self.directory / CHECKPOINT, weights_only=True)
+        self.task.model.load_state_dict(saved["model"])
+        self._optimizer.load_state_dict(saved["optimizer"])
+        torch.set_rng_state(saved["generator"])
+        self.state = State(**saved["state"])
+        self._forget_log_after(self.state.step)
+
+    def _log(self, row: dict[str, float]) -> None:
+        with (self.directory / LOG).open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+    def _forget_log_after(self, step: int) -> None:
+        """Drop what a killed run logged after its last checkpoint: it will be logged again."""
+        path = self.directory / LOG
+        if path.exists():
+            lines = path.read_text().splitlines()
+            kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
+            path.write_text("".join(line + "\n" for line in kept))
+
+
+def learning_rate_scale(step: int, total: int, config: TrainConfig) -> float:
+    """The share of the peak learning rate at a step: linear warm-up, then the schedule."""
+    if step < config.warmup_steps:
+        return (step + 1) / config.warmup_steps
+    if config.schedule == "constant":
+        return 1.0
+    progress = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
+    return 1.0 - progress if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def _write(path: Path, content: Any) -> None:
+    """A checkpoint is whole or not there."""
+    temporary = path.with_suffix(".partial")
+    torch.save(content, temporary)
+    temporary.replace(path)
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C and SIGTERM ask the loop to stop after its step; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
+        yield asked.is_set
+        return
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
