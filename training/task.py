@@ -1,15 +1,20 @@
-"""What the loop needs to know of a run, and no more: the seam between `training.trainer` and the tasks."""
+"""What the loop and the commands need to know of a run: the seam between them and the tasks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 from torch import Tensor, nn
 
+from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.publish import Draft
+
+# Inputs to float32 [n, dim]: a torch module, a loaded bundle or a server behind HTTP, all judged alike.
+Encode: TypeAlias = Callable[[Sequence[Input]], npt.NDArray[np.float32]]
 
 
 class Task(Protocol):
@@ -39,10 +44,14 @@ class Task(Protocol):
         """Figures on the validation split, larger is better."""
         ...
 
-    def final_metrics(self) -> dict[str, Metric]:
-        """Figures of the trained model with their baselines, for the manifest. Read once, at the end."""
+    def encoders(self) -> dict[str, Encode]:
+        """Model name to the trained torch encoder, exactly as it will be exported."""
         ...
 
-    def drafts(self, run: Path, metrics: dict[str, Metric]) -> list[Draft]:
+    def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
+        """Final figures of any encoders of these names, with their baselines."""
+        ...
+
+    def drafts(self, metrics: dict[str, Metric]) -> list[Draft]:
         """The bundles to publish, exported and checked against torch."""
         ...
