@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bundle.manifest import Manifest
 
 OUTPUT = "vector"
+MAX_EXAMPLES = 3
 BATCH_COST = 2048  # for `encode`: padded tokens (or rows) per forward pass
 
 
@@ -68,15 +69,22 @@ class Encoder:
         preprocessor: of the manifest's kind.
         graph: the content of model.onnx, already checked.
         threads: onnxruntime's threads per forward pass.
+        examples: inputs as they stand in a request, to show what the encoder takes.
 
     Raises:
         IntegrityError: as `Runner` does.
     """
 
     def __init__(
-        self, manifest: Manifest, preprocessor: Preprocessor, graph: bytes, threads: int = 1
+        self,
+        manifest: Manifest,
+        preprocessor: Preprocessor,
+        graph: bytes,
+        threads: int = 1,
+        examples: Sequence[Any] = (),
     ) -> None:
         self.manifest, self.preprocessor = manifest, preprocessor
+        self.examples = list(examples[:MAX_EXAMPLES])
         self._runner = Runner(preprocessor, graph, threads)
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
@@ -102,7 +110,7 @@ class Encoder:
         """The first `dim` dimensions, normalised again where the full vectors are. float32 [n, dim]."""
         if dim == self.manifest.dim:
             return vectors
-        shorter = np.ascontiguousarray(vectors[:, :dim])
+        shorter = vectors[:, :dim].copy()  # [n, dim]; a view would be normalised in the caller's array
         if self.manifest.normalized:
             norms = np.linalg.norm(shorter, axis=1, keepdims=True)
             shorter /= np.maximum(norms, np.finfo(np.float32).tiny)
@@ -135,5 +143,6 @@ def _options(threads: int) -> ort.SessionOptions:
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.enable_mem_pattern = False  # with it, memory grows with every new shape of batch
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.load_model_format", "ONNX")  # no other: only ONNX was checked
     options.log_severity_level = 4  # fatal only: failures come back as exceptions
     return options

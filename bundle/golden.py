@@ -10,12 +10,13 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from bundle.errors import GoldenError
+from bundle.errors import GoldenError, InputError
 from bundle.preprocess import Preprocessor, Truncate
 
 if TYPE_CHECKING:
@@ -23,6 +24,17 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5  # float32 through other kernels and other batch shapes; a wrong graph is off by 1e-2
 NORM_TOLERANCE = 1e-4
+
+
+class _File(BaseModel):
+    """The content of golden.json."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    now: Annotated[float, Field(allow_inf_nan=False)] | None
+    truncate: Truncate
+    inputs: Annotated[list[Any], Field(min_length=1)]
+    vectors: list[str]
 
 
 @dataclass(frozen=True)
@@ -51,42 +63,61 @@ class Golden:
     def from_bytes(cls, content: bytes) -> Golden:
         """Parse golden.json. Raises GoldenError."""
         try:
-            parsed = json.loads(content)
-            rows = [np.frombuffer(base64.b64decode(row, validate=True), "<f4") for row in parsed["vectors"]]
-            golden = cls(
-                parsed["inputs"], np.stack(rows).astype(np.float32), parsed["now"], parsed["truncate"]
+            file = _File.model_validate_json(content)
+            rows = [np.frombuffer(base64.b64decode(row, validate=True), "<f4") for row in file.vectors]
+            vectors = np.stack(rows).astype(np.float32)  # [n, dim]
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors(include_url=False, include_input=False)[0]["loc"]))
+            raise GoldenError(f"golden.json cannot be read: {where or 'it'} is not as it should be") from None
+        except ValueError:
+            raise GoldenError(
+                "golden.json: its vectors are no base64 of float32 rows of one length"
+            ) from None
+        if len(file.inputs) != len(vectors):
+            raise GoldenError(f"golden.json has {len(vectors)} vectors for {len(file.inputs)} inputs")
+        if not np.isfinite(vectors).all():
+            raise GoldenError(
+                "golden.json has vectors that are not finite; nothing can be compared with them"
             )
-        except (KeyError, TypeError, ValueError) as error:
-            raise GoldenError(f"golden.json cannot be read: {type(error).__name__}") from None
-        if len(golden.inputs) != len(golden.vectors):
-            raise GoldenError("golden.json has not one vector per input")
-        return golden
+        return cls(file.inputs, vectors, file.now, file.truncate)
 
     def check(self, encoder: Encoder) -> float:
         """The largest absolute difference found. Raises GoldenError over the tolerance.
 
         Each input is run alone and all together: padding must not change a vector.
         """
-        prepared = encoder.prepare(
-            [encoder.preprocessor.from_json(value, self.now) for value in self.inputs], self.truncate
-        )
-        together = encoder.run(prepared)
-        alone = np.concatenate([encoder.run([one]) for one in prepared])
-        if together.shape != self.vectors.shape:
-            raise GoldenError(f"the graph gives {together.shape[1]} dimensions, not {self.vectors.shape[1]}")
+        alone, together = self._encode(encoder)
+        expected = (len(self.inputs), encoder.manifest.dim)
         worst = 0.0
         for how, vectors in (("alone", alone), ("in one batch", together)):
+            if vectors.shape != expected or self.vectors.shape != expected:
+                raise GoldenError(
+                    f"the golden inputs {how} give {list(vectors.shape)} numbers; recorded are "
+                    f"{list(self.vectors.shape)}, and the manifest says {list(expected)}"
+                )
             if not np.isfinite(vectors).all():
                 raise GoldenError(f"the golden inputs {how} give vectors that are not finite")
             worst = max(worst, float(np.abs(vectors - self.vectors).max()))
             if worst > TOLERANCE:
                 raise GoldenError(
-                    f"the golden inputs {how} are {worst:.1e} off the recorded vectors, the limit is {TOLERANCE:.0e}"
+                    f"the golden inputs {how} are {worst:.1e} off the recorded vectors; "
+                    f"the limit is {TOLERANCE:.0e}"
                 )
         norms = np.linalg.norm(together, axis=1)
         if encoder.manifest.normalized and np.abs(norms - 1).max() > NORM_TOLERANCE:
             raise GoldenError("the manifest says that vectors are normalised, but they are not")
         return worst
+
+    def _encode(self, encoder: Encoder) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The vectors of each input alone, and of all in one batch."""
+        inputs = [encoder.preprocessor.from_json(value, self.now) for value in self.inputs]
+        try:
+            prepared = encoder.prepare(inputs, self.truncate)
+            return np.concatenate([encoder.run([one]) for one in prepared]), encoder.run(prepared)
+        except InputError as error:
+            raise GoldenError(f"a golden input is refused: {error}") from error
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise GoldenError(f"onnxruntime cannot run the golden inputs: {type(error).__name__}") from error
 
 
 def golden_of(

@@ -3,22 +3,28 @@
 Walks the protobuf bytes with the few field numbers it needs (onnx.proto3), because the `onnx` package
 is large, belongs to training, and has had holes of its own in just this place. Refused: tensors kept
 in other files, and operators outside the standard domains (they would need native code).
+
+Every occurrence of a field is judged, not only the one that protobuf would keep: a reader that differs
+from onnxruntime's in which occurrence wins is a reader that can be lied to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
 
 from bundle.errors import IntegrityError
 
-STANDARD_DOMAINS = frozenset({b"", b"ai.onnx", b"ai.onnx.ml"})
-MAX_DEPTH = 32
+CORE_DOMAINS = frozenset({b"", b"ai.onnx"})  # two spellings of one domain
+STANDARD_DOMAINS = CORE_DOMAINS | {b"ai.onnx.ml"}
+MAX_DEPTH = 32  # messages in messages; a subgraph is three of them
+MAX_FIELDS = 2_000_000  # a graph of 10,000 nodes has about 200,000; each costs a microsecond
 
 # Message type -> {field number: type of the sub-message}. Source: onnx/onnx.proto3.
 _NESTED: Mapping[str, Mapping[int, str]] = {
     "Model": {7: "Graph", 8: "Opset", 20: "Training", 25: "Function"},
     "Training": {1: "Graph", 2: "Graph"},
-    "Function": {7: "Node", 9: "Opset", 11: "Attribute"},
+    "Function": {7: "Node", 11: "Attribute"},
     "Graph": {1: "Node", 5: "Tensor", 15: "Sparse"},
     "Node": {5: "Attribute"},
     "Attribute": {5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 22: "Sparse", 23: "Sparse"},
@@ -28,6 +34,9 @@ _NODE_DOMAIN, _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 7, 13, 14
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MAX_TAG = 1 << 32  # protobuf keeps 32 bits of a tag; a longer one would be another field to it than to us
+
+Field: TypeAlias = tuple[int, memoryview | int]  # number; bytes or number
 
 
 def check_graph(content: bytes) -> int:
@@ -38,38 +47,58 @@ def check_graph(content: bytes) -> int:
     """
     opset: list[int] = []
     seen_graph = False
-    for message, fields in _walk("Model", memoryview(content), 0):
+    for message, fields in _walk("Model", memoryview(content), [MAX_FIELDS], depth=0):
         seen_graph = seen_graph or message == "Graph"
-        if message == "Tensor" and (fields.get(_TENSOR_EXTERNAL_DATA) or fields.get(_TENSOR_DATA_LOCATION)):
-            raise IntegrityError("model.onnx keeps tensors in other files; embed the weights")
-        if message == "Node" and bytes(fields.get(_NODE_DOMAIN, b"")) not in STANDARD_DOMAINS:  # type: ignore[arg-type]  # a domain is bytes
+        if message == "Tensor" and any(map(_leads_outside, fields)):
+            raise IntegrityError("model.onnx keeps tensors in other files; export it with embedded weights")
+        if message == "Node" and not STANDARD_DOMAINS.issuperset(_bytes(fields, _NODE_DOMAIN)):
             raise IntegrityError("model.onnx uses a custom operator; only standard ONNX domains are run")
-        if message == "Opset" and bytes(fields.get(_OPSET_DOMAIN, b"")) in (b"", b"ai.onnx"):  # type: ignore[arg-type]  # a domain is bytes
-            opset.append(int(fields.get(_OPSET_VERSION, 0)))  # type: ignore[arg-type]  # a version is a number
+        if message == "Opset" and CORE_DOMAINS.issuperset(_bytes(fields, _OPSET_DOMAIN)):
+            opset += [
+                value for number, value in fields if number == _OPSET_VERSION and isinstance(value, int)
+            ]
     if not seen_graph or not opset:
-        raise IntegrityError("model.onnx is not an ONNX model")
+        raise _not_onnx()
     return max(opset)
 
 
-def _walk(message: str, data: memoryview, depth: int) -> Iterator[tuple[str, dict[int, memoryview | int]]]:
-    """Every message of a type named in `_NESTED`, with its last value per field."""
+def _leads_outside(field: Field) -> bool:
+    """Whether this field of a tensor points to another file; `data_location` 0 says that it does not."""
+    number, value = field
+    return number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value != 0)
+
+
+def _bytes(fields: Sequence[Field], wanted: int) -> list[bytes]:
+    return [bytes(value) for number, value in fields if number == wanted and isinstance(value, memoryview)]
+
+
+def _walk(
+    message: str, data: memoryview, fields_left: list[int], depth: int
+) -> Iterator[tuple[str, list[Field]]]:
+    """Every message of a type named in `_NESTED`, with the fields that are no messages themselves."""
     if depth > MAX_DEPTH:
-        raise IntegrityError("model.onnx nests graphs too deeply")
-    fields: dict[int, memoryview | int] = {}
+        raise IntegrityError(f"model.onnx nests more than {MAX_DEPTH} messages")
+    fields: list[Field] = []
     nested = _NESTED.get(message, {})
     for number, value in _fields(data):
-        fields[number] = value
+        fields_left[0] -= 1
+        if fields_left[0] < 0:
+            raise IntegrityError(f"model.onnx has more than {MAX_FIELDS} parts")
         if number in nested and isinstance(value, memoryview):
-            yield from _walk(nested[number], value, depth + 1)
+            yield from _walk(nested[number], value, fields_left, depth + 1)
+        else:
+            fields.append((number, value))
     yield message, fields
 
 
-def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
-    """The fields of one message: (number, bytes or number). Source: protobuf.dev/programming-guides/encoding."""
+def _fields(data: memoryview) -> Iterator[Field]:
+    """The fields of one message. Source: protobuf.dev/programming-guides/encoding."""
     position, end = 0, len(data)
     while position < end:
         tag, position = _varint(data, position)
         number, wire_type = tag >> 3, tag & 7
+        if number == 0 or tag >= _MAX_TAG:
+            raise _not_onnx()
         if wire_type == _VARINT:
             value, position = _varint(data, position)
             yield number, value
@@ -79,21 +108,30 @@ def _fields(data: memoryview) -> Iterator[tuple[int, memoryview | int]]:
         elif wire_type in (_FIXED32, _FIXED64):
             size = 4 if wire_type == _FIXED32 else 8
         else:
-            raise IntegrityError("model.onnx is not an ONNX model")
+            raise _not_onnx()
         if position + size > end:
-            raise IntegrityError("model.onnx is cut short")
+            raise _cut_short()
         yield number, data[position : position + size]
         position += size
 
 
 def _varint(data: memoryview, position: int) -> tuple[int, int]:
+    """The number at `position`, and where the next thing starts."""
     value = 0
     for shift in range(0, 70, 7):
         if position >= len(data):
-            raise IntegrityError("model.onnx is cut short")
+            raise _cut_short()
         byte = data[position]
         position += 1
         value |= (byte & 0x7F) << shift
-        if not byte & 0x80:
+        if byte < 0x80:
             return value, position
-    raise IntegrityError("model.onnx is not an ONNX model")
+    raise _not_onnx()
+
+
+def _not_onnx() -> IntegrityError:
+    return IntegrityError("model.onnx is not an ONNX model")
+
+
+def _cut_short() -> IntegrityError:
+    return IntegrityError("model.onnx is cut short; copy it again")

@@ -23,7 +23,7 @@ Positive: TypeAlias = Annotated[int, Field(ge=1)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class FileEntry(_Part):
@@ -93,6 +93,7 @@ class Manifest(_Part):
         metric: how two vectors of the space are compared.
         max_length: most tokens the encoder reads; 1 for features.
         files: every file of the bundle but this one.
+        digest: SHA-256 of all the rest, so that the manifest is as hard to change unnoticed as the files.
     """
 
     schema_version: Literal[1]
@@ -113,6 +114,16 @@ class Manifest(_Part):
     files: dict[str, FileEntry]
     parity: Parity
     trained: Trained
+    digest: str = ""
+
+    def sealed(self) -> Manifest:
+        """The same manifest with its own digest."""
+        return self.model_copy(update={"digest": self.expected_digest()})
+
+    def expected_digest(self) -> str:
+        """What `digest` must be."""
+        rest = self.model_dump(mode="json", exclude={"digest"})
+        return hashlib.sha256(canonical_json(rest)).hexdigest()
 
     def encoder_digest(self, preprocessor_file: str) -> str:
         """SHA-256 over all that decides this encoder's numbers."""
@@ -137,9 +148,7 @@ class Manifest(_Part):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ManifestError(f"manifest.json: {where}: {first['msg']}") from None
+            raise ManifestError(f"manifest.json: {first_error(error)}") from None
 
     def to_bytes(self) -> bytes:
         """The file as written."""
@@ -150,6 +159,13 @@ def space_id(encoder_digests: Iterable[str]) -> str:
     """The id of the space that these encoders share."""
     joined = "\n".join(sorted(encoder_digests)).encode()
     return f"sp_{hashlib.sha256(joined).hexdigest()[:32]}"
+
+
+def first_error(error: ValidationError) -> str:
+    """The first thing that pydantic found, with its place and without the value."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:

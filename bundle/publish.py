@@ -2,37 +2,30 @@
 
     draft -> temporary directory -> fsync -> verified by the server's own loader -> rename -> pointer
 
-A pair (user and item tower) is published in one call. The loader refuses one half without the other,
-and refuses a pair whose pointers disagree, so a crash between two renames cannot mix spaces.
+A pair (user and item tower) is published in one call. The loader refuses one half without the other, and
+of their pointers one decides (see `Store.current`), so a crash anywhere leaves the old pair or the new.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from bundle.errors import BundleError, VersionExistsError
+from pydantic import ValidationError
+
+from bundle.directory import CARD, GOLDEN, GRAPH, MANIFEST, read_directory
+from bundle.disk import DISK, Disk, publishing
+from bundle.errors import BundleError, ManifestError, VersionExistsError
 from bundle.graph import check_graph
-from bundle.manifest import FileEntry, Manifest, Parity, Reference, Trained, space_id
+from bundle.manifest import FileEntry, Manifest, Parity, Reference, Trained, first_error, space_id
 from bundle.preprocess import KINDS
-from bundle.store import (
-    CARD,
-    CURRENT,
-    GOLDEN,
-    GRAPH,
-    MANIFEST,
-    Store,
-    build,
-    check_name,
-    read_directory,
-)
+from bundle.store import CURRENT, TEMPORARY, Store, build, check_name
 
 
 @dataclass(frozen=True)
@@ -71,51 +64,80 @@ class Draft:
         }
 
 
-def publish(models: Path, drafts: Sequence[Draft], version: str | None = None) -> list[Manifest]:
+def publish(
+    models: Path, drafts: Sequence[Draft], version: str | None = None, *, disk: Disk = DISK
+) -> list[Manifest]:
     """Publish encoders that share one space, and make the new version the current one.
 
     Args:
         models: the directory of models.
         drafts: one encoder, or the towers of a pair.
         version: its name; by default the next number that none of them has used.
+        disk: where every change goes through.
 
     Raises:
         VersionExistsError: one of them has that version already.
-        BundleError: a draft does not pass the loader; nothing is published.
+        BundleError: a draft does not pass the loader, somebody else is publishing it, or the disk fails;
+            nothing is published.
     """
-    store = Store(models)
-    version = check_name(version or _next_version(store, [draft.name for draft in drafts]))
-    manifests = _manifests(drafts, version)
-    staged: list[tuple[Path, Path]] = []
-    try:
-        for draft, manifest in zip(drafts, manifests, strict=True):
-            staged.append(_stage(models, draft, manifest))
-        _move_into_place(staged)
-    finally:
-        for temporary, _ in staged:
-            shutil.rmtree(temporary, ignore_errors=True)
-    switch_current(models, manifests[0].name, version)
+    names = [draft.name for draft in drafts]
+    assert names, "nothing to publish"
+    if len(set(names)) < len(names):
+        raise BundleError(f"two drafts are called alike: {sorted(names)}")
+    for name in names:
+        disk.make_directory(models / check_name(name))
+    with _alone(models, names, disk):
+        manifests = _manifests(drafts, _new_version(Store(models), names, version))
+        staged: list[tuple[Path, Path]] = []
+        try:
+            for draft, manifest in zip(drafts, manifests, strict=True):
+                directory = models / manifest.name
+                staged.append((_temporary(directory), directory / manifest.version))
+                _stage(staged[-1][0], draft, manifest, disk)
+            _move_into_place(staged, disk)
+        except OSError as error:
+            raise BundleError(f"nothing was published: {error.strerror}") from error
+        finally:
+            for temporary, _ in staged:
+                disk.remove(temporary)
+        _point_to(models, manifests, disk)
     return manifests
 
 
-def switch_current(models: Path, name: str, version: str) -> list[Reference]:
-    """Make a published version the default, for all encoders of its space. Returns what was switched."""
-    manifest = Store(models).read(name, version).manifest
-    switched = [Reference(name=name, version=version), *manifest.peers]
-    for reference in switched:
-        directory = models / reference.name
-        digest = hashlib.sha256((directory / reference.version / MANIFEST).read_bytes()).hexdigest()
-        pointer = json.dumps({"version": reference.version, "manifest_sha256": digest}, indent=1) + "\n"
-        temporary = directory / f".tmp-{uuid.uuid4().hex}"
-        _write(temporary, pointer.encode())
-        temporary.replace(directory / CURRENT)
-        _sync_directory(directory)
+def switch_current(models: Path, name: str, version: str, *, disk: Disk = DISK) -> list[Reference]:
+    """Make a published version the default, for all encoders of its space. Returns what was switched.
+
+    Raises:
+        BundleError: a file of theirs is not as published, or the disk fails; nothing is switched.
+    """
+    store = Store(models)
+    switched = [Reference(name=name, version=version), *store.manifest(name, version).peers]
+    with _alone(models, [reference.name for reference in switched], disk):
+        _point_to(models, [store.read(each.name, each.version).manifest for each in switched], disk)
     return switched
 
 
-def _next_version(store: Store, names: Sequence[str]) -> str:
-    used = [int(v) for name in names for v in store.versions(name) if v.isdecimal()]
-    return str(max(used, default=0) + 1)
+@contextmanager
+def _alone(models: Path, names: Sequence[str], disk: Disk) -> Iterator[None]:
+    """As the only publisher of these models, with what dead publishers left behind removed."""
+    with ExitStack() as locks:
+        for name in sorted(names):
+            locks.enter_context(publishing(models / name))
+            for leftover in (models / name).glob(f"{TEMPORARY}*"):
+                disk.remove(leftover)
+        yield
+
+
+def _new_version(store: Store, names: Sequence[str], version: str | None) -> str:
+    if version is None:
+        used = [int(v) for name in names for v in store.versions(name) if v.isdecimal()]
+        version = str(max(used, default=0) + 1)
+    if check_name(version) == CURRENT:
+        raise BundleError(f"a version cannot be called {CURRENT!r}: the pointer file is")
+    for name in names:
+        if (store.root / name / version).exists():
+            raise VersionExistsError(f"{name}/{version} is there already; versions are never overwritten")
+    return version
 
 
 def _manifests(drafts: Sequence[Draft], version: str) -> list[Manifest]:
@@ -129,12 +151,22 @@ def _manifests(drafts: Sequence[Draft], version: str) -> list[Manifest]:
                 "space_members": members,
                 "peers": [reference for reference in references if reference.name != manifest.name],
             }
-        )
+        ).sealed()
         for manifest in single
     ]
 
 
 def _manifest(draft: Draft, version: str) -> Manifest:
+    if draft.kind not in KINDS:
+        raise ManifestError(f"kind {draft.kind!r} is not one of {sorted(KINDS)}")
+    try:
+        return _unproven(draft, version)
+    except ValidationError as error:
+        raise ManifestError(f"{draft.name}: {first_error(error)}") from None
+
+
+def _unproven(draft: Draft, version: str) -> Manifest:
+    """What the draft says, not yet part of a space."""
     return Manifest(
         schema_version=1,
         name=draft.name,
@@ -160,52 +192,43 @@ def _manifest(draft: Draft, version: str) -> Manifest:
     )
 
 
-def _stage(models: Path, draft: Draft, manifest: Manifest) -> tuple[Path, Path]:
+def _stage(temporary: Path, draft: Draft, manifest: Manifest, disk: Disk) -> None:
     """Write one bundle under a temporary name, and prove it as the server will."""
-    directory = models / check_name(draft.name)
-    target = directory / manifest.version
-    if target.exists():
-        raise VersionExistsError(f"{draft.name}/{manifest.version} is published already; versions are never overwritten")
-    temporary = directory / f".tmp-{uuid.uuid4().hex}"
-    try:
-        temporary.mkdir(parents=True)
-        for name, content in draft.files().items():
-            _write(temporary / name, content)
-        _write(temporary / MANIFEST, manifest.to_bytes())
-        _sync_directory(temporary)
-        build(read_directory(temporary))
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    return temporary, target
+    disk.make_directory(temporary)
+    for name, content in draft.files().items():
+        disk.write(temporary / name, content)
+    disk.write(temporary / MANIFEST, manifest.to_bytes())
+    build(read_directory(temporary))
 
 
-def _move_into_place(staged: Sequence[tuple[Path, Path]]) -> None:
-    moved: list[Path] = []
+def _move_into_place(staged: Sequence[tuple[Path, Path]], disk: Disk) -> None:
+    """Rename all or, if one fails, none."""
     try:
         for temporary, target in staged:
-            temporary.rename(target)  # fails if the version exists: a directory that is not empty
-            moved.append(target)
-            _sync_directory(target.parent)
-    except OSError as error:
-        for target in moved:
-            shutil.rmtree(target, ignore_errors=True)
-        raise BundleError(f"nothing was published: {error.strerror}") from error
+            disk.rename(temporary, target)
+    except BaseException:
+        for temporary, target in staged:
+            if not temporary.exists():
+                disk.remove(target)
+        raise
 
 
-def _write(path: Path, content: bytes) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), 0o644)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+def _point_to(models: Path, manifests: Sequence[Manifest], disk: Disk) -> None:
+    """Write the pointers, the deciding one (the first by name) last, so that it switches all."""
+    for manifest in sorted(manifests, key=lambda each: each.name, reverse=True):
+        directory = models / manifest.name
+        pointer = {"version": manifest.version, "manifest_digest": manifest.digest}
+        temporary = _temporary(directory)
+        try:
+            disk.write(temporary, (json.dumps(pointer, indent=1) + "\n").encode())
+            disk.replace(temporary, directory / CURRENT)
+        except OSError as error:
+            raise BundleError(
+                f"version {manifest.version} is published but was not made current: {error.strerror}"
+            ) from error
+        finally:
+            disk.remove(temporary)
 
 
-def _sync_directory(path: Path) -> None:
-    if os.name == "nt":  # a directory cannot be opened there, and rename is durable without it
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _temporary(directory: Path) -> Path:
+    return directory / f"{TEMPORARY}{uuid.uuid4().hex}"

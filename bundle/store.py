@@ -1,41 +1,47 @@
-"""Bundles on disk, as read: `models/<name>/<version>/`, and `models/<name>/current`.
+"""Published models on disk: `models/<name>/<version>/`, and `models/<name>/current`.
 
-Every file is opened once without following links, checked against the manifest's size and SHA-256, and
-used from the very bytes that were checked.
+Finds versions, says which is the current one, and turns one into a proven encoder. How its files are read
+is in `bundle.directory`, how they came there in `bundle.publish`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import stat
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from bundle.directory import (
+    AGAIN,
+    GOLDEN,
+    GRAPH,
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    Contents,
+    read_directory,
+    read_file,
+    read_manifest,
+)
 from bundle.encoder import Encoder
 from bundle.errors import BundleError, IntegrityError, ManifestError
 from bundle.golden import Golden
 from bundle.graph import check_graph
-from bundle.manifest import Manifest, Name, Reference, space_id
+from bundle.manifest import Digest, Manifest, Name, Reference
 from bundle.preprocess import KINDS
-from pydantic import TypeAdapter, ValidationError
 
-MANIFEST, GRAPH, GOLDEN, CARD, CURRENT = "manifest.json", "model.onnx", "golden.json", "README.md", "current"
-MAX_MANIFEST_BYTES = 1 << 20
-MAX_FILE_BYTES = 2 << 30  # protobuf's own limit
+CURRENT = "current"  # the pointer file
+TEMPORARY = ".tmp-"  # starts the names of what is still being written
 
 _NAME = TypeAdapter[str](Name)
 
 
-@dataclass(frozen=True)
-class Contents:
-    """The files of one version, read and checked but not yet run."""
+class _Pointer(BaseModel):
+    """The content of `current`."""
 
-    manifest: Manifest
-    files: Mapping[str, bytes] = field(repr=False)
-    manifest_sha256: str
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    version: Name
+    manifest_digest: Digest
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,8 @@ class Store:
         """Every model that has a version or a pointer, sorted."""
         if not self.root.is_dir():
             return []
-        return sorted(path.name for path in self.root.iterdir() if path.is_dir() and is_name(path.name))
+        names = sorted(path.name for path in self.root.iterdir() if path.is_dir() and is_name(path.name))
+        return [name for name in names if (self.root / name / CURRENT).exists() or self.versions(name)]
 
     def versions(self, name: str) -> list[str]:
         """Published versions, oldest first (numbers by value, then other names)."""
@@ -61,21 +68,24 @@ class Store:
     def current(self, name: str) -> str:
         """The default version, which all encoders of its space agree on.
 
+        Of encoders that were published together, the pointer of the first by name decides for all: two
+        pointers cannot be switched at once, one can.
+
         Raises:
-            BundleError: there is no pointer, or a pair was published or switched half-way.
+            BundleError: there is no pointer, or the encoders of the space have come apart.
         """
-        version = self._pointer(name)
-        for peer in self.manifest(name, version).peers:
-            if (theirs := self._pointer(peer.name)) != peer.version:
-                raise BundleError(
-                    f"{name}'s current version is {version}, made for {peer.name}/{peer.version}, but {peer.name}'s is "
-                    f"{theirs}; run: encodery models use {name} VERSION"
-                )
-        return version
+        leader = self._leader(name)
+        decided = self._together(self._pointed(leader))
+        for member in decided:
+            if self._leader(member) != leader:
+                raise self._apart(name, member)
+        if name not in decided:
+            raise self._apart(name, leader)
+        return decided[name]
 
     def manifest(self, name: str, version: str) -> Manifest:
         """The manifest alone; its files are not checked. Raises ManifestError."""
-        return read_manifest(self.root / check_name(name) / check_name(version))[0]
+        return _named(read_manifest(self._directory(name, version))[0], name, version)
 
     def read(self, name: str, version: str) -> Contents:
         """Read and check every file of a version, and that its peers are there.
@@ -83,10 +93,8 @@ class Store:
         Raises:
             ManifestError, IntegrityError: with the reason.
         """
-        contents = read_directory(self.root / check_name(name) / check_name(version))
-        if (contents.manifest.name, contents.manifest.version) != (name, version):
-            raise ManifestError("manifest.json is of another model or version than its directory")
-        for peer in contents.manifest.peers:
+        contents = read_directory(self._directory(name, version))
+        for peer in _named(contents.manifest, name, version).peers:
             self._check_peer(contents.manifest, peer)
         return contents
 
@@ -98,92 +106,67 @@ class Store:
         """
         return build(self.read(name, self.current(name) if version is None else version), threads)
 
-    def _pointer(self, name: str) -> str:
+    def _directory(self, name: str, version: str) -> Path:
+        return self.root / check_name(name) / check_name(version)
+
+    def _pointed(self, name: str) -> Manifest:
+        """The manifest that a model's own pointer names."""
         path = self.root / check_name(name) / CURRENT
+        if not path.exists():
+            raise BundleError(f"{name} has no current version; publish one")
         try:
-            pointer = json.loads(read_file(path, MAX_MANIFEST_BYTES))
-            return check_name(pointer["version"])
-        except (KeyError, TypeError, ValueError):
-            raise BundleError(f"{name}/{CURRENT} is not a pointer file") from None
+            pointer = _Pointer.model_validate_json(read_file(path, MAX_MANIFEST_BYTES))
+        except ValidationError:
+            raise BundleError(
+                f"{name}/{CURRENT} is not a pointer file; make a version current again"
+            ) from None
+        manifest = self.manifest(name, pointer.version)
+        if manifest.digest != pointer.manifest_digest:
+            raise IntegrityError(f"{name}/{pointer.version} is not the one that was made current; {AGAIN}")
+        return manifest
+
+    def _together(self, manifest: Manifest) -> dict[str, str]:
+        """Name to version of all that were published together."""
+        return {manifest.name: manifest.version} | {peer.name: peer.version for peer in manifest.peers}
+
+    def _leader(self, name: str) -> str:
+        return min(self._together(self._pointed(name)))
+
+    def _apart(self, name: str, other: str) -> BundleError:
+        return BundleError(
+            f"the current versions of {name} and {other} were not published together; "
+            "make a version current that both have"
+        )
 
     def _check_peer(self, manifest: Manifest, peer: Reference) -> None:
         try:
             theirs = self.manifest(peer.name, peer.version)
-        except ManifestError:
-            raise IntegrityError(f"published together with {peer.name}/{peer.version}, which is missing") from None
+        except ManifestError as error:
+            raise IntegrityError(
+                f"needs {peer.name}/{peer.version}, published together with it, and that is refused: {error}"
+            ) from None
         if theirs.space != manifest.space:
-            raise IntegrityError(f"{peer.name}/{peer.version} is of another space")
+            raise IntegrityError(f"{peer.name}/{peer.version} is of another space; {AGAIN}")
 
 
 def build(contents: Contents, threads: int = 1) -> Encoder:
     """From checked bytes to a proven encoder. Raises BundleError."""
     manifest = contents.manifest
     kind = KINDS[manifest.kind]
-    if check_graph(contents.files[GRAPH]) != manifest.opset:
-        raise IntegrityError("model.onnx has another opset than the manifest says")
+    if (opset := check_graph(contents.files[GRAPH])) != manifest.opset:
+        raise IntegrityError(f"model.onnx has opset {opset}, the manifest says {manifest.opset}")
+    golden = Golden.from_bytes(contents.files[GOLDEN])
     preprocessor = kind.load(contents.files[kind.file], manifest.max_length)
-    encoder = Encoder(manifest, preprocessor, contents.files[GRAPH], threads)
-    Golden.from_bytes(contents.files[GOLDEN]).check(encoder)
+    encoder = Encoder(manifest, preprocessor, contents.files[GRAPH], threads, golden.inputs)
+    golden.check(encoder)
     return encoder
 
 
-def read_manifest(directory: Path) -> tuple[Manifest, bytes]:
-    """Parse and check what can be checked without the files. Raises ManifestError."""
-    try:
-        content = read_file(directory / MANIFEST, MAX_MANIFEST_BYTES)
-    except IntegrityError as error:
-        raise ManifestError(str(error)) from None
-    manifest = Manifest.from_bytes(content)
-    kind = KINDS.get(manifest.kind)
-    if kind is None:
-        raise ManifestError(f"manifest.json: kind {manifest.kind!r} is not one of {sorted(KINDS)}")
-    if manifest.preprocess_version != kind.version:
-        raise ManifestError(
-            f"trained with version {manifest.preprocess_version} of the {kind.name} preprocessing, "
-            f"this is version {kind.version}; train and export it again"
-        )
-    if set(manifest.files) != {GRAPH, GOLDEN, CARD, kind.file}:
-        raise ManifestError(f"manifest.json: files must be {GRAPH}, {GOLDEN}, {CARD} and {kind.file}")
-    digest = manifest.encoder_digest(kind.file)
-    if digest not in manifest.space_members or manifest.space != space_id(manifest.space_members):
-        raise ManifestError("manifest.json: the space id does not follow from the files")
-    if manifest.dimensions != sorted(set(manifest.dimensions), reverse=True) or manifest.dimensions[:1] != [
-        manifest.dim
-    ]:
-        raise ManifestError("manifest.json: dimensions must descend from dim")
-    return manifest, content
-
-
-def read_directory(directory: Path) -> Contents:
-    """Read every file once, and refuse what the manifest does not list."""
-    manifest, manifest_bytes = read_manifest(directory)
-    unknown = {path.name for path in directory.iterdir()} - set(manifest.files) - {MANIFEST}
-    if unknown:
-        raise IntegrityError(f"unknown files in the bundle: {sorted(unknown)[:3]}")
-    files: dict[str, bytes] = {}
-    for name, entry in manifest.files.items():
-        content = read_file(directory / name, MAX_FILE_BYTES, expected_size=entry.size)
-        if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise IntegrityError(f"{name} is not the file that was published: its SHA-256 differs")
-        files[name] = content
-    return Contents(manifest, files, hashlib.sha256(manifest_bytes).hexdigest())
-
-
-def read_file(path: Path, limit: int, expected_size: int | None = None) -> bytes:
-    """The bytes of a regular file that is no link of any kind. Raises IntegrityError."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-    except OSError as error:
-        raise IntegrityError(f"{path.name} cannot be opened: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
-            raise IntegrityError(f"{path.name} is a link or no regular file")
-        if expected_size is not None and status.st_size != expected_size:
-            raise IntegrityError(f"{path.name} has {status.st_size} bytes, published were {expected_size}")
-        if status.st_size > limit:
-            raise IntegrityError(f"{path.name} has {status.st_size} bytes, the limit is {limit}")
-        return file.read(limit + 1)
+def _named(manifest: Manifest, name: str, version: str) -> Manifest:
+    """The manifest, if it belongs where it was found."""
+    if (manifest.name, manifest.version) != (name, version):
+        raise ManifestError(f"manifest.json is of {manifest.name}/{manifest.version}, not {name}/{version}")
+    return manifest
 
 
 def is_name(name: str) -> bool:
@@ -198,7 +181,9 @@ def is_name(name: str) -> bool:
 def check_name(name: str) -> str:
     """The name itself, if it is one: no path ever comes from a request unchecked."""
     if not is_name(name):
-        raise BundleError("a name is 1 to 64 lower-case letters, digits, '.', '_' or '-', and starts with one of the first two")
+        raise BundleError(
+            "a name is 1 to 64 of a-z, 0-9, '.', '_' and '-', and starts with a letter or a digit"
+        )
     return name
 
 

@@ -118,7 +118,7 @@ class Kind:
 
 def pad(rows: Sequence[npt.NDArray[Any]], fill: float = 0) -> npt.NDArray[Any]:
     """Stack 1-D rows of different lengths: [n, longest], at least one column wide."""
-    longest = max(1, max(len(row) for row in rows))
+    longest = max(1, *map(len, rows))
     padded = np.full((len(rows), longest), fill, dtype=rows[0].dtype)
     for target, row in zip(padded, rows, strict=True):
         target[: len(row)] = row

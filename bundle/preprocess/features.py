@@ -20,10 +20,11 @@ from bundle.errors import InputError
 from bundle.inputs import Features, Input
 from bundle.preprocess import schema as specs
 from bundle.preprocess.base import Arrays, Cut, Facts, Kind, Prepared, Truncate, pad
-from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema
+from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema, input_names
 from bundle.preprocess.words import words
 
 DAY_S = 86_400.0
+OLDEST_S, NEWEST_S = -62_135_596_800.0, 253_402_300_800.0  # years 1 to 9999, as ISO 8601 has them
 
 
 class _BadValueError(Exception):
@@ -105,7 +106,8 @@ class _Bag:
         return [_string(entry, f"[{position}]") for position, entry in enumerate(value)]
 
     def schema(self) -> dict[str, Any]:
-        known = f"{len(self._index)} {'words' if self._is_text else 'values'} are known; the first {self._spec.max_length} are read"
+        noun, limit = "words" if self._is_text else "values", self._spec.max_length
+        known = f"{len(self._index)} {noun} are known; the first {limit} are read"
         described = {"description": _described(self._spec.description, known)}
         if self._is_text:
             return {"type": ["string", "null"]} | described
@@ -148,7 +150,7 @@ class _Time:
         return {self.name: _standardised(math.log1p(age_days), self._spec)}
 
     def schema(self) -> dict[str, Any]:
-        return _time_schema(_described(self._spec.description)) | {}
+        return _time_schema(self._spec.description)
 
 
 class _History:
@@ -198,7 +200,8 @@ class _History:
         return _string(entry["id"], f"{path}.id"), None if time is None else unix_time(time, f"{path}.time")
 
     def schema(self) -> dict[str, Any]:
-        known = f"newest first; {len(self._index)} items are known; the first {self._spec.max_length} entries are read"
+        limit = self._spec.max_length
+        known = f"newest first; {len(self._index)} items are known; the first {limit} entries are read"
         entry = {
             "type": "object",
             "properties": {"id": {"type": "string"}, "time": _time_schema("when it happened")},
@@ -233,18 +236,14 @@ class FeaturePreprocessor:
         self.side = schema.side
         self._features = [_KINDS[spec.kind](spec) for spec in schema.features]
         self._names = {feature.name for feature in self._features}
-        self.input_names = tuple(
-            name
-            for spec in schema.features
-            for name in ((spec.name, f"{spec.name}_age") if spec.kind == "history" else (spec.name,))
-        )
+        self.input_names = tuple(name for spec in schema.features for name in input_names(spec))
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         return [self._prepare_one(index, item) for index, item in enumerate(inputs)]
 
     def _prepare_one(self, index: int, item: Input) -> Prepared:
-        if not isinstance(item, Features):
-            raise InputError(index, "wrong_kind", "this model takes objects of features; a text was sent")
+        if not isinstance(item, Features) or not isinstance(item.values, Mapping):
+            raise InputError(index, "wrong_kind", "this model takes objects of features; send one")
         for field in item.values:
             if field not in self._names:
                 raise InputError(index, "unknown_field", self._unknown_field(field))
@@ -261,8 +260,8 @@ class FeaturePreprocessor:
         )
         return Prepared(arrays, cost=1, facts=facts)
 
-    def _unknown_field(self, field: str) -> str:
-        nearest = difflib.get_close_matches(field[:64], self._names, n=1, cutoff=0.5)
+    def _unknown_field(self, field: Any) -> str:
+        nearest = difflib.get_close_matches(str(field)[:64], self._names, n=1, cutoff=0.5)
         hint = f"did you mean {nearest[0]!r}? " if nearest else ""
         return f"a field is not one of this model's; {hint}it takes: {', '.join(sorted(self._names))}"
 
@@ -292,7 +291,14 @@ def unix_time(value: Any, path: str = "") -> float:
         except ValueError:
             raise _BadValueError("not an ISO 8601 time, for example 2011-11-02T09:30:00Z", path) from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-    return _number(value, path)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise _BadValueError(f"expected an ISO 8601 time or seconds since 1970, got {_kind_of(value)}", path)
+    seconds = _number(value, path)
+    if not OLDEST_S <= seconds < NEWEST_S:
+        raise _BadValueError(
+            "expected seconds since 1970, in years 1 to 9999; were milliseconds sent?", path, "out_of_range"
+        )
+    return seconds
 
 
 def _ages_days(times: Sequence[float | None]) -> npt.NDArray[np.float32]:

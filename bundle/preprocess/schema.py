@@ -21,7 +21,7 @@ Positive: TypeAlias = Annotated[int, Field(ge=1)]
 
 
 class _Spec(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
     name: Name
     description: str = ""
@@ -57,7 +57,7 @@ class NumberSpec(_Spec):
     log1p: bool
     mean: float
     std: Annotated[float, Field(gt=0)]
-    clip: Annotated[float, Field(gt=0)]
+    clip: Annotated[float, Field(gt=0, le=1e6)]
 
 
 class TimeSpec(_Spec):
@@ -66,7 +66,7 @@ class TimeSpec(_Spec):
     kind: Literal["time"]
     mean: float
     std: Annotated[float, Field(gt=0)]
-    clip: Annotated[float, Field(gt=0)]
+    clip: Annotated[float, Field(gt=0, le=1e6)]
 
 
 class HistorySpec(_Spec):
@@ -82,6 +82,11 @@ FeatureSpec: TypeAlias = Annotated[
 ]
 
 
+def input_names(feature: FeatureSpec) -> tuple[str, ...]:
+    """The graph inputs that one feature becomes."""
+    return (feature.name, f"{feature.name}_age") if feature.kind == "history" else (feature.name,)
+
+
 class FeatureSchema(BaseModel):
     """The content of features.json."""
 
@@ -93,9 +98,9 @@ class FeatureSchema(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> FeatureSchema:
-        names = [feature.name for feature in self.features]
+        names = [name for feature in self.features for name in input_names(feature)]
         if len(set(names)) != len(names):
-            raise ValueError("two features have the same name")
+            raise ValueError("two features have the same name, or that of a history's ages")
         for feature in self.features:
             vocabulary = getattr(feature, "vocabulary", [])
             if len(set(vocabulary)) != len(vocabulary):

@@ -33,13 +33,12 @@ class TextPreprocessor:
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
         self.max_length = max_length
         self._tokenizer = _tokenizer(tokenizer_json)
-        self._cutters: dict[Truncate, Tokenizer] = {}
-        for direction, side in (("end", "right"), ("start", "left")):
-            cutter = _tokenizer(tokenizer_json)
-            cutter.enable_truncation(max_length, direction=side)
-            self._cutters[direction] = cutter  # type: ignore[index]  # the loop's literals are the keys
         self._unknown_id = _unknown_id(tokenizer_json)
         self._specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
+        if max_length <= self._specials:
+            raise ManifestError(
+                f"manifest.json: max_length {max_length} leaves no room by {self._specials} special tokens"
+            )
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         texts = [_checked(index, item) for index, item in enumerate(inputs)]
@@ -56,17 +55,21 @@ class TextPreprocessor:
         truncated: tuple[Cut, ...] = ()
         if (length := len(ids)) > self.max_length:
             if truncate == "none":
-                raise InputError(
-                    index,
-                    "too_long",
-                    f'the text has {length} tokens, the limit is {self.max_length}; shorten it or send "truncate":"end"',
-                )
-            ids = self._cutters[truncate].encode_batch_fast([text])[0].ids
+                limit = f"the text has {length} tokens, the limit is {self.max_length}"
+                raise InputError(index, "too_long", f'{limit}; shorten it or send "truncate":"end"')
+            ids = self._cut(text, truncate)
             truncated = (Cut(FIELD, length, self.max_length, "tokens"),)
         row = np.array(ids, dtype=np.int64)  # [t]
         unknown = (FIELD,) if self._unknown_id in ids else ()
         facts = Facts(tokens=len(row), truncated=truncated, unknown=unknown)
         return Prepared({"input_ids": row}, cost=len(row), facts=facts)
+
+    def _cut(self, text: str, truncate: Truncate) -> list[int]:
+        """Ids of `max_length` tokens; the special ones are added after the cut, so they stay."""
+        (encoding,) = self._tokenizer.encode_batch_fast([text], add_special_tokens=False)
+        side = "left" if truncate == "start" else "right"
+        encoding.truncate(self.max_length - self._specials, direction=side)
+        return list(self._tokenizer.post_process(encoding).ids)
 
     def collate(self, batch: Sequence[Prepared]) -> Arrays:
         rows = [prepared.arrays["input_ids"] for prepared in batch]
@@ -101,18 +104,27 @@ def _tokenizer(content: bytes) -> Tokenizer:
 
 
 def _unknown_id(content: bytes) -> int | None:
-    """The id of the unknown token; Unigram models name it by id, the others by its text."""
+    """The id of the unknown token; Unigram models name it by id, the others by its text.
+
+    None for a BPE model without one, which drops what it does not know.
+
+    Raises:
+        ManifestError: the tokenizer would fail at the first word it does not know.
+    """
     model = json.loads(content)["model"]
-    if model.get("unk_id") is not None:
+    if isinstance(model.get("unk_id"), int):
         return int(model["unk_id"])
-    vocabulary = model.get("vocab", {})
-    found = vocabulary.get(model.get("unk_token")) if isinstance(vocabulary, dict) else None
-    return None if found is None else int(found)
+    token, vocabulary = model.get("unk_token"), model["vocab"]
+    if token is None and model.get("type") == "BPE":
+        return None
+    if not isinstance(vocabulary, dict) or token not in vocabulary:
+        raise ManifestError("tokenizer.json: its vocabulary has no unknown token; train it with one")
+    return int(vocabulary[token])
 
 
 def _checked(index: int, item: Input) -> str:
-    if not isinstance(item, Text):
-        raise InputError(index, "wrong_kind", "this model takes texts; an object of features was sent")
+    if not isinstance(item, Text) or not isinstance(item.text, str):
+        raise InputError(index, "wrong_kind", "this model takes texts; send a string")
     try:
         item.text.encode()
     except UnicodeEncodeError:
