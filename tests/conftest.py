@@ -6,10 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `import tiny`
+sys.path.insert(0, str(Path(__file__).parent))  # for `import tiny` and `import strategies`
 
 import tiny
+
+settings.register_profile("encodery", deadline=None)  # a busy machine is slow, not wrong
+settings.load_profile("encodery")
 
 
 @pytest.fixture(scope="session")
