@@ -13,18 +13,22 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx.reference
+from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer, models, pre_tokenizers
+
 from bundle.golden import Golden
 from bundle.inputs import Features, Input, Text
 from bundle.manifest import Manifest, Metric, Parity, Trained
 from bundle.preprocess import KINDS, Preprocessor
 from bundle.preprocess.schema import FIRST, FeatureSchema
 from bundle.publish import Draft, publish
-from onnx import TensorProto, helper, numpy_helper
-from tokenizers import Tokenizer, models, pre_tokenizers
 
 DIM = 8
 MAX_LENGTH = 16
-WORDS = ["[UNK]", "the", "a", "cat", "dog", "sat", "ran", "on", "mat", "hello", "world", "red", "blue", "lamp"]
+WORDS = [
+    "[UNK]",
+    *["the", "a", "cat", "dog", "sat", "ran", "on", "mat", "hello", "world", "red", "blue", "lamp"],
+]
 ITEMS = ["A1", "A2", "B1", "B2", "C1", "C2"]
 COUNTRIES = ["GB", "DE", "FR"]
 NOW = 1_700_000_000.0
@@ -103,7 +107,8 @@ def text_draft(name: str = "text", seed: int = 0, **changes: Any) -> Draft:
     inputs = {"input_ids": (TensorProto.INT64, ["n", "t"]), "attention_mask": (TensorProto.INT64, ["n", "t"])}
     constants = {"table": table, "last": np.array([2]), "one": np.array([1])}
     graph = graph_bytes(nodes, inputs, constants)
-    return draft(name, "text", graph, tokenizer_json(), [Text(t) for t in TEXTS], MAX_LENGTH, **changes)
+    texts: list[Input] = [Text(text) for text in TEXTS]
+    return draft(name, "text", graph, tokenizer_json(), texts, max_length=MAX_LENGTH, **changes)
 
 
 def pair_drafts(prefix: str = "shop", seed: int = 0) -> list[Draft]:
@@ -149,10 +154,10 @@ def pair_drafts(prefix: str = "shop", seed: int = 0) -> list[Draft]:
     )
     users: list[Input] = [Features(values, NOW) for values in USERS]
     records: list[Input] = [Features(values, NOW) for values in ITEM_INPUTS]
-    plain = {"normalized": False, "metric": "inner_product"}
+    plain = {"normalized": False, "metric": "inner_product", "max_length": 1}
     return [
-        draft(f"{prefix}-user", "features", user, user_schema(), users, 1, **plain),
-        draft(f"{prefix}-item", "features", item, item_schema(), records, 1, **plain),
+        draft(f"{prefix}-user", "features", user, user_schema(), users, **plain),
+        draft(f"{prefix}-item", "features", item, item_schema(), records, **plain),
     ]
 
 
@@ -162,6 +167,7 @@ def draft(
     graph: bytes,
     preprocessor: bytes,
     inputs: Sequence[Input],
+    *,
     max_length: int,
     **changes: Any,
 ) -> Draft:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import strategies
 import tiny
-from bundle import KINDS, Encoder, InputError, Prepared, Store, Text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from bundle import KINDS, Encoder, InputError, Prepared, Store, Text
 
 SAME = 1e-6  # float32 sums in another order
 

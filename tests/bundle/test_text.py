@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundle import Cut, InputError, ManifestError, Prepared, Text, Truncate
-from bundle.preprocess.text import TextPreprocessor
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ANY_TEXT
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+from bundle import Cut, InputError, ManifestError, Prepared, Text, Truncate
+from bundle.preprocess.text import TextPreprocessor
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "d", "e"]
 CLS, SEP = 1, 2
@@ -89,7 +90,7 @@ def test_text_whose_characters_are_all_dropped_is_refused() -> None:
         prepare("zzz", tokenizer=tokenizer)
 
 
-@pytest.mark.parametrize("text", ["\ud800", "a \udfff b", "\ud83d"])
+@pytest.mark.parametrize("text", ["\ud800", "a \udfff b"])
 def test_lone_surrogate_is_refused_without_repeating_it(text: str) -> None:
     error = refusal(text)
     assert error.code == "invalid_text"
@@ -170,12 +171,14 @@ def test_collate_pads_with_zeros_that_the_mask_leaves_out() -> None:
 @given(texts=st.lists(ANY_TEXT | st.text("abc ", max_size=40), max_size=4))
 def test_prepare_is_total(texts: list[str]) -> None:
     """Any unicode gives ids within the limit, or an InputError that names the item."""
-    for truncate in ("none", "end", "start"):
+    truncates: list[Truncate] = ["none", "end", "start"]
+    for truncate in truncates:
         try:
-            prepared = BERT_LIKE.prepare([Text(text) for text in texts], truncate)  # type: ignore[arg-type]
+            prepared = BERT_LIKE.prepare([Text(text) for text in texts], truncate)
         except InputError as error:
-            assert error.code in ("too_long", "empty_input", "invalid_text")
-            assert 0 <= error.index < len(texts)
+            codes = {"invalid_text", "empty_input"} | ({"too_long"} if truncate == "none" else set())
+            if error.code not in codes or not 0 <= error.index < len(texts):
+                raise
         else:
             assert all(3 <= one.cost <= MAX_LENGTH for one in prepared)
 

@@ -1,0 +1,394 @@
+"""Feature objects to ids and numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from strategies import feature_objects
+
+from bundle import Cut, Facts, Features, InputError, ManifestError
+from bundle.preprocess.features import FeaturePreprocessor
+from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema
+
+DAY_S = 86_400
+NOW = 1_700_000_000.0
+SCALE = {"mean": 1.0, "std": 2.0, "clip": 3.0}
+FEATURES: list[dict[str, Any]] = [
+    {"name": "country", "kind": "category", "vocabulary": ["GB", "DE"]},
+    {"name": "tags", "kind": "bag", "vocabulary": ["red", "blue"], "max_length": 3},
+    {"name": "title", "kind": "text", "vocabulary": ["lamp", "café"], "max_length": 3},
+    {"name": "price", "kind": "number", "log1p": False, **SCALE},
+    {"name": "stock", "kind": "number", "log1p": True, **SCALE},
+    {"name": "seen", "kind": "time", **SCALE},
+    {"name": "history", "kind": "history", "vocabulary": ["A", "B", "C"], "max_length": 4},
+]
+NAMES = [feature["name"] for feature in FEATURES]
+
+
+def loaded(features: list[dict[str, Any]] = FEATURES) -> FeaturePreprocessor:
+    schema = {"schema_version": 1, "side": "user", "features": features}
+    return FeaturePreprocessor(FeatureSchema.from_bytes(json.dumps(schema).encode()))
+
+
+ALL = loaded()
+
+
+def read(now: float | None = NOW, **values: Any) -> tuple[dict[str, list[Any]], Facts]:
+    """Arrays as lists, and the facts."""
+    (prepared,) = ALL.prepare([Features(values, now)])
+    return {name: array.tolist() for name, array in prepared.arrays.items()}, prepared.facts
+
+
+def refusal(values: Any, now: float | None = NOW) -> InputError:
+    with pytest.raises(InputError) as caught:
+        ALL.prepare([Features({}, now), Features(values, now)])
+    assert caught.value.index == 1
+    return caught.value
+
+
+# Missing, unknown, wrong: three different things.
+
+
+def test_missing_values_have_entries_of_their_own_and_are_not_reported() -> None:
+    arrays, facts = read()
+    assert arrays == {
+        "country": [MISSING],
+        "tags": [MISSING],
+        "title": [MISSING],
+        "price": [0.0, 1.0],
+        "stock": [0.0, 1.0],
+        "seen": [0.0, 1.0],
+        "history": [PAD],
+        "history_age": [0.0],
+    }
+    assert facts == Facts(empty_history=True)
+
+
+def test_null_is_missing() -> None:
+    assert read(**dict.fromkeys(NAMES)) == read()
+
+
+def test_missing_time_needs_no_now() -> None:
+    assert read(now=None) == read()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "indices"),
+    [
+        ("country", "FR", [UNKNOWN]),
+        ("tags", ["red", "green"], [FIRST, UNKNOWN]),
+        ("title", "green lamp", [UNKNOWN, FIRST]),
+    ],
+)
+def test_unknown_value_is_encoded_as_unknown_and_reported(name: str, value: Any, indices: list[int]) -> None:
+    arrays, facts = read(**{name: value})
+    assert arrays[name] == indices
+    assert facts.unknown == (name,)
+
+
+def test_unknown_fields_are_reported_in_the_order_of_the_schema() -> None:
+    _, facts = read(history=["Z"], title="green", country="FR")
+    assert facts.unknown == ("country", "title", "history")
+
+
+WRONG_TYPES = {
+    "country": [5, True, ["GB"], {}, b"GB"],
+    "tags": ["red", 5, {}, [5], [None], [["red"]]],
+    "title": [5, ["lamp"], {}],
+    "price": ["5", True, False, [5], {}],
+    "stock": ["5", [5]],
+    "seen": [True, [], {}],
+    "history": ["A", 5, {}, [5], [None], [["A"]], [{"id": 5}], [{"id": "A", "time": True}]],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(n, v) for n, values in WRONG_TYPES.items() for v in values])
+def test_wrong_type_is_refused(name: str, value: Any) -> None:
+    error = refusal({name: value})
+    assert error.code == "wrong_type"
+    assert error.param.startswith(f"inputs[1].{name}")
+    assert "expected" in error.reason
+
+
+def test_unknown_field_names_the_nearest() -> None:
+    error = refusal({"contry": "GB"})
+    assert error.code == "unknown_field"
+    assert "did you mean 'country'?" in error.reason
+    assert "contry" not in error.reason
+
+
+def test_unknown_field_far_from_all_lists_what_is_taken() -> None:
+    error = refusal({"zzzzzzz": 1})
+    assert "did you mean" not in error.reason
+    assert ", ".join(sorted(NAMES)) in error.reason
+
+
+@pytest.mark.parametrize("key", [5, None, ("a",), "\ud800", "x" * 1_000_000])
+def test_strange_field_names_are_refused(key: Any) -> None:
+    error = refusal({key: 1})
+    assert error.code == "unknown_field"
+    assert len(str(error)) < 500
+    str(error).encode()
+
+
+# Categories, bags and texts.
+
+
+def test_known_category() -> None:
+    assert read(country="DE")[0]["country"] == [FIRST + 1]
+
+
+def test_category_is_compared_exactly() -> None:
+    assert read(country="gb")[1].unknown == ("country",)
+
+
+@pytest.mark.parametrize(("name", "value"), [("tags", ["red"] * 5), ("title", "lamp " * 5)])
+def test_bag_is_cut_to_its_first_entries_and_that_is_told(name: str, value: Any) -> None:
+    arrays, facts = read(**{name: value})
+    assert arrays[name] == [FIRST] * 3
+    assert facts.truncated == (Cut(name, 5, 3, "words" if name == "title" else "entries"),)
+
+
+def test_text_is_lower_cased_words_in_unicode_normal_form() -> None:
+    composed = read(title="CAFÉ, lamp!")[0]["title"]
+    assert composed == read(title="cafe\u0301 LAMP")[0]["title"] == [FIRST + 1, FIRST]
+
+
+@pytest.mark.parametrize(("name", "value"), [("tags", []), ("title", ""), ("title", " ?! _")])
+def test_empty_bag_is_missing(name: str, value: Any) -> None:
+    assert read(**{name: value}) == read()
+
+
+# Numbers.
+
+
+@pytest.mark.parametrize(
+    ("value", "scaled"), [(1, 0.0), (2.0, 0.5), (-3, -2.0), (1e308, 3.0), (-1e308, -3.0), (10**30, 3.0)]
+)
+def test_number_is_standardised_and_clipped(value: float, scaled: float) -> None:
+    assert read(price=value)[0]["price"] == [scaled, 0.0]
+
+
+def test_log1p_keeps_the_sign() -> None:
+    up, down = (read(stock=value)[0]["stock"][0] for value in (3, -3))
+    assert up == pytest.approx((math.log1p(3) - 1) / 2)
+    assert down == pytest.approx((-math.log1p(3) - 1) / 2)
+
+
+NOT_FINITE = [math.nan, math.inf, -math.inf, json.loads("1e999"), 10**400, -(10**400)]
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+@pytest.mark.parametrize("name", ["price", "stock", "seen"])
+def test_number_that_is_not_finite_is_refused(name: str, value: Any) -> None:
+    assert refusal({name: value}).code == "not_finite"
+
+
+# Times.
+
+MOMENTS = ["2023-11-13T22:13:20Z", "2023-11-13T22:13:20", "2023-11-14T00:13:20+02:00", NOW - DAY_S]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_time_with_zone_without_zone_and_as_seconds_mean_the_same(moment: Any) -> None:
+    assert read(seen=moment)[0]["seen"] == [pytest.approx((math.log1p(1) - 1) / 2), 0.0]
+
+
+def test_time_to_come_has_no_age() -> None:
+    assert read(seen=NOW + DAY_S)[0]["seen"] == read(seen=NOW)[0]["seen"] == [-0.5, 0.0]
+
+
+def test_time_without_now_is_refused() -> None:
+    error = refusal({"seen": "2023-11-13"}, now=None)
+    assert error.code == "missing_now"
+    assert '"now"' in error.reason
+
+
+@pytest.mark.parametrize("value", ["", "yesterday", "2023-13-01", "0000-01-01", "\ud800", "9" * 100_000])
+def test_text_that_is_no_time_is_refused_with_an_example(value: str) -> None:
+    error = refusal({"seen": value})
+    assert error.code == "wrong_type"
+    assert "2011-11-02T09:30:00Z" in error.reason
+
+
+@pytest.mark.parametrize("value", [1_700_000_000_000, -1e12, 1e300])
+def test_time_beyond_the_calendar_is_refused_and_milliseconds_are_suspected(value: float) -> None:
+    for values in ({"seen": value}, {"history": [{"id": "A", "time": value}]}):
+        error = refusal(values)
+        assert error.code == "out_of_range"
+        assert "milliseconds" in error.reason
+
+
+# Histories.
+
+
+def test_history_of_ids() -> None:
+    arrays, facts = read(history=["C", "A"])
+    assert arrays["history"] == [FIRST + 2, FIRST]
+    assert arrays["history_age"] == [0.0, 0.0]
+    assert not facts.noteworthy
+
+
+def test_history_ages_are_days_since_the_newest_entry() -> None:
+    history = [
+        {"id": "A", "time": "2023-11-14"},
+        {"id": "B", "time": "2023-11-13T12:00:00+00:00"},
+        {"id": "C", "time": 1_699_833_600},  # 2023-11-13
+    ]
+    assert read(history=history)[0]["history_age"] == [0.0, 0.5, 1.0]
+
+
+def test_history_ages_do_not_depend_on_now() -> None:
+    history = [{"id": "A", "time": 10 * DAY_S}, {"id": "B", "time": 0}]
+    assert read(now=None, history=history) == read(history=history)
+
+
+def test_entry_without_a_time_is_as_old_as_the_one_before_it() -> None:
+    history = ["A", {"id": "B", "time": 3 * DAY_S}, {"id": "C", "time": DAY_S}, "A"]
+    assert read(history=history)[0]["history_age"] == [0.0, 0.0, 2.0, 2.0]
+
+
+def test_unknown_items_are_skipped_and_the_others_keep_their_ages() -> None:
+    history = [{"id": item, "time": -days * DAY_S} for days, item in enumerate(["A", "Z", "B"])]
+    arrays, facts = read(history=history)
+    assert arrays["history"] == [FIRST, FIRST + 1]
+    assert arrays["history_age"] == [0.0, 2.0]
+    assert facts == Facts(unknown=("history",))
+
+
+def test_history_is_cut_to_the_newest() -> None:
+    arrays, facts = read(history=["A", "B", "C", "A", "B", "C"])
+    assert arrays["history"] == [FIRST, FIRST + 1, FIRST + 2, FIRST]
+    assert facts.truncated == (Cut("history", 6, 4, "entries"),)
+
+
+@pytest.mark.parametrize(("history", "unknown"), [([], ()), (None, ()), (["Z", "Y"], ("history",))])
+def test_history_without_a_known_item_is_empty_and_that_is_told(
+    history: Any, unknown: tuple[str, ...]
+) -> None:
+    arrays, facts = read(history=history)
+    assert (arrays["history"], arrays["history_age"]) == ([PAD], [0.0])
+    assert facts == Facts(unknown=unknown, empty_history=True)
+
+
+@pytest.mark.parametrize(
+    ("entry", "code", "path"),
+    [
+        ({}, "missing_field", "[1]"),
+        ({"time": 5}, "missing_field", "[1]"),
+        ({"id": "A", "price": 5}, "unknown_field", "[1]"),
+        ({"id": "A", 5: 5}, "unknown_field", "[1]"),
+        ({"id": None}, "wrong_type", "[1].id"),
+        ({"id": "A", "time": "soon"}, "wrong_type", "[1].time"),
+        ({"id": "A", "time": math.nan}, "not_finite", "[1].time"),
+    ],
+)
+def test_bad_history_entry_is_refused_with_its_place(entry: Any, code: str, path: str) -> None:
+    error = refusal({"history": ["A", entry]})
+    assert (error.code, error.path) == (code, f".history{path}")
+
+
+# Batches.
+
+
+def test_collate_pads_histories_with_pad_and_age_zero() -> None:
+    batch = ALL.prepare([Features({"history": ["A"]}), Features({"history": ["A", "B", "C"]})])
+    arrays = ALL.collate(batch)
+    assert arrays["history"].tolist() == [[FIRST, PAD, PAD], [FIRST, FIRST + 1, FIRST + 2]]
+    assert arrays["history_age"].shape == (2, 3)
+    assert arrays["price"].shape == (2, 2)
+    assert arrays["country"].shape == (2, 1)
+
+
+# Properties.
+
+
+@given(values=feature_objects(NAMES))
+def test_prepare_is_total(values: dict[Any, Any]) -> None:
+    """Any object gives finite arrays, or an InputError; never a warning of numpy either."""
+    try:
+        (prepared,) = ALL.prepare([Features(values, NOW)])
+    except InputError as error:
+        str(error).encode()
+        return
+    assert set(prepared.arrays) == set(ALL.input_names)
+    assert all(np.isfinite(array).all() for array in prepared.arrays.values())
+    (again,) = loaded().prepare([Features(values, NOW)])
+    assert all(np.array_equal(again.arrays[name], array) for name, array in prepared.arrays.items())
+    assert again.facts == prepared.facts
+
+
+SECRET = "secret-5551234"
+ECHOES: list[dict[Any, Any]] = [
+    {SECRET: 1},
+    {"seen": SECRET},
+    {"price": SECRET},
+    {"price": {SECRET: SECRET}},
+    {"tags": SECRET},
+    {"tags": [[SECRET]]},
+    {"history": SECRET},
+    {"history": [{SECRET: 1}]},
+    {"history": [{"id": [SECRET]}]},
+    {"history": [{"id": "A", "time": SECRET}]},
+]
+
+
+@pytest.mark.parametrize("values", ECHOES, ids=str)
+def test_message_never_repeats_the_value(values: dict[Any, Any]) -> None:
+    assert SECRET not in str(refusal(values))
+
+
+def test_long_lists_are_not_read_beyond_the_limit() -> None:
+    """A million entries cost no more than the few that count; only those are checked."""
+    _, facts = read(history=["A"] * 4 + [5] * 1_000_000)
+    assert facts.truncated == (Cut("history", 1_000_004, 4, "entries"),)
+
+
+# features.json.
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"features": []}, "features"),
+        ({"features": FEATURES + FEATURES[:1]}, "same name"),
+        ({"features": [*FEATURES, FEATURES[0] | {"name": "history_age"}]}, "history's ages"),
+        ({"features": [FEATURES[0] | {"vocabulary": ["GB", "GB"]}]}, "twice"),
+        ({"features": [FEATURES[0] | {"kind": "image"}]}, "kind"),
+        ({"features": [FEATURES[0] | {"name": "Country"}]}, "name"),
+        ({"features": [FEATURES[0] | {"extra": 1}]}, "extra"),
+        ({"features": [FEATURES[3] | {"std": 0.0}]}, "std"),
+        ({"features": [FEATURES[3] | {"mean": math.nan}]}, "mean"),
+        ({"features": [FEATURES[3] | {"clip": math.inf}]}, "clip"),
+        ({"features": [FEATURES[6] | {"max_length": 0}]}, "max_length"),
+        ({"schema_version": 2}, "schema_version"),
+        ({"side": "shop"}, "side"),
+    ],
+)
+def test_malformed_schema_is_refused_with_the_place(changes: dict[str, Any], reason: str) -> None:
+    schema = {"schema_version": 1, "side": "user", "features": FEATURES} | changes
+    with pytest.raises(ManifestError, match=reason):
+        FeatureSchema.from_bytes(json.dumps(schema).encode())
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"[" * 100_000])
+def test_file_that_is_no_json_object_is_refused(content: bytes) -> None:
+    with pytest.raises(ManifestError, match=r"features\.json"):
+        FeatureSchema.from_bytes(content)
+
+
+def test_schema_round_trip() -> None:
+    schema = FeatureSchema.model_validate({"schema_version": 1, "side": "user", "features": FEATURES})
+    assert FeatureSchema.from_bytes(schema.to_bytes()) == schema
+
+
+def test_json_schema_names_every_feature_and_its_limits() -> None:
+    properties = ALL.schema()["properties"]
+    assert list(properties) == NAMES
+    assert "3 items are known; the first 4 entries are read" in properties["history"]["description"]
+    assert ALL.schema()["additionalProperties"] is False
