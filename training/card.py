@@ -28,7 +28,8 @@ def model_card(draft: Draft, run: TextRun | RecommenderRun, example: Any) -> Dra
         f"- Vectors are {'L2-normalised' if draft.normalized else 'not normalised'}; "
         f"compare them by {draft.metric.replace('_', ' ')}, and only within one space.",
         f"- onnxruntime against torch over {draft.parity.inputs} inputs: at most "
-        f"{draft.parity.max_abs_diff:.1e} apart; alone against in a batch: {draft.parity.batch_max_abs_diff:.1e}.",
+        f"{draft.parity.max_abs_diff:.1e} apart; "
+        f"alone against in a batch: {draft.parity.batch_max_abs_diff:.1e}.",
         "",
         "## Quality",
         "",
@@ -41,7 +42,8 @@ def model_card(draft: Draft, run: TextRun | RecommenderRun, example: Any) -> Dra
         "",
         "## Made by",
         "",
-        f"`encodery train` on {trained.created}, seed {trained.seed}, commit `{trained.git_commit or 'none'}`, "
+        f"`encodery train` on {trained.created}, seed {trained.seed}, "
+        f"commit `{trained.git_commit or 'none'}`, "
         f"data sha256 `{trained.data_sha256[:16]}`, with "
         + ", ".join(f"{name} {version}" for name, version in trained.libraries.items())
         + ". The whole config:",

@@ -75,7 +75,7 @@ def draft_of(
     """Export, compare, and describe. Raises ExportError."""
     preprocessor = KINDS[encoder.kind].load(encoder.preprocessor, encoder.max_length)
     prepared = preprocessor.prepare(encoder.probes, "end")
-    expected = torch_vectors(encoder.model, preprocessor, prepared)
+    expected = run_torch(encoder.model, preprocessor, prepared, batch_size=1)
     graph = export_graph(encoder.model, preprocessor, prepared)
     parity = compare(graph, preprocessor, prepared, expected)
     golden = golden_of(
@@ -179,19 +179,6 @@ def compare(
     return parity
 
 
-@torch.inference_mode()
-def torch_vectors(
-    model: nn.Module, preprocessor: Preprocessor, prepared: Sequence[Prepared]
-) -> npt.NDArray[np.float32]:
-    """What torch gives, each input alone: float32 [n, dim]."""
-    model.eval()
-    rows = []
-    for one in prepared:
-        arrays = preprocessor.collate([one])
-        rows.append(model(*(torch.from_numpy(arrays[name]) for name in preprocessor.input_names)).numpy())
-    return np.concatenate(rows).astype(np.float32)
-
-
 def git_commit() -> str:
     """The commit this code stands at, `+` when something is changed; empty outside a repository."""
     root = Path(__file__).parent
@@ -213,13 +200,13 @@ def libraries() -> dict[str, str]:
     return {"python": platform.python_version()} | {name: version(name) for name in names}
 
 
-def encode_with_torch(
-    model: nn.Module, preprocessor: Preprocessor, inputs: Sequence[Input], batch_size: int = 256
+def run_torch(
+    model: nn.Module, preprocessor: Preprocessor, prepared: Sequence[Prepared], batch_size: int = 256
 ) -> npt.NDArray[np.float32]:
-    """Vectors of a torch encoder, through the very preprocessing that serving uses. float32 [n, dim]."""
-    prepared = preprocessor.prepare(inputs, "end")
+    """Vectors of a torch encoder, in batches of like length. float32 [n, dim]."""
     order = sorted(range(len(prepared)), key=lambda row: prepared[row].cost)
     vectors: list[Any] = [None] * len(prepared)
+    model.eval()
     with torch.inference_mode():
         for i in range(0, len(order), batch_size):
             rows = order[i : i + batch_size]

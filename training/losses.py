@@ -5,6 +5,8 @@ n rows of a batch, d dimensions, k items or classes. All return a scalar: the me
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -34,6 +36,7 @@ def infonce(queries: Tensor, keys: Tensor, temperature: float, *, symmetric: boo
         queries: (n, d).
         keys: (n, d).
         temperature: T.
+        symmetric: ask in both directions.
     """
     scores = F.normalize(queries, dim=-1) @ F.normalize(keys, dim=-1).T / temperature  # (n, n)
     positives = torch.arange(len(scores), device=scores.device)
@@ -83,9 +86,15 @@ def full_softmax(scores: Tensor, targets: Tensor) -> Tensor:
     return (rows * counted).sum() / counted.sum().clamp(min=1.0)
 
 
-def matryoshka(vectors: Tensor, dimensions: list[int]) -> list[Tensor]:
-    """The leading dimensions of each vector, (n, m) for every m: a loss is averaged over them.
+def mean_over(dimensions: Sequence[int], terms: Callable[[int], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Each term's mean over vectors cut to the given lengths.
 
-    Source: Kusupati et al. 2022, arXiv 2205.13147, eq. 1, with equal weights.
+    Source: Matryoshka representation learning, Kusupati et al. 2022, arXiv 2205.13147, eq. 1, with equal
+    weights.
+
+    Args:
+        dimensions: lengths.
+        terms: length to named scalars.
     """
-    return [vectors[:, :dim] for dim in dimensions]
+    each = [terms(dimension) for dimension in dimensions]
+    return {name: torch.stack([one[name] for one in each]).mean() for name in each[0]}

@@ -62,10 +62,8 @@ class Progress:
     def _line(self) -> None:
         left_s = (self.total - self.done) / self.rate if self.rate else float("inf")
         left = "unknown" if left_s == float("inf") else f"{left_s:.0f} s"
-        self.stream.write(
-            f"{self.label}: {self.done}/{self.total} {self.unit}, {self.rate:,.0f}/s, {left} left {self.facts}".rstrip()
-            + "\n"
-        )
+        line = f"{self.label}: {self.done}/{self.total} {self.unit}, {self.rate:,.0f}/s, {left} left"
+        self.stream.write(f"{line} {self.facts}".rstrip() + "\n")
         self.stream.flush()
 
     def __enter__(self) -> Progress:

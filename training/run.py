@@ -1,14 +1,16 @@
 """The directory of a run: its config, log, checkpoints, curves and metrics.
 
-    runs/NAME/config.json log.jsonl checkpoint.pt best.pt curves.png metrics.json
+runs/NAME/config.json log.jsonl checkpoint.pt best.pt curves.png metrics.json
 """
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 
+from bundle.manifest import Metric
 from training.config import ConfigError, RecommenderRun, TextRun
 from training.trainer import LOG
 
@@ -30,9 +32,11 @@ def open_run(directory: Path, config: TextRun | RecommenderRun) -> Path:
     return directory
 
 
-def write_metrics(directory: Path, metrics: dict[str, object]) -> None:
+def write_metrics(directory: Path, metrics: Mapping[str, Metric]) -> None:
     """metrics.json: what the run reached."""
-    (directory / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+    (directory / "metrics.json").write_text(
+        json.dumps({name: metric.model_dump() for name, metric in metrics.items()}, indent=1) + "\n"
+    )
 
 
 def draw_curves(directory: Path) -> Path:

@@ -20,8 +20,12 @@ Encode: TypeAlias = Callable[[Sequence[Input]], npt.NDArray[np.float32]]
 class Task(Protocol):
     """One thing to train. Everything random in it follows from the seed and torch's own generator."""
 
-    model: nn.Module
     data_sha256: str
+
+    @property
+    def model(self) -> nn.Module:
+        """Everything that is trained."""
+        ...
 
     @property
     def steps_per_epoch(self) -> int:

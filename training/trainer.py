@@ -97,9 +97,10 @@ class Trainer:
             FloatingPointError: the loss is not finite; the last checkpoint is from before that.
         """
         label = f"train {self.directory.name}"
-        with Progress(
-            total=self.total_steps, label=label, unit="steps", done=self.state.step
-        ) as progress, _signals() as asked:
+        with (
+            Progress(total=self.total_steps, label=label, unit="steps", done=self.state.step) as progress,
+            _signals() as asked,
+        ):
             self._last_checkpoint = time.monotonic()
             while not self.state.done:
                 for batch in self._batches():
@@ -108,7 +109,8 @@ class Trainer:
                     if asked() or self._stop(self.state):
                         self._save()
                         raise InterruptedRunError(
-                            f"stopped after step {self.state.step} of {self.total_steps}; run the same command to go on"
+                            f"stopped after step {self.state.step} of {self.total_steps}; "
+                            "run the same command to go on"
                         )
                     if self.state.done:
                         break

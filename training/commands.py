@@ -1,0 +1,91 @@
+"""What the command line does with training: one function per command, for `encodery.cli`.
+
+train     config -> task -> loop -> figures -> bundles
+evaluate  the same figures for bundles on disk, or for a server
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from bundle.manifest import Manifest, Metric
+from bundle.publish import publish
+from bundle.store import Store
+from training.card import metrics_table
+from training.client import served
+from training.config import RecommenderRun, TextRun, load_config
+from training.run import draw_curves, open_run, write_metrics
+from training.task import Encode, Task
+from training.trainer import Trainer
+
+
+def train(config: Path, *, data: Path | None = None, models: Path, run: Path | None = None) -> list[Manifest]:
+    """Train, prove and publish what a config describes; goes on where an interrupted run stopped.
+
+    Args:
+        config: the TOML file.
+        data: directory that its paths are relative to; by default ENCODERY_DATA, or `data`.
+        models: where to publish.
+        run: directory of the run; by default `runs/NAME`.
+
+    Raises:
+        ConfigError, InterruptedRunError, ExportError, BundleError: each with one sentence for the user.
+    """
+    settings = load_config(config)
+    directory = open_run(run or Path("runs") / settings.name, settings)
+    task = make_task(settings, data_directory(data))
+    state = Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
+    _say(f"best {settings.train.metric} {state.best:.4f} at step {state.best_step}; {draw_curves(directory)}")
+    metrics = task.score(task.encoders())
+    write_metrics(directory, metrics)
+    _say("\n".join(metrics_table(metrics)))
+    manifests = publish(models, task.drafts(metrics))
+    for manifest in manifests:
+        _say(f"published {manifest.name}/{manifest.version}, space {manifest.space}")
+    return manifests
+
+
+def evaluate(
+    config: Path, *, data: Path | None = None, models: Path | None = None, url: str | None = None
+) -> dict[str, Metric]:
+    """The figures of a config's task, for its published bundles or for a server that serves them.
+
+    Args:
+        config: the TOML file that the encoders were trained by.
+        data: as for `train`.
+        models: the directory to load the current versions from.
+        url: in its place, the base URL of a running server.
+    """
+    settings = load_config(config)
+    task = make_task(settings, data_directory(data))
+    names = list(task.encoders())
+    encoders: Mapping[str, Encode]
+    if url is not None:
+        encoders = {name: served(url, name) for name in names}
+    else:
+        store = Store(models or Path("models"))
+        encoders = {name: store.load(name).encode for name in names}
+    return task.score(encoders)
+
+
+def make_task(settings: TextRun | RecommenderRun, data: Path) -> Task:
+    """The task of a run's kind."""
+    if isinstance(settings, TextRun):
+        from training.tasks.text import TextTask  # noqa: PLC0415  # each kind imports only what it needs
+
+        return TextTask(settings, data)
+    from training.tasks.recommender import RecommenderTask  # noqa: PLC0415
+
+    return RecommenderTask(settings, data)
+
+
+def data_directory(given: Path | None) -> Path:
+    """Where the paths of a config start."""
+    return given or Path(os.environ.get("ENCODERY_DATA", "data"))
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
