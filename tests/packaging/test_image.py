@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import yaml
 
+from app.settings import Settings
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -170,6 +172,22 @@ def test_compose_serves_the_mounted_models(service: dict[str, Any]) -> None:
     [volume] = service["volumes"]
 
     assert volume.split(":")[1] == service["environment"]["ENCODERY_MODELS_DIR"]
+
+
+def test_every_variable_is_a_setting_of_the_server(service: dict[str, Any]) -> None:
+    """The server refuses to start on a misspelt one."""
+    named = re.findall(r"\bENCODERY_(\w+)", DOCKERFILE) + [
+        name.removeprefix("ENCODERY_") for name in service["environment"]
+    ]
+
+    assert named
+    assert {name.lower() for name in named} - set(Settings.model_fields) == set()
+
+
+def test_compose_waits_for_what_was_accepted(service: dict[str, Any]) -> None:
+    settings = Settings.model_construct()
+
+    assert int(service["stop_grace_period"].rstrip("s")) > settings.drain_delay_s + settings.shutdown_grace_s
 
 
 def test_compose_names_the_version_of_the_project(service: dict[str, Any]) -> None:
