@@ -93,7 +93,14 @@ def item_schema() -> bytes:
     ).to_bytes()
 
 
-def text_draft(name: str = "text", seed: int = 0, **changes: Any) -> Draft:
+def text_draft(
+    name: str = "text",
+    seed: int = 0,
+    *,
+    preprocessor: bytes | None = None,
+    max_length: int = MAX_LENGTH,
+    **changes: Any,
+) -> Draft:
     """Masked mean of token vectors, L2-normalised."""
     table = _table(len(WORDS), seed)
     nodes = [
@@ -108,7 +115,8 @@ def text_draft(name: str = "text", seed: int = 0, **changes: Any) -> Draft:
     constants = {"table": table, "last": np.array([2]), "one": np.array([1])}
     graph = graph_bytes(nodes, inputs, constants)
     texts: list[Input] = [Text(text) for text in TEXTS]
-    return draft(name, "text", graph, tokenizer_json(), texts, max_length=MAX_LENGTH, **changes)
+    tokenizer = preprocessor or tokenizer_json()
+    return draft(name, "text", graph, tokenizer, texts, max_length=max_length, **changes)
 
 
 def pair_drafts(prefix: str = "shop", seed: int = 0) -> list[Draft]:
