@@ -1,0 +1,130 @@
+"""Is the server alive, is it ready, and how is it. Probes do no work and take no lock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from app.api.context import Context, Ctx
+
+router = APIRouter()
+
+
+class Probe(BaseModel):
+    """The answer of a probe.
+
+    Attributes:
+        reasons: stable words for why not; empty when all is well.
+    """
+
+    ok: bool
+    reasons: list[str]
+
+
+class ModelHealth(BaseModel):
+    """One model."""
+
+    name: str
+    current: str | None
+    loaded: list[str]
+
+
+class RefusedVersion(BaseModel):
+    """A version that was not loaded; `version` is null when the model's pointer is broken."""
+
+    name: str
+    version: str | None
+    reason: str
+
+
+class QueueHealth(BaseModel):
+    """How much is in work."""
+
+    items_in_work: int
+    waiting_items: int
+    waiting_cost: int
+
+
+class Health(BaseModel):
+    """How the server is."""
+
+    ready: bool
+    live: bool
+    reasons: list[str]
+    encodery: str
+    uptime_s: float
+    models: list[ModelHealth]
+    refused: list[RefusedVersion]
+    queue: QueueHealth
+
+
+@router.get("/health/live", responses={503: {"model": Probe}}, summary="Restart me if this fails")
+async def live(context: Ctx, response: Response) -> Probe:
+    """200 as long as the event loop turns and forward passes end."""
+    return _probe(response, list(not_live(context)))
+
+
+@router.get("/health/ready", responses={503: {"model": Probe}}, summary="Send me requests if this succeeds")
+async def ready(context: Ctx, response: Response) -> Probe:
+    """200 when the default model and the current version of every model are loaded and proven."""
+    return _probe(response, list(not_ready(context)))
+
+
+@router.get("/health", summary="How the server is")
+async def health(context: Ctx) -> Health:
+    """Details, for people. Always 200; probes have routes of their own."""
+    reasons = [*not_live(context), *not_ready(context)]
+    registry, engine = context.registry, context.engine
+    waiting = [engine.queued(loaded) for loaded in registry.loaded]
+    return Health(
+        ready=not list(not_ready(context)),
+        live=not list(not_live(context)),
+        reasons=reasons,
+        encodery=_version(),
+        uptime_s=round(time.monotonic() - context.started_s, 1),
+        models=[
+            ModelHealth(name=model.name, current=model.current, loaded=list(model.versions))
+            for model in registry.models.values()
+        ],
+        refused=[
+            RefusedVersion(name=one.name, version=one.version, reason=one.reason) for one in registry.refused
+        ],
+        queue=QueueHealth(
+            items_in_work=engine.items,
+            waiting_items=sum(items for items, _ in waiting),
+            waiting_cost=sum(cost for _, cost in waiting),
+        ),
+    )
+
+
+def not_live(context: Context) -> Iterator[str]:
+    if context.engine.stalled_s > context.settings.stall_limit_s:
+        yield "engine_stalled"
+
+
+def not_ready(context: Context) -> Iterator[str]:
+    if context.is_draining:
+        yield "draining"
+    if context.settings.default_model not in context.registry.models:
+        yield "default_model_missing"
+    for model in context.registry.models.values():
+        if not model.is_ready:
+            yield f"model_not_ready:{model.name}"
+
+
+def _probe(response: Response, reasons: list[str]) -> Probe:
+    if reasons:
+        response.status_code = 503
+        response.headers["Retry-After"] = "1"
+    return Probe(ok=not reasons, reasons=reasons)
+
+
+def _version() -> str:
+    try:
+        return version("encodery")
+    except PackageNotFoundError:
+        return "from source"

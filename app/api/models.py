@@ -1,0 +1,133 @@
+"""What is loaded: GET /models, /models/{name}, /models/{name}/schema and /model-version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel
+
+from app.api.context import Ctx
+from app.api.health import RefusedVersion
+from app.engine import Loaded, Model, UnknownModel, UnknownVersion
+from app.errors import documented
+from bundle import Manifest
+
+router = APIRouter()
+
+
+class ModelSummary(BaseModel):
+    """One model in the list; the facts are those of its current version, null if that is not loaded."""
+
+    name: str
+    current: str | None
+    kind: str | None
+    space: str | None
+    dim: int | None
+    description: str | None
+    loaded: list[str]
+    refused: list[RefusedVersion]
+
+
+_FACTS = ("kind", "space", "dim", "description")
+
+
+class ModelList(BaseModel):
+    """Every model."""
+
+    default: str
+    models: list[ModelSummary]
+
+
+class ModelDetail(BaseModel):
+    """One model with the manifests of its loaded versions, the current one first."""
+
+    name: str
+    current: str | None
+    versions: list[Manifest]
+    refused: list[RefusedVersion]
+
+
+class ModelVersion(BaseModel):
+    """What answers a request that names no version."""
+
+    name: str
+    version: str
+    space: str
+    dim: int
+    dimensions: list[int]
+    kind: str
+    graph_sha256: str
+    trained: dict[str, Any]
+
+
+@router.get("/models", summary="Every model")
+async def models(context: Ctx) -> ModelList:
+    """Every model of the directory, those that were refused too."""
+    return ModelList(
+        default=context.settings.default_model,
+        models=[_summary(model) for model in context.registry.models.values()],
+    )
+
+
+@router.get("/models/{name}", responses=documented(UnknownModel), summary="One model")
+async def model(name: str, context: Ctx) -> ModelDetail:
+    """The manifests of all loaded versions, and what was refused and why."""
+    found = context.registry.model(name)
+    return ModelDetail(
+        name=found.name,
+        current=found.current,
+        versions=[loaded.manifest for loaded in found.versions.values()],
+        refused=_refused(found),
+    )
+
+
+@router.get(
+    "/models/{name}/schema", responses=documented(UnknownModel, UnknownVersion), summary="What a model takes"
+)
+async def schema(name: str, context: Ctx, version: str | None = None) -> dict[str, Any]:
+    """JSON Schema (2020-12) of one input, with examples that can be sent as they are."""
+    loaded = context.registry.find(name, version=version)
+    return {**loaded.encoder.schema(), "examples": list(loaded.examples)}
+
+
+@router.get(
+    "/model-version", responses=documented(UnknownModel, UnknownVersion), summary="Which version answers"
+)
+async def model_version(context: Ctx, model: str | None = None) -> ModelVersion:
+    """The current version of the default model, or of `model`."""
+    return _version(context.registry.find(model or context.settings.default_model))
+
+
+def _summary(model: Model) -> ModelSummary:
+    current = model.versions.get(model.current or "")
+    facts = _facts(current.manifest) if current else dict.fromkeys(_FACTS)
+    return ModelSummary(
+        **facts,
+        name=model.name,
+        current=model.current,
+        loaded=list(model.versions),
+        refused=_refused(model),
+    )
+
+
+def _facts(manifest: Manifest) -> dict[str, Any]:
+    return {name: getattr(manifest, name) for name in _FACTS}
+
+
+def _refused(model: Model) -> list[RefusedVersion]:
+    return [RefusedVersion(name=one.name, version=one.version, reason=one.reason) for one in model.refused]
+
+
+def _version(loaded: Loaded) -> ModelVersion:
+    manifest = loaded.manifest
+    return ModelVersion(
+        name=manifest.name,
+        version=manifest.version,
+        space=manifest.space,
+        dim=manifest.dim,
+        dimensions=manifest.dimensions,
+        kind=manifest.kind,
+        graph_sha256=manifest.files["model.onnx"].sha256,
+        trained=manifest.trained.model_dump(),
+    )

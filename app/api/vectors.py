@@ -1,0 +1,71 @@
+"""float32 [n, dim] as bytes on the wire: JSON numbers, base64, a raw block, or a .npy file.
+
+No Python object per number: orjson writes the array as it lies in memory, with the shortest digits that
+read back as the same float32.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import orjson
+
+from app.errors import NotAcceptable
+
+JSON, RAW, NPY = "application/json", "application/octet-stream", "application/x-npy"
+MEDIA_TYPES = (JSON, RAW, NPY)
+_WILDCARDS: Mapping[str, str] = {"*/*": JSON, "application/*": JSON}
+
+Vectors = npt.NDArray[np.float32]
+
+
+def to_json(answer: Mapping[str, Any], vectors: Vectors, encoding: Literal["float", "base64"]) -> bytes:
+    """The answer's fields with `embeddings` among them."""
+    embeddings = _base64_rows(vectors) if encoding == "base64" else np.ascontiguousarray(vectors)
+    return orjson.dumps({**answer, "embeddings": embeddings}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def to_raw(vectors: Vectors) -> bytes:
+    """Rows one after the other, little-endian."""
+    return vectors.astype("<f4", copy=False).tobytes()
+
+
+def to_npy(vectors: Vectors) -> bytes:
+    """What `numpy.load` reads."""
+    file = io.BytesIO()
+    np.save(file, vectors.astype("<f4", copy=False), allow_pickle=False)
+    return file.getvalue()
+
+
+def media_type(accept: str | None) -> str:
+    """The media type that the caller likes best, of those we have; JSON when it does not say.
+
+    Raises:
+        NotAcceptable: naming those we have.
+    """
+    if not accept:
+        return JSON
+    liked = sorted(map(_quality, accept.split(",")), key=lambda one: -one[1])
+    for name, quality in liked:
+        ours = _WILDCARDS.get(name, name)
+        if quality > 0 and ours in MEDIA_TYPES:
+            return ours
+    raise NotAcceptable(f"the answer can be had as {', '.join(MEDIA_TYPES)}", code="not_acceptable")
+
+
+def _quality(part: str) -> tuple[str, float]:
+    name, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+    try:
+        return name, float(weight)
+    except ValueError:
+        return name, 0.0
+
+
+def _base64_rows(vectors: Vectors) -> list[str]:
+    return [base64.b64encode(row).decode() for row in np.ascontiguousarray(vectors, dtype="<f4")]

@@ -1,0 +1,40 @@
+"""From inputs to vectors for many callers at once; knows nothing of HTTP.
+
+inputs -> prepare (threads) -> queue -> batch -> forward pass (threads) -> float32 [n, dim]
+"""
+
+from app.engine.engine import Encoded, Engine, Timings
+from app.engine.errors import (
+    DeadlineExceeded,
+    Draining,
+    EncoderFailed,
+    EngineError,
+    NotReady,
+    NumericalError,
+    Overloaded,
+    SpaceMismatch,
+    UnknownModel,
+    UnknownVersion,
+)
+from app.engine.registry import Loaded, Model, Refused, Registry, load_registry
+
+__all__ = [
+    "DeadlineExceeded",
+    "Draining",
+    "Encoded",
+    "EncoderFailed",
+    "Engine",
+    "EngineError",
+    "Loaded",
+    "Model",
+    "NotReady",
+    "NumericalError",
+    "Overloaded",
+    "Refused",
+    "Registry",
+    "SpaceMismatch",
+    "Timings",
+    "UnknownModel",
+    "UnknownVersion",
+    "load_registry",
+]

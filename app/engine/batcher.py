@@ -1,0 +1,239 @@
+"""Puts the inputs of many callers into shared forward passes, on worker threads.
+
+A batch starts the moment a worker is free, and while all are busy requests gather: there is no timer to
+tune. Encoders take turns. Callers that went away are dropped before padding. When a batch fails its rows
+are run again one by one, so that only the culprit errs; nothing that native code throws stops a worker.
+
+Lives on one event loop; only `run_isolated` runs on other threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from app.engine.errors import Draining, EncoderFailed, EngineError, NumericalError
+from app.engine.queue import Entry, Queue
+from app.engine.registry import Loaded
+from bundle import Encoder, Prepared
+
+SMOOTHING = 0.2  # weight of the newest batch in the measured rate
+
+
+class Observer(Protocol):
+    """Is told what happened."""
+
+    def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
+        """A forward pass ended."""
+        ...
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """One request in the batcher: collects its rows as their batches end.
+
+    Attributes:
+        done: resolved when no row is missing, or one failed.
+        vectors: float32 [n, dim], once the first row is there.
+    """
+
+    done: asyncio.Future[None]
+    missing: int
+    enqueued_s: float
+    started_s: float | None = None
+    finished_s: float = 0.0
+    vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
+
+    def deliver(self, row: int, vector: npt.NDArray[np.float32], now_s: float) -> None:
+        """Take one row."""
+        if not len(self.vectors):
+            self.vectors = np.empty((self.missing, len(vector)), dtype=np.float32)  # [n, d]
+        self.vectors[row] = vector
+        self.missing -= 1
+        if self.missing == 0 and not self.done.done():
+            self.finished_s = now_s
+            self.done.set_result(None)
+
+    def fail(self, error: EngineError) -> None:
+        """One row failed, and with it the request."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a batch gave.
+
+    Attributes:
+        vectors: float32 [n, dim]; rows named in `failures` mean nothing.
+        failures: position in the batch to what was raised; None for a vector that is not finite.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    failures: Mapping[int, BaseException | None]
+
+
+class Batcher:
+    """Queues, one per encoder, and the threads that serve them.
+
+    Args:
+        workers: forward passes at once.
+        budget: most rows x longest of a batch.
+        observer: is told of every batch.
+        clock: seconds; monotonic.
+    """
+
+    def __init__(
+        self, *, workers: int, budget: int, observer: Observer, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._workers, self._budget, self._observer, self._clock = workers, budget, observer, clock
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="forward")
+        self._running = 0
+        self._queues: dict[Loaded, Queue] = {}  # in the order of their turns
+        self._rates: dict[Loaded, float] = {}  # cost per second of a worker
+        self._progress_s = clock()
+
+    async def run(self, loaded: Loaded, prepared: Sequence[Prepared], deadline_s: float) -> Ticket:
+        """Wait for the vectors of one request.
+
+        Raises:
+            NumericalError, EncoderFailed: for one of its inputs.
+            Draining: the batcher was closed.
+        """
+        now_s = self._clock()
+        if not self._is_busy:
+            self._progress_s = now_s
+        ticket = Ticket(asyncio.get_running_loop().create_future(), len(prepared), now_s)
+        queue = self._queues.setdefault(loaded, Queue())
+        queue.put(Entry(one, ticket, row, deadline_s) for row, one in enumerate(prepared))
+        self._start_batches()
+        try:
+            await ticket.done
+        except BaseException:  # a row failed, the deadline passed or the caller went away
+            queue.drop(ticket)
+            raise
+        return ticket
+
+    def close(self) -> None:
+        """Refuse what waits; what runs on a thread ends by itself."""
+        for queue in self._queues.values():
+            for ticket in queue.groups():
+                assert isinstance(ticket, Ticket)
+                ticket.fail(Draining())
+        self._queues.clear()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def queued(self, loaded: Loaded) -> tuple[int, int]:
+        """Waiting inputs of an encoder, and their cost."""
+        queue = self._queues.get(loaded)
+        return (len(queue), queue.cost) if queue else (0, 0)
+
+    @property
+    def queued_cost(self) -> int:
+        """Cost of all that waits."""
+        return sum(queue.cost for queue in self._queues.values())
+
+    @property
+    def drain_s(self) -> float:
+        """How long the work that waits will take, at the rate measured so far."""
+        waits = (
+            queue.cost / self._rates[loaded]
+            for loaded, queue in self._queues.items()
+            if loaded in self._rates
+        )
+        return sum(waits) / self._workers
+
+    @property
+    def stalled_s(self) -> float:
+        """How long there has been work without any batch ending."""
+        return self._clock() - self._progress_s if self._is_busy else 0.0
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._running > 0 or any(self._queues.values())
+
+    def _start_batches(self) -> None:
+        while self._running < self._workers:
+            loaded = next((loaded for loaded, queue in self._queues.items() if len(queue)), None)
+            if loaded is None:
+                return
+            queue = self._queues[loaded] = self._queues.pop(loaded)  # to the end: encoders take turns
+            now_s = self._clock()
+            if batch := queue.take(self._budget, now_s):
+                self._start(loaded, batch, now_s)
+
+    def _start(self, loaded: Loaded, batch: list[Entry], now_s: float) -> None:
+        for entry in batch:
+            ticket = _ticket(entry)
+            ticket.started_s = now_s if ticket.started_s is None else ticket.started_s
+        prepared = [entry.prepared for entry in batch]
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._pool, run_isolated, loaded.encoder, prepared)
+        future.add_done_callback(partial(self._finish, loaded, batch, now_s))
+        self._running += 1
+
+    def _finish(
+        self, loaded: Loaded, batch: list[Entry], started_s: float, future: asyncio.Future[Outcome]
+    ) -> None:
+        self._running -= 1
+        if future.cancelled():  # closed before a thread took it up
+            for entry in batch:
+                _ticket(entry).fail(Draining())
+            return
+        now_s = self._progress_s = self._clock()
+        self._start_batches()  # first of all: threads idle until then
+        self._measure(loaded, sum(entry.cost for entry in batch), now_s - started_s)
+        _hand_out(batch, future.result(), now_s)
+        self._observer.batch(loaded, rows=len(batch), run_s=now_s - started_s)
+
+    def _measure(self, loaded: Loaded, cost: int, run_s: float) -> None:
+        rate = cost / max(run_s, 1e-6)
+        self._rates[loaded] = rate + (1 - SMOOTHING) * (self._rates.get(loaded, rate) - rate)
+
+
+def run_isolated(encoder: Encoder, batch: Sequence[Prepared]) -> Outcome:
+    """One forward pass; when it fails, one per row."""
+    try:
+        vectors = encoder.run(batch)
+        assert len(vectors) == len(batch), (len(vectors), len(batch))
+    except BaseException as error:  # pyo3's PanicException is no Exception
+        if len(batch) == 1:
+            return Outcome(np.empty((1, 0), np.float32), {0: error})
+        return _run_singly(encoder, batch)
+    finite = np.isfinite(vectors).all(axis=1)
+    return Outcome(vectors, {int(row): None for row in np.flatnonzero(~finite)})
+
+
+def _run_singly(encoder: Encoder, batch: Sequence[Prepared]) -> Outcome:
+    outcomes = [run_isolated(encoder, [one]) for one in batch]
+    failures = {row: outcome.failures[0] for row, outcome in enumerate(outcomes) if outcome.failures}
+    dim = max(outcome.vectors.shape[1] for outcome in outcomes)
+    vectors = np.zeros((len(batch), dim), dtype=np.float32)
+    for row, outcome in enumerate(outcomes):
+        if row not in failures:
+            vectors[row] = outcome.vectors[0]
+    return Outcome(vectors, failures)
+
+
+def _hand_out(batch: Sequence[Entry], outcome: Outcome, now_s: float) -> None:
+    for position, entry in enumerate(batch):
+        if position not in outcome.failures:
+            _ticket(entry).deliver(entry.row, outcome.vectors[position], now_s)
+            continue
+        cause = outcome.failures[position]
+        error = NumericalError(entry.row) if cause is None else EncoderFailed(entry.row)
+        error.__cause__ = cause
+        _ticket(entry).fail(error)
+
+
+def _ticket(entry: Entry) -> Ticket:
+    assert isinstance(entry.group, Ticket), type(entry.group)
+    return entry.group

@@ -1,0 +1,166 @@
+"""The one door: `await engine.encode(loaded, inputs, ...)`. Bounded, so that overload is refused at once.
+
+    admission (items) -> prepare on a thread -> admission (cost) -> batcher -> Encoded
+
+Cost is what the encoder's preprocessor says: tokens, or 1 for a row of features. It is known before the
+queue, so the queue can be bounded by the work it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from app.engine.batcher import Batcher, Observer
+from app.engine.errors import DeadlineExceeded, Draining, EncoderFailed, Overloaded
+from app.engine.registry import Loaded
+from bundle import Encoder, Facts, Input, Prepared, Truncate
+
+SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Where a request's time went, in seconds.
+
+    Attributes:
+        prepare_s: checking and tokenising, with the wait for a thread.
+        queue_s: from there to its first forward pass.
+        run_s: from there to the end of its last one.
+    """
+
+    prepare_s: float
+    queue_s: float
+    run_s: float
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """The answer of the engine.
+
+    Attributes:
+        vectors: float32 [n, dim], in the order of the inputs, every one finite.
+        facts: what the caller is told, one per input.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    facts: Sequence[Facts]
+    timings: Timings
+
+
+class Engine:
+    """Encodes for many callers at once, on one event loop.
+
+    Args:
+        workers: forward passes at once; as many threads prepare.
+        batch_cost: most padded cost of a forward pass.
+        max_queue_items: most inputs in the engine.
+        max_queue_cost: most cost that may wait.
+        observer: is told of every batch.
+        clock: seconds; monotonic.
+    """
+
+    def __init__(
+        self,
+        *,
+        workers: int,
+        batch_cost: int,
+        max_queue_items: int,
+        max_queue_cost: int,
+        observer: Observer,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._max_items, self._max_cost, self._clock = max_queue_items, max_queue_cost, clock
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
+        self._batcher = Batcher(workers=workers, budget=batch_cost, observer=observer, clock=clock)
+        self._is_closed = False
+        self.items = 0  # in the engine: being prepared, waiting or running
+
+    async def encode(
+        self, loaded: Loaded, inputs: Sequence[Input], *, truncate: Truncate, timeout_s: float
+    ) -> Encoded:
+        """Vectors for the inputs (n >= 1).
+
+        Raises:
+            InputError: for the first input that cannot be encoded.
+            Overloaded, Draining: at once, before any work.
+            DeadlineExceeded: what was still waiting is dropped.
+            NumericalError, EncoderFailed: for one of the inputs.
+        """
+        self._admit(len(inputs))
+        self.items += len(inputs)
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._encode(loaded, inputs, truncate, self._clock() + timeout_s)
+        except TimeoutError:
+            raise DeadlineExceeded(timeout_s) from None
+        finally:
+            self.items -= len(inputs)
+
+    async def _encode(
+        self, loaded: Loaded, inputs: Sequence[Input], truncate: Truncate, deadline_s: float
+    ) -> Encoded:
+        began_s = self._clock()
+        loop = asyncio.get_running_loop()
+        prepared = await loop.run_in_executor(self._threads, _prepare, loaded.encoder, inputs, truncate)
+        self._admit_cost(sum(one.cost for one in prepared))
+        prepared_s = self._clock()
+        ticket = await self._batcher.run(loaded, prepared, deadline_s)
+        assert ticket.started_s is not None
+        return Encoded(
+            vectors=ticket.vectors,
+            facts=[one.facts for one in prepared],
+            timings=Timings(
+                prepare_s=prepared_s - began_s,
+                queue_s=ticket.started_s - prepared_s,
+                run_s=ticket.finished_s - ticket.started_s,
+            ),
+        )
+
+    def close(self) -> None:
+        """Refuse what comes and what waits."""
+        self._is_closed = True
+        self._batcher.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def queued(self, loaded: Loaded) -> tuple[int, int]:
+        """Waiting inputs of an encoder, and their cost."""
+        return self._batcher.queued(loaded)
+
+    @property
+    def stalled_s(self) -> float:
+        """How long there has been work without any batch ending: the engine's heartbeat."""
+        return self._batcher.stalled_s
+
+    def _admit(self, items: int) -> None:
+        if self._is_closed:
+            raise Draining
+        # Into an empty engine every request is let, or one within the limits could be refused for ever.
+        if self.items and self.items + items > self._max_items:
+            raise self._overloaded(f"{self.items} inputs are in work, the limit is {self._max_items}")
+
+    def _admit_cost(self, cost: int) -> None:
+        if self._is_closed:
+            raise Draining
+        queued = self._batcher.queued_cost
+        if queued and queued + cost > self._max_cost:
+            raise self._overloaded(f"inputs of {queued} tokens or rows wait, the limit is {self._max_cost}")
+
+    def _overloaded(self, why: str) -> Overloaded:
+        retry_s = min(max(self._batcher.drain_s, SHORTEST_RETRY_S), LONGEST_RETRY_S)
+        return Overloaded(f"the server is busy: {why}; try again in {retry_s:.0f} s", retry_s)
+
+
+def _prepare(encoder: Encoder, inputs: Sequence[Input], truncate: Truncate) -> list[Prepared]:
+    try:
+        return encoder.prepare(inputs, truncate)
+    except Exception:
+        raise
+    except BaseException as panic:  # pyo3's PanicException is no Exception, and would end the connection
+        raise EncoderFailed from panic

@@ -1,0 +1,118 @@
+"""What can go wrong between an input and its vector, apart from the input itself.
+
+    EncoderyError
+    ├── InputError (bundle)     one input cannot be encoded
+    └── EngineError
+        ├── UnknownModel        no such model is loaded
+        ├── UnknownVersion      the model is loaded, that version is not
+        ├── SpaceMismatch       no loaded version gives vectors of the space the caller expects
+        ├── NotReady            the model's current version could not be loaded
+        ├── Overloaded          the queue is full
+        ├── Draining            the server is stopping
+        ├── DeadlineExceeded    no vector in the time allowed
+        ├── NumericalError      the encoder gave a vector that is not finite
+        └── EncoderFailed       the encoder raised
+
+Each carries a stable `code` for programs. `app.errors` gives them their HTTP status.
+"""
+
+from __future__ import annotations
+
+from bundle import EncoderyError
+
+
+class EngineError(EncoderyError):
+    """Base of the errors of the engine.
+
+    Attributes:
+        code: a stable word for programs.
+        param: the place in the request, where there is one.
+        retry_after_s: when another try makes sense; None where it makes none.
+    """
+
+    code = "internal"
+    param: str | None = None
+    retry_after_s: float | None = None
+
+
+class UnknownModel(EngineError):
+    """No such model is loaded."""
+
+    code, param = "unknown_model", "model"
+
+
+class UnknownVersion(EngineError):
+    """The model is loaded, that version is not."""
+
+    code, param = "unknown_version", "version"
+
+
+class SpaceMismatch(EngineError):
+    """No loaded version gives vectors of the space the caller expects."""
+
+    code, param = "space_mismatch", "space"
+
+
+class NotReady(EngineError):
+    """The model's current version could not be loaded."""
+
+    code, param, retry_after_s = "model_not_ready", "model", 5.0
+
+
+class Overloaded(EngineError):
+    """The queue is full.
+
+    Args:
+        retry_after_s: how long the work in the queue will take at the measured rate.
+    """
+
+    code = "overloaded"
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Draining(EngineError):
+    """The server is stopping."""
+
+    code, retry_after_s = "draining", 1.0
+
+    def __init__(self) -> None:
+        super().__init__("the server is stopping; send the request to another one, or again in a moment")
+
+
+class DeadlineExceeded(EngineError):
+    """No vector in the time allowed; what was still waiting is not run any more."""
+
+    code = "deadline_exceeded"
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__(
+            f"not encoded within {timeout_s:g} s; send fewer inputs per request or try again later"
+        )
+
+
+class NumericalError(EngineError):
+    """The encoder gave a vector that is not finite."""
+
+    code = "numerical_error"
+
+    def __init__(self, index: int) -> None:
+        self.param = f"inputs[{index}]"
+        super().__init__(
+            f"{self.param}: the encoder gave a vector that is not finite; report this input's kind"
+        )
+
+
+class EncoderFailed(EngineError):
+    """The encoder raised; the cause is for the log, never for the caller."""
+
+    code = "encoder_failed"
+
+    def __init__(self, index: int | None = None) -> None:
+        self.param = None if index is None else f"inputs[{index}]"
+        where = "" if index is None else f"{self.param}: "
+        super().__init__(
+            f"{where}the encoder failed; the server's log has the reason under this request's id"
+        )

@@ -1,0 +1,177 @@
+"""The encoders in memory: what was loaded at start, and what was refused and why.
+
+A registry never changes; a request takes its encoder from it once and keeps it to the end, so no answer
+mixes two versions. A bad bundle is refused and the others serve. A model whose current version was
+refused does not fall back to another one in silence: its vectors would be of another space.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.engine.errors import NotReady, SpaceMismatch, UnknownModel, UnknownVersion
+from bundle import BundleError, Encoder, InputError, Manifest, Store
+
+EXAMPLES = 3  # shown per model; golden inputs are many and alike
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """One proven encoder.
+
+    Attributes:
+        load_s: how long reading, checking and proving it took.
+        examples: JSON inputs that it takes as they are.
+    """
+
+    encoder: Encoder
+    load_s: float = 0.0
+    examples: Sequence[Any] = ()
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about itself."""
+        return self.encoder.manifest
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A version that was not loaded, or a model without a valid pointer (version None)."""
+
+    name: str
+    version: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model's versions.
+
+    Attributes:
+        current: the default version, loaded or not; None if the pointer is broken.
+        versions: those that are loaded; the current one first, then the newest first.
+    """
+
+    name: str
+    current: str | None
+    versions: Mapping[str, Loaded]
+    refused: Sequence[Refused] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """The current version is loaded."""
+        return self.current in self.versions
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Every model of the directory, by name."""
+
+    models: Mapping[str, Model] = field(default_factory=dict)
+
+    @property
+    def loaded(self) -> list[Loaded]:
+        """Every loaded encoder."""
+        return [loaded for model in self.models.values() for loaded in model.versions.values()]
+
+    @property
+    def refused(self) -> list[Refused]:
+        """Everything that was refused."""
+        return [refused for model in self.models.values() for refused in model.refused]
+
+    def model(self, name: str) -> Model:
+        """Raises UnknownModel, which names those that are loaded."""
+        if (model := self.models.get(name)) is None:
+            raise UnknownModel(
+                f"no such model; {_nearest(name, self.models)}loaded: {', '.join(self.models)}"
+            )
+        return model
+
+    def find(
+        self, name: str, *, version: str | None = None, space: str | None = None, dim: int | None = None
+    ) -> Loaded:
+        """The encoder for a request.
+
+        Args:
+            name: of the model.
+            version: exactly this one; by default the current one.
+            space: what the vectors must be of. Without `version`, any loaded version that gives such
+                vectors will do, the current one first: a client that is pinned to a space keeps working
+                while its index is encoded anew with the next version.
+            dim: the vectors' length, where the caller wants them cut; a part of the space.
+
+        Raises:
+            UnknownModel, UnknownVersion, NotReady, SpaceMismatch: naming what is loaded.
+        """
+        model = self.model(name)
+        if version is not None and version not in model.versions:
+            raise UnknownVersion(f"that version is not loaded; loaded: {', '.join(model.versions) or 'none'}")
+        if space is not None:
+            return _of_space(model, version, space, dim)
+        if version is None and not model.is_ready:
+            raise NotReady(
+                "the model's current version could not be loaded, and another one would give vectors of "
+                f"another space; versions that can be asked for: {', '.join(model.versions) or 'none'}"
+            )
+        return model.versions[version or str(model.current)]
+
+
+def load_registry(store: Store, *, versions_per_model: int) -> Registry:
+    """Load per model the current version and the newest others."""
+    return Registry({name: _load_model(store, name, versions_per_model) for name in store.names()})
+
+
+def _load_model(store: Store, name: str, count: int) -> Model:
+    loaded: dict[str, Loaded] = {}
+    refused: list[Refused] = []
+    current = None
+    try:
+        current = store.current(name)
+    except BundleError as error:
+        refused.append(Refused(name, None, str(error)))
+    newest = [version for version in reversed(store.versions(name)) if version != current]
+    wanted = ([] if current is None else [current]) + newest
+    for version in wanted[:count]:
+        started_s = time.monotonic()
+        try:
+            encoder = store.load(name, version)
+        except BundleError as error:
+            refused.append(Refused(name, version, str(error)))
+        except Exception as error:  # a bug in a loader must not keep the other models from serving
+            refused.append(Refused(name, version, f"cannot be loaded: {type(error).__name__}"))
+        else:
+            loaded[version] = Loaded(encoder, time.monotonic() - started_s, _examples(encoder))
+    return Model(name, current, loaded, refused)
+
+
+def _examples(encoder: Encoder) -> list[Any]:
+    """Golden inputs that a caller can send as they are, that is, without asking for truncation."""
+    found: list[Any] = []
+    for value in encoder.examples:
+        try:
+            encoder.prepare([encoder.preprocessor.from_json(value, time.time())])
+        except InputError:
+            continue
+        found.append(value)
+    return found[:EXAMPLES]
+
+
+def _of_space(model: Model, version: str | None, space: str, dim: int | None) -> Loaded:
+    candidates = [model.versions[version]] if version is not None else list(model.versions.values())
+    for loaded in candidates:
+        if loaded.manifest.space_of(dim or loaded.manifest.dim) == space:
+            return loaded
+    spaces = [f"{loaded.manifest.version}: {loaded.manifest.space}" for loaded in model.versions.values()]
+    raise SpaceMismatch(
+        "the vectors would not be of the space you expect, so they could not be compared with yours; "
+        f"loaded versions and their spaces: {', '.join(spaces) or 'none'}"
+    )
+
+
+def _nearest(name: str, known: Mapping[str, Model]) -> str:
+    nearest = difflib.get_close_matches(name[:64], known, n=1)
+    return f"did you mean {nearest[0]!r}? " if nearest else ""

@@ -1,0 +1,197 @@
+"""Errors become answers here and nowhere else: one table, one body, one handler.
+
+    InputError (bundle), EngineError (engine)      what an input or the engine has to say
+    RequestError                                   what is wrong with the request around the inputs
+    ├── MalformedRequest     400  no JSON, not UTF-8, nested too deeply
+    ├── NotAcceptable        406  no answer in a media type the caller takes
+    ├── BodyTimeout          408  the body did not arrive in time
+    ├── PayloadTooLarge      413  more bytes than the limit
+    ├── UnsupportedMediaType 415  another content type, or a compressed body
+    └── InvalidRequest       422  a field is wrong, or a limit is passed
+
+Anything that is not in the table is a bug: it is logged with the request's id, and the caller is told
+nothing but that id. An answer names the place, the kind of value, the limit and the way out; it never
+repeats what the caller sent, and is at most 4 KiB.
+"""
+
+from __future__ import annotations
+
+import math
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import structlog
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from app.engine import errors as engine
+from bundle import EncoderyError, InputError
+
+MAX_MESSAGE_CHARS = 1000  # at most 4 bytes each, so that a body keeps within 4 KiB with the rest
+
+log = structlog.get_logger("encodery")
+
+
+class RequestError(EncoderyError):
+    """What is wrong with the request around the inputs.
+
+    Args:
+        message: for people; the place, the limit and the way out.
+        code: a stable word for programs.
+        param: the place in the request.
+    """
+
+    def __init__(self, message: str, *, code: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code, self.param = code, param
+
+
+class MalformedRequest(RequestError):
+    """No JSON, not UTF-8, or nested too deeply."""
+
+
+class NotAcceptable(RequestError):
+    """No answer in a media type that the caller takes."""
+
+
+class BodyTimeout(RequestError):
+    """The body did not arrive in time."""
+
+
+class PayloadTooLarge(RequestError):
+    """More bytes than the limit."""
+
+
+class UnsupportedMediaType(RequestError):
+    """Another content type than JSON, or a compressed body."""
+
+
+class InvalidRequest(RequestError):
+    """A field is wrong, or a limit is passed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What an error becomes.
+
+    Attributes:
+        status: of HTTP.
+        type: the family, for programs that do not know the code.
+        retryable: the same request may succeed later; the answer has Retry-After.
+        closes: the connection is closed, since an unread body is in the way.
+    """
+
+    status: int
+    type: str
+    retryable: bool = False
+    closes: bool = False
+
+
+TABLE: Mapping[type[EncoderyError], Row] = {
+    MalformedRequest: Row(400, "invalid_request_error"),
+    NotAcceptable: Row(406, "invalid_request_error"),
+    BodyTimeout: Row(408, "invalid_request_error", closes=True),
+    PayloadTooLarge: Row(413, "invalid_request_error", closes=True),
+    UnsupportedMediaType: Row(415, "invalid_request_error", closes=True),
+    InvalidRequest: Row(422, "invalid_request_error"),
+    InputError: Row(422, "invalid_request_error"),
+    engine.UnknownModel: Row(404, "not_found_error"),
+    engine.UnknownVersion: Row(404, "not_found_error"),
+    engine.SpaceMismatch: Row(412, "space_mismatch_error"),
+    engine.Overloaded: Row(429, "overloaded_error", retryable=True),
+    engine.NotReady: Row(503, "unavailable_error", retryable=True),
+    engine.Draining: Row(503, "unavailable_error", retryable=True),
+    engine.DeadlineExceeded: Row(504, "timeout_error"),
+    engine.NumericalError: Row(500, "server_error"),
+    engine.EncoderFailed: Row(500, "server_error"),
+}
+
+_FRAMEWORK = {
+    404: ("not_found", "there is nothing at this path; /docs lists what there is"),
+    405: ("method_not_allowed", "this path takes another method; the Allow header names it"),
+}
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong."""
+
+    type: str
+    code: str
+    message: str
+    param: str | None
+
+
+class ErrorBody(BaseModel):
+    """Every answer that is not 2xx."""
+
+    error: ErrorDetail
+
+
+def answer(error: BaseException) -> Response:
+    """The answer to any error. Logs those that are the server's fault."""
+    if isinstance(error, HTTPException):  # raised by the framework's routing
+        code, message = _FRAMEWORK.get(error.status_code, ("http_error", "the request cannot be served"))
+        detail = ErrorDetail(type="invalid_request_error", code=code, message=message, param=None)
+        return _response(error.status_code, detail, dict(error.headers or {}))
+    row = next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), None)
+    if row is None:
+        log.error("bug", **_trace(error))
+        message = "an error of the server; its log has the reason under this answer's X-Request-ID"
+        return _response(500, ErrorDetail(type="server_error", code="internal", message=message, param=None))
+    if row.status == 500:
+        log.error("encoder failed", code=_get(error, "code"), **_trace(error.__cause__ or error))
+    detail = ErrorDetail(
+        type=row.type, code=_get(error, "code"), message=str(error), param=_get(error, "param")
+    )
+    headers = {"Connection": "close"} if row.closes else {}
+    if row.retryable:
+        headers["Retry-After"] = str(math.ceil(_get(error, "retry_after_s") or 1))
+    return _response(row.status, detail, headers)
+
+
+def install(app: FastAPI) -> None:
+    """Answer every error in one shape, those of the framework too."""
+    for kind in (EncoderyError, HTTPException, RequestValidationError):
+        app.add_exception_handler(kind, _handle)
+
+
+def documented(*kinds: type[EncoderyError]) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI `responses` of a route that raises these."""
+    responses: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds:
+        row, meaning = TABLE[kind], (kind.__doc__ or "").splitlines()[0].rstrip(".")
+        if row.status in responses:
+            meaning = f"{responses[row.status]['description']}; or: {meaning}"
+        responses[row.status] = {"model": ErrorBody, "description": meaning}
+        if row.retryable:
+            responses[row.status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+    return responses
+
+
+async def _handle(request: Request, error: Exception) -> Response:
+    return answer(error)
+
+
+def _trace(error: BaseException) -> dict[str, Any]:
+    """Where it happened, without its message: that may hold what the caller sent."""
+    frames = [
+        f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)
+    ]
+    return {"error": type(error).__name__, "at": frames}
+
+
+def _get(error: BaseException, name: str) -> Any:
+    return getattr(error, name, None)
+
+
+def _response(status: int, detail: ErrorDetail, headers: Mapping[str, str] | None = None) -> Response:
+    if len(detail.message) > MAX_MESSAGE_CHARS:
+        detail = detail.model_copy(update={"message": detail.message[: MAX_MESSAGE_CHARS - 3] + "..."})
+    body = orjson.dumps({"error": detail.model_dump()})
+    return Response(body, status, headers=dict(headers or {}), media_type="application/json")

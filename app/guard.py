@@ -1,0 +1,42 @@
+"""Refuses request heads that the fast HTTP parser lets through.
+
+httptools is 2.7 times as fast as h11 on cheap answers, but accepts requests with no Host, with two, and
+with megabytes of headers: the raw material of request smuggling. uvicorn has read such a head before
+this runs, so it bounds what the app accepts, not what a proxy in front should cut off earlier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.errors import MalformedRequest, answer
+
+MAX_HEADERS = 64
+MAX_HEADER_BYTES = 16 * 1024
+
+
+class HeaderGuard:
+    """A pure ASGI layer in front of the routes."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and (fault := _fault(scope["headers"])):
+            response = answer(MalformedRequest(fault, code="invalid_headers"))
+            response.headers["Connection"] = "close"
+            await response(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _fault(headers: Sequence[tuple[bytes, bytes]]) -> str | None:
+    if len(headers) > MAX_HEADERS:
+        return f"more than {MAX_HEADERS} headers"
+    if sum(len(name) + len(value) for name, value in headers) > MAX_HEADER_BYTES:
+        return f"more than {MAX_HEADER_BYTES} bytes of headers"
+    if sum(name == b"host" for name, _ in headers) != 1:
+        return "a request has exactly one Host header"
+    return None

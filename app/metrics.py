@@ -1,0 +1,124 @@
+"""What Prometheus is told. One registry per app, so that two apps in one process (tests) do not mix."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from app.engine import Encoded, Engine, Loaded, Registry
+
+MODEL = ("model", "version")
+LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
+LAG_PERIOD_S = 0.25
+
+
+class Metrics:
+    """Counters and gauges; also the engine's observer."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
+        self.registry = r = CollectorRegistry()
+        ProcessCollector(registry=r)
+        self._requests = Counter(
+            "encodery_requests", "requests answered", ("route", "method", "status"), registry=r
+        )
+        self._latency_s = Histogram(
+            "encodery_request_seconds", "from request to answer", ("route",), buckets=LATENCIES_S, registry=r
+        )
+        self._items = Counter("encodery_items", "inputs encoded", MODEL, registry=r)
+        self._tokens = Counter("encodery_tokens", "tokens read by the encoder", MODEL, registry=r)
+        self._truncated = Counter("encodery_truncated_items", "inputs that were cut", MODEL, registry=r)
+        self._unknown = Counter(
+            "encodery_unknown_items", "inputs with a value that training did not see", MODEL, registry=r
+        )
+        self._queue_wait_s = Histogram(
+            "encodery_queue_wait_seconds",
+            "from prepared to forward pass",
+            MODEL,
+            buckets=LATENCIES_S,
+            registry=r,
+        )
+        self._run_s = Histogram(
+            "encodery_run_seconds", "a forward pass", MODEL, buckets=LATENCIES_S, registry=r
+        )
+        self._batch_rows = Histogram(
+            "encodery_batch_rows", "rows of a forward pass", MODEL, buckets=ROWS, registry=r
+        )
+        self._queue_items = Gauge("encodery_queue_items", "inputs that wait", MODEL, registry=r)
+        self._queue_cost = Gauge("encodery_queue_cost", "tokens or rows that wait", MODEL, registry=r)
+        self._in_work = Gauge("encodery_items_in_work", "inputs prepared, waiting or running", registry=r)
+        self._loaded = Gauge(
+            "encodery_model_loaded", "1 for each loaded version", (*MODEL, "space"), registry=r
+        )
+        self._refused = Gauge("encodery_model_refused", "1 for each refused version", MODEL, registry=r)
+        self._lag_s = Gauge("encodery_event_loop_lag_seconds", "how late the event loop is", registry=r)
+
+    def watch(self, registry: Registry, engine: Engine) -> None:
+        """Make every series of every model exist from the start, at zero."""
+        self._in_work.set_function(lambda: engine.items)
+        for refused in registry.refused:
+            self._refused.labels(refused.name, refused.version or "").set(1)
+        for loaded in registry.loaded:
+            labels = _labels(loaded)
+            for metric in (self._items, self._tokens, self._truncated, self._unknown):
+                metric.labels(*labels)
+            for histogram in (self._queue_wait_s, self._run_s, self._batch_rows):
+                histogram.labels(*labels)
+            self._loaded.labels(*labels, loaded.manifest.space).set(1)
+            self._queue_items.labels(*labels).set_function(partial(_queued_items, engine, loaded))
+            self._queue_cost.labels(*labels).set_function(partial(_queued_cost, engine, loaded))
+
+    def request(self, *, route: str, method: str, status: int, seconds: float) -> None:
+        """A request was answered."""
+        self._requests.labels(route, method, str(status)).inc()
+        self._latency_s.labels(route).observe(seconds)
+
+    def encoded(self, loaded: Loaded, encoded: Encoded) -> None:
+        """A request got its vectors."""
+        labels, facts = _labels(loaded), encoded.facts
+        self._items.labels(*labels).inc(len(facts))
+        self._tokens.labels(*labels).inc(sum(fact.tokens for fact in facts))
+        self._truncated.labels(*labels).inc(sum(bool(fact.truncated) for fact in facts))
+        self._unknown.labels(*labels).inc(sum(bool(fact.unknown) for fact in facts))
+        self._queue_wait_s.labels(*labels).observe(encoded.timings.queue_s)
+
+    def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
+        """A forward pass ended."""
+        labels = _labels(loaded)
+        self._run_s.labels(*labels).observe(run_s)
+        self._batch_rows.labels(*labels).observe(rows)
+
+    async def watch_loop(self) -> None:
+        """Measure for ever how much later than asked the event loop wakes up."""
+        while True:
+            due_s = time.monotonic() + LAG_PERIOD_S
+            await asyncio.sleep(LAG_PERIOD_S)
+            self._lag_s.set(max(0.0, time.monotonic() - due_s))
+
+    def text(self) -> bytes:
+        """The answer of /metrics."""
+        return generate_latest(self.registry)
+
+
+def _queued_items(engine: Engine, loaded: Loaded) -> float:
+    return engine.queued(loaded)[0]
+
+
+def _queued_cost(engine: Engine, loaded: Loaded) -> float:
+    return engine.queued(loaded)[1]
+
+
+def _labels(loaded: Loaded) -> tuple[str, str]:
+    return loaded.manifest.name, loaded.manifest.version

@@ -1,0 +1,97 @@
+"""Request ids, the log, and the outermost layer of the app. Never logs texts, features, vectors or keys.
+
+A pure ASGI layer: Starlette's BaseHTTPMiddleware would hide from the handler that its client left.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+import uuid
+from typing import Any
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.errors import answer
+from app.metrics import Metrics
+
+HEADER = b"x-request-id"
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # goes into logs and headers, so nothing else gets in
+_KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
+
+log = structlog.get_logger("encodery")
+
+
+class Observed:
+    """Gives every request an id, counts it, logs it at debug, and turns a stray exception into a 500."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app, self._metrics = app, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _incoming_id(scope) or uuid.uuid4().hex.encode()
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", []), (HEADER, request_id)]
+            await send(message)
+
+        started_s = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception as error:  # the rim: nothing below may end a connection without an answer
+                response = answer(error)
+                if not status:
+                    await response(scope, receive, send_with_id)
+            self._record(scope, status, time.perf_counter() - started_s)
+
+    def _record(self, scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        method = scope["method"] if scope["method"] in _KNOWN_METHODS else "other"
+        self._metrics.request(route=route, method=method, status=status, seconds=seconds)
+        log.debug("request", method=method, route=route, status=status, ms=round(seconds * 1e3, 2))
+
+
+def _incoming_id(scope: Scope) -> bytes | None:
+    for name, value in scope["headers"]:
+        if name == HEADER and _SANE_ID.fullmatch(value):
+            return bytes(value)
+    return None
+
+
+def set_up_log(log_format: str, level: str) -> None:
+    """One format for our lines and those of libraries, on standard error."""
+    on_terminal = sys.stderr.isatty()
+    as_json = log_format == "json" or (log_format == "auto" and not on_terminal)
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    console = structlog.dev.ConsoleRenderer(colors=on_terminal, sort_keys=False)
+    finish: list[Any] = (
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()] if as_json else [console]
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *finish],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+    logging.getLogger("encodery").setLevel(level.upper())

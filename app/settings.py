@@ -1,0 +1,135 @@
+"""Every setting of the server, read once from ENCODERY_* variables. Units are in the names.
+
+What is given in code (a command-line flag) wins over the environment, and that over the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from app.cores import usable_cores
+
+PREFIX = "ENCODERY_"
+# A Kubernetes service called "encodery" or "encodery-..." puts its addresses into every pod's environment.
+_SERVICE_LINK = re.compile(
+    r"ENCODERY(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)"
+)
+_OTHERS = frozenset({"ENCODERY_DATA", "ENCODERY_TORCH_INDEX"})  # read by training and by dev.py
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+
+
+class Settings(BaseSettings):
+    """The settings; each field is the variable ENCODERY_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
+
+    models_dir: Path = Field(Path("models"), description="directory of published models")
+    default_model: str = Field("text", description="model of a request that names none")
+    versions_per_model: Count = Field(
+        2, description="versions kept in memory per model: the current one and the newest others"
+    )
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
+    listen_port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free one")
+    keep_alive_s: Count = Field(
+        75, description="how long an idle connection is kept; longer than a proxy in front keeps it"
+    )
+    drain_delay_s: float = Field(
+        0.0,
+        ge=0,
+        le=3600,
+        description="how long to go on answering after SIGTERM, with /health/ready at 503, so that load "
+        "balancers look away before the port closes",
+    )
+    shutdown_grace_s: Count = Field(
+        25, description="how long accepted requests may take to finish after that"
+    )
+
+    workers: Count = Field(
+        default_factory=usable_cores,
+        description="forward passes at once, each on one thread; by default the cores this process may use",
+    )
+    batch_tokens: Count = Field(
+        2048, description="most tokens of a forward pass, padding included; rows for features"
+    )
+    stall_limit_s: Seconds = Field(
+        30.0, description="/health/live fails when there is work and no forward pass ended for this long"
+    )
+
+    max_body_bytes: Count = Field(2 * 1024 * 1024, description="largest request body")
+    body_timeout_s: Seconds = Field(10.0, description="how long a request body may take to arrive")
+    max_items: Count = Field(2048, description="most inputs of a request")
+    max_chars_per_item: Count = Field(
+        16_384, description="longest text, in characters; an object counts as its compact JSON, in bytes"
+    )
+    max_chars_per_request: Count = Field(
+        1_000_000, description="the same for all inputs of a request together"
+    )
+    max_queue_items: Count = Field(8192, description="most inputs in work; over it requests get 429")
+    max_queue_tokens: Count = Field(
+        262_144, description="most tokens (or rows of features) that wait; over it requests get 429"
+    )
+    request_timeout_s: Seconds = Field(
+        10.0, description="how long a request may take to be encoded; over it 504, and what waits is dropped"
+    )
+
+    log_format: Literal["auto", "console", "json"] = Field(
+        "auto", description="auto: console on a terminal, JSON elsewhere"
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="debug logs every request"
+    )
+    metrics: bool = Field(True, description="serve Prometheus metrics at /metrics")
+
+    def shown(self) -> dict[str, str]:
+        """Values as they may be printed: a SecretStr prints itself as asterisks."""
+        return {name: str(getattr(self, name)) for name in type(self).model_fields}
+
+
+class SettingsError(ValueError):
+    """A setting has a value that it cannot have; the message names the variable."""
+
+
+def settings_from(**given: Any) -> Settings:
+    """The settings of this process; what is None comes from the environment.
+
+    Raises:
+        SettingsError: naming the variable.
+    """
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise SettingsError(f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from None
+
+
+def unknown_variables(environment: Mapping[str, str]) -> dict[str, str | None]:
+    """ENCODERY_* variables that mean nothing, each with the nearest one that does."""
+    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    unknown = [
+        name
+        for name in sorted(environment)
+        if name.upper().startswith(PREFIX)
+        and name.upper() not in known
+        and name not in _OTHERS
+        and not _SERVICE_LINK.fullmatch(name)
+    ]
+    return {name: next(iter(difflib.get_close_matches(name.upper(), known, n=1)), None) for name in unknown}
+
+
+def settings_table() -> str:
+    """Every setting as a Markdown table, for the docs."""
+    rows = ["| variable | default | meaning |", "|---|---|---|"]
+    for name, field in Settings.model_fields.items():
+        default: Any = "usable cores" if field.default_factory else field.default
+        rows.append(f"| `{PREFIX}{name.upper()}` | `{default}` | {field.description} |")
+    return "\n".join(rows) + "\n"

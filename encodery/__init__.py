@@ -1,0 +1,8 @@
+"""The command line: `encodery serve`, `train`, `evaluate`, `models`. Importing it costs nothing."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("encodery")
+except PackageNotFoundError:  # run from a checkout that is not installed
+    __version__ = "0.0.0+source"

@@ -1,0 +1,5 @@
+"""`python -m encodery`."""
+
+from encodery.cli import main
+
+main()

@@ -1,0 +1,238 @@
+"""The command line. Parses, calls, and prints; knows no more of serving and training than their doors.
+
+Exit status: 0 done, 1 something failed (a bundle does not verify), 2 the command cannot be carried out as
+it was given. Both come with one sentence on standard error, and no traceback.
+
+Commands import what they need when they run: `encodery --help` must not wait for onnxruntime or torch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from encodery import __version__
+
+if TYPE_CHECKING:
+    from bundle import Store
+
+FAILED, MISTAKE = 1, 2
+
+app = typer.Typer(
+    help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+models = typer.Typer(
+    help="List, show and verify published models, and choose versions.", no_args_is_help=True
+)
+app.add_typer(models, name="models")
+
+ModelsDir = Annotated[
+    Path | None,
+    typer.Option("--models-dir", help="Directory of published models [env: ENCODERY_MODELS_DIR]."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
+Name = Annotated[str, typer.Argument(help="The model, for example text.")]
+Config = Annotated[Path, typer.Argument(help="The run's TOML file, for example training/configs/text.toml.")]
+Data = Annotated[Path | None, typer.Option(help="Where the config's paths start [env: ENCODERY_DATA].")]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point."""
+    app(arguments, prog_name="encodery")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _encodery(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on [env: ENCODERY_HOST].")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on, 0 for any [env: ENCODERY_LISTEN_PORT].")
+    ] = None,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Serve the published models. Every other setting is an ENCODERY_* variable; the log shows them all."""
+    from app.main import CannotServe
+    from app.main import serve as run
+    from app.settings import SettingsError, settings_from
+
+    try:
+        run(settings_from(host=host, listen_port=port, models_dir=models_dir))
+    except SettingsError as error:
+        fail(str(error), MISTAKE)
+    except CannotServe as error:
+        fail(str(error), FAILED)
+
+
+@app.command()
+def train(
+    config: Config,
+    data: Data = None,
+    models_dir: ModelsDir = None,
+    run: Annotated[Path | None, typer.Option(help="Directory of the run; default: runs/NAME.")] = None,
+) -> None:
+    """Train, prove and publish what a config describes. Goes on where an interrupted run stopped."""
+    with _training():
+        from training.commands import train as command
+
+        command(config, data=data, models=_directory(models_dir), run=run)
+
+
+@app.command()
+def evaluate(
+    config: Config,
+    data: Data = None,
+    models_dir: ModelsDir = None,
+    url: Annotated[str | None, typer.Option(help="A running server, in place of bundles on disk.")] = None,
+) -> None:
+    """Measure published encoders on the task of their config, and print the figures with baselines."""
+    with _training():
+        from training.card import metrics_table
+        from training.commands import evaluate as command
+
+        metrics = command(config, data=data, models=_directory(models_dir), url=url)
+        typer.echo("\n".join(metrics_table(metrics)))
+
+
+@models.command("list")
+def list_models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
+    """Every published version; the current ones are marked. Reads manifests only: see `verify`."""
+    from encodery.models import listed, table
+
+    store = _store(models_dir)
+    if as_json:
+        typer.echo(json.dumps(listed(store), indent=1))
+    else:
+        typer.echo(table(listed(store)) or f"no models in {store.root}")
+
+
+@models.command()
+def show(
+    name: Name,
+    version: Annotated[str | None, typer.Option(help="Default: the current one.")] = None,
+    models_dir: ModelsDir = None,
+) -> None:
+    """The manifest of one version, as JSON."""
+    store = _store(models_dir)
+    with _bundle_mistakes():
+        manifest = store.manifest(name, version or store.current(name))
+        typer.echo(manifest.to_bytes().decode(), nl=False)
+
+
+@models.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
+    models_dir: ModelsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load every version as the server does: checksums, graph, golden vectors. Exit status 1 if one fails."""
+    from encodery.models import verified
+
+    store = _store(models_dir)
+    known = store.names()
+    if not known or not set(names or []) <= set(known):
+        fail(f"{store.root} holds: {', '.join(known) or 'no models'}", MISTAKE)
+    results = [result for name in names or known for result in verified(store, name)]
+    if as_json:
+        typer.echo(json.dumps(results, indent=1))
+    else:
+        for result in results:
+            typer.echo(f"{result['name']}/{result['version']}: {result['fault'] or 'sound'}")
+    if any(result["fault"] for result in results):
+        raise typer.Exit(FAILED)
+
+
+@models.command()
+def use(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="A published version of it.")],
+    models_dir: ModelsDir = None,
+) -> None:
+    """Make a version the default, for every encoder that was published together with it."""
+    from bundle import switch_current
+
+    store = _store(models_dir)
+    with _bundle_mistakes():
+        for reference in switch_current(store.root, name, version):
+            typer.echo(f"current: {reference.name}/{reference.version}")
+    typer.echo("A running server goes on with what it has loaded; restart it.", err=True)
+
+
+def fail(message: str, status: int) -> NoReturn:
+    """Say why on standard error, and end."""
+    typer.echo(f"encodery: {message}", err=True)
+    raise typer.Exit(status)
+
+
+@contextlib.contextmanager
+def _bundle_mistakes() -> Iterator[None]:
+    """What is asked for is not there, or not as it should be."""
+    from bundle import BundleError
+
+    try:
+        yield
+    except BundleError as error:
+        fail(str(error), MISTAKE)
+
+
+@contextlib.contextmanager
+def _training() -> Iterator[None]:
+    """Whatever training raises on purpose becomes one sentence; a bug keeps its traceback."""
+    from bundle import EncoderyError
+
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("app", "bundle", "encodery", "training"):
+            raise
+        fail(
+            f"training needs packages that are not installed ({error.name}); "
+            "pip install 'encodery[train]', or in a checkout: python3 dev.py run train CONFIG",
+            MISTAKE,
+        )
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), MISTAKE)
+    except Exception as error:
+        if not isinstance(error, EncoderyError) and not type(error).__module__.startswith("training."):
+            raise
+        fail(str(error), MISTAKE)
+
+
+def _directory(models_dir: Path | None) -> Path:
+    """Where the server would look for models."""
+    from app.settings import SettingsError, settings_from
+
+    try:
+        return models_dir or settings_from().models_dir
+    except SettingsError as error:
+        fail(str(error), MISTAKE)
+
+
+def _store(models_dir: Path | None) -> Store:
+    from bundle import Store
+
+    directory = _directory(models_dir)
+    if not directory.is_dir():
+        fail(f"there is no directory {directory}; set --models-dir or ENCODERY_MODELS_DIR", MISTAKE)
+    return Store(directory)
