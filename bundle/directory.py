@@ -97,7 +97,7 @@ def read_file(path: Path, limit: int, expected_size: int | None = None) -> bytes
         raise IntegrityError(f"{path.name} is missing; {AGAIN}") from None
     except OSError as error:
         raise IntegrityError(f"{path.name} cannot be opened: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             raise IntegrityError(f"{path.name} is a hard link or no regular file; put the file in its place")
@@ -106,7 +106,12 @@ def read_file(path: Path, limit: int, expected_size: int | None = None) -> bytes
             raise IntegrityError(f"{path.name} has {size} bytes, published were {expected_size}; {AGAIN}")
         if size > limit:
             raise IntegrityError(f"{path.name} has {size} bytes, the limit is {limit}")
-        content = file.read(size + 1)
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            content = file.read(size + 1)
+    except OSError as error:
+        raise IntegrityError(f"{path.name} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(descriptor)
     if len(content) != size:
         raise IntegrityError(f"{path.name} was changed while it was read; {AGAIN}")
     return content

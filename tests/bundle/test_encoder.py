@@ -70,9 +70,8 @@ def test_cut_renormalises_the_first_dimensions(encoder: Encoder) -> None:
     cut = encoder.cut(whole, 4)
     assert cut.shape == (len(TEXTS), 4)
     np.testing.assert_allclose(np.linalg.norm(cut, axis=1), 1, atol=UNIT)
-    np.testing.assert_allclose(
-        cut * np.linalg.norm(whole[:, :4], axis=1, keepdims=True), whole[:, :4], atol=SAME
-    )
+    norms = np.linalg.norm(whole[:, :4], axis=1, keepdims=True)
+    np.testing.assert_allclose(cut * norms, whole[:, :4], atol=SAME)
 
 
 @pytest.mark.parametrize("rows", [1, 2])

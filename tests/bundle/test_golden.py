@@ -139,7 +139,7 @@ def test_manifest_of_another_dim_is_refused(tmp_path: Path, dim: int) -> None:
 
 def test_vectors_that_are_not_normalised_are_refused_if_the_manifest_says_so(tmp_path: Path) -> None:
     user, _ = tiny.pair_drafts()
-    assert "not normalised" in refusal(tmp_path, replace(user, normalized=True))
+    assert "are normalised; one has length" in refusal(tmp_path, replace(user, normalized=True))
 
 
 def test_golden_input_that_is_refused_is_told(tmp_path: Path) -> None:
