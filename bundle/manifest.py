@@ -169,5 +169,5 @@ def first_error(error: ValidationError) -> str:
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:
-    """One byte string per value: sorted keys, no spaces."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """One byte string per value: sorted keys, no spaces, ASCII."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
