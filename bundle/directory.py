@@ -70,10 +70,14 @@ def read_manifest(directory: Path) -> tuple[Manifest, bytes]:
 
 def read_directory(directory: Path) -> Contents:
     """Read every file once, and refuse what the manifest does not list."""
-    if directory.is_symlink() or directory.parent.is_symlink():
+    if os.path.islink(directory) or os.path.islink(directory.parent):
         raise IntegrityError(f"{directory.name} is reached through a link; copy the directory itself")
     manifest, manifest_bytes = read_manifest(directory)
-    unknown = {path.name for path in directory.iterdir()} - set(manifest.files) - {MANIFEST}
+    try:
+        found = set(os.listdir(directory))
+    except OSError as error:
+        raise IntegrityError(f"{directory.name} cannot be listed: {error.strerror}") from None
+    unknown = found - set(manifest.files) - {MANIFEST}
     if unknown:
         raise IntegrityError(f"unknown files in the bundle: {sorted(unknown)[:3]}; remove them")
     files: dict[str, bytes] = {}
@@ -88,7 +92,7 @@ def read_directory(directory: Path) -> Contents:
 
 def read_file(path: Path, limit: int, expected_size: int | None = None) -> bytes:
     """The bytes of a regular file that is no link of any kind. Raises IntegrityError."""
-    if path.is_symlink():  # for Windows, and for the message; elsewhere O_NOFOLLOW decides
+    if os.path.islink(path):  # for Windows, and for the message; elsewhere O_NOFOLLOW decides
         raise IntegrityError(f"{path.name} is a link; put the file itself in its place")
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:

@@ -6,6 +6,7 @@ is in `bundle.directory`, how they came there in `bundle.publish`.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,19 +52,20 @@ class Store:
     root: Path
 
     def names(self) -> list[str]:
-        """Every model that has a version or a pointer, sorted."""
+        """Every model that has a version or a pointer, or that cannot be read, sorted."""
         if not self.root.is_dir():
             return []
-        names = sorted(path.name for path in self.root.iterdir() if path.is_dir() and is_name(path.name))
-        return [name for name in names if (self.root / name / CURRENT).exists() or self.versions(name)]
+        return sorted(path.name for path in self.root.iterdir() if is_name(path.name) and _holds_model(path))
 
     def versions(self, name: str) -> list[str]:
         """Published versions, oldest first (numbers by value, then other names)."""
         directory = self.root / check_name(name)
-        if not directory.is_dir():
+        try:
+            found = os.listdir(directory)
+        except OSError:  # `current` tells the reason
             return []
-        found = [path.name for path in directory.iterdir() if (path / MANIFEST).is_file()]
-        return sorted(filter(is_name, found), key=version_key)
+        published = (each for each in found if os.path.isfile(directory / each / MANIFEST))
+        return sorted(filter(is_name, published), key=version_key)
 
     def current(self, name: str) -> str:
         """The default version, which all encoders of its space agree on.
@@ -111,11 +113,11 @@ class Store:
 
     def _pointed(self, name: str) -> Manifest:
         """The manifest that a model's own pointer names."""
-        path = self.root / check_name(name) / CURRENT
-        if not path.exists():
-            raise BundleError(f"{name} has no current version; publish one")
         try:
-            pointer = _Pointer.model_validate_json(read_file(path, MAX_MANIFEST_BYTES))
+            content = read_file(self.root / check_name(name) / CURRENT, MAX_MANIFEST_BYTES)
+            pointer = _Pointer.model_validate_json(content)
+        except IntegrityError as error:
+            raise BundleError(f"{name} has no current version: {error}") from None
         except ValidationError:
             raise BundleError(
                 f"{name}/{CURRENT} is not a pointer file; make a version current again"
@@ -147,6 +149,17 @@ class Store:
             ) from None
         if theirs.space != manifest.space:
             raise IntegrityError(f"{peer.name}/{peer.version} is of another space; {AGAIN}")
+
+
+def _holds_model(directory: Path) -> bool:
+    """Whether there is something to load; what cannot be read counts, so that somebody is told."""
+    if not os.path.isdir(directory):
+        return False
+    try:
+        found = os.listdir(directory)
+    except OSError:
+        return True
+    return any(each == CURRENT or os.path.isfile(directory / each / MANIFEST) for each in found)
 
 
 def build(contents: Contents, threads: int = 1) -> Encoder:

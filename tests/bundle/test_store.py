@@ -35,6 +35,21 @@ def test_names_are_those_with_a_version_or_a_pointer(models: Path) -> None:
     assert Store(models).names() == ["shop-item", "shop-user", "text"]
 
 
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="nothing is unreadable to root")
+@pytest.mark.parametrize("path", ["text", "text/1", "text/1/model.onnx", "text/current"])
+def test_model_that_may_not_be_read_is_refused_and_the_others_load(models: Path, path: str) -> None:
+    """The usual mistake with containers that run as nobody."""
+    mode = (models / path).stat().st_mode
+    (models / path).chmod(0)
+    try:
+        assert Store(models).names() == ["shop-item", "shop-user", "text"]
+        with pytest.raises(BundleError, match="Permission denied"):
+            Store(models).load("text")
+        Store(models).load("shop-user")
+    finally:
+        (models / path).chmod(mode)
+
+
 def test_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     store = Store(tmp_path / "nothing")
     assert (store.names(), store.versions("text")) == ([], [])
