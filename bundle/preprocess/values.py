@@ -1,0 +1,72 @@
+"""JSON values of feature objects, checked: strings, finite numbers and moments.
+
+Each function gives the value or raises `BadValueError`, whose message never repeats it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+DAY_S = 86_400.0
+OLDEST_S, NEWEST_S = -62_135_596_800.0, 253_402_300_800.0  # years 1 to 9999, as ISO 8601 has them
+
+
+class BadValueError(Exception):
+    """A value of the wrong type or range; becomes an InputError that knows the item."""
+
+    def __init__(self, message: str, path: str = "", code: str = "wrong_type") -> None:
+        self.message, self.path, self.code = message, path, code
+
+
+def unix_time(value: Any, path: str = "") -> float:
+    """Seconds since 1970 from a number of seconds or an ISO 8601 string (UTC unless it says otherwise)."""
+    if isinstance(value, str):
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            raise BadValueError("not an ISO 8601 time, for example 2011-11-02T09:30:00Z", path) from None
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BadValueError(f"expected an ISO 8601 time or seconds since 1970, got {kind_of(value)}", path)
+    seconds = number_of(value, path)
+    if not OLDEST_S <= seconds < NEWEST_S:
+        raise BadValueError(
+            "expected seconds since 1970, in years 1 to 9999; were milliseconds sent?", path, "out_of_range"
+        )
+    return seconds
+
+
+def string_of(value: Any, path: str = "") -> str:
+    if not isinstance(value, str):
+        raise BadValueError(f"expected a string, got {kind_of(value)}", path)
+    return value
+
+
+def number_of(value: Any, path: str = "") -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise BadValueError(f"expected a number, got {kind_of(value)}", path)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise BadValueError("expected a finite number", path, "not_finite")
+    return number
+
+
+_JSON_KINDS: Mapping[type, str] = {
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    str: "a string",
+    list: "a list",
+    dict: "an object",
+}
+
+
+def kind_of(value: Any) -> str:
+    return _JSON_KINDS.get(type(value), "something else")
