@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -114,16 +114,21 @@ def settings_from(**given: Any) -> Settings:
 
 def unknown_variables(environment: Mapping[str, str]) -> dict[str, str | None]:
     """ENCODERY_* variables that mean nothing, each with the nearest one that does."""
-    known = [PREFIX + name.upper() for name in Settings.model_fields]
+    known = {name.upper() for name in Settings.model_fields}
     unknown = [
         name
         for name in sorted(environment)
-        if name.upper().startswith(PREFIX)
-        and name.upper() not in known
+        if name.startswith(PREFIX)
+        and name.removeprefix(PREFIX) not in known
         and name not in _OTHERS
         and not _SERVICE_LINK.fullmatch(name)
     ]
-    return {name: next(iter(difflib.get_close_matches(name.upper(), known, n=1)), None) for name in unknown}
+    return {name: _nearest(name.removeprefix(PREFIX), known) for name in unknown}
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    nearest = difflib.get_close_matches(name, known, n=1)
+    return PREFIX + nearest[0] if nearest else None
 
 
 def settings_table() -> str:

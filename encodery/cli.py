@@ -74,7 +74,7 @@ def serve(
 ) -> None:
     """Serve the published models. Every other setting is an ENCODERY_* variable; the log shows them all."""
     from app.main import CannotServe
-    from app.main import serve as run
+    from app.server import serve as run
     from app.settings import SettingsError, settings_from
 
     try:

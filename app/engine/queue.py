@@ -79,22 +79,22 @@ class Queue:
         An entry whose deadline has passed is dropped instead. One that is over the budget goes alone.
         """
         while self._arrived:
-            first, last = self._choose(budget)
-            batch = [entry for entry in self._remove(first, last) if entry.deadline_s > now_s]
-            if batch:
-                return batch
+            number, oldest = next(iter(self._arrived.items()))
+            first = bisect.bisect_left(self._sorted, (oldest.cost, number))
+            if oldest.deadline_s > now_s:
+                batch = self._remove(*self._stretch(first, oldest.cost, budget))
+                return [entry for entry in batch if entry.deadline_s > now_s]
+            self._remove(first, first + 1)
         return []
 
-    def _choose(self, budget: int) -> tuple[int, int]:
-        """A stretch of the order of cost around the oldest entry, as [first, last)."""
-        number, oldest = next(iter(self._arrived.items()))
-        first = bisect.bisect_left(self._sorted, (oldest.cost, number))
+    def _stretch(self, first: int, cost: int, budget: int) -> tuple[int, int]:
+        """What goes with the entry of that cost at `first` in the order of cost, as [first, last)."""
         last = first + 1
         while True:
-            shorter = oldest.cost - self._sorted[first - 1][0] if first > 0 else None
-            longer = self._sorted[last][0] - oldest.cost if last < len(self._sorted) else None
+            shorter = cost - self._sorted[first - 1][0] if first > 0 else None
+            longer = self._sorted[last][0] - cost if last < len(self._sorted) else None
             rows = last - first + 1
-            if longer is not None and (oldest.cost + longer) * rows > budget:
+            if longer is not None and (cost + longer) * rows > budget:
                 longer = None
             if shorter is not None and self._sorted[last - 1][0] * rows > budget:
                 shorter = None

@@ -1,0 +1,122 @@
+"""Runs the application with uvicorn: the log at start, the socket, and the orderly end."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import socket
+import time
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from app.engine import Registry
+from app.main import CannotServe, create_app, load_models
+from app.observe import set_up_log
+from app.settings import Settings, unknown_variables
+
+log = structlog.get_logger("encodery")
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then finish what was accepted.
+
+    Raises:
+        CannotServe: before the first request is taken.
+    """
+    set_up_log(settings.log_format, settings.log_level)
+    log.info("settings", **settings.shown())
+    for name, nearest in unknown_variables(os.environ).items():
+        log.warning("unknown variable, ignored", name=name, nearest=nearest)
+    with _bind(settings) as listener:
+        registry = load_models(settings)
+        _log_models(registry, settings)
+        _run(create_app(settings, registry), settings, listener)
+
+
+def _run(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+    # What was built so far stays for good; without this, every large body parsed sets off a walk through it.
+    gc.collect()
+    gc.freeze()
+    # uvicorn raises the signal again when it is done: nothing more is to happen then, and the status is 0.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    _Server(app, settings).run([listener])
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, which says where it listens, and is unready before it stops listening."""
+
+    def __init__(self, app: FastAPI, settings: Settings) -> None:
+        self._app, self._settings = app, settings
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http="httptools",
+                ws="none",
+                timeout_keep_alive=settings.keep_alive_s,
+                timeout_graceful_shutdown=settings.shutdown_grace_s,
+                server_header=False,
+                access_log=False,
+                proxy_headers=False,
+                log_config=None,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            host, port = self.servers[0].sockets[0].getsockname()[:2]
+            log.info("ready", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+
+    async def main_loop(self) -> None:
+        await super().main_loop()
+        self._app.state.context.is_draining = True
+        log.info(
+            "stopping", drain_delay_s=self._settings.drain_delay_s, grace_s=self._settings.shutdown_grace_s
+        )
+        stop_s = time.monotonic() + self._settings.drain_delay_s
+        while time.monotonic() < stop_s and not self.force_exit:
+            await asyncio.sleep(0.05)
+
+
+def _bind(settings: Settings) -> socket.socket:
+    """A socket with its address, not yet listening: until all is loaded, connections are refused."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(
+            settings.host, settings.listen_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except OSError as error:
+        raise CannotServe(
+            f"Cannot listen on {settings.host}:{settings.listen_port}: {error.strerror}; "
+            "set --host and --port, or ENCODERY_HOST and ENCODERY_LISTEN_PORT."
+        ) from None
+    return listener
+
+
+def _log_models(registry: Registry, settings: Settings) -> None:
+    for loaded in registry.loaded:
+        manifest = loaded.manifest
+        log.info(
+            "model",
+            name=manifest.name,
+            version=manifest.version,
+            space=manifest.space,
+            dim=manifest.dim,
+            kind=manifest.kind,
+            load_ms=round(loaded.load_s * 1e3),
+        )
+    for refused in registry.refused:
+        log.error("refused", name=refused.name, version=refused.version or "current", reason=refused.reason)
+    if settings.default_model not in registry.models:
+        log.error(
+            "not ready: the default model is missing; set ENCODERY_DEFAULT_MODEL",
+            default_model=settings.default_model,
+            loaded=list(registry.models),
+        )

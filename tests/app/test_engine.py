@@ -1,0 +1,296 @@
+"""The engine by itself: sharing, isolation, admission, deadlines, cancellation. No HTTP here."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+
+from app.engine import (
+    DeadlineExceeded,
+    Draining,
+    EncoderFailed,
+    Engine,
+    Loaded,
+    NumericalError,
+    Overloaded,
+    Registry,
+)
+from bundle import InputError, Prepared, Text
+
+SAME = 1e-5  # float32 through another batch shape
+POISON = tiny.WORDS.index("red")
+
+
+class Quiet:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.rows: list[int] = []
+
+    def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
+        self.rows.append(rows)
+
+
+class PanicException(BaseException):
+    """Like pyo3's: not an Exception."""
+
+
+def engine_of(**changes: Any) -> Engine:
+    settings: dict[str, Any] = {
+        "workers": 1,
+        "batch_cost": 1000,
+        "max_queue_items": 1000,
+        "max_queue_cost": 10_000,
+        "observer": Quiet(),
+    }
+    return Engine(**(settings | changes))
+
+
+async def encode(engine: Engine, loaded: Loaded, *texts: str, timeout_s: float = 5.0) -> Any:
+    return await engine.encode(loaded, [Text(text) for text in texts], truncate="none", timeout_s=timeout_s)
+
+
+async def settled(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+def is_poison(one: Prepared) -> bool:
+    return POISON in one.arrays["input_ids"]
+
+
+def raising(batch: Sequence[Prepared]) -> None:
+    if any(map(is_poison, batch)):
+        raise ValueError("the text was: red")
+
+
+def panicking(batch: Sequence[Prepared]) -> None:
+    if any(map(is_poison, batch)):
+        raise PanicException
+
+
+async def test_many_callers_share_a_forward_pass(fake: Any) -> None:
+    """What arrives while the one worker is busy goes together, and everyone gets their own vector."""
+    encoder, engine = fake(), engine_of()
+    loaded = Loaded(encoder)
+    encoder.hold()
+    first = asyncio.create_task(encode(engine, loaded, "hello"))
+    await settled(encoder.entered.is_set)
+    others = [asyncio.create_task(encode(engine, loaded, text)) for text in ("cat", "dog", "mat")]
+    await settled(lambda: engine.queued(loaded)[0] == 3)
+    encoder.gate.set()
+    results = await asyncio.gather(first, *others)
+
+    assert encoder.batches == [1, 3]
+    alone = encoder._real.encode([Text(text) for text in ("hello", "cat", "dog", "mat")])
+    np.testing.assert_allclose(np.concatenate([one.vectors for one in results]), alone, atol=SAME)
+    engine.close()
+
+
+@pytest.mark.parametrize("spoil", [raising, panicking])
+async def test_only_the_culprit_errs(fake: Any, spoil: Callable[..., None]) -> None:
+    encoder, engine = fake(spoil), engine_of()
+    loaded = Loaded(encoder)
+    encoder.hold()
+    first = asyncio.create_task(encode(engine, loaded, "hello"))
+    await settled(encoder.entered.is_set)
+    good = asyncio.create_task(encode(engine, loaded, "cat", "dog"))
+    bad = asyncio.create_task(encode(engine, loaded, "cat", "red"))
+    await settled(lambda: engine.queued(loaded)[0] == 4)
+    encoder.gate.set()
+
+    with pytest.raises(EncoderFailed) as caught:
+        await bad
+    assert caught.value.param == "inputs[1]"
+    assert "text was" not in str(caught.value)
+    np.testing.assert_allclose(
+        (await good).vectors, encoder._real.encode([Text("cat"), Text("dog")]), atol=SAME
+    )
+    await first
+    assert (await encode(engine, loaded, "mat")).vectors.shape == (1, tiny.DIM)  # not wedged
+    engine.close()
+
+
+async def test_a_vector_that_is_not_finite_is_an_error_of_its_request_alone(fake: Any) -> None:
+    def spoil(batch: Sequence[Prepared]) -> np.ndarray:
+        rows = [[np.nan if is_poison(one) else 1.0] * tiny.DIM for one in batch]
+        return np.array(rows, dtype=np.float32)
+
+    encoder, engine = fake(spoil), engine_of()
+    loaded = Loaded(encoder)
+    good, bad = await asyncio.gather(
+        encode(engine, loaded, "cat"), encode(engine, loaded, "dog", "red"), return_exceptions=True
+    )
+    assert np.isfinite(good.vectors).all()
+    assert isinstance(bad, NumericalError)
+    assert bad.param == "inputs[1]"
+    engine.close()
+
+
+async def test_an_encoder_that_always_fails_does_not_wedge_the_engine(fake: Any) -> None:
+    """Every request gets its error; the last one as fast as the first."""
+
+    def spoil(batch: Sequence[Prepared]) -> None:
+        raise MemoryError
+
+    engine = engine_of()
+    loaded = Loaded(fake(spoil))
+    for _ in range(20):
+        with pytest.raises(EncoderFailed):
+            await encode(engine, loaded, "cat", "dog")
+    assert (engine.items, engine.stalled_s, engine.queued(loaded)) == (0, 0.0, (0, 0))
+    engine.close()
+
+
+async def test_a_panic_while_preparing_is_an_error(fake: Any) -> None:
+    encoder, engine = fake(), engine_of()
+
+    def prepare(*_: Any) -> Any:
+        raise PanicException
+
+    encoder.prepare = prepare
+    with pytest.raises(EncoderFailed):
+        await encode(engine, Loaded(encoder), "cat")
+    assert engine.items == 0
+    engine.close()
+
+
+async def test_a_bad_input_never_reaches_the_queue(fake: Any) -> None:
+    encoder, engine = fake(), engine_of()
+    with pytest.raises(InputError) as caught:
+        await encode(engine, Loaded(encoder), "cat", "the " * 20)
+    assert (caught.value.param, encoder.batches, engine.items) == ("inputs[1]", [], 0)
+    engine.close()
+
+
+@pytest.mark.parametrize("limits", [{"max_queue_items": 3}, {"max_queue_cost": 2}])
+async def test_overload_is_refused_at_once(fake: Any, limits: dict[str, int]) -> None:
+    encoder, engine = fake(), engine_of(**limits)
+    loaded = Loaded(encoder)
+    await encode(engine, loaded, "warm", "up")  # so that there is a rate to go by
+    encoder.hold()
+    accepted = [asyncio.create_task(encode(engine, loaded, "hello"))]
+    await settled(encoder.entered.is_set)
+    accepted.append(asyncio.create_task(encode(engine, loaded, "cat", "dog")))
+    await settled(lambda: engine.queued(loaded)[0] == 2)
+
+    started_s = time.monotonic()
+    with pytest.raises(Overloaded) as caught:
+        await encode(engine, loaded, "mat")
+    assert time.monotonic() - started_s < 1
+    assert 1 <= caught.value.retry_after_s <= 60
+
+    encoder.gate.set()
+    assert all(one.vectors.shape[1] == tiny.DIM for one in await asyncio.gather(*accepted))
+    engine.close()
+
+
+async def test_a_request_over_the_queue_limit_is_let_into_an_empty_engine(fake: Any) -> None:
+    """Or it could be refused for ever."""
+    engine = engine_of(max_queue_items=1, max_queue_cost=1)
+    encoded = await encode(engine, Loaded(fake()), "hello world", "cat", "dog")
+    assert len(encoded.vectors) == 3
+    engine.close()
+
+
+async def test_a_deadline_passed_in_the_queue_is_never_run(fake: Any) -> None:
+    encoder, engine = fake(), engine_of()
+    loaded = Loaded(encoder)
+    encoder.hold()
+    first = asyncio.create_task(encode(engine, loaded, "hello"))
+    await settled(encoder.entered.is_set)
+    with pytest.raises(DeadlineExceeded):
+        await encode(engine, loaded, "cat", timeout_s=0.05)
+    assert engine.queued(loaded) == (0, 0)
+    encoder.gate.set()
+    await first
+    assert encoder.batches == [1]
+    engine.close()
+
+
+async def test_cancelled_callers_are_dropped_from_the_queue(fake: Any) -> None:
+    encoder, engine = fake(), engine_of()
+    loaded = Loaded(encoder)
+    encoder.hold()
+    first = asyncio.create_task(encode(engine, loaded, "hello"))
+    await settled(encoder.entered.is_set)
+    leaving = asyncio.create_task(encode(engine, loaded, "cat", "dog"))
+    staying = asyncio.create_task(encode(engine, loaded, "mat"))
+    await settled(lambda: engine.queued(loaded)[0] == 3)
+    leaving.cancel()
+    await settled(lambda: engine.queued(loaded)[0] == 1)
+    encoder.gate.set()
+    await asyncio.gather(first, staying)
+    assert encoder.batches == [1, 1]
+    assert engine.items == 0
+    engine.close()
+
+
+async def test_a_hung_forward_pass_stops_the_heartbeat(fake: Any) -> None:
+    clock = [0.0]
+    encoder, engine = fake(), engine_of(clock=lambda: clock[0])
+    loaded = Loaded(encoder)
+    clock[0] = 100.0
+    assert engine.stalled_s == 0  # nothing to do is not a stall
+    encoder.hold()
+    running = asyncio.create_task(encode(engine, loaded, "hello"))
+    await settled(encoder.entered.is_set)
+    clock[0] = 130.0
+    assert engine.stalled_s == 30
+    encoder.gate.set()
+    await running
+    assert engine.stalled_s == 0
+    engine.close()
+
+
+async def test_encoders_take_turns(fake: Any) -> None:
+    """A flood for one does not shut out the other."""
+    engine = engine_of(batch_cost=1)
+    flooded, other = fake(), fake()
+    flooded.hold()
+    one, two = Loaded(flooded), Loaded(other)
+    flood = asyncio.create_task(encode(engine, one, *["cat"] * 50))
+    await settled(flooded.entered.is_set)
+    small = asyncio.create_task(encode(engine, two, "dog"))
+    await settled(lambda: engine.queued(two)[0] == 1)
+    flooded.gate.set()
+    await small
+    assert len(flooded.batches) < 10
+    await flood
+    engine.close()
+
+
+async def test_closing_refuses_what_waits_and_what_comes(fake: Any) -> None:
+    encoder, engine = fake(), engine_of()
+    loaded = Loaded(encoder)
+    encoder.hold()
+    running = asyncio.create_task(encode(engine, loaded, "hello"))
+    await settled(encoder.entered.is_set)
+    waiting = asyncio.create_task(encode(engine, loaded, "cat"))
+    await settled(lambda: engine.queued(loaded)[0] == 1)
+    engine.close()
+    with pytest.raises(Draining):
+        await waiting
+    with pytest.raises(Draining):
+        await encode(engine, loaded, "dog")
+    encoder.gate.set()
+    assert (await running).vectors.shape == (1, tiny.DIM)
+
+
+async def test_timings_add_up(fake: Any, registry: Registry) -> None:
+    engine = engine_of()
+    started_s = time.monotonic()
+    timings = (await encode(engine, registry.find("text"), "hello")).timings
+    wall_s = time.monotonic() - started_s
+    parts = (timings.prepare_s, timings.queue_s, timings.run_s)
+    assert min(parts) >= 0
+    assert sum(parts) <= wall_s
+    engine.close()

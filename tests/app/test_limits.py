@@ -1,0 +1,238 @@
+"""Limits are kept before the costly step, and a request that is over one is told which."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import tiny
+
+from app.engine import Registry
+
+JSON = {"Content-Type": "application/json"}
+STALL_S = 0.25  # generous: this machine is shared; the target on a quiet one is 0.05
+
+
+async def chunks(*parts: bytes, pause_s: float = 0.0) -> AsyncIterator[bytes]:
+    for part in parts:
+        await asyncio.sleep(pause_s)
+        yield part
+
+
+async def error_of(response: httpx.Response) -> dict[str, Any]:
+    return response.json()["error"]
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+async def test_a_body_over_the_limit_is_a_413(serving: Any, registry: Registry, is_chunked: bool) -> None:
+    async with serving(registry, max_body_bytes=100) as client:
+        body = b'{"inputs": "' + b"a" * 100 + b'"}'
+        content = chunks(*[body[i : i + 10] for i in range(0, len(body), 10)]) if is_chunked else body
+
+        response = await client.post("/encode", content=content, headers=JSON)
+
+        assert (response.status_code, (await error_of(response))["code"]) == (413, "body_too_large")
+        assert "100 bytes (ENCODERY_MAX_BODY_BYTES)" in response.text
+        assert response.headers["connection"] == "close"
+
+
+async def test_a_declared_length_is_refused_before_the_body_is_read(serving: Any, registry: Registry) -> None:
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError("the body was read")
+        yield b""
+
+    async with serving(registry, max_body_bytes=100) as client:
+        response = await client.post("/encode", content=never(), headers=JSON | {"Content-Length": "101"})
+
+        assert response.status_code == 413
+
+
+async def test_a_body_in_many_small_chunks_is_read(client: httpx.AsyncClient) -> None:
+    body = [bytes([byte]) for byte in b'{"inputs": "hello world"}']
+
+    assert (await client.post("/encode", content=chunks(*body), headers=JSON)).status_code == 200
+
+
+async def test_a_body_that_does_not_arrive_is_a_408(serving: Any, registry: Registry) -> None:
+    async with serving(registry, body_timeout_s=0.05) as client:
+        content = chunks(b'{"inputs": ', b'"a"}', pause_s=0.04)
+
+        response = await client.post("/encode", content=content, headers=JSON)
+
+        assert (response.status_code, (await error_of(response))["code"]) == (408, "body_timeout")
+
+
+@pytest.mark.parametrize(
+    ("headers", "code"),
+    [
+        ({"Content-Type": "application/x-www-form-urlencoded"}, "unsupported_media_type"),
+        ({"Content-Type": "text/plain"}, "unsupported_media_type"),
+        ({"Content-Type": "application/json; charset=latin-1"}, "unsupported_media_type"),
+        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, "unsupported_content_encoding"),
+    ],
+)
+async def test_other_media_types_are_a_415(
+    client: httpx.AsyncClient, headers: dict[str, str], code: str
+) -> None:
+    response = await client.post("/encode", content=b'{"inputs": "a"}', headers=headers)
+
+    assert (response.status_code, (await error_of(response))["code"]) == (415, code)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/json; charset=UTF-8", "Application/JSON", "application/vnd.api+json"]
+)
+async def test_json_by_other_names_is_read(client: httpx.AsyncClient, content_type: str) -> None:
+    response = await client.post(
+        "/encode", content=b'{"inputs": "hello"}', headers={"Content-Type": content_type}
+    )
+
+    assert response.status_code == 200
+
+
+async def test_an_answer_that_we_do_not_have_is_a_406(client: httpx.AsyncClient) -> None:
+    response = await client.post("/encode", json={"inputs": "a"}, headers={"Accept": "image/png"})
+
+    assert response.status_code == 406
+    assert "application/x-npy" in response.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "inputs", "param", "named"),
+    [
+        ({"max_items": 2}, ["a", "b", "c"], "inputs", "3 inputs, the limit is 2 (ENCODERY_MAX_ITEMS)"),
+        (
+            {"max_chars_per_item": 5},
+            ["hello", "helloo"],
+            "inputs[1]",
+            "6 characters, the limit is 5 (ENCODERY_MAX_CHARS_PER_ITEM)",
+        ),
+        ({"max_chars_per_item": 5}, {"country": "GB"}, "inputs[0]", "ENCODERY_MAX_CHARS_PER_ITEM"),
+        ({"max_chars_per_request": 9}, ["hello", "world"], "inputs", "10 characters together"),
+        ({}, "the " * (tiny.MAX_LENGTH + 1), "inputs[0]", f"the limit is {tiny.MAX_LENGTH}"),
+    ],
+)
+async def test_a_limit_is_named_with_its_setting(
+    serving: Any, registry: Registry, *, settings: dict[str, int], inputs: Any, param: str, named: str
+) -> None:
+    async with serving(registry, **settings) as client:
+        response = await client.post("/encode", json={"inputs": inputs})
+
+    error = await error_of(response)
+    assert (response.status_code, error["param"]) == (422, param)
+    assert named in error["message"]
+
+
+async def test_overload_is_a_429_with_retry_after_at_once(serving: Any, only: Any, fake: Any) -> None:
+    encoder = fake()
+    async with serving(only(encoder), workers=1, max_queue_items=2) as client:
+        encoder.hold()
+        accepted = [asyncio.create_task(client.post("/encode", json={"inputs": "hello"})) for _ in range(2)]
+        while client.app.state.context.engine.items < 2:
+            await asyncio.sleep(0.001)
+
+        async with asyncio.timeout(2):
+            refused = await client.post("/encode", json={"inputs": "hello"})
+        encoder.gate.set()
+
+        assert (refused.status_code, (await error_of(refused))["code"]) == (429, "overloaded")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert [one.status_code for one in await asyncio.gather(*accepted)] == [200, 200]
+
+
+async def test_a_deadline_is_a_504_and_is_not_run(serving: Any, only: Any, fake: Any) -> None:
+    encoder = fake()
+    async with serving(only(encoder), workers=1, request_timeout_s=0.2) as client:
+        encoder.hold()
+        running = asyncio.create_task(client.post("/encode", json={"inputs": "hello"}))
+        while not encoder.entered.is_set():
+            await asyncio.sleep(0.001)
+
+        late = await client.post("/encode", json={"inputs": "cat"})
+        encoder.gate.set()
+
+        assert (late.status_code, (await error_of(late))["code"]) == (504, "deadline_exceeded")
+        assert (await running).status_code == 504
+        assert encoder.batches == [1]
+
+
+async def test_the_loop_never_stalls_on_the_largest_valid_request(client: httpx.AsyncClient) -> None:
+    text = ("the cat sat on the mat " * 30)[:480]
+    largest = {"inputs": [text] * 2048, "truncate": "end"}
+    users = {"model": "shop-user", "inputs": [{"history": [f"item {i}" for i in range(60)]}] * 1300}
+    await client.post("/encode", json={"inputs": "warm"})
+
+    for body in (largest, users):
+        watching = asyncio.create_task(longest_stall_s())
+        response = await client.post("/encode", json=body)
+        watching.cancel()
+
+        assert response.status_code == 200, response.text
+        assert (await watching) < STALL_S
+
+
+async def longest_stall_s() -> float:
+    """Of the event loop, until cancelled."""
+    loop, worst_s = asyncio.get_running_loop(), 0.0
+    try:
+        while True:
+            before_s = loop.time()
+            await asyncio.sleep(0.001)
+            worst_s = max(worst_s, loop.time() - before_s)
+    except asyncio.CancelledError:
+        return worst_s
+
+
+async def test_a_client_that_leaves_is_dropped_from_the_queue(serving: Any, only: Any, fake: Any) -> None:
+    """Seen through plain ASGI, as a server would tell it."""
+    encoder = fake()
+    async with serving(only(encoder), workers=1) as client:
+        engine = client.app.state.context.engine
+        encoder.hold()
+        running = asyncio.create_task(client.post("/encode", json={"inputs": "hello"}))
+        while not encoder.entered.is_set():
+            await asyncio.sleep(0.001)
+
+        leaves, sent = asyncio.Event(), []
+        leaving = asyncio.create_task(post_and_leave(client.app, b'{"inputs": ["cat", "dog"]}', leaves, sent))
+        while engine.items < 3:
+            await asyncio.sleep(0.001)
+        leaves.set()
+        await leaving
+        assert engine.items == 1
+        encoder.gate.set()
+
+        assert (await running).status_code == 200
+        assert encoder.batches == [1]
+        metrics = (await client.get("/metrics")).text
+        assert 'encodery_requests_total{method="POST",route="/encode",status="499"} 1.0' in metrics
+
+
+async def post_and_leave(app: Any, body: bytes, leaves: asyncio.Event, sent: list[Any]) -> None:
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "POST",
+        "headers": [(b"host", b"encodery.test"), (b"content-type", b"application/json")],
+        "scheme": "http",
+        "path": "/encode",
+        "raw_path": b"/encode",
+        "query_string": b"",
+        "root_path": "",
+    }
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if messages:
+            return messages.pop()
+        await leaves.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    await app(scope, receive, send)

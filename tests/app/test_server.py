@@ -1,0 +1,216 @@
+"""The real server as a process of its own: start, answers over a socket, an orderly end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+import tiny
+
+from bundle import Store, Text
+
+pytestmark = pytest.mark.e2e
+
+ROOT = Path(__file__).parents[2]
+START_S, STOP_S = 60.0, 30.0  # a busy machine is slow, not wrong
+
+
+class Server:
+    """`python -m encodery serve` on a free port; its log is read as it comes."""
+
+    def __init__(self, models: Path, **variables: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ENCODERY_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "encodery", "serve", "--port", "0", "--models-dir", str(models)],
+            cwd=ROOT,
+            env=environment | {"ENCODERY_LOG_FORMAT": "json", "PYTHONWARNINGS": "error"} | variables,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.log.append(json.loads(line) if line.startswith("{") else {"event": line})
+
+    def logged(self, event: str) -> dict[str, Any]:
+        """Wait for a line of the log."""
+        give_up_s = time.monotonic() + START_S
+        while time.monotonic() < give_up_s and self.process.poll() is None:
+            for line in list(self.log):
+                if line["event"] == event:
+                    return line
+            time.sleep(0.02)
+        raise AssertionError(f"never logged {event}: {self.log}")
+
+    def wait(self) -> int:
+        status = self.process.wait(STOP_S)
+        self._reader.join(STOP_S)
+        assert self.process.stderr
+        self.process.stderr.close()
+        return status
+
+
+@contextmanager
+def server(models: Path, **variables: str) -> Iterator[Server]:
+    running = Server(models, **variables)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.wait()
+
+
+def test_serves_and_stops_in_order(published: Path) -> None:
+    """The log: settings, models, URL. The vectors: the bundle's own. The end: status 0, nothing unusual."""
+    with server(published, ENCODERY_MAX_ITEMS="7", ENCODERY_MAX_ITEM="8") as running:
+        url = running.logged("ready")["url"]
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            response = client.post("/encode", json={"inputs": tiny.TEXTS[:3]})
+            assert client.get("/health/ready").status_code == 200
+            assert "server" not in response.headers
+        running.process.send_signal(signal.SIGTERM)
+
+        assert running.wait() == 0
+        expected = Store(published).load("text").encode([Text(text) for text in tiny.TEXTS[:3]])
+        assert abs(expected - response.json()["embeddings"]).max() <= 1e-5
+        events = [line["event"] for line in running.log]
+        assert events == ["settings", "unknown variable, ignored", *["model"] * 3, "ready", "stopping"]
+        assert running.log[0]["max_items"] == "7"
+        assert running.log[1]["nearest"] == "ENCODERY_MAX_ITEMS"
+        assert {line["name"] for line in running.log[2:5]} == {"text", "shop-user", "shop-item"}
+
+
+def test_sigterm_finishes_what_was_accepted(published: Path) -> None:
+    """A request whose body is still on its way when the signal comes is read, encoded and answered."""
+    with server(published) as running:
+        url = httpx.URL(running.logged("ready")["url"])
+        body = b'{"inputs": "hello world"}'
+        headers = ["Host: a", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+        head = "\r\n".join(["POST /encode HTTP/1.1", *headers, "", ""])
+        with socket.create_connection((url.host, url.port)) as connection:
+            connection.sendall(head.encode() + body[:5])
+            wait_until_read(url)
+            running.process.send_signal(signal.SIGTERM)
+            running.logged("stopping")
+            time.sleep(0.3)
+            connection.sendall(body[5:])
+            answer = b""
+            while chunk := connection.recv(65536):
+                answer += chunk
+
+        assert answer.startswith(b"HTTP/1.1 200 OK")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2])["usage"] == {"items": 1, "tokens": 2}
+        assert running.wait() == 0
+
+
+def wait_until_read(url: httpx.URL) -> None:
+    """An answer on a later connection: by then the server has seen what the earlier one sent."""
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        client.get("/health/live")
+
+
+def test_goes_on_answering_unready_for_the_drain_delay(published: Path) -> None:
+    with server(published, ENCODERY_DRAIN_DELAY_S="3") as running:
+        url = running.logged("ready")["url"]
+        running.process.send_signal(signal.SIGTERM)
+        running.logged("stopping")
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            ready = client.get("/health/ready")
+            encoded = client.post("/encode", json={"inputs": "hello"})
+
+        assert (ready.status_code, ready.json()["reasons"]) == (503, ["draining"])
+        assert encoded.status_code == 200
+        assert running.wait() == 0
+
+
+def test_a_second_server_on_the_same_port_says_so(published: Path) -> None:
+    with server(published) as first:
+        port = httpx.URL(first.logged("ready")["url"]).port
+        command = [
+            sys.executable,
+            "-m",
+            "encodery",
+            "serve",
+            "--port",
+            str(port),
+            "--models-dir",
+            str(published),
+        ]
+        second = subprocess.run(
+            command, cwd=ROOT, capture_output=True, text=True, timeout=START_S, check=False
+        )
+
+    assert second.returncode == 1
+    assert f"127.0.0.1:{port}" in second.stderr.splitlines()[-1]
+    assert "Traceback" not in second.stderr
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_without_any_model_it_does_not_start(tmp_path: Path, is_there: bool) -> None:
+    directory = tmp_path / "models"
+    if is_there:
+        directory.mkdir()
+
+    running = Server(directory)
+
+    assert running.wait() == 1
+    assert running.log[-1]["event"].startswith("encodery: ")
+    assert str(directory) in running.log[-1]["event"]
+
+
+def test_an_unsound_bundle_is_named_and_the_rest_serves(models: Path) -> None:
+    (models / "shop-user" / "1" / "model.onnx").write_bytes(b"")
+    with server(models) as running:
+        url = running.logged("ready")["url"]
+        refused = running.logged("refused")
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            assert client.post("/encode", json={"inputs": "hello"}).status_code == 200
+            assert client.get("/health/ready").status_code == 503
+
+    assert (refused["name"], refused["version"]) == ("shop-user", "1")
+    assert "model.onnx" in refused["reason"]
+
+
+def test_neither_log_nor_answer_repeats_what_was_sent(published: Path) -> None:
+    """Not even at debug, in any field, with characters that would forge a line."""
+    canary = "c4n4ry\r\n\x1b[31m{}"
+    with server(published, ENCODERY_LOG_LEVEL="debug") as running:
+        url = running.logged("ready")["url"]
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            answers = [
+                client.post("/encode", json=body).text
+                for body in (
+                    {"inputs": canary},
+                    {"inputs": [canary, 1]},
+                    {"inputs": "a", "model": canary},
+                    {"inputs": "a", canary: 1},
+                    {"inputs": "a", "space": canary},
+                    {"model": "shop-user", "inputs": {canary: canary}},
+                    {"model": "shop-user", "inputs": {"history": [{"id": canary, "time": canary}]}},
+                )
+            ]
+            answers.append(client.get("/models/c4n4ry").text)
+            answers.append(client.get("/c4n4ry?x=c4n4ry").text)
+            answers.append(client.get("/metrics").text)
+        running.process.send_signal(signal.SIGTERM)
+        running.wait()
+
+    assert "c4n4ry" not in "".join(answers)
+    assert "c4n4ry" not in str(running.log)
+    assert sum(line["event"] == "request" for line in running.log) == 10

@@ -1,0 +1,101 @@
+"""Settings come from ENCODERY_*, once, and mistakes in them are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.cores import usable_cores
+from app.settings import Settings, SettingsError, settings_from, settings_table, unknown_variables
+
+
+def test_code_wins_over_the_environment_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_HOST", "10.0.0.1")
+    monkeypatch.setenv("ENCODERY_LISTEN_PORT", "9000")
+
+    settings = settings_from(host="10.0.0.2", models_dir=None)
+
+    assert (settings.host, settings.listen_port, settings.max_items) == ("10.0.0.2", 9000, 2048)
+
+
+def test_a_wrong_value_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_MAX_ITEMS", "many")
+
+    with pytest.raises(SettingsError, match="ENCODERY_MAX_ITEMS: Input should be a valid integer"):
+        settings_from()
+
+
+def test_an_empty_variable_is_as_if_it_were_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_MAX_ITEMS", "")
+
+    assert settings_from().max_items == 2048
+
+
+def test_what_kubernetes_adds_does_no_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service called "encodery" puts these into every pod of its namespace."""
+    links = {
+        "ENCODERY_PORT": "tcp://10.96.0.1:8000",
+        "ENCODERY_SERVICE_HOST": "10.96.0.1",
+        "ENCODERY_SERVICE_PORT": "8000",
+        "ENCODERY_SERVICE_PORT_HTTP": "8000",
+        "ENCODERY_PORT_8000_TCP": "tcp://10.96.0.1:8000",
+        "ENCODERY_PORT_8000_TCP_ADDR": "10.96.0.1",
+        "ENCODERY_GPU_SERVICE_HOST": "10.96.0.2",
+        "ENCODERY_GPU_PORT": "tcp://10.96.0.2:8000",
+    }
+    for name, value in links.items():
+        monkeypatch.setenv(name, value)
+
+    assert settings_from().listen_port == 8000
+    assert unknown_variables(links) == {}
+
+
+def test_unknown_variables_are_told_with_the_nearest_one() -> None:
+    variables = {"ENCODERY_MODEL_DIR": "x", "ENCODERY_ZZZ": "x", "ENCODERY_HOST": "x", "HOME": "x"}
+
+    assert unknown_variables(variables) == {"ENCODERY_MODEL_DIR": "ENCODERY_MODELS_DIR", "ENCODERY_ZZZ": None}
+
+
+def test_secrets_are_not_shown() -> None:
+    class WithSecret(Settings):
+        api_key: SecretStr = SecretStr("hunter2")
+
+    shown = WithSecret().shown()
+
+    assert "hunter2" not in str(shown)
+    assert shown["max_items"] == "2048"
+
+
+def test_the_table_has_every_setting() -> None:
+    table = settings_table()
+
+    for name, field in Settings.model_fields.items():
+        assert f"`ENCODERY_{name.upper()}`" in table
+        assert field.description
+        assert field.description in table
+
+
+@pytest.mark.parametrize(
+    ("quota", "parent_quota", "expected"),
+    [
+        ("max 100000", "max 100000", None),
+        ("150000 100000", "max 100000", 1),
+        ("50000 100000", "max 100000", 1),
+        ("max 100000", "100000 100000", 1),
+        ("garbage", "max 100000", None),
+    ],
+)
+def test_cores_are_bounded_by_the_containers_quota(
+    tmp_path: Path, quota: str, parent_quota: str, expected: int | None
+) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "cpu.max").write_text(parent_quota)
+    (tmp_path / "a" / "b" / "cpu.max").write_text(quota)
+    own = tmp_path / "own"
+    own.write_text("1:name=systemd:/x\n0::/a/b\n")
+
+    unbounded = usable_cores(tmp_path, tmp_path / "missing")
+
+    assert usable_cores(tmp_path, own) == (expected or unbounded)

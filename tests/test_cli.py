@@ -1,0 +1,176 @@
+"""The command line: fast help, one sentence for a mistake, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import tiny
+from typer.testing import CliRunner, Result
+
+from bundle import Store, publish
+from encodery import __version__
+from encodery.cli import app
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(one) for one in arguments])
+
+
+def one_sentence(result: Result) -> str:
+    """What a mistake prints, and nothing else."""
+    assert result.stdout == ""
+    [line] = result.stderr.splitlines()
+    assert line.startswith("encodery: ")
+    return line
+
+
+def test_help_does_not_wait_for_heavy_imports() -> None:
+    heavy = ("onnxruntime", "torch", "fastapi", "numpy", "pydantic")
+    code = f"import sys, encodery.cli\nprint([one for one in {heavy} if one in sys.modules])"
+
+    printed = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert printed.stdout.strip() == "[]"
+
+
+def test_help_names_every_command() -> None:
+    assert all(name in run("--help").stdout for name in ("serve", "train", "evaluate", "models"))
+    assert all(name in run("models", "--help").stdout for name in ("list", "show", "verify", "use"))
+
+
+def test_version() -> None:
+    assert run("--version").stdout.strip() == __version__
+
+
+def test_list_marks_the_current_version(models: Path) -> None:
+    publish(models, [tiny.text_draft(seed=1)])
+
+    lines = run("models", "list", "--models-dir", models).stdout.splitlines()
+    rows = json.loads(run("models", "list", "--json", "--models-dir", models).stdout)
+
+    assert lines[0].split() == ["model", "version", "kind", "dim", "space", "description"]
+    assert [line.split()[:3] for line in lines[3:]] == [["text", "1", "text"], ["text", "2", "current"]]
+    assert [(row["name"], row["version"], row["current"]) for row in rows] == [
+        ("shop-item", "1", True),
+        ("shop-user", "1", True),
+        ("text", "1", False),
+        ("text", "2", True),
+    ]
+
+
+def test_list_shows_a_version_that_cannot_be_read(models: Path) -> None:
+    (models / "text" / "1" / "manifest.json").write_text("{}")
+
+    result = run("models", "list", "--models-dir", models)
+
+    assert result.exit_code == 0
+    assert "manifest.json" in result.stdout
+
+
+def test_list_of_nothing(tmp_path: Path) -> None:
+    assert run("models", "list", "--models-dir", tmp_path).stdout.strip() == f"no models in {tmp_path}"
+
+
+def test_show_prints_the_manifest(models: Path) -> None:
+    manifest = json.loads(run("models", "show", "text", "--models-dir", models).stdout)
+
+    assert manifest == Store(models).manifest("text", "1").model_dump(mode="json")
+
+
+def test_verify_fails_if_one_version_fails(models: Path) -> None:
+    sound = run("models", "verify", "--models-dir", models)
+    (models / "text" / "1" / "model.onnx").write_bytes(b"x")
+    unsound = run("models", "verify", "--models-dir", models)
+    as_json = run("models", "verify", "text", "--json", "--models-dir", models)
+
+    assert (sound.exit_code, sound.stdout.count(": sound")) == (0, 3)
+    assert (unsound.exit_code, unsound.stdout.count(": sound")) == (1, 2)
+    assert "text/1: model.onnx" in unsound.stdout
+    assert "model.onnx" in json.loads(as_json.stdout)[0]["fault"]
+
+
+def test_verify_reports_a_broken_pointer(models: Path) -> None:
+    (models / "text" / "current").unlink()
+
+    result = run("models", "verify", "text", "--models-dir", models)
+
+    assert result.exit_code == 1
+    assert "text/current: " in result.stdout
+    assert "text/1: sound" in result.stdout
+
+
+def test_use_switches_a_pair_together(models: Path) -> None:
+    publish(models, tiny.pair_drafts(seed=1))
+
+    result = run("models", "use", "shop-user", "1", "--models-dir", models)
+
+    assert result.exit_code == 0
+    assert set(result.stdout.split()) == {"current:", "shop-user/1", "shop-item/1"}
+    assert [Store(models).current(name) for name in ("shop-user", "shop-item")] == ["1", "1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["models", "show", "none"], "none has no current version"),
+        (["models", "show", "../x"], "a name is"),
+        (["models", "show", "text", "--version", "9"], "manifest.json"),
+        (["models", "use", "text", "9"], "manifest.json"),
+        (["models", "verify", "none"], "shop-item, shop-user, text"),
+    ],
+)
+def test_a_mistake_is_one_sentence(published: Path, arguments: list[str], named: str) -> None:
+    result = run(*arguments, "--models-dir", published)
+
+    assert result.exit_code == 2
+    assert named in one_sentence(result)
+
+
+@pytest.mark.parametrize("command", [["models", "list"], ["models", "verify"]])
+def test_a_missing_directory_is_one_sentence(tmp_path: Path, command: list[str]) -> None:
+    result = run(*command, "--models-dir", tmp_path / "none")
+
+    assert result.exit_code == 2
+    assert "set --models-dir or ENCODERY_MODELS_DIR" in one_sentence(result)
+
+
+def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_WORKERS", "0")
+
+    for command in (["serve"], ["models", "list"]):
+        result = run(*command)
+        assert result.exit_code == 2
+        assert "ENCODERY_WORKERS" in one_sentence(result)
+
+
+def test_a_missing_config_is_one_sentence(tmp_path: Path) -> None:
+    for command in ("train", "evaluate"):
+        result = run(command, tmp_path / "none.toml")
+        assert result.exit_code == 2
+        assert "none.toml" in one_sentence(result)
+
+
+def test_training_without_its_packages_says_how_to_get_them(tmp_path: Path) -> None:
+    """A process in which torch cannot be imported, as in the serving environment."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'matplotlib', 'onnx', 'transformers'): sys.modules[name] = None\n"
+        "from encodery.cli import main\n"
+        f"main(['train', {str(tmp_path / 'x.toml')!r}])"
+    )
+
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 2
+    assert "pip install 'encodery[train]'" in result.stderr
+    assert "Traceback" not in result.stderr
