@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bundle.inputs import Features, Input, Text
+from training.errors import ServerError as ServerError  # noqa: PLC0414  # raised by what `served` returns
 from training.task import Encode
 
 ITEMS_PER_REQUEST = 256
-
-
-class ServerError(Exception):
-    """The server did not answer with vectors; the message is its own."""
+TIMEOUT_S = 60
 
 
 def served(url: str, model: str) -> Encode:
-    """An encode function that asks `POST {url}/encode` for base64-free raw float32 vectors."""
+    """An encode function that asks `POST {url}/encode` for raw float32 vectors.
+
+    Raises:
+        ServerError: the URL is none; later, that the server does not answer with vectors.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ServerError(f"{url!r} is no URL of a server; it must begin with http:// or https://")
 
     def encode(inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
-        parts = [
-            _encode(f"{url.rstrip('/')}/encode", model, inputs[start : start + ITEMS_PER_REQUEST])
-            for start in range(0, len(inputs), ITEMS_PER_REQUEST)
-        ]
-        return np.concatenate(parts)
+        parts = [_encode(f"{url.rstrip('/')}/encode", model, some) for some in _requests(inputs)]
+        return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
 
     return encode
 
 
+def _requests(inputs: Sequence[Input]) -> Iterator[list[Input]]:
+    """In order, at most ITEMS_PER_REQUEST at once; all of a request have the same `now`."""
+    for _, group in groupby(inputs, key=_now):
+        some = list(group)
+        for start in range(0, len(some), ITEMS_PER_REQUEST):
+            yield some[start : start + ITEMS_PER_REQUEST]
+
+
 def _encode(url: str, model: str, inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
+    """One request. float32 [n, dim]. Raises ServerError."""
     body: dict[str, Any] = {"model": model, "inputs": [_json(item) for item in inputs], "truncate": "end"}
-    now = next((item.now for item in inputs if isinstance(item, Features) and item.now is not None), None)
-    if now is not None:
+    if (now := _now(inputs[0])) is not None:
         body["now"] = now
     request = urllib.request.Request(  # noqa: S310  # the URL is the user's own server
         url,
@@ -45,13 +56,20 @@ def _encode(url: str, model: str, inputs: Sequence[Input]) -> npt.NDArray[np.flo
         {"Content-Type": "application/json", "Accept": "application/octet-stream"},
     )
     try:
-        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310  # as above
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as response:  # noqa: S310  # as above
             content = response.read()
     except urllib.error.HTTPError as error:
-        raise ServerError(f"{error.code}: {error.read(4096).decode(errors='replace')}") from None
-    except urllib.error.URLError as error:
-        raise ServerError(f"no server answers there: {error.reason}") from None
+        with error:
+            raise ServerError(f"{error.code}: {error.read(4096).decode(errors='replace')}") from None
+    except (OSError, http.client.HTTPException) as error:
+        raise ServerError(f"no server answers at {url}: {getattr(error, 'reason', error)}") from None
+    if not content or len(content) % (4 * len(inputs)):
+        raise ServerError(f"{url} answered {len(content)} bytes, which are no {len(inputs)} vectors")
     return np.frombuffer(content, dtype="<f4").reshape(len(inputs), -1).astype(np.float32)
+
+
+def _now(item: Input) -> float | None:
+    return item.now if isinstance(item, Features) else None
 
 
 def _json(item: Input) -> Any:

@@ -17,6 +17,7 @@ from bundle.store import Store
 from training.card import metrics_table
 from training.client import served
 from training.config import RecommenderRun, TextRun, load_config
+from training.errors import InterruptedRunError
 from training.run import draw_curves, open_run, write_metrics
 from training.task import Encode, Task
 from training.trainer import Trainer
@@ -32,11 +33,20 @@ def train(config: Path, *, data: Path | None = None, models: Path, run: Path | N
         run: directory of the run; by default `runs/NAME`.
 
     Raises:
-        ConfigError, InterruptedRunError, ExportError, BundleError: each with one sentence for the user.
+        TrainingError: see `training.errors`.
+        BundleError: what was trained cannot be published.
     """
     settings = load_config(config)
     directory = open_run(run or Path("runs") / settings.name, settings)
-    task = make_task(settings, data_directory(data))
+    try:
+        return _train(make_task(settings, data_directory(data)), settings, directory, models)
+    except KeyboardInterrupt:  # outside of the loop, which writes a checkpoint first
+        raise InterruptedRunError(
+            "stopped; what is done so far is kept, run the same command to go on"
+        ) from None
+
+
+def _train(task: Task, settings: TextRun | RecommenderRun, directory: Path, models: Path) -> list[Manifest]:
     state = Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
     _say(f"best {settings.train.metric} {state.best:.4f} at step {state.best_step}; {draw_curves(directory)}")
     metrics = task.score(task.encoders())
@@ -58,10 +68,14 @@ def evaluate(
         data: as for `train`.
         models: the directory to load the current versions from.
         url: in its place, the base URL of a running server.
+
+    Raises:
+        TrainingError: see `training.errors`.
+        BundleError: an encoder is not published, or not sound.
     """
     settings = load_config(config)
     task = make_task(settings, data_directory(data))
-    names = list(task.encoders())
+    names = model_names(settings)
     encoders: Mapping[str, Encode]
     if url is not None:
         encoders = {name: served(url, name) for name in names}
@@ -69,6 +83,13 @@ def evaluate(
         store = Store(models or Path("models"))
         encoders = {name: store.load(name).encode for name in names}
     return task.score(encoders)
+
+
+def model_names(settings: TextRun | RecommenderRun) -> list[str]:
+    """What a run publishes."""
+    if isinstance(settings, TextRun):
+        return [settings.name]
+    return [f"{settings.name}-user", f"{settings.name}-item"]
 
 
 def make_task(settings: TextRun | RecommenderRun, data: Path) -> Task:
@@ -84,7 +105,7 @@ def make_task(settings: TextRun | RecommenderRun, data: Path) -> Task:
 
 def data_directory(given: Path | None) -> Path:
     """Where the paths of a config start."""
-    return given or Path(os.environ.get("ENCODERY_DATA", "data"))
+    return given or Path(os.environ.get("ENCODERY_DATA") or "data")
 
 
 def _say(line: str) -> None:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bundle.manifest import Name
+from training.errors import ConfigError as ConfigError  # noqa: PLC0414  # other modules import it from here
 
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "sigmoid", "silu"]
 Pooling: TypeAlias = Literal["mean", "max", "weighted", "first"]
@@ -23,14 +24,10 @@ Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
 
 
-class ConfigError(Exception):
-    """The file is not a valid config; the message names the key and the way out."""
-
-
 class Section(BaseModel):
-    """Base of every table of a config."""
+    """Base of every table of a config. Strict: TOML has types, so "3" is no number and true is no 1."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
 class HiddenConfig(Section):
@@ -321,6 +318,7 @@ class RecommenderRun(Section):
 
 
 RunConfig: TypeAlias = Annotated[TextRun | RecommenderRun, Field(discriminator="kind")]
+_NO_KIND = 'kind is missing; it must be "text" or "recommender"'
 _RUN: TypeAdapter[TextRun | RecommenderRun] = TypeAdapter(RunConfig)
 
 
@@ -328,15 +326,18 @@ def load_config(path: Path) -> TextRun | RecommenderRun:
     """Read one run.
 
     Raises:
-        ConfigError: naming the key, what is wrong with it, and the nearest valid key.
+        ConfigError: naming the file, the key, what is wrong with it, and the nearest valid key.
     """
     try:
-        raw = tomllib.loads(path.read_text())
+        return parse_config(tomllib.loads(path.read_bytes().decode()))
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist") from None
-    except tomllib.TOMLDecodeError as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # of TOML, or of UTF-8
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
-    return parse_config(raw)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
 
 
 def parse_config(raw: dict[str, Any]) -> TextRun | RecommenderRun:
@@ -354,10 +355,14 @@ def config_sha256(config: TextRun | RecommenderRun) -> str:
 
 
 def _explain(raw: dict[str, Any], fault: Any) -> str:
-    location = [part for part in fault["loc"] if part not in ("text", "recommender") or part in raw]
+    location = fault["loc"][1:]  # the first part is the kind
+    if not location:
+        return f'kind is {raw["kind"]!r}; it must be "text" or "recommender"' if "kind" in raw else _NO_KIND
     key = ".".join(map(str, location))
+    if fault["type"] == "missing":
+        return f"{key} is missing"
     if fault["type"] != "extra_forbidden":
-        return f"{key or 'kind'}: {fault['msg']}"
+        return f"{key}: {fault['msg']}"
     valid = _keys_beside(fault["loc"])
     nearest = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.0)
     return f"{key} is no setting; the nearest is {nearest[0]}" if nearest else f"{key} is no setting"

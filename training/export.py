@@ -8,7 +8,6 @@ nothing is trusted that was not run.
 
 from __future__ import annotations
 
-import io
 import logging
 import platform
 import subprocess
@@ -33,14 +32,11 @@ from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.publish import Draft
 from training.card import model_card
 from training.config import RecommenderRun, TextRun, config_sha256
+from training.errors import ExportError
 
 OPSET = 20
 MAX_DIFFERENCE = 1e-5  # float32, other kernels: a wrong mask or pooling is off by 1e-2
 GOLDEN_INPUTS = 24
-
-
-class ExportError(Exception):
-    """The exported graph does not give torch's vectors; nothing is published."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +77,6 @@ def draft_of(
     golden = golden_of(
         preprocessor, encoder.probes[:GOLDEN_INPUTS], expected[:GOLDEN_INPUTS], encoder.now
     ).to_bytes()
-    trained = Trained(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        git_commit=git_commit(),
-        config_sha256=config_sha256(run),
-        data_sha256=data_sha256,
-        seed=run.seed,
-        libraries=libraries(),
-        metrics=dict(metrics),
-    )
     draft = Draft(
         name=encoder.name,
         description=encoder.description,
@@ -104,9 +91,21 @@ def draft_of(
         metric=encoder.metric,
         max_length=encoder.max_length,
         parity=parity,
-        trained=trained,
+        trained=_trained(run, data_sha256, metrics),
     )
     return model_card(draft, run, preprocessor.to_json(encoder.probes[0]))
+
+
+def _trained(run: TextRun | RecommenderRun, data_sha256: str, metrics: Mapping[str, Metric]) -> Trained:
+    return Trained(
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        git_commit=git_commit(),
+        config_sha256=config_sha256(run),
+        data_sha256=data_sha256,
+        seed=run.seed,
+        libraries=libraries(),
+        metrics=dict(metrics),
+    )
 
 
 def export_graph(model: nn.Module, preprocessor: Preprocessor, prepared: Sequence[Prepared]) -> bytes:
@@ -127,9 +126,7 @@ def export_graph(model: nn.Module, preprocessor: Preprocessor, prepared: Sequenc
         verbose=False,
     )
     assert program is not None
-    buffer = io.BytesIO()
-    program.save(buffer)
-    return stripped(buffer.getvalue())
+    return stripped(program.model_proto.SerializeToString())
 
 
 class _Positional(nn.Module):
@@ -165,9 +162,12 @@ def compare(
     expected: npt.NDArray[np.float32],
 ) -> Parity:
     """Run the graph on the probes, each alone and in padded batches. Raises ExportError."""
-    runner = Runner(preprocessor, graph)
-    alone = np.concatenate([runner.run([one]) for one in prepared])
-    batched = np.concatenate([runner.run(prepared[i : i + 7]) for i in range(0, len(prepared), 7)])
+    try:
+        runner = Runner(preprocessor, graph)
+        alone = np.concatenate([runner.run([one]) for one in prepared])
+        batched = np.concatenate([runner.run(prepared[i : i + 7]) for i in range(0, len(prepared), 7)])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise ExportError(f"onnxruntime cannot run the graph: {str(error).splitlines()[0]}") from error
     parity = Parity(
         inputs=len(prepared),
         max_abs_diff=float(np.abs(alone - expected).max()),
@@ -180,8 +180,10 @@ def compare(
 
 
 def git_commit() -> str:
-    """The commit this code stands at, `+` when something is changed; empty outside a repository."""
+    """The commit this code stands at, `+` when something is changed; empty outside its repository."""
     root = Path(__file__).parent
+    if not _git(root, "ls-files", Path(__file__).name):  # installed into somebody else's repository
+        return ""
     commit = _git(root, "rev-parse", "HEAD")
     return f"{commit}+" if commit and _git(root, "status", "--porcelain", "--", ".", "../bundle") else commit
 
@@ -203,7 +205,12 @@ def libraries() -> dict[str, str]:
 def run_torch(
     model: nn.Module, preprocessor: Preprocessor, prepared: Sequence[Prepared], batch_size: int = 256
 ) -> npt.NDArray[np.float32]:
-    """Vectors of a torch encoder, in batches of like length. float32 [n, dim]."""
+    """Vectors of a torch encoder, in batches of like length; leaves it in evaluation mode.
+
+    float32 [n, dim]; [0, 0] for no inputs, since only a run tells the dimension.
+    """
+    if not prepared:
+        return np.zeros((0, 0), dtype=np.float32)
     order = sorted(range(len(prepared)), key=lambda row: prepared[row].cost)
     vectors: list[Any] = [None] * len(prepared)
     model.eval()

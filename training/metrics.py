@@ -25,9 +25,10 @@ def spearman(a: Floats, b: Floats) -> float:
 
 def cosines(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
     """Cosine of each pair of rows. (n, d), (n, d) -> (n,); 0 for a zero row."""
-    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    products = np.einsum("nd,nd->n", a.astype(np.float64), b.astype(np.float64))
-    return np.divide(products, norms, out=np.zeros(len(a)), where=norms > 0)
+    x, y = a.astype(np.float64), b.astype(np.float64)
+    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    products = np.einsum("nd,nd->n", x, y)
+    return np.asarray(np.divide(products, norms, out=np.zeros(len(a)), where=norms > 0))
 
 
 def first_hit_rate(queries: Floats, keys: Floats) -> float:

@@ -19,6 +19,7 @@ from training import losses
 from training.config import TextLossConfig
 from training.data.stream import Rows, Stream, held_out
 from training.data.tokenised import Tokenised
+from training.errors import ConfigError
 from training.metrics import cosines, first_hit_rate
 
 Vectors: TypeAlias = Callable[[Sequence[Prepared]], Tensor]  # (n, d), with gradients in training
@@ -60,7 +61,8 @@ class Distillation:
     ) -> None:
         self._corpus, self._targets, self._config = corpus, targets, config
         self._dimensions = dimensions
-        self._rows, self._held_out = held_out(len(corpus.prepared), seed)
+        _refuse_too_few(len(corpus), "texts")
+        self._rows, self._held_out = held_out(len(corpus), seed)
         self._stream = Stream(corpus.lengths[self._rows], batch_size, seed)
         self.steps = self._stream.steps
 
@@ -117,6 +119,7 @@ class Contrast:
     ) -> None:
         self._first, self._second, self._config, self._dimensions = first, second, config, dimensions
         whole = np.intersect1d(first.kept, second.kept)  # pairs with tokens on both sides
+        _refuse_too_few(len(whole), "pairs")
         rows, held = held_out(len(whole), seed)
         self._numbers, self._held_out = whole[rows], whole[held]
         lengths = first.lengths_of(self._numbers) + second.lengths_of(self._numbers)
@@ -160,7 +163,8 @@ class Classification:
     ) -> None:
         self._texts, self._labels = texts, torch.from_numpy(labels[texts.kept])
         self._head, self._weight = head, config.cross_entropy
-        self._rows, self._held_out = held_out(len(texts.prepared), seed)
+        _refuse_too_few(len(texts), "labels")
+        self._rows, self._held_out = held_out(len(texts), seed)
         self._stream = Stream(texts.lengths[self._rows], batch_size, seed)
         self.steps = self._stream.steps
 
@@ -173,3 +177,8 @@ class Classification:
         """`accuracy`: of the head."""
         scores = self._head(vectors(self._texts.at(self._held_out)))
         return {"accuracy": float((scores.argmax(-1) == self._labels[self._held_out]).float().mean())}
+
+
+def _refuse_too_few(n: int, what: str) -> None:
+    if n < 2:  # one to learn from, one to judge by
+        raise ConfigError(f"data.{what} has {n} usable examples; at least 2 are needed")

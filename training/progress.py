@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import TextIO
 
@@ -22,24 +23,40 @@ class Progress:
 
     On a terminal it is a rich bar; otherwise one line every 15 s and one at the end, so that a log
     file stays readable.
+
+    Args:
+        total: how many units the step has.
+        label: its name.
+        unit: what is counted, in the plural.
+        done: units that an earlier run has done.
+        stream: where to draw; by default standard error.
+        clock: seconds that never go back.
     """
 
     def __init__(
-        self, *, total: int, label: str, unit: str, done: int = 0, stream: TextIO | None = None
+        self,
+        *,
+        total: int,
+        label: str,
+        unit: str,
+        done: int = 0,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.total, self.label, self.unit, self.done = total, label, unit, done
         self.stream = stream or sys.stderr
         self.facts = ""
-        self._start, self._first = time.monotonic(), done
+        self._clock = clock
+        self._start, self._first = clock(), done
         self._next_line = self._start + LINE_EVERY_S
         self._bar: RichProgress | None = None
         if self.stream.isatty():
             self._bar = RichProgress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),  # [brackets] are no markup
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[facts]}"),
+                TextColumn("{task.fields[facts]}", markup=False),
                 console=Console(file=self.stream),
             )
             self._task = self._bar.add_task(label, total=total, completed=done, facts="")
@@ -50,14 +67,14 @@ class Progress:
         self.facts = facts
         if self._bar is not None:
             self._bar.update(self._task, advance=n, facts=f"{self.rate:,.0f} {self.unit}/s {facts}")
-        elif time.monotonic() >= self._next_line:
-            self._next_line = time.monotonic() + LINE_EVERY_S
+        elif self._clock() >= self._next_line:
+            self._next_line = self._clock() + LINE_EVERY_S
             self._line()
 
     @property
     def rate(self) -> float:
         """Units per second since this step began (what a resumed run had done before not counted)."""
-        return (self.done - self._first) / max(time.monotonic() - self._start, 1e-9)
+        return (self.done - self._first) / max(self._clock() - self._start, 1e-9)
 
     def _line(self) -> None:
         left_s = (self.total - self.done) / self.rate if self.rate else float("inf")

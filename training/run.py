@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bundle.manifest import Metric
-from training.config import ConfigError, RecommenderRun, TextRun
-from training.trainer import LOG
+from training.config import RecommenderRun, TextRun
+from training.errors import ConfigError
+from training.trainer import CHECKPOINT, LOG
 
 
 def open_run(directory: Path, config: TextRun | RecommenderRun) -> Path:
-    """Make the directory, or go on in it.
+    """Make the directory, or go on in it; before the first checkpoint its config may still change.
 
     Raises:
         ConfigError: it belongs to another config.
@@ -24,11 +25,13 @@ def open_run(directory: Path, config: TextRun | RecommenderRun) -> Path:
     directory.mkdir(parents=True, exist_ok=True)
     written = directory / "config.json"
     content = config.model_dump_json(indent=1) + "\n"
-    if written.exists() and written.read_text() != content:
+    same = written.exists() and written.read_text(encoding="utf-8") == content
+    if not same and (directory / CHECKPOINT).exists():
         raise ConfigError(
             f"{directory} holds a run of another config; give --run another directory, or remove this one"
         )
-    written.write_text(content)
+    if not same:
+        written.write_text(content, encoding="utf-8")
     return directory
 
 

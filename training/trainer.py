@@ -2,13 +2,15 @@
 
 The state of a run is a step number: epoch, position in the data, learning rate and dropout noise all
 follow from it, the seed and the saved generator, so a run that is killed and resumed ends with the same
-weights as one that was not.
+weights as one that was not: on the same machine, with the same number of threads.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import pickle
 import signal
 import threading
 import time
@@ -22,15 +24,13 @@ from typing import Any
 import torch
 
 from training.config import TrainConfig
+from training.errors import ConfigError, DivergedError
+from training.errors import InterruptedRunError as InterruptedRunError  # noqa: PLC0414  # raised by `fit`
 from training.progress import Progress
 from training.task import Task
 
 LOG_EVERY = 25  # steps
 CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
-
-
-class InterruptedRunError(Exception):
-    """Somebody asked the run to stop; its checkpoint is written, and the same command goes on from it."""
 
 
 @dataclass
@@ -54,6 +54,9 @@ class Trainer:
         seed: of everything random.
         directory: of the run; checkpoint, log and best weights go there.
         stop: says whether to stop after the current step (a signal, or a test's wish).
+
+    Raises:
+        ConfigError: the directory's checkpoint cannot be read, or is of other data.
     """
 
     def __init__(
@@ -69,39 +72,29 @@ class Trainer:
         torch.manual_seed(seed)
         if config.threads:
             torch.set_num_threads(config.threads)
-        groups = task.parameter_groups(config.learning_rate)
-        self._optimizer: torch.optim.Optimizer
-        if config.optimizer == "adamw":
-            self._optimizer = torch.optim.AdamW(
-                groups, lr=config.learning_rate, weight_decay=config.weight_decay
-            )
-        else:
-            self._optimizer = torch.optim.SGD(
-                groups,
-                lr=config.learning_rate,
-                weight_decay=config.weight_decay,
-                momentum=0.9,
-                nesterov=True,
-            )
+        self._optimizer = make_optimizer(task, config)
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self.total_steps = config.epochs * task.steps_per_epoch
         self.state = State()
         if (directory / CHECKPOINT).exists():
             self._restore()
+        self._forget_log_after(self.state.step)
+        self._last_checkpoint = time.monotonic()
 
     def fit(self) -> State:
         """Train to the end, or from the checkpoint to the end; leaves the best weights in the model.
 
         Raises:
             InterruptedRunError: stopped on request, with a checkpoint.
-            FloatingPointError: the loss is not finite; the last checkpoint is from before that.
+            DivergedError: a loss, gradient or figure is not finite; the last checkpoint is from before that.
+            ConfigError: `train.metric` is none of the task's figures.
         """
         label = f"train {self.directory.name}"
         with (
             Progress(total=self.total_steps, label=label, unit="steps", done=self.state.step) as progress,
             _signals() as asked,
+            _deterministic(),
         ):
-            self._last_checkpoint = time.monotonic()
             while not self.state.done:
                 for batch in self._batches():
                     parts = self._step(batch)
@@ -114,7 +107,7 @@ class Trainer:
                         )
                     if self.state.done:
                         break
-        self.task.model.load_state_dict(torch.load(self.directory / BEST, weights_only=True))
+        self.task.model.load_state_dict(_read(self.directory / BEST))
         self.task.model.eval()
         return self.state
 
@@ -128,17 +121,22 @@ class Trainer:
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * scale
         parts = self.task.loss(batch)
-        if not torch.isfinite(parts["loss"]):
-            raise FloatingPointError(
-                f"the loss at step {self.state.step} is {parts['loss'].item()}; try a smaller learning rate"
-            )
+        self._refuse_not_finite("loss", parts["loss"].item())
         self._optimizer.zero_grad(set_to_none=True)
-        parts["loss"].backward()
-        if self.config.clip_norm:
-            torch.nn.utils.clip_grad_norm_(self.task.model.parameters(), self.config.clip_norm)
+        torch.autograd.backward(parts["loss"])
+        limit = self.config.clip_norm or math.inf
+        norm = torch.nn.utils.clip_grad_norm_(self.task.model.parameters(), limit)
+        self._refuse_not_finite("gradient norm", norm.item())
         self._optimizer.step()
         self.state.step += 1
         return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _refuse_not_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise DivergedError(
+                f"the {what} at step {self.state.step} is {value}; "
+                "try a smaller learning rate, in another run directory"
+            )
 
     def _after_step(self, parts: dict[str, float], progress: Progress) -> None:
         step = self.state.step
@@ -158,7 +156,12 @@ class Trainer:
         with torch.no_grad():
             metrics = self.task.evaluate()
         self._log({"step": self.state.step} | metrics)
+        if self.config.metric not in metrics:
+            raise ConfigError(
+                f"train.metric is {self.config.metric!r}; this run's figures are {', '.join(metrics)}"
+            )
         value = metrics[self.config.metric]
+        self._refuse_not_finite(self.config.metric, value)
         state = self.state
         if value > state.best:
             state.best, state.best_step, state.evaluations_since_best = value, state.step, 0
@@ -177,29 +180,51 @@ class Trainer:
                 "optimizer": self._optimizer.state_dict(),
                 "generator": torch.get_rng_state(),
                 "state": asdict(self.state),
+                "data": self.task.data_sha256,
             },
         )
         self._last_checkpoint = time.monotonic()
 
     def _restore(self) -> None:
-        saved = torch.load(self.directory / CHECKPOINT, weights_only=True)
-        self.task.model.load_state_dict(saved["model"])
-        self._optimizer.load_state_dict(saved["optimizer"])
-        torch.set_rng_state(saved["generator"])
-        self.state = State(**saved["state"])
-        self._forget_log_after(self.state.step)
+        path = self.directory / CHECKPOINT
+        saved = _read(path)
+        if saved.get("data") != self.task.data_sha256:
+            raise ConfigError(f"{path} is of other data than is there now; give --run another directory")
+        try:
+            self.task.model.load_state_dict(saved["model"])
+            self._optimizer.load_state_dict(saved["optimizer"])
+            torch.set_rng_state(saved["generator"])
+            self.state = State(**saved["state"])
+        except (RuntimeError, ValueError, TypeError, KeyError):
+            raise ConfigError(
+                f"{path} is of another version of this code; give --run another directory"
+            ) from None
 
     def _log(self, row: dict[str, float]) -> None:
         with (self.directory / LOG).open("a") as file:
             file.write(json.dumps(row) + "\n")
 
     def _forget_log_after(self, step: int) -> None:
-        """Drop what a killed run logged after its last checkpoint: it will be logged again."""
+        """Drop what a killed run logged after its last checkpoint: it will be logged again.
+
+        Its last line may be cut short; the file is replaced as a whole, so that a second kill harms nothing.
+        """
         path = self.directory / LOG
         if path.exists():
             lines = path.read_text().splitlines()
             kept = [line for line in lines if line.endswith("}") and json.loads(line)["step"] <= step]
-            path.write_text("".join(line + "\n" for line in kept))
+            temporary = path.with_suffix(".partial")
+            temporary.write_text("".join(line + "\n" for line in kept))
+            temporary.replace(path)
+
+
+def make_optimizer(task: Task, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW, or SGD with Nesterov momentum 0.9, over the task's groups of parameters."""
+    groups = task.parameter_groups(config.learning_rate)
+    rate, decay = config.learning_rate, config.weight_decay
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
+    return torch.optim.SGD(groups, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True)
 
 
 def learning_rate_scale(step: int, total: int, config: TrainConfig) -> float:
@@ -213,10 +238,37 @@ def learning_rate_scale(step: int, total: int, config: TrainConfig) -> float:
 
 
 def _write(path: Path, content: Any) -> None:
-    """A checkpoint is whole or not there."""
+    """A checkpoint is whole or not there, even if the power goes."""
     temporary = path.with_suffix(".partial")
-    torch.save(content, temporary)
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
+
+
+def _read(path: Path) -> Any:
+    """What `_write` wrote. Raises ConfigError."""
+    try:
+        return torch.load(path, weights_only=True)
+    except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+        raise ConfigError(
+            f"{path} is missing or damaged; remove {path.parent} to start the run again"
+        ) from None
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    """The gradient of `table[rows]` is otherwise summed in the order in which threads come, even on a CPU.
+
+    Source: docs.pytorch.org/docs/stable/generated/torch.use_deterministic_algorithms.html
+    """
+    before = torch.are_deterministic_algorithms_enabled()
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 @contextmanager

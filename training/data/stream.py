@@ -18,7 +18,7 @@ class Stream:
 
     Args:
         lengths: of the examples, (n,); [1, 1, ...] where padding does not matter.
-        batch_size: rows per batch; the last, incomplete one of an epoch is left out.
+        batch_size: rows per batch; an epoch leaves out, by chance, the rows that would not fill one.
         seed: of the order.
     """
 
@@ -39,16 +39,17 @@ class Stream:
         epoch, position = divmod(step, self.steps)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._ordered(epoch)
-        return self._order[position]
+        return np.asarray(self._order[position], dtype=np.int64)
 
     def _ordered(self, epoch: int) -> Rows:
         random = np.random.default_rng([self._seed, epoch])
-        order = random.permutation(len(self._lengths))
+        used = self.steps * self._batch_size
+        order = random.permutation(len(self._lengths))[:used]  # cut before sorting: the longest must not go
         size = BUCKET_BATCHES * self._batch_size
         for start in range(0, len(order), size):
             bucket = order[start : start + size]
             order[start : start + size] = bucket[np.argsort(self._lengths[bucket], kind="stable")]
-        batches = order[: self.steps * self._batch_size].reshape(self.steps, self._batch_size)
+        batches = order.reshape(self.steps, self._batch_size)
         return np.asarray(random.permutation(batches), dtype=np.int64)
 
 

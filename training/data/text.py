@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import math
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -18,7 +20,8 @@ from typing import TextIO, cast
 import numpy as np
 import numpy.typing as npt
 
-from training.config import ConfigError, SourceConfig
+from training.config import SourceConfig
+from training.errors import ConfigError
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,17 @@ class Graded:
 
 def read_texts(directory: Path, source: SourceConfig) -> list[str]:
     """One text a line, empty lines left out."""
-    with open_text(directory / source.path) as file:
-        lines = (line.rstrip("\n") for line in file)
-        return list(islice((line for line in lines if line.strip()), source.limit))
+    lines = (line.rstrip("\r\n") for line in _lines(directory / source.path))
+    return list(islice((line for line in lines if line.strip()), source.limit))
 
 
 def read_pairs(directory: Path, sources: Sequence[SourceConfig], kept: Sequence[str]) -> Pairs:
     """Tab-separated lines (source, a, b); only the sources in `kept`, or all if it is empty."""
     pairs = Pairs([], [])
     for source in sources:
-        for number, line in enumerate(_lines(directory / source.path, source.limit), start=1):
-            fields = line.split("\t")
+        lines = islice(_lines(directory / source.path), source.limit)
+        for number, line in enumerate(lines, start=1):
+            fields = line.rstrip("\r\n").split("\t")
             if len(fields) != 3:
                 raise ConfigError(
                     f"{source.path}, line {number}: {len(fields)} fields, expected source, a, b"
@@ -75,30 +78,38 @@ def read_labels(directory: Path, sources: Sequence[SourceConfig]) -> Labelled:
     texts: list[str] = []
     names: list[str] = []
     for source in sources:
-        with open_text(directory / source.path) as file:
-            rows = csv.DictReader(file)
-            if not {"text", "category"} <= set(rows.fieldnames or ()):
+        rows = _csv_rows(directory / source.path)
+        _, header = next(rows, (1, list[str]()))
+        if not {"text", "category"} <= set(header):
+            raise ConfigError(
+                f"{source.path} has the columns {', '.join(header) or 'none'}; expected text and category"
+            )
+        for number, fields in islice(rows, source.limit):
+            if len(fields) != len(header):
                 raise ConfigError(
-                    f"{source.path} has the columns {rows.fieldnames}, expected text and category"
+                    f"{source.path}, line {number}: {len(fields)} fields, expected {len(header)}"
                 )
-            for row in islice(rows, source.limit):
-                texts.append(row["text"])
-                names.append(row["category"])
+            row = dict(zip(header, fields, strict=True))
+            texts.append(row["text"])
+            names.append(row["category"])
     known = sorted(set(names))
-    number = {name: index for index, name in enumerate(known)}
-    return Labelled(texts, np.array([number[name] for name in names], dtype=np.int64), known)
+    number_of = {name: index for index, name in enumerate(known)}
+    return Labelled(texts, np.array([number_of[name] for name in names], dtype=np.int64), known)
 
 
 def read_graded(path: Path) -> Graded:
     """CSV (sentence, sentence, score), no header."""
     graded: list[tuple[str, str, float]] = []
-    with open_text(path) as file:
-        for number, row in enumerate(csv.reader(file), start=1):
-            try:
-                first, second, score = row
-                graded.append((first, second, float(score)))
-            except ValueError:
-                raise ConfigError(f"{path.name}, line {number}: expected sentence, sentence, score") from None
+    for number, row in _csv_rows(path):
+        try:
+            first, second, score = row
+            graded.append((first, second, float(score)))
+        except ValueError:
+            raise ConfigError(f"{path.name}, line {number}: expected sentence, sentence, score") from None
+        if not math.isfinite(graded[-1][2]):
+            raise ConfigError(f"{path.name}, line {number}: the score is {score}")
+    if not graded:
+        raise ConfigError(f"{path.name} is empty; expected lines of sentence, sentence, score")
     return Graded(
         [first for first, _, _ in graded],
         [second for _, second, _ in graded],
@@ -128,6 +139,25 @@ def files_sha256(directory: Path, paths: Sequence[str]) -> str:
     return digest.hexdigest()
 
 
-def _lines(path: Path, limit: int | None) -> Iterator[str]:
+def _lines(path: Path) -> Iterator[str]:
+    """Lines with their ends. Raises ConfigError, with the file and the line, for what cannot be read."""
+    number = 0
     with open_text(path) as file:
-        yield from islice((line.rstrip("\n") for line in file), limit)
+        try:
+            for number, line in enumerate(file, start=1):  # noqa: B007  # the error says how far it got
+                yield line
+        except UnicodeDecodeError:
+            raise ConfigError(f"{path.name}, after line {number}: it is not UTF-8; convert it") from None
+        except (gzip.BadGzipFile, EOFError, zlib.error):
+            raise ConfigError(
+                f"{path.name}, after line {number}: it is no gzip file, or is cut short; copy it again"
+            ) from None
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    """The number of a row's last line, and its fields; blank lines left out. Raises ConfigError."""
+    rows = csv.reader(_lines(path))
+    try:
+        yield from ((rows.line_num, row) for row in rows if row)
+    except csv.Error as error:
+        raise ConfigError(f"{path.name}, line {rows.line_num}: {error}") from None

@@ -53,7 +53,7 @@ class TextEncoder(nn.Module):
     def __init__(self, tokens: int, config: TextModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.table: nn.Module = nn.Embedding(tokens, config.embedding_dim)
+        self.table: nn.Embedding | Int8Table = nn.Embedding(tokens, config.embedding_dim)
         nn.init.normal_(self.table.weight, std=config.embedding_dim**-0.5)
         self.log_weights = nn.Embedding(tokens, 1) if "weighted" in config.poolings else None
         if self.log_weights is not None:
@@ -73,8 +73,9 @@ class TextEncoder(nn.Module):
 
     def start_from(self, table: npt.NDArray[np.float32]) -> None:
         """Start the token embeddings from these rows, float32 (tokens, embedding_dim)."""
+        assert isinstance(self.table, nn.Embedding), "quantised already"
         with torch.no_grad():
-            self.table.weight.copy_(torch.from_numpy(table))  # type: ignore[operator, union-attr]  # an Embedding until quantised
+            self.table.weight.copy_(torch.from_numpy(table))
 
     def start_weights(self, counts: npt.NDArray[np.int64]) -> None:
         """Start the token weights at SIF: a / (a + p), p the token's share of the corpus (tokens,)."""
@@ -95,9 +96,10 @@ def principal_axes(vectors: npt.NDArray[np.floating], sample: int = 100_000) -> 
     """Orthonormal axes of vectors (n, d), the one with the largest second moment first: (d, d).
 
     Not centred: turning vectors by these axes keeps every cosine, and their leading coordinates are the
-    best that a cut (Matryoshka) vector can have.
+    best that a cut (Matryoshka) vector can have. About `sample` vectors are used, spread over all of them:
+    the first ones may be of one source.
     """
-    used = np.asarray(vectors[:sample], dtype=np.float64)
+    used = np.asarray(vectors[:: max(1, len(vectors) // sample)], dtype=np.float64)
     _, axes = np.linalg.eigh(used.T @ used)  # ascending
     return np.ascontiguousarray(axes[:, ::-1]).astype(np.float32)
 
@@ -110,6 +112,9 @@ def token_table(
     return np.ascontiguousarray((centred @ axes)[:, :dim])
 
 
-def token_counts(rows: Sequence[npt.NDArray[np.integer]], tokens: int) -> npt.NDArray[np.int64]:
-    """How often each token occurs. (tokens,)."""
-    return np.bincount(np.concatenate(rows), minlength=tokens).astype(np.int64)
+def token_counts(ids: Sequence[npt.NDArray[np.integer]], tokens: int) -> npt.NDArray[np.int64]:
+    """How often each token occurs in all of these together. (tokens,)."""
+    counts = np.zeros(tokens, dtype=np.int64)
+    for some in ids:
+        counts += np.bincount(some, minlength=tokens)
+    return counts

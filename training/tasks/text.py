@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +21,9 @@ from torch import Tensor, nn
 
 from bundle.inputs import Input, Text
 from bundle.manifest import Metric
-from bundle.preprocess import KINDS, Prepared
+from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.publish import Draft
-from training.config import ConfigError, TextRun
+from training.config import TextRun
 from training.data.text import (
     Graded,
     Labelled,
@@ -34,10 +36,12 @@ from training.data.text import (
 )
 from training.data.tokenised import Tokenised, tokenise
 from training.encoders.text import TextEncoder, principal_axes, token_counts, token_table
+from training.errors import ConfigError
 from training.export import Exportable, draft_of, run_torch
 from training.metrics import cosines, spearman
 from training.objectives import Classification, Contrast, Distillation, Objective
 from training.task import Encode
+from training.tasks.text_rules import check, check_width, distils, needs_teacher
 from training.teacher import CachedTeacher, PretrainedTeacher, Teacher, find_directory
 from training.vocabulary import pretrained_tokenizer, train_tokenizer
 
@@ -50,76 +54,139 @@ class TextLearner(nn.Module):
         self.encoder, self.head = encoder, head
 
 
+@dataclass(frozen=True)
+class _Examples:
+    """What the files hold; the texts source by source, for the teacher's cache."""
+
+    texts: list[list[str]]
+    pairs: Pairs
+    labelled: Labelled
+
+    @property
+    def corpus(self) -> list[str]:
+        """The unlabelled texts of all sources."""
+        return [text for source in self.texts for text in source]
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """What is trained, and what it learns from."""
+
+    model: TextLearner
+    objectives: list[Objective]
+
+
 class TextTask:
     """See `training.task.Task`.
+
+    Settings are checked at once; files are read, and the teacher asked, when something is to be trained.
+    So published encoders are scored without the texts they were trained on.
 
     Args:
         run: the config.
         data: the directory that its paths are relative to.
         teacher: in place of the configured one; tests pass a small one.
+
+    Raises:
+        ConfigError: settings contradict each other, or the graded pairs cannot be read.
+        TeacherError: the configured teacher is not there.
     """
 
     def __init__(self, run: TextRun, data: Path, teacher: Teacher | None = None) -> None:
         check(run)
-        self.run = run
+        self.run, self._data = run, data
         self.teacher = teacher or _configured_teacher(run)
-        texts = [read_texts(data, source) for source in run.data.texts]
-        pairs = read_pairs(data, run.data.pairs, run.data.pair_sources)
-        labelled = read_labels(data, run.data.labels)
+        if self.teacher is not None:
+            check_width(run, self.teacher.dim)
         self.graded = read_graded(data / run.data.graded) if run.data.graded else None
-        self.data_sha256 = self._digest(data)
-        corpus = [text for source in texts for text in source]
-        self.tokenizer_json = self._vocabulary([*corpus, *pairs.first, *pairs.second, *labelled.texts])
-        self.preprocessor = KINDS["text"].load(self.tokenizer_json, run.vocabulary.max_length)
-        torch.manual_seed(run.seed)
-        tokens = Tokenizer.from_str(self.tokenizer_json.decode()).get_vocab_size()
-        head = nn.Linear(run.model.hidden.output_dim, len(labelled.names)) if labelled.names else None
-        self.model = TextLearner(TextEncoder(tokens, run.model), head)
-        self._objectives = list(self._make_objectives(texts, pairs, labelled, tokens))
 
-    def _digest(self, data: Path) -> str:
+    @property
+    def model(self) -> TextLearner:
+        """The encoder, and the head of the labels."""
+        return self._learning.model
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """Digest of files, how much of each is read, and the teacher."""
         sources = [*self.run.data.texts, *self.run.data.pairs, *self.run.data.labels]
-        files = files_sha256(data, [source.path for source in sources])
+        files = files_sha256(self._data, [source.path for source in sources])
         teacher = self.teacher.digest if self.teacher else ""
         return hashlib.sha256(
             f"{files} {[source.limit for source in sources]} {teacher}".encode()
         ).hexdigest()
 
-    def _vocabulary(self, corpus: Sequence[str]) -> bytes:
-        config = self.run.vocabulary
+    @cached_property
+    def _examples(self) -> _Examples:
+        config = self.run.data
+        return _Examples(
+            texts=[read_texts(self._data, source) for source in config.texts],
+            pairs=read_pairs(self._data, config.pairs, config.pair_sources),
+            labelled=read_labels(self._data, config.labels),
+        )
+
+    @cached_property
+    def tokenizer_json(self) -> bytes:
+        """The vocabulary: the teacher's, or trained on all texts of the run."""
+        config, examples = self.run.vocabulary, self._examples
         if config.source == "train":
-            return train_tokenizer(corpus, config)
+            pairs = examples.pairs
+            return train_tokenizer(
+                [*examples.corpus, *pairs.first, *pairs.second, *examples.labelled.texts], config
+            )
         assert self.run.teacher is not None  # `check` has seen to it
         return pretrained_tokenizer(find_directory(self.run.teacher.source))
 
-    def _make_objectives(
-        self, texts: Sequence[Sequence[str]], pairs: Pairs, labelled: Labelled, tokens: int
-    ) -> Iterator[Objective]:
-        run, batch_size, seed = self.run, self.run.train.batch_size, self.run.seed
+    @cached_property
+    def preprocessor(self) -> Preprocessor:
+        """The bundle's own, with this vocabulary."""
+        return KINDS["text"].load(self.tokenizer_json, self.run.vocabulary.max_length)
+
+    @cached_property
+    def _learning(self) -> _Learning:
+        run, examples = self.run, self._examples
+        self._check_graded()
+        torch.manual_seed(run.seed)
+        tokens = Tokenizer.from_str(self.tokenizer_json.decode()).get_vocab_size()
+        classes = len(examples.labelled.names) if run.loss.cross_entropy else 0
+        head = nn.Linear(run.model.hidden.output_dim, classes) if classes else None
+        model = TextLearner(TextEncoder(tokens, run.model), head)
+        return _Learning(model, list(self._make_objectives(model, tokens)))
+
+    def _check_graded(self) -> None:
+        """Every graded sentence must have a vector. Raises ConfigError."""
+        sentences = [] if self.graded is None else [*self.graded.first, *self.graded.second]
+        empty = set(range(len(sentences))) - set(tokenise(self.preprocessor, sentences).kept.tolist())
+        if empty:
+            pair = min(empty) % (len(sentences) // 2) + 1
+            raise ConfigError(f"{self.run.data.graded}, pair {pair}: a sentence has no token; leave it out")
+
+    def _make_objectives(self, model: TextLearner, tokens: int) -> Iterator[Objective]:
+        """In the order texts, pairs, labels; starts the encoder from the corpus and the teacher."""
+        run, examples, pairs = self.run, self._examples, self._examples.pairs
+        common: dict[str, Any] = {"batch_size": run.train.batch_size, "seed": run.seed}
         dimensions = [run.model.hidden.output_dim, *run.model.dimensions]
-        corpus = tokenise(self.preprocessor, [text for source in texts for text in source])
+        corpus = tokenise(self.preprocessor, examples.corpus)
         first, second = tokenise(self.preprocessor, pairs.first), tokenise(self.preprocessor, pairs.second)
-        examples = tokenise(self.preprocessor, labelled.texts)
-        seen = [*corpus.prepared, *first.prepared, *second.prepared, *examples.prepared]
-        self.model.encoder.start_weights(token_counts([one.arrays["input_ids"] for one in seen], tokens))
-        if texts and self.teacher is not None:
-            targets = self._take_from_teacher(self.teacher, texts, corpus, tokens)
+        labelled = tokenise(self.preprocessor, examples.labelled.texts)
+        seen = [some.ids for some in (corpus, first, second, labelled)]
+        model.encoder.start_weights(token_counts(seen, tokens))
+        if needs_teacher(run):
+            targets = self._take_from_teacher(model.encoder, corpus, tokens)
             if distils(run):
-                yield Distillation(
-                    corpus, targets, run.loss, dimensions=dimensions, batch_size=batch_size, seed=seed
-                )
+                yield Distillation(corpus, targets, run.loss, dimensions=dimensions, **common)
         if run.loss.infonce:
-            yield Contrast(first, second, run.loss, dimensions=dimensions, batch_size=batch_size, seed=seed)
+            yield Contrast(first, second, run.loss, dimensions=dimensions, **common)
         if run.loss.cross_entropy:
-            assert self.model.head is not None  # `check` has seen to it
-            yield Classification(
-                examples, labelled.labels, self.model.head, run.loss, batch_size=batch_size, seed=seed
-            )
+            if model.head is None:
+                raise ConfigError("data.labels has no examples")
+            yield Classification(labelled, examples.labelled.labels, model.head, run.loss, **common)
 
     def _take_from_teacher(
-        self, teacher: Teacher, texts: Sequence[Sequence[str]], corpus: Tokenised, tokens: int
+        self, encoder: TextEncoder, corpus: Tokenised, tokens: int
     ) -> npt.NDArray[np.float16]:
         """The targets (n, output_dim), turned to their principal axes; starts the table alike."""
+        teacher, texts = self.teacher, self._examples.texts
+        assert teacher is not None  # `check` has seen to it
         cached = CachedTeacher(teacher, cache_directory() / "teacher")
         paths = [Path(source.path).name for source in self.run.data.texts]
         parts = [cached.vectors(t, f"teacher {path}") for t, path in zip(texts, paths, strict=True)]
@@ -127,7 +194,7 @@ class TextTask:
         axes = principal_axes(vectors)
         if self.run.model.init == "teacher":
             table = token_table(cached.token_vectors()[:tokens], axes, self.run.model.embedding_dim)
-            self.model.encoder.start_from(table)
+            encoder.start_from(table)
         axes = axes[:, : self.run.model.hidden.output_dim]
         blocks = np.array_split(vectors, max(1, len(vectors) // 65_536))  # float32 only block by block
         return np.concatenate([(block.astype(np.float32) @ axes).astype(np.float16) for block in blocks])
@@ -135,7 +202,7 @@ class TextTask:
     @property
     def steps_per_epoch(self) -> int:
         """One pass over the first objective's examples: texts before pairs before labels."""
-        return self._objectives[0].steps
+        return self._learning.objectives[0].steps
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Tables of embeddings apart: they want a larger rate, and decay would pull at rare tokens only."""
@@ -157,7 +224,7 @@ class TextTask:
 
     def loss(self, batch: int) -> dict[str, Tensor]:
         parts: dict[str, Tensor] = {}
-        for objective in self._objectives:
+        for objective in self._learning.objectives:
             parts |= objective.loss(batch, self._vectors)
         return {"loss": torch.stack(list(parts.values())).sum()} | parts
 
@@ -169,7 +236,7 @@ class TextTask:
 
     def evaluate(self) -> dict[str, float]:
         figures = {} if self.graded is None else {"spearman": graded_spearman(self._encode, self.graded)}
-        for objective in self._objectives:
+        for objective in self._learning.objectives:
             figures |= objective.evaluate(
                 lambda prepared: torch.from_numpy(run_torch(self.model.encoder, self.preprocessor, prepared))
             )
@@ -179,6 +246,7 @@ class TextTask:
         return run_torch(self.model.encoder, self.preprocessor, self.preprocessor.prepare(inputs, "end"))
 
     def encoders(self) -> dict[str, Encode]:
+        """The encoder under its name; from here on with the table that is exported."""
         if self.run.export.table == "int8":
             self.model.encoder.quantize_table()
         return {self.run.name: self._encode}
@@ -214,47 +282,6 @@ class TextTask:
             max_length=self.run.vocabulary.max_length,
         )
         return [draft_of(exportable, self.run, self.data_sha256, metrics)]
-
-
-def distils(run: TextRun) -> bool:
-    """Whether a teacher's vectors are learned from."""
-    loss = run.loss
-    return any((loss.cosine, loss.mse, loss.teacher_infonce, loss.similarity_kl))
-
-
-def check(run: TextRun) -> None:
-    """Refuse settings that contradict each other, before anything costly. Raises ConfigError."""
-    loss, data, model, taught = run.loss, run.data, run.model, distils(run)
-    from_teacher = taught or model.init == "teacher"
-    needs = [
-        (from_teacher, data.texts, "learning from a teacher needs data.texts"),
-        (from_teacher, run.teacher, "learning from a teacher needs a [teacher] table"),
-        (
-            run.vocabulary.source == "teacher",
-            run.teacher,
-            'vocabulary.source = "teacher" needs a [teacher] table',
-        ),
-        (loss.infonce, data.pairs, "loss.infonce needs data.pairs"),
-        (loss.cross_entropy, data.labels, "loss.cross_entropy needs data.labels"),
-        (
-            True,
-            taught or loss.infonce or loss.cross_entropy,
-            "every weight in [loss] is 0: there is nothing to learn from",
-        ),
-        (
-            model.init == "teacher",
-            run.vocabulary.source == "teacher",
-            'model.init = "teacher" needs vocabulary.source = "teacher", whose tokens they are',
-        ),
-        (
-            model.dimensions,
-            all(m < model.hidden.output_dim for m in model.dimensions),
-            f"model.dimensions must be smaller than output_dim ({model.hidden.output_dim}), always there",
-        ),
-    ]
-    for wanted, given, message in needs:
-        if wanted and not given:
-            raise ConfigError(message)
 
 
 def probes(max_length: int) -> list[str]:

@@ -1,0 +1,210 @@
+"""Losses against values derived by hand, their limits and invariances, and their gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from training import losses
+
+EXACT = 1e-6  # float32 arithmetic of a few terms
+
+A = torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+B = torch.tensor([[1.0, 0.0], [3.0, 0.0]])
+INF = math.inf
+
+
+def random(*shape: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64, requires_grad=True)
+
+
+def test_cosine_distance_by_hand() -> None:
+    """Row 1: the same direction, 0. Row 2: a right angle, 1. Mean 1/2."""
+    assert losses.cosine_distance(A, B).item() == pytest.approx(0.5, abs=EXACT)
+
+
+def test_mse_by_hand() -> None:
+    """Differences (0, 0) and (-3, 2): (9 + 4) / 4 elements."""
+    assert losses.mse(A, B).item() == pytest.approx(13 / 4, abs=EXACT)
+
+
+def test_infonce_by_hand() -> None:
+    """Normalised A = (1, 0), (0, 1) and B = (1, 0), (1, 0); T = 1/2.
+
+    A B^T / T = [[2, 2], [0, 0]]: each row's positive has half the probability, so the loss is log 2.
+    The other way, the columns are (2, 0) and (2, 0): -log(e^2 / (e^2 + 1)) for the first, and
+    -log(1 / (e^2 + 1)) for the second.
+    """
+    back = (math.log(1 + math.exp(-2)) + math.log(math.exp(2) + 1)) / 2
+
+    assert losses.infonce(A, B, 0.5).item() == pytest.approx(math.log(2), abs=EXACT)
+    assert losses.infonce(A, B, 0.5, symmetric=True).item() == pytest.approx(
+        (math.log(2) + back) / 2, abs=EXACT
+    )
+
+
+def test_infonce_of_orthogonal_pairs_by_hand() -> None:
+    """Scores [[1/T, 0], [0, 1/T]]: log(1 + e^(-1/T)), which vanishes for small T."""
+    pairs = torch.eye(2)
+
+    assert losses.infonce(pairs, pairs, 1.0).item() == pytest.approx(math.log(1 + math.exp(-1)), abs=EXACT)
+    assert losses.infonce(pairs, pairs, 0.02).item() == pytest.approx(0.0, abs=EXACT)
+
+
+def test_infonce_of_vectors_that_are_all_alike_is_log_n() -> None:
+    alike = torch.ones(5, 3)
+
+    assert losses.infonce(alike, alike, 0.1, symmetric=True).item() == pytest.approx(math.log(5), abs=EXACT)
+
+
+def test_similarity_kl_by_hand() -> None:
+    """Three rows, so each has two neighbours; T = 1.
+
+    Teacher e1, e1, e2: row 1 sees cosines (1, 0), so q = (s, 1-s) with s = e/(e+1); row 2 the same; row 3
+    (0, 0), so (1/2, 1/2). Student all alike: p = (1/2, 1/2) everywhere.
+    KL = s log 2s + (1-s) log 2(1-s) for the rows 1 and 2, 0 for row 3; divided by 3.
+    """
+    teacher = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    s = math.e / (math.e + 1)
+    row = s * math.log(2 * s) + (1 - s) * math.log(2 * (1 - s))
+
+    found = losses.similarity_kl(torch.ones(3, 4), teacher, 1.0).item()
+
+    assert found == pytest.approx(2 * row / 3, abs=EXACT)
+
+
+def test_cross_entropy_by_hand() -> None:
+    """Scores (log 3, 0) and (0, 0): -log 3/4 and -log 1/2. Smoothing 0.5 of two classes: targets 3/4, 1/4."""
+    scores, labels = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
+    smoothed = (-(0.75 * math.log(0.75) + 0.25 * math.log(0.25)) + math.log(2)) / 2
+
+    assert losses.cross_entropy(scores, labels).item() == pytest.approx(
+        (math.log(4 / 3) + math.log(2)) / 2, abs=EXACT
+    )
+    assert losses.cross_entropy(scores, labels, smoothing=0.5).item() == pytest.approx(smoothed, abs=EXACT)
+
+
+def test_full_softmax_by_hand() -> None:
+    """Row 1: scores (log 2, 0, 0), so p = (1/2, 1/4, 1/4); targets (1, 1, 0): (log 2 + log 4) / 2.
+
+    Row 2: even scores, one target: log 3. Weights count by their share: (3, 1, 0) gives
+    3/4 log 2 + 1/4 log 4.
+    """
+    scores = torch.tensor([[math.log(2), 0.0, 0.0], [0.0, 0.0, 0.0]])
+    first = (math.log(2) + math.log(4)) / 2
+
+    even = losses.full_softmax(scores, torch.tensor([[1.0, 1.0, 0.0], [0.0, 0.0, 1.0]])).item()
+    weighed = losses.full_softmax(scores[:1], torch.tensor([[3.0, 1.0, 0.0]])).item()
+
+    assert even == pytest.approx((first + math.log(3)) / 2, abs=EXACT)
+    assert weighed == pytest.approx(0.75 * math.log(2) + 0.25 * math.log(4), abs=EXACT)
+
+
+def test_full_softmax_with_items_not_asked_and_rows_without_target_is_finite() -> None:
+    """Row 1: one of two asked items, both alike: log 2. Row 2 has no target and does not count."""
+    scores = torch.tensor([[0.0, 0.0, -INF], [1.0, -INF, -INF]], requires_grad=True)
+    loss = losses.full_softmax(scores, torch.tensor([[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]))
+    loss.backward()
+
+    assert loss.item() == pytest.approx(math.log(2), abs=EXACT)
+    assert scores.grad is not None
+    assert scores.grad.tolist() == [[-0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
+
+
+def test_full_softmax_without_any_target_is_zero() -> None:
+    assert losses.full_softmax(torch.zeros(2, 3), torch.zeros(2, 3)).item() == 0.0
+
+
+def test_full_softmax_of_one_target_a_row_is_cross_entropy() -> None:
+    scores, labels = random(4, 5), torch.tensor([0, 3, 3, 1])
+    targets = torch.nn.functional.one_hot(labels, 5).double()
+
+    assert losses.full_softmax(scores, targets).item() == pytest.approx(
+        losses.cross_entropy(scores, labels).item()
+    )
+
+
+def test_mean_over_takes_each_term_at_each_length() -> None:
+    """Lengths 1 and 3: terms 1 and 3, and 10 and 30."""
+    terms = losses.mean_over([1, 3], lambda m: {"a": torch.tensor(float(m)), "b": torch.tensor(10.0 * m)})
+
+    assert {name: value.item() for name, value in terms.items()} == {"a": 2.0, "b": 20.0}
+
+
+# Every loss as a function of one or two float64 matrices (4, 3).
+OF_TWO: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "cosine_distance": losses.cosine_distance,
+    "mse": losses.mse,
+    "infonce": lambda a, b: losses.infonce(a, b, 0.3),
+    "infonce symmetric": lambda a, b: losses.infonce(a, b, 0.3, symmetric=True),
+    "similarity_kl": lambda a, b: losses.similarity_kl(a, b, 0.3),
+    "mean_over": lambda a, b: losses.mean_over([2, 3], lambda m: {"x": losses.mse(a[:, :m], b[:, :m])})["x"],
+}
+TARGETS = torch.tensor([[1.0, 0, 2], [0, 0, 0], [0, 1, 0], [1, 1, 1]], dtype=torch.float64)
+OF_SCORES: dict[str, Callable[[Tensor], Tensor]] = {
+    "cross_entropy": lambda s: losses.cross_entropy(s, torch.tensor([0, 1, 2, 0]), smoothing=0.1),
+    "full_softmax": lambda s: losses.full_softmax(s, TARGETS),
+    "full_softmax masked": lambda s: losses.full_softmax(
+        s.masked_fill(torch.tensor([False, True, False]), -INF), TARGETS * torch.tensor([1.0, 0.0, 1.0])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_TWO)
+def test_gradients_of_two_matrices_are_right(name: str) -> None:
+    assert torch.autograd.gradcheck(OF_TWO[name], (random(4, 3), random(4, 3, seed=1)))
+
+
+@pytest.mark.parametrize("name", OF_SCORES)
+def test_gradients_of_scores_are_right(name: str) -> None:
+    assert torch.autograd.gradcheck(OF_SCORES[name], (random(4, 3),))
+
+
+@pytest.mark.parametrize("name", ["cosine_distance", "mse", "similarity_kl", "mean_over"])
+def test_identical_vectors_cost_nothing(name: str) -> None:
+    vectors = random(4, 3)
+
+    assert OF_TWO[name](vectors, vectors.detach()).item() == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["cosine_distance", "mse", "infonce", "infonce symmetric", "similarity_kl"])
+def test_turning_both_sides_alike_changes_nothing(name: str) -> None:
+    a, b = random(4, 3), random(4, 3, seed=1)
+    rotation, _ = torch.linalg.qr(random(3, 3, seed=2))
+
+    assert OF_TWO[name](a @ rotation, b @ rotation).item() == pytest.approx(OF_TWO[name](a, b).item())
+
+
+@pytest.mark.parametrize("name", ["cosine_distance", "infonce", "infonce symmetric", "similarity_kl"])
+def test_losses_of_directions_do_not_see_lengths(name: str) -> None:
+    a, b = random(4, 3), random(4, 3, seed=1)
+    lengths = torch.tensor([[0.1], [2.0], [5.0], [1.0]], dtype=torch.float64)
+
+    assert OF_TWO[name](a * lengths, b * 7).item() == pytest.approx(OF_TWO[name](a, b).item())
+
+
+@pytest.mark.parametrize("name", OF_TWO)
+def test_the_order_of_a_batch_does_not_matter(name: str) -> None:
+    a, b, order = random(4, 3), random(4, 3, seed=1), torch.tensor([2, 0, 3, 1])
+
+    assert OF_TWO[name](a[order], b[order]).item() == pytest.approx(OF_TWO[name](a, b).item())
+
+
+def test_similarity_kl_takes_a_teacher_of_another_length() -> None:
+    assert math.isfinite(losses.similarity_kl(random(4, 3), random(4, 9, seed=1), 0.1).item())
+
+
+@pytest.mark.parametrize("name", ["cosine_distance", "infonce", "similarity_kl"])
+def test_a_batch_of_one_and_a_zero_vector_stay_finite(name: str) -> None:
+    zero = torch.zeros(1, 3, dtype=torch.float64, requires_grad=True)
+    loss = OF_TWO[name](zero, random(1, 3))
+    loss.backward()
+
+    assert math.isfinite(loss.item())
+    assert zero.grad is not None
+    assert bool(zero.grad.isfinite().all())

@@ -1,0 +1,80 @@
+"""Which settings of a text run go together, asked before anything costly is done."""
+
+from __future__ import annotations
+
+from training.config import TextRun
+from training.errors import ConfigError
+
+
+def distils(run: TextRun) -> bool:
+    """Whether a teacher's vectors are learned from."""
+    loss = run.loss
+    return any((loss.cosine, loss.mse, loss.teacher_infonce, loss.similarity_kl))
+
+
+def needs_teacher(run: TextRun) -> bool:
+    """Whether the teacher's vectors of the texts are wanted: as targets, or for the axes of the table."""
+    return distils(run) or run.model.init == "teacher"
+
+
+def figures_of(run: TextRun) -> list[str]:
+    """Names of the validation figures that a run has."""
+    loss = run.loss
+    given = {
+        "spearman": run.data.graded is not None,
+        "teacher_cosine": distils(run),
+        "pair_first_hit": loss.infonce > 0,
+        "accuracy": loss.cross_entropy > 0,
+    }
+    return [name for name, there in given.items() if there]
+
+
+def check_width(run: TextRun, teacher_dim: int) -> None:
+    """Refuse an encoder wider than the teacher it learns from. Raises ConfigError."""
+    wide = {
+        "model.hidden.output_dim": run.model.hidden.output_dim if distils(run) else 0,
+        "model.embedding_dim": run.model.embedding_dim if run.model.init == "teacher" else 0,
+    }
+    for key, dim in wide.items():
+        if dim > teacher_dim:
+            raise ConfigError(f"{key} is {dim}, but the teacher's vectors have {teacher_dim} dimensions")
+
+
+def check(run: TextRun) -> None:
+    """Refuse settings that contradict each other, before anything costly. Raises ConfigError."""
+    loss, data, model, taught = run.loss, run.data, run.model, distils(run)
+    from_teacher, figures = needs_teacher(run), figures_of(run)
+    needs = [
+        (from_teacher, data.texts, "learning from a teacher needs data.texts"),
+        (from_teacher, run.teacher, "learning from a teacher needs a [teacher] table"),
+        (
+            run.vocabulary.source == "teacher",
+            run.teacher,
+            'vocabulary.source = "teacher" needs a [teacher] table',
+        ),
+        (loss.infonce, data.pairs, "loss.infonce needs data.pairs"),
+        (loss.cross_entropy, data.labels, "loss.cross_entropy needs data.labels"),
+        (
+            True,
+            taught or loss.infonce or loss.cross_entropy,
+            "every weight in [loss] is 0: there is nothing to learn from",
+        ),
+        (
+            model.init == "teacher",
+            run.vocabulary.source == "teacher",
+            'model.init = "teacher" needs vocabulary.source = "teacher", whose tokens they are',
+        ),
+        (
+            model.dimensions,
+            all(m < model.hidden.output_dim for m in model.dimensions),
+            f"model.dimensions must be smaller than output_dim ({model.hidden.output_dim}), always there",
+        ),
+        (
+            True,
+            run.train.metric in figures,
+            f"train.metric is {run.train.metric!r}; what this run measures is {', '.join(figures)}",
+        ),
+    ]
+    for wanted, given, message in needs:
+        if wanted and not given:
+            raise ConfigError(message)
