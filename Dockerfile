@@ -19,8 +19,13 @@ COPY app ./app
 COPY bundle ./bundle
 COPY encodery ./encodery
 COPY models /srv/models
+COPY dev.py pyproject.toml ./
+# This directory goes on the path of the environment, and the version where importlib.metadata finds it.
 # Whatever the umask of the checkout was, any uid may read this, and only root may write it.
-RUN python -m compileall -q app bundle encodery && chmod -R u=rwX,go=rX /srv
+RUN python -c "import dev, pathlib; dev.register(pathlib.Path('/opt/venv/bin/python'))" \
+    && rm -r dev.py pyproject.toml __pycache__ \
+    && python -m compileall -q app bundle encodery \
+    && chmod -R u=rwX,go=rX /srv
 
 
 FROM ${PYTHON_IMAGE}

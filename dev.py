@@ -14,23 +14,21 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements"
+PYTHON = "Scripts/python.exe" if os.name == "nt" else "bin/python"  # where an environment keeps its own
 OLDEST_PYTHON = (3, 11)
 UV = "uv==0.13.9"  # writes the locks; nobody else needs it
 
 # What each environment is made of, in this order. A .lock is installed by hash.
-ENVIRONMENTS: Mapping[str, tuple[str, ...]] = {
-    "serve": ("serve.lock",),
-    "dev": ("dev.lock", "torch.txt"),
-}
+ENVIRONMENTS = {"serve": ("serve.lock",), "dev": ("dev.lock", "torch.txt")}
 
 # What the locker makes each lock from; its settings are in pyproject.toml, [tool.uv.pip].
-LOCKS: Mapping[str, str] = {
+LOCKS = {
     "serve.lock": "pyproject.toml",
     "dev.lock": "pyproject.toml --extra=train --extra=dev --no-emit-package=torch -c requirements/serve.lock",
     "teacher.lock": "--group=teacher --no-deps",
@@ -60,8 +58,6 @@ def test(arguments: list[str]) -> int:
 
 def check(arguments: list[str]) -> int:
     """Check format, lint, types and the import rule; every one runs even when one before it failed."""
-    if arguments:
-        raise Stop(f"check takes no arguments, got {' '.join(arguments)}.")
     binaries = environment("dev").parent
     failed = []
     for command in CHECKS:
@@ -75,7 +71,7 @@ def check(arguments: list[str]) -> int:
 
 def lock(arguments: list[str]) -> int:
     """Write requirements/*.lock from pyproject.toml, keeping pins that still fit; --upgrade moves them."""
-    python = VENV / "lock" / python_in_venv()
+    python = VENV / "lock" / PYTHON
     if not python.exists():
         create_venv(VENV / "lock")
     pip_install(python, UV)
@@ -89,8 +85,8 @@ def lock(arguments: list[str]) -> int:
 
 def size(arguments: list[str]) -> int:
     """Print the size of the serving environment, its largest parts, and of the bundled models."""
-    packages = site_packages(environment("serve"))
-    parts = sorted(((bytes_under(part), part.name) for part in packages.iterdir()), reverse=True)
+    packages = site_packages(environment("serve")).iterdir()
+    parts = sorted(((bytes_under(part), part.name) for part in packages), reverse=True)
     for part, name in parts[:10]:
         print(f"{part / 1e6:8.1f} MB  {name}")
     print(f"{bytes_under(VENV / 'serve') / 1e6:8.1f} MB  in all in .venv/serve")
@@ -103,9 +99,7 @@ def image(arguments: list[str]) -> int:
     return call(["bash", ROOT / "scripts" / "check_image.sh", *arguments])
 
 
-TASKS: Mapping[str, Callable[[list[str]], int]] = {
-    task.__name__: task for task in (serve, test, check, run, lock, size, image)
-}
+TASKS = {task.__name__: task for task in (serve, test, check, run, lock, size, image)}
 
 
 def environment(name: str) -> Path:
@@ -114,32 +108,44 @@ def environment(name: str) -> Path:
     The stamp is written last, so an installation that was killed is done again; a second dev.py waits.
     """
     home = VENV / name
-    python = home / python_in_venv()
-    stamp = home / "encodery.stamp"
-    wanted = fingerprint(name)
-    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
-        return python
+    python, stamp, wanted = home / PYTHON, home / "encodery.stamp", fingerprint(name)
     with only_one(VENV / f"{name}.busy"):
-        if python.exists() and stamp.exists() and stamp.read_text() == wanted:
-            return python  # the dev.py we waited for has made it
+        if stamp.exists() and stamp.read_text() == wanted:
+            return python
         started = time.monotonic()
-        print(f"Setting up .venv/{name} from {', '.join(ENVIRONMENTS[name])} ...", flush=True)
+        print(f"Setting up .venv/{name} from {', '.join(ENVIRONMENTS[name])} ...", file=sys.stderr)
         create_venv(home)
         for file in ENVIRONMENTS[name]:
             install(python, REQUIREMENTS / file)
-        (site_packages(python) / "encodery.pth").write_text(f"{ROOT}\n")  # `-m encodery` from anywhere
+        register(python)
         stamp.write_text(wanted)
-    seconds = time.monotonic() - started
-    print(f"Set up .venv/{name}: {bytes_under(home) / 1e6:.0f} MB in {seconds:.0f} s.", flush=True)
+        seconds = time.monotonic() - started
+        print(f"Set up .venv/{name}: {bytes_under(home) / 1e6:.0f} MB in {seconds:.0f} s.", file=sys.stderr)
     return python
 
 
 def fingerprint(name: str) -> str:
     """Return a digest over all that decides what is in the environment: locks, python and place."""
-    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{ROOT}\n".encode())
+    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{ROOT}\n{version()}\n".encode())
     for file in ENVIRONMENTS[name]:
         digest.update((REQUIREMENTS / file).read_bytes())
     return digest.hexdigest()
+
+
+def register(python: Path) -> None:
+    """Put the checkout on the environment's path and record its version, as an editable installation does."""
+    packages = site_packages(python)
+    (packages / "encodery.pth").write_text(f"{ROOT}\n")
+    information = packages / f"encodery-{version()}.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: encodery\nVersion: {version()}\n")
+
+
+def version() -> str:
+    """Return the version that pyproject.toml gives the project."""
+    import tomllib  # Python 3.11; an older one must come as far as its error message
+
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"])
 
 
 def create_venv(home: Path) -> None:
@@ -169,8 +175,7 @@ def install(python: Path, file: Path) -> None:
 
 def pip_install(python: Path, *arguments: str) -> None:
     """Run pip, quiet unless it fails."""
-    quiet = ("-qq", "--no-input", "--disable-pip-version-check")
-    if call([python, "-m", "pip", "install", *quiet, *arguments]) != 0:
+    if call([python, "-m", "pip", "install", "-qq", "--no-input", *arguments]) != 0:
         raise Stop(f"pip could not install {arguments[-1]}; the lines above say why.")
 
 
@@ -204,11 +209,6 @@ def call(command: Sequence[str | Path]) -> int:
     return subprocess.call([str(part) for part in command], cwd=ROOT)
 
 
-def python_in_venv() -> str:
-    """Return where a virtual environment keeps its python."""
-    return "Scripts/python.exe" if os.name == "nt" else "bin/python"
-
-
 def site_packages(python: Path) -> Path:
     """Return where the environment of this python keeps its packages."""
     return next(python.parent.parent.glob("[lL]ib*/**/site-packages"))
@@ -223,8 +223,9 @@ def bytes_under(path: Path) -> int:
 def main(arguments: list[str]) -> int:
     """Run the task named first, or print what there is."""
     if sys.version_info < OLDEST_PYTHON:
-        oldest = ".".join(map(str, OLDEST_PYTHON))
-        raise Stop(f"Encodery needs Python {oldest} or newer; this is {sys.version.split()[0]}.")
+        raise Stop(
+            "Encodery needs Python {}.{} or newer; this is {}.{}.".format(*OLDEST_PYTHON, *sys.version_info)
+        )
     name, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
     if name in TASKS:
         return TASKS[name](rest)
