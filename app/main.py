@@ -54,9 +54,11 @@ def create_app(settings: Settings, registry: Registry | None = None) -> FastAPI:
         metrics.watch(found, engine)
         app.state.context = Context(settings, found, engine, metrics, started_s=time.monotonic())
         watching = asyncio.create_task(metrics.watch_loop())
-        yield
-        watching.cancel()
-        engine.close()
+        try:
+            yield
+        finally:
+            watching.cancel()
+            engine.close()
 
     app = FastAPI(
         title="Encodery",

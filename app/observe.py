@@ -6,10 +6,10 @@ A pure ASGI layer: Starlette's BaseHTTPMiddleware would hide from the handler th
 from __future__ import annotations
 
 import logging
+import random
 import re
 import sys
 import time
-import uuid
 from typing import Any
 
 import structlog
@@ -35,7 +35,7 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _incoming_id(scope) or uuid.uuid4().hex.encode()
+        request_id = _incoming_id(scope) or b"%032x" % random.getrandbits(128)
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -80,7 +80,8 @@ def set_up_log(log_format: str, level: str) -> None:
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.stdlib.BoundLogger,
+        wrapper_class=structlog.make_filtering_bound_logger(level),  # drops before formatting
+        cache_logger_on_first_use=True,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
     console = structlog.dev.ConsoleRenderer(colors=on_terminal, sort_keys=False)

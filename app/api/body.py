@@ -10,7 +10,7 @@ import asyncio
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from app.errors import BodyTimeout, PayloadTooLarge, UnsupportedMediaType
+from app.errors import BodyTimeout, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from app.settings import Settings
 
 __all__ = ["ClientDisconnect", "read_json_body"]
@@ -26,7 +26,7 @@ async def read_json_body(request: Request, settings: Settings) -> bytes:
     """
     _check_headers(request)
     limit = settings.max_body_bytes
-    if int(request.headers.get("content-length", 0)) > limit:  # the parser lets only digits through
+    if _declared_bytes(request) > limit:
         raise _too_large(limit)
     body = bytearray()
     try:
@@ -61,6 +61,13 @@ def _check_headers(request: Request) -> None:
             "compressed bodies are not read; send it without Content-Encoding",
             code="unsupported_content_encoding",
         )
+
+
+def _declared_bytes(request: Request) -> int:
+    declared = request.headers.get("content-length", "0")
+    if not declared.isdecimal():
+        raise MalformedRequest("Content-Length is a number of bytes", code="invalid_headers")
+    return int(declared)
 
 
 def _too_large(limit: int) -> PayloadTooLarge:

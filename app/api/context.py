@@ -29,7 +29,7 @@ class Context:
     is_draining: bool = False
 
 
-def context_of(request: Request) -> Context:
+async def context_of(request: Request) -> Context:  # FastAPI would run a plain function on a thread
     return cast(Context, request.app.state.context)
 
 

@@ -20,7 +20,7 @@ from app.api import vectors
 from app.api.body import ClientDisconnect, read_json_body
 from app.api.context import Context, Ctx
 from app.api.wire import EncodeRequest, parse, to_inputs
-from bundle import Facts
+from bundle import Cut, Facts
 
 CLIENT_LEFT = 499  # nobody reads it; it tells the metrics what happened
 T = TypeVar("T")
@@ -28,16 +28,7 @@ T = TypeVar("T")
 router = APIRouter()
 
 
-class Cut(BaseModel):
-    """Something that was longer than the encoder takes."""
-
-    field: str
-    length: int
-    limit: int
-    unit: str
-
-
-class Warning(BaseModel):
+class InputWarning(BaseModel):
     """What is to be told about one input. Only what applies is there."""
 
     index: int
@@ -62,7 +53,7 @@ class EncodeResponse(BaseModel):
     dim: int
     embeddings: list[list[float]] | list[str]
     usage: Usage
-    warnings: list[Warning]
+    warnings: list[InputWarning]
 
 
 _EXAMPLES: dict[str, Any] = {

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
 from app.api.context import Context, Ctx
+from app.engine import Refused
 
 router = APIRouter()
 
@@ -33,14 +34,6 @@ class ModelHealth(BaseModel):
     loaded: list[str]
 
 
-class RefusedVersion(BaseModel):
-    """A version that was not loaded; `version` is null when the model's pointer is broken."""
-
-    name: str
-    version: str | None
-    reason: str
-
-
 class QueueHealth(BaseModel):
     """How much is in work."""
 
@@ -58,7 +51,7 @@ class Health(BaseModel):
     encodery: str
     uptime_s: float
     models: list[ModelHealth]
-    refused: list[RefusedVersion]
+    refused: list[Refused]
     queue: QueueHealth
 
 
@@ -90,9 +83,7 @@ async def health(context: Ctx) -> Health:
             ModelHealth(name=model.name, current=model.current, loaded=list(model.versions))
             for model in registry.models.values()
         ],
-        refused=[
-            RefusedVersion(name=one.name, version=one.version, reason=one.reason) for one in registry.refused
-        ],
+        refused=registry.refused,
         queue=QueueHealth(
             items_in_work=engine.items,
             waiting_items=sum(items for items, _ in waiting),

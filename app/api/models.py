@@ -8,8 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app.api.context import Ctx
-from app.api.health import RefusedVersion
-from app.engine import Loaded, Model, UnknownModel, UnknownVersion
+from app.engine import Loaded, Model, Refused, UnknownModel, UnknownVersion
 from app.errors import documented
 from bundle import Manifest
 
@@ -26,7 +25,7 @@ class ModelSummary(BaseModel):
     dim: int | None
     description: str | None
     loaded: list[str]
-    refused: list[RefusedVersion]
+    refused: list[Refused]
 
 
 _FACTS = ("kind", "space", "dim", "description")
@@ -45,7 +44,7 @@ class ModelDetail(BaseModel):
     name: str
     current: str | None
     versions: list[Manifest]
-    refused: list[RefusedVersion]
+    refused: list[Refused]
 
 
 class ModelVersion(BaseModel):
@@ -78,7 +77,7 @@ async def model(name: str, context: Ctx) -> ModelDetail:
         name=found.name,
         current=found.current,
         versions=[loaded.manifest for loaded in found.versions.values()],
-        refused=_refused(found),
+        refused=list(found.refused),
     )
 
 
@@ -107,16 +106,12 @@ def _summary(model: Model) -> ModelSummary:
         name=model.name,
         current=model.current,
         loaded=list(model.versions),
-        refused=_refused(model),
+        refused=list(model.refused),
     )
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
     return {name: getattr(manifest, name) for name in _FACTS}
-
-
-def _refused(model: Model) -> list[RefusedVersion]:
-    return [RefusedVersion(name=one.name, version=one.version, reason=one.reason) for one in model.refused]
 
 
 def _version(loaded: Loaded) -> ModelVersion:
