@@ -62,6 +62,7 @@ def create_app(settings: Settings, registry: Registry | None = None) -> FastAPI:
 
     app = FastAPI(
         title="Encodery",
+        version=health.running_version(),
         description=_DESCRIPTION,
         lifespan=lifespan,
         docs_url=None,  # ours needs no internet: app.api.docs

@@ -96,3 +96,4 @@ def set_up_log(log_format: str, level: str) -> None:
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("encodery").setLevel(level.upper())
+    logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings are what strangers send us

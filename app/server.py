@@ -7,6 +7,7 @@ import gc
 import os
 import signal
 import socket
+import threading
 import time
 
 import structlog
@@ -17,6 +18,8 @@ from app.engine import Registry
 from app.main import CannotServe, create_app, load_models
 from app.observe import set_up_log
 from app.settings import Settings, unknown_variables
+
+THREADS_END_S = 2.0  # after the grace: forward passes that were going to end have ended
 
 log = structlog.get_logger("encodery")
 
@@ -31,13 +34,14 @@ def serve(settings: Settings) -> None:
     log.info("settings", **settings.shown())
     for name, nearest in unknown_variables(os.environ).items():
         log.warning("unknown variable, ignored", name=name, nearest=nearest)
-    with _bind(settings) as listener:
+    with bind(settings) as listener:
         registry = load_models(settings)
         _log_models(registry, settings)
-        _run(create_app(settings, registry), settings, listener)
+        run(create_app(settings, registry), settings, listener)
 
 
-def _run(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+def run(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+    """Serve an application on a bound socket until a signal comes."""
     # What was built so far stays for good; without this, every large body parsed sets off a walk through it.
     gc.collect()
     gc.freeze()
@@ -45,6 +49,10 @@ def _run(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
     _Server(app, settings).run([listener])
+    # Python waits for its threads, and for a forward pass that hangs it would wait for ever.
+    last_resort = threading.Timer(THREADS_END_S, os._exit, [1])
+    last_resort.daemon = True
+    last_resort.start()
 
 
 class _Server(uvicorn.Server):
@@ -83,7 +91,7 @@ class _Server(uvicorn.Server):
             await asyncio.sleep(0.05)
 
 
-def _bind(settings: Settings) -> socket.socket:
+def bind(settings: Settings) -> socket.socket:
     """A socket with its address, not yet listening: until all is loaded, connections are refused."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(

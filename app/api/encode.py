@@ -135,7 +135,7 @@ def _dim(loaded: engine.Loaded, asked: int | None) -> int:
     if asked is not None and asked not in manifest.dimensions:
         allowed = ", ".join(map(str, manifest.dimensions))
         raise errors.InvalidRequest(
-            f"{manifest.name}/{manifest.version} has no vectors of {asked} dimensions; it has: {allowed}",
+            f"{manifest.name}/{manifest.version} has no vectors of that length; it has: {allowed}",
             code="invalid_dimensions",
             param="dimensions",
         )

@@ -77,7 +77,7 @@ async def health(context: Ctx) -> Health:
         ready=not list(not_ready(context)),
         live=not list(not_live(context)),
         reasons=reasons,
-        encodery=_version(),
+        encodery=running_version(),
         uptime_s=round(time.monotonic() - context.started_s, 1),
         models=[
             ModelHealth(name=model.name, current=model.current, loaded=list(model.versions))
@@ -114,7 +114,8 @@ def _probe(response: Response, reasons: list[str]) -> Probe:
     return Probe(ok=not reasons, reasons=reasons)
 
 
-def _version() -> str:
+def running_version() -> str:
+    """Of the installed distribution."""
     try:
         return version("encodery")
     except PackageNotFoundError:

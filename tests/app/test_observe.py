@@ -31,11 +31,12 @@ def test_json_has_one_object_per_line(capsys: pytest.CaptureFixture[str]) -> Non
     set_up_log("auto", "info")  # standard error is no terminal here
 
     structlog.get_logger("encodery").info("ready", url="http://a\n")
-    logging.getLogger("uvicorn").warning("late %s", "news")
+    logging.getLogger("uvicorn.error").error("late %s", "news")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
 
     ours, theirs = map(json.loads, lines(capsys))
     assert (ours["event"], ours["url"], ours["level"]) == ("ready", "http://a\n", "info")
-    assert (theirs["event"], theirs["level"]) == ("late news", "warning")
+    assert (theirs["event"], theirs["level"]) == ("late news", "error")
 
 
 def test_console_is_for_reading(capsys: pytest.CaptureFixture[str]) -> None:
@@ -54,6 +55,6 @@ def test_the_level_decides(capsys: pytest.CaptureFixture[str], level: str, count
 
     structlog.get_logger("encodery").info("one")
     structlog.get_logger("encodery").debug("two")
-    logging.getLogger("uvicorn").info("libraries are heard from warnings up")
+    logging.getLogger("asyncio").info("libraries are heard from warnings up")
 
     assert len(lines(capsys)) == count

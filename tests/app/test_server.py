@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,13 @@ START_S, STOP_S = 60.0, 30.0  # a busy machine is slow, not wrong
 class Server:
     """`python -m encodery serve` on a free port; its log is read as it comes."""
 
-    def __init__(self, models: Path, **variables: str) -> None:
+    def __init__(self, models: Path, command: Sequence[str] = (), **variables: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ENCODERY_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "encodery", "serve", "--port", "0", "--models-dir", str(models)],
+            [
+                sys.executable,
+                *(command or ["-m", "encodery", "serve", "--port", "0", "--models-dir", str(models)]),
+            ],
             cwd=ROOT,
             env=environment | {"ENCODERY_LOG_FORMAT": "json", "PYTHONWARNINGS": "error"} | variables,
             stderr=subprocess.PIPE,
@@ -67,8 +70,8 @@ class Server:
 
 
 @contextmanager
-def server(models: Path, **variables: str) -> Iterator[Server]:
-    running = Server(models, **variables)
+def server(models: Path, command: Sequence[str] = (), **variables: str) -> Iterator[Server]:
+    running = Server(models, command, **variables)
     try:
         yield running
     finally:
@@ -123,6 +126,38 @@ def wait_until_read(url: httpx.URL) -> None:
     """An answer on a later connection: by then the server has seen what the earlier one sent."""
     with httpx.Client(base_url=url, trust_env=False) as client:
         client.get("/health/live")
+
+
+HUNG = """
+import sys, time
+from pathlib import Path
+from app import server
+from app.engine import Loaded, Model, Registry
+from app.main import create_app
+from app.settings import settings_from
+from bundle import Store
+
+encoder = Store(Path(sys.argv[1])).load("text")
+encoder.run = lambda batch: time.sleep(600)
+settings = settings_from(listen_port=0, workers=1, request_timeout_s=0.2, stall_limit_s=0.3)
+server.set_up_log("json", "info")
+with server.bind(settings) as listener:
+    models = {"text": Model("text", "1", {"1": Loaded(encoder)})}
+    server.run(create_app(settings, Registry(models)), settings, listener)
+"""
+
+
+def test_a_forward_pass_that_hangs_neither_hides_nor_keeps_the_process(published: Path) -> None:
+    """Callers get their 504, the liveness probe fails, and SIGTERM still ends it."""
+    with server(published, command=["-c", HUNG, str(published)]) as running:
+        url = running.logged("ready")["url"]
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            assert client.post("/encode", json={"inputs": "hello"}).status_code == 504
+            time.sleep(0.2)
+            assert client.get("/health/live").status_code == 503
+        running.process.send_signal(signal.SIGTERM)
+
+        assert running.wait() == 1
 
 
 def test_goes_on_answering_unready_for_the_drain_delay(published: Path) -> None:
