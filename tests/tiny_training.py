@@ -26,13 +26,13 @@ from training.task import Encode
 from training.trainer import State, Trainer
 
 TOPICS: Mapping[str, Sequence[str]] = {
-    "sea": "ship wave harbour sailor anchor tide".split(),
-    "food": "bread soup kitchen spoon pepper oven".split(),
-    "music": "violin melody drum singer chorus tune".split(),
-    "garden": "rose hedge spade seed lawn beetle".split(),
-    "money": "bank coin loan debt interest account".split(),
+    "sea": ["ship", "wave", "harbour", "sailor", "anchor", "tide"],
+    "food": ["bread", "soup", "kitchen", "spoon", "pepper", "oven"],
+    "music": ["violin", "melody", "drum", "singer", "chorus", "tune"],
+    "garden": ["rose", "hedge", "spade", "seed", "lawn", "beetle"],
+    "money": ["bank", "coin", "loan", "debt", "interest", "account"],
 }
-FILLERS = "the a of with near and some big old new".split()
+FILLERS = ["the", "a", "of", "with", "near", "and", "some", "big", "old", "new"]
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
 HIDDEN = 32
 SENTENCES = 600
@@ -79,7 +79,7 @@ def write_teacher(directory: Path) -> Path:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=64,
-        max_position_embeddings=64,
+        max_position_embeddings=256,
         initializer_range=0.3,  # far from all vectors being alike
     )
     BertModel(config).save_pretrained(directory)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from bundle.manifest import Manifest, Metric
 from bundle.publish import publish
@@ -22,8 +23,28 @@ from training.run import draw_curves, open_run, write_metrics
 from training.task import Encode, Task
 from training.trainer import Trainer
 
+MakeTask: TypeAlias = Callable[[TextRun | RecommenderRun, Path], Task]
 
-def train(config: Path, *, data: Path | None = None, models: Path, run: Path | None = None) -> list[Manifest]:
+
+def make_task(settings: TextRun | RecommenderRun, data: Path) -> Task:
+    """The task of a run's kind."""
+    if isinstance(settings, TextRun):
+        from training.tasks.text import TextTask  # noqa: PLC0415  # each kind imports only what it needs
+
+        return TextTask(settings, data)
+    from training.tasks.recommender import RecommenderTask  # noqa: PLC0415
+
+    return RecommenderTask(settings, data)
+
+
+def train(
+    config: Path,
+    *,
+    data: Path | None = None,
+    models: Path,
+    run: Path | None = None,
+    make: MakeTask = make_task,
+) -> list[Manifest]:
     """Train, prove and publish what a config describes; goes on where an interrupted run stopped.
 
     Args:
@@ -31,6 +52,7 @@ def train(config: Path, *, data: Path | None = None, models: Path, run: Path | N
         data: directory that its paths are relative to; by default ENCODERY_DATA, or `data`.
         models: where to publish.
         run: directory of the run; by default `runs/NAME`.
+        make: settings and directory of the data to a task.
 
     Raises:
         TrainingError: see `training.errors`.
@@ -39,7 +61,7 @@ def train(config: Path, *, data: Path | None = None, models: Path, run: Path | N
     settings = load_config(config)
     directory = open_run(run or Path("runs") / settings.name, settings)
     try:
-        return _train(make_task(settings, data_directory(data)), settings, directory, models)
+        return _train(make(settings, data_directory(data)), settings, directory, models)
     except KeyboardInterrupt:  # outside of the loop, which writes a checkpoint first
         raise InterruptedRunError(
             "stopped; what is done so far is kept, run the same command to go on"
@@ -90,17 +112,6 @@ def model_names(settings: TextRun | RecommenderRun) -> list[str]:
     if isinstance(settings, TextRun):
         return [settings.name]
     return [f"{settings.name}-user", f"{settings.name}-item"]
-
-
-def make_task(settings: TextRun | RecommenderRun, data: Path) -> Task:
-    """The task of a run's kind."""
-    if isinstance(settings, TextRun):
-        from training.tasks.text import TextTask  # noqa: PLC0415  # each kind imports only what it needs
-
-        return TextTask(settings, data)
-    from training.tasks.recommender import RecommenderTask  # noqa: PLC0415
-
-    return RecommenderTask(settings, data)
 
 
 def data_directory(given: Path | None) -> Path:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 import platform
 import subprocess
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -113,20 +115,34 @@ def export_graph(model: nn.Module, preprocessor: Preprocessor, prepared: Sequenc
     arrays = preprocessor.collate(prepared[:4])  # a batch of one would fix the batch size
     inputs = tuple(torch.from_numpy(arrays[name]) for name in preprocessor.input_names)
     free = tuple({axis: torch.export.Dim.AUTO for axis in range(tensor.ndim)} for tensor in inputs)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)  # it warns of an absent torchvision
-    program = torch.onnx.export(
-        _Positional(model.eval()),
-        inputs,
-        input_names=list(preprocessor.input_names),
-        output_names=[OUTPUT],
-        dynamic_shapes=(free,),
-        opset_version=OPSET,
-        dynamo=True,
-        external_data=False,
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            _Positional(model).eval(),
+            inputs,
+            input_names=list(preprocessor.input_names),
+            output_names=[OUTPUT],
+            dynamic_shapes=(free,),
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
     assert program is not None
     return stripped(program.model_proto.SerializeToString())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter warns of its own deprecated calls and an absent torchvision; the graph is proven later."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 class _Positional(nn.Module):
@@ -168,15 +184,11 @@ def compare(
         batched = np.concatenate([runner.run(prepared[i : i + 7]) for i in range(0, len(prepared), 7)])
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise ExportError(f"onnxruntime cannot run the graph: {str(error).splitlines()[0]}") from error
-    parity = Parity(
-        inputs=len(prepared),
-        max_abs_diff=float(np.abs(alone - expected).max()),
-        batch_max_abs_diff=float(np.abs(alone - batched).max()),
-    )
-    for what, difference in (("torch", parity.max_abs_diff), ("its own batches", parity.batch_max_abs_diff)):
+    off_torch, off_batches = float(np.abs(alone - expected).max()), float(np.abs(alone - batched).max())
+    for what, difference in (("torch", off_torch), ("its own batches", off_batches)):
         if not difference <= MAX_DIFFERENCE:  # also catches nan
             raise ExportError(f"the graph is {difference:.1e} off {what}, the limit is {MAX_DIFFERENCE:.0e}")
-    return parity
+    return Parity(inputs=len(prepared), max_abs_diff=off_torch, batch_max_abs_diff=off_batches)
 
 
 def git_commit() -> str:

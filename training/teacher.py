@@ -80,7 +80,7 @@ class PretrainedTeacher:
         max_tokens: longer texts are cut; special tokens included.
 
     Raises:
-        TeacherError: the weights are not those that the config expects.
+        TeacherError: the weights are not those that the config expects, or it reads fewer tokens.
     """
 
     directory: Path
@@ -94,7 +94,13 @@ class PretrainedTeacher:
                 f"{self.directory / 'model.safetensors'} has sha256 {found}, the config expects {self.sha256}"
             )
         self.digest = hashlib.sha256(f"{found} mean l2 {self.max_tokens}".encode()).hexdigest()
-        self.dim = int(json.loads((self.directory / "config.json").read_text())["hidden_size"])
+        config = json.loads((self.directory / "config.json").read_bytes())
+        limit = config.get("max_position_embeddings", self.max_tokens)
+        if self.max_tokens > limit:
+            raise TeacherError(
+                f"teacher.max_tokens is {self.max_tokens}; the one in {self.directory} reads at most {limit}"
+            )
+        self.dim = int(config["hidden_size"])
 
     @cached_property
     def model(self) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any, get_args
 
@@ -88,17 +89,22 @@ def test_gradients_are_right(pooling: str, activation: str) -> None:
     """With and without skip path and layer norm, of every parameter, in float64."""
     for skip, norm in SHAPES:
         model = encoder(pooling, activation, skip=skip, norm=norm).double()
-        names = [name for name, _ in model.named_parameters()]
-        ids, mask = torch.tensor([[3, 5, 1], [2, 4, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
-
-        def vectors(*values: Tensor, model: TextEncoder = model, names: list[str] = names) -> Tensor:
-            named = dict(zip(names, values, strict=True))
-            out: Tensor = torch.func.functional_call(model, named, (ids, Float64Mask.of(mask)))
-            return out
-
         assert torch.autograd.gradcheck(
-            vectors, tuple(p.detach().requires_grad_() for p in model.parameters())
+            vectors_of(model), tuple(parameter.detach().requires_grad_() for parameter in model.parameters())
         )
+
+
+def vectors_of(model: TextEncoder) -> Callable[..., Tensor]:
+    """The vectors of two texts, one of them padded, as a function of all parameters."""
+    names = [name for name, _ in model.named_parameters()]
+    ids, mask = torch.tensor([[3, 5, 1], [2, 4, 0]]), torch.tensor([[1, 1, 1], [1, 1, 0]])
+
+    def vectors(*values: Tensor) -> Tensor:
+        named = dict(zip(names, values, strict=True))
+        out: Tensor = torch.func.functional_call(model, named, (ids, Float64Mask.of(mask)))
+        return out
+
+    return vectors
 
 
 class Float64Mask(torch.Tensor):

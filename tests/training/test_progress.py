@@ -1,0 +1,85 @@
+"""What a person sees of a long step, on a terminal and in a log file."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import pytest
+
+from training.progress import LINE_EVERY_S, Progress
+
+
+class Clock:
+    """Stands still until it is moved."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_log_gets_a_line_now_and_then_with_rate_and_time_left() -> None:
+    """40 units in 20 s are 2 a second; the other 60 take 30 s."""
+    stream, clock = io.StringIO(), Clock()
+    with Progress(total=100, label="train x", unit="steps", stream=stream, clock=clock) as progress:
+        clock.now += LINE_EVERY_S - 1
+        progress.advance(10, "loss 0.50")
+        assert stream.getvalue() == ""
+        clock.now += 6
+        progress.advance(30, "loss 0.25")
+        assert stream.getvalue() == "train x: 40/100 steps, 2/s, 30 s left loss 0.25\n"
+        clock.now += LINE_EVERY_S - 1
+        progress.advance(10, "loss 0.20")
+        assert stream.getvalue().count("\n") == 1
+
+
+def test_the_last_line_is_always_written() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with Progress(total=10, label="teacher", unit="texts", stream=stream, clock=clock) as progress:
+        clock.now += 1
+        progress.advance(10)
+
+    assert stream.getvalue() == "teacher: 10/10 texts, 10/s, 0 s left\n"
+
+
+def test_the_last_line_is_written_when_the_step_fails() -> None:
+    stream = io.StringIO()
+    with pytest.raises(ZeroDivisionError), Progress(total=10, label="x", unit="texts", stream=stream):
+        raise ZeroDivisionError
+
+    assert stream.getvalue() == "x: 0/10 texts, 0/s, unknown left\n"
+
+
+def test_what_an_earlier_run_did_does_not_count_for_the_rate() -> None:
+    """10 of the 60 done took 5 s: 2 a second, 20 s for the other 40."""
+    stream, clock = io.StringIO(), Clock()
+    with Progress(total=100, label="x", unit="steps", done=50, stream=stream, clock=clock) as progress:
+        clock.now += 5
+        progress.advance(10)
+
+    assert stream.getvalue() == "x: 60/100 steps, 2/s, 20 s left\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="pseudo-terminals are a thing of Unix")
+def test_a_terminal_gets_a_bar_that_shows_brackets_as_they_are() -> None:
+    """Names of files and runs are no markup of rich: [red] and [/] would vanish, or raise."""
+    controller, terminal = os.openpty()
+    with os.fdopen(terminal, "w") as stream:
+        with Progress(total=2, label="teacher [red] [/x].txt", unit="texts", stream=stream) as progress:
+            progress.advance(2, "loss [0.5]")
+        shown = os.read(controller, 1 << 16).decode()
+    os.close(controller)
+
+    assert "[red]" in shown
+    assert "2/2" in shown
+
+
+def test_the_default_stream_is_standard_error(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with Progress(total=1, label="x", unit="texts"):
+        pass
+    captured = capsys.readouterr()
+
+    assert captured.out == ""
+    assert captured.err.startswith("x: 0/1 texts")
