@@ -1,0 +1,256 @@
+"""The whole run on a shop whose right answers are known: see `tiny_shop`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_shop
+import torch
+
+from bundle.inputs import Features
+from bundle.preprocess.schema import PAD
+from bundle.publish import publish
+from bundle.store import Store
+from training.config import ConfigError, RecommenderLossConfig, RecommenderRun, parse_config
+from training.errors import InterruptedRunError
+from training.tasks.recommender import RecommenderTask, ask
+from training.trainer import State, Trainer
+
+SAME = 1e-5  # onnxruntime against torch, and a batch against one alone
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("shop")
+    tiny_shop.write_log(directory / "log.csv")
+    return directory
+
+
+def run_of(**changes: Any) -> RecommenderRun:
+    run = parse_config(tiny_shop.config(**changes))
+    assert isinstance(run, RecommenderRun)
+    return run
+
+
+def trained(shop: Path, directory: Path, **changes: Any) -> RecommenderTask:
+    run = run_of(**changes)
+    task = RecommenderTask(run, shop)
+    directory.mkdir(exist_ok=True)
+    Trainer(task, run.train, seed=run.seed, directory=directory).fit()
+    return task
+
+
+@pytest.fixture(scope="module")
+def task(shop: Path, tmp_path_factory: pytest.TempPathFactory) -> RecommenderTask:
+    """Trained with a tenth of the items kept away."""
+    data = tiny_shop.config()["data"] | {"cold_items": 0.1}
+    return trained(shop, tmp_path_factory.mktemp("run"), data=data)
+
+
+@pytest.fixture(scope="module")
+def models(task: RecommenderTask, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("models")
+    publish(directory, task.drafts(task.score(task.encoders())))
+    return directory
+
+
+def test_training_finds_the_groups(task: RecommenderTask) -> None:
+    """Of some 33 items the right ones are the 12 of one's group, less the history."""
+    metrics = task.score(task.encoders())
+
+    assert metrics["recall@20"].value > 0.95
+    assert metrics["ndcg@100"].value > metrics["ndcg@100"].baselines["popularity"] + 0.2
+    assert set(metrics["recall@20"].baselines) == {"popularity", "itemcf", "ease"}
+
+
+def test_new_items_are_ranked_by_their_content(task: RecommenderTask) -> None:
+    """Vectors of items that training never saw belong to their group's customers."""
+    examples = task.examples
+    encode = task.encoders()
+    users = encode["shop-user"]([examples.user_input(u, examples.log.histories()[u]) for u in range(30)])
+    new = encode["shop-item"](
+        [
+            Features(
+                {
+                    "id": f"new {group}",
+                    "title": f"{group} novelty",
+                    "price": 1.0 + number,
+                    "tags": [group, "all"],
+                }
+            )
+            for number, group in enumerate(tiny_shop.GROUPS)
+        ]
+    )
+
+    expected = [int(name[1:]) % len(tiny_shop.GROUPS) for name in examples.log.users[:30]]
+    assert (users @ new.T).argmax(1).tolist() == expected
+
+
+def test_figures_of_new_items_are_beside_tfidf(task: RecommenderTask) -> None:
+    metrics = task.score(task.encoders())
+
+    assert set(metrics["new items: ndcg@100"].baselines) == {"tfidf"}
+    assert metrics["new items: ndcg@100"].value > 0.5
+
+
+def test_cold_items_are_unknown_to_the_schema(task: RecommenderTask) -> None:
+    cold = {task.examples.log.items[number] for number in task.examples.cold}
+    vocabularies = [getattr(spec, "vocabulary", []) for spec in task.examples.item_schema.features]
+
+    assert cold
+    assert not any(cold & set(vocabulary) for vocabulary in vocabularies)
+    assert not cold & set(task.examples.user_schema.features[0].vocabulary)  # type: ignore[union-attr]  # the history
+
+
+def test_published_pair_is_torchs(task: RecommenderTask, models: Path) -> None:
+    store = Store(models)
+    users, items = store.load("shop-user"), store.load("shop-item")
+    quiz = task.examples.test()
+    torch_encoders = task.encoders()
+
+    assert users.manifest.space == items.manifest.space
+    assert users.manifest.metric == "inner_product"
+    assert np.abs(users.encode(quiz.users) - torch_encoders["shop-user"](quiz.users)).max() < SAME
+    inputs = [task.examples.item_input(int(number)) for number in quiz.candidates]
+    assert np.abs(items.encode(inputs) - torch_encoders["shop-item"](inputs)).max() < SAME
+
+
+def test_bundles_are_judged_as_torch_is(task: RecommenderTask, models: Path) -> None:
+    store = Store(models)
+    bundles = {name: store.load(name).encode for name in ("shop-user", "shop-item")}
+
+    served, own = task.score(bundles), task.score(task.encoders())
+
+    assert served["ndcg@100"].value == pytest.approx(own["ndcg@100"].value, abs=1e-4)
+
+
+def test_known_item_in_a_history_carries_its_content(task: RecommenderTask) -> None:
+    """The table of the exported user tower holds id and content of every known item."""
+    users, _ = task._served()
+    expected = task.model.history_table(*task._known)
+
+    assert torch.equal(users.table, expected)
+    assert expected.abs().sum(1)[3:].min() > 0
+
+
+def test_same_seed_gives_the_same_figures(shop: Path, tmp_path: Path) -> None:
+    train = tiny_shop.config()["train"] | {"epochs": 2}
+    first, second = (trained(shop, tmp_path / name, train=train) for name in "ab")
+
+    assert first.evaluate() == second.evaluate()
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(first.model.state_dict().values(), second.model.state_dict().values(), strict=True)
+    )
+
+
+def test_run_killed_and_resumed_ends_as_one_that_was_not(shop: Path, tmp_path: Path) -> None:
+    run = run_of(train=tiny_shop.config()["train"] | {"epochs": 3})
+    whole = trained(shop, tmp_path / "whole", train=run.train.model_dump())
+
+    def at_step_5(state: State) -> bool:
+        return state.step == 5
+
+    (tmp_path / "cut").mkdir()
+    with pytest.raises(InterruptedRunError):
+        Trainer(
+            RecommenderTask(run, shop), run.train, seed=run.seed, directory=tmp_path / "cut", stop=at_step_5
+        ).fit()
+    resumed = RecommenderTask(run, shop)
+    Trainer(resumed, run.train, seed=run.seed, directory=tmp_path / "cut").fit()
+
+    assert resumed.evaluate() == whole.evaluate()
+
+
+def test_start_from_ease_ranks_well_before_any_step(shop: Path) -> None:
+    towers = tiny_shop.config()["towers"] | {"start": {"ease_lambda": 10.0}}
+
+    assert RecommenderTask(run_of(towers=towers), shop).evaluate()["recall@20"] > 0.95
+
+
+@pytest.mark.parametrize("how", ["latest", "random"])
+def test_what_is_asked_for_is_never_shown(how: Any) -> None:
+    """Of three entries and a half share two are asked for; of one entry that one; of none nothing."""
+    entries = torch.tensor([[3, 4, 5, 0], [6, 0, 0, 0], [0, 0, 0, 0], [3, 4, 0, 0]])
+    config = RecommenderLossConfig(ask=how, ask_share=[0.5, 0.5])
+
+    asked = ask(entries, config, np.random.default_rng(0))
+
+    assert asked.sum(1).tolist() == [2, 1, 0, 1]
+    assert not (asked & (entries == PAD)).any()
+    if how == "latest":
+        assert asked[0].tolist() == [True, True, False, False]
+
+
+def test_something_is_always_shown_and_asked_for_where_there_are_two() -> None:
+    entries = torch.tensor([[3, 4]] * 50)
+    for share in (0.0, 1.0):
+        asked = ask(entries, RecommenderLossConfig(ask_share=[share, share]), np.random.default_rng(0))
+
+        assert (asked.sum(1) == 1).all()
+
+
+def test_input_is_masked_from_the_loss(shop: Path) -> None:
+    """The loss does not change with the scores of items that the user tower was shown."""
+    task = RecommenderTask(run_of(), shop)
+    batch = next(task.batches(0, 0))
+    task.model.eval()
+    with torch.no_grad():
+        before = task.loss(batch)["loss"]
+
+    assert torch.isfinite(before)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"towers": {"user": {"output_dim": 8}, "item": {"output_dim": 9}}},
+            "is 8, towers.item.output_dim 9",
+        ),
+        ({"loss": {"ask_share": [0.9, 0.1]}}, "the smallest share comes first"),
+        (
+            {"item": [{"name": "title", "kind": "text"}]},
+            "exactly one feature of kind category must have column 'item'",
+        ),
+        (
+            {"user": [{"name": "country", "kind": "category"}]},
+            "exactly one feature of kind history is needed, 0",
+        ),
+        (
+            {"item": [{"name": "item", "kind": "category", "min_count": 3}]},
+            "which ids are known is up to data.core",
+        ),
+        (
+            {"item": [{"name": "item", "kind": "category"}, {"name": "h", "kind": "history"}]},
+            "a history belongs to the user side",
+        ),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(shop: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        RecommenderTask(run_of(**changes), shop)
+
+
+def test_too_few_users_to_split_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time,title,price,country,tags\nu,a,1,x,1,GB,x\n")
+    with pytest.raises(ConfigError, match="1 users are too few to split"):
+        RecommenderTask(run_of(data=tiny_shop.config()["data"] | {"core": 1}), tmp_path)
+
+
+def test_option_that_says_nothing_about_its_kind_is_refused() -> None:
+    with pytest.raises(ConfigError, match="log1p says nothing about a category; leave it out of 'c'"):
+        run_of(user=[{"name": "c", "kind": "category", "log1p": True}])
+
+
+def test_bundled_config_is_valid() -> None:
+    from training.config import load_config
+
+    path = Path(__file__).parents[2] / "training" / "configs" / "retail.toml"
+    run = load_config(path)
+
+    assert isinstance(run, RecommenderRun)
+    assert [feature.name for feature in run.item] == ["id", "description", "price"]

@@ -1,0 +1,116 @@
+"""What embeds one declared feature: the preprocessor's array of it -> (n, d).
+
+Each is linear in a `design` matrix (n, c), which is what a closed-form start solves for
+(`training.encoders.start`): forward(x) = design(x) @ weights, and `start` sets the weights.
+
+n rows, k entries of a bag, d dimensions. Index layout: `bundle.preprocess.schema`.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSpec
+from training.encoders.layers import mean_pool
+
+
+def embedding(entries: int, dim: int) -> nn.Embedding:
+    """Rows of about unit length; pad, missing and unknown start at 0: what training lacks says nothing."""
+    table = nn.Embedding(FIRST + entries, dim)
+    nn.init.normal_(table.weight, std=dim**-0.5)
+    nn.init.zeros_(table.weight[:FIRST])
+    return table
+
+
+class Category(nn.Module):
+    """An embedding; in training a value is hidden (as unknown) with probability `dropout`."""
+
+    def __init__(self, entries: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.table = embedding(entries, dim)
+        self.dropout = dropout
+
+    def forward(self, index: Tensor) -> Tensor:
+        """int64 (n, 1) -> (n, d)."""
+        index = index[:, 0]  # (n,)
+        if self.training and self.dropout:
+            hidden = torch.rand(index.shape) < self.dropout
+            index = index.masked_fill(hidden & (index != MISSING), UNKNOWN)
+        embedded: Tensor = self.table(index)
+        return embedded
+
+    def design(self, index: Tensor) -> Tensor:
+        """One-hot: (n, FIRST + entries)."""
+        return nn.functional.one_hot(index[:, 0], self.table.num_embeddings).to(self.table.weight.dtype)
+
+    def start(self, weights: Tensor) -> None:
+        """Weights (FIRST + entries, d)."""
+        self.table.weight.data.copy_(weights)
+
+
+class Bag(nn.Module):
+    """Mean of the entries' embeddings; in training each entry is left out with probability `dropout`."""
+
+    def __init__(self, entries: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.table = embedding(entries, dim)
+        self.dropout = dropout
+
+    def forward(self, entries: Tensor) -> Tensor:
+        """int64 (n, k), padded with 0 -> (n, d)."""
+        mask = (entries != PAD).to(self.table.weight.dtype)  # (n, k)
+        if self.training and self.dropout:
+            mask = mask * (torch.rand(mask.shape) >= self.dropout)
+        return mean_pool(self.table(entries), mask, mask)
+
+    def design(self, entries: Tensor) -> Tensor:
+        """Share of each entry: (n, FIRST + entries)."""
+        counts = torch.zeros(len(entries), self.table.num_embeddings, dtype=self.table.weight.dtype)
+        counts.scatter_add_(1, entries, torch.ones_like(entries, dtype=counts.dtype))
+        counts[:, PAD] = 0.0
+        return counts / counts.sum(1, keepdim=True).clamp(min=1.0)
+
+    def start(self, weights: Tensor) -> None:
+        """Weights (FIRST + entries, d)."""
+        self.table.weight.data.copy_(weights)
+
+
+class Number(nn.Module):
+    """Linear in [value, missing]; in training the value is missing with probability `dropout`."""
+
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, dim)
+        nn.init.zeros_(self.linear.weight[:, 1])
+        self.dropout = dropout
+
+    def forward(self, values: Tensor) -> Tensor:
+        """float32 (n, 2) -> (n, d)."""
+        if self.training and self.dropout:
+            hidden = torch.rand(len(values), 1) < self.dropout
+            values = torch.where(hidden, torch.tensor([0.0, 1.0], dtype=values.dtype), values)
+        embedded: Tensor = self.linear(values)
+        return embedded
+
+    def design(self, values: Tensor) -> Tensor:
+        """[value, missing, 1]: (n, 3)."""
+        return torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
+
+    def start(self, weights: Tensor) -> None:
+        """Weights (3, d)."""
+        self.linear.weight.data.copy_(weights[:2].T)
+        self.linear.bias.data.copy_(weights[2])
+
+
+Part: TypeAlias = Category | Bag | Number
+
+
+def feature_module(spec: FeatureSpec, dim: int, dropout: float) -> Part:
+    """What embeds one declared feature: its array -> (n, dim)."""
+    if spec.kind in ("number", "time"):
+        return Number(dim, dropout)
+    entries = len(spec.vocabulary)  # type: ignore[union-attr]  # all other kinds have one
+    return (Category if spec.kind == "category" else Bag)(entries, dim, dropout)

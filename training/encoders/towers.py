@@ -1,0 +1,257 @@
+"""The user and the item tower of a recommender, as functions of the preprocessor's arrays.
+
+    item: sum over features -> input vector -> hidden layers -> vector, the last dimension its bias
+    user: history pooled over the items' input vectors, user features -> hidden layers -> vector, then 1
+
+A plain inner product of the two is the training score. There is no table of users: a new user is served
+from history and features, a new item from its content. At export the input vectors of all known items
+are folded into one table, so that a history is one gather.
+
+n rows, h entries of a history, d dimensions. Index layout: `bundle.preprocess.schema`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from bundle.preprocess.schema import FIRST, MISSING, PAD, FeatureSchema, FeatureSpec, input_names
+from training.config import FeatureConfig, HiddenConfig, TowersConfig
+from training.encoders.layers import Hidden
+from training.encoders.parts import Part, feature_module
+
+HISTORY_FACTS = 2  # log of the number of entries, and of their summed recency weights
+USER_FEATURE_DIM = 16  # where the config says nothing else
+FAR_DAYS = 1e9  # of padding, so that it is never the newest entry
+
+
+class ItemInputs(nn.Module):
+    """Input vectors of items, shared by both towers: the sum of what each feature says.
+
+    Args:
+        schema: of the item side.
+        features: its declarations, in the same order.
+        dim: of the input vector.
+        id_name: the feature that is the item's id.
+    """
+
+    def __init__(
+        self, schema: FeatureSchema, features: Sequence[FeatureConfig], dim: int, id_name: str
+    ) -> None:
+        super().__init__()
+        self.id_position = next(i for i, spec in enumerate(schema.features) if spec.name == id_name)
+        self.parts = nn.ModuleList(
+            feature_module(spec, feature.dim or dim, feature.dropout)
+            for spec, feature in _pairs(schema, features)
+        )
+        self.projections = nn.ModuleList(
+            nn.Linear(feature.dim, dim, bias=False) if feature.dim else nn.Identity() for feature in features
+        )
+
+    def forward(self, *arrays: Tensor) -> Tensor:
+        """The features' arrays in order -> (n, d)."""
+        return torch.stack([self.said(position, array) for position, array in enumerate(arrays)]).sum(0)
+
+    def said(self, position: int, array: Tensor) -> Tensor:
+        """What the feature at that position says: (n, d)."""
+        vectors: Tensor = self.projections[position](self.parts[position](array))
+        return vectors
+
+    def part(self, position: int) -> Part:
+        """What embeds the feature at that position."""
+        return cast(Part, self.parts[position])
+
+
+class HistoryPool(nn.Module):
+    """Weighted sum of a history's vectors, weight 2^(-age / half-life), over the weights' L2 norm.
+
+    Ages count from the newest known entry. Dividing by the L2 norm and not by the sum lets a long history
+    that agrees with itself speak louder than a short one, as in Mult-VAE (arXiv 1802.05814, section 2.3).
+
+    Args:
+        half_life_days: where learning it starts; 0 weighs all entries alike.
+    """
+
+    def __init__(self, half_life_days: float) -> None:
+        super().__init__()
+        self.log_half_life: nn.Parameter | None = None
+        if half_life_days:
+            self.log_half_life = nn.Parameter(torch.tensor(half_life_days).log())
+
+    def forward(self, table: Tensor, entries: Tensor, ages_days: Tensor) -> Tensor:
+        """(n, d + HISTORY_FACTS): the pooled vector, then how long and how recent the history is.
+
+        Args:
+            table: (FIRST + items, d).
+            entries: int64 (n, h), padded with 0.
+            ages_days: float32 (n, h).
+        """
+        mask = (entries != PAD).to(table.dtype)  # (n, h)
+        weights = mask
+        if self.log_half_life is not None:
+            newest = (ages_days + (1.0 - mask) * FAR_DAYS).amin(1, keepdim=True)  # (n, 1)
+            ages = (ages_days - newest) * mask
+            weights = mask * torch.exp2(-ages / self.log_half_life.exp())
+        norm = weights.square().sum(1, keepdim=True).clamp(min=1e-12).sqrt()  # (n, 1)
+        total = self._sum(table, entries, weights)
+        facts = torch.stack([mask.sum(1).log1p(), weights.sum(1).log1p()], dim=1)  # (n, 2)
+        return torch.cat([total / norm, facts], dim=1)
+
+    def _sum(self, table: Tensor, entries: Tensor, weights: Tensor) -> Tensor:
+        """sum_h weights[n, h] * table[entries[n, h]] -> (n, d).
+
+        Serving gathers. Training multiplies by a matrix (n, FIRST + items) of weights, which is no larger
+        than the scores of the softmax, and whose gradient is 15 times as fast as a gather's (measured for
+        histories of up to 512 out of 3,145 items).
+        """
+        if not self.training:
+            return torch.matmul(weights.unsqueeze(1), table[entries]).squeeze(1)  # (n, 1, h) @ (n, h, d)
+        dense = weights.new_zeros(len(weights), len(table)).scatter_add(1, entries, weights)
+        return dense @ table
+
+
+class UserTower(nn.Module):
+    """From the pooled history and the user's features to a vector.
+
+    Args:
+        schema: of the user side.
+        features: its declarations, in the same order.
+        config: of both towers.
+    """
+
+    def __init__(
+        self, schema: FeatureSchema, features: Sequence[FeatureConfig], config: TowersConfig
+    ) -> None:
+        super().__init__()
+        self.slots = []  # where each feature's arrays start among the inputs
+        parts, width, start = [], config.item_dim + HISTORY_FACTS, 0
+        for spec, feature in _pairs(schema, features):
+            if spec.kind == "history":
+                self.history_slot = start
+            else:
+                self.slots.append(start)
+                dim = feature.dim or USER_FEATURE_DIM
+                parts.append(feature_module(spec, dim, feature.dropout))
+                width += dim
+            start += len(input_names(spec))
+        self.parts = nn.ModuleList(parts)
+        self.pool = HistoryPool(config.half_life_days)
+        self.hidden = Hidden(width, _outputs(config.user, config.user.output_dim - config.item_bias))
+        self.item_bias = config.item_bias
+
+    def forward(self, table: Tensor, *arrays: Tensor) -> Tensor:
+        """The items' input vectors (FIRST + items, d) and the preprocessor's arrays -> (n, output_dim)."""
+        entries, ages = arrays[self.history_slot], arrays[self.history_slot + 1]
+        said = [part(arrays[slot]) for part, slot in zip(self.parts, self.slots, strict=True)]
+        vector: Tensor = self.hidden(torch.cat([self.pool(table, entries, ages), *said], dim=1))
+        return torch.cat([vector, torch.ones_like(vector[:, :1])], dim=1) if self.item_bias else vector
+
+
+class TwoTowers(nn.Module):
+    """Both towers and the item inputs that they share.
+
+    Args:
+        user_schema, item_schema: what `training.data.features` fitted.
+        user, item: the declarations, in the same order.
+        config: widths and so on.
+        id_name: the item feature that is the item's id.
+    """
+
+    def __init__(
+        self,
+        user_schema: FeatureSchema,
+        item_schema: FeatureSchema,
+        user: Sequence[FeatureConfig],
+        item: Sequence[FeatureConfig],
+        *,
+        config: TowersConfig,
+        id_name: str,
+    ) -> None:
+        super().__init__()
+        self.item_dim, self.rank = config.item_dim, config.item.output_dim - config.item_bias
+        self.item_inputs = ItemInputs(item_schema, item, config.item_dim, id_name)
+        self.user_tower = UserTower(user_schema, user, config)
+        self.item_tower = Hidden(config.item_dim, config.item)
+
+    def item_vectors(self, *arrays: Tensor) -> Tensor:
+        """(n, output_dim)."""
+        vectors: Tensor = self.item_tower(self.item_inputs(*arrays))
+        return vectors
+
+    def history_table(self, *arrays: Tensor) -> Tensor:
+        """What a history looks up, (FIRST + items, d), of the known items' arrays in vocabulary order."""
+        inputs: Tensor = self.item_inputs(*arrays)
+        return torch.cat([inputs.new_zeros(FIRST, inputs.shape[1]), inputs])
+
+
+class ServedItems(nn.Module):
+    """The item tower as it is exported: what is not said of a known item is what training knew of it.
+
+    So a known item's id alone gives the vector of its whole record.
+
+    Args:
+        towers: trained.
+        items: the known items' arrays, in the order of the vocabulary.
+    """
+
+    def __init__(self, towers: TwoTowers, items: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.inputs, self.hidden = towers.item_inputs, towers.item_tower
+        for position, array in enumerate(items):
+            missing = torch.zeros(FIRST, array.shape[1], dtype=array.dtype)
+            missing[:, _missing_at(array)] = MISSING
+            self.register_buffer(f"known_{position}", torch.cat([missing, array]))
+
+    def forward(self, *arrays: Tensor) -> Tensor:
+        """The item preprocessor's arrays -> (n, output_dim)."""
+        ids = arrays[self.inputs.id_position][:, 0]  # (n,)
+        said = [self._said(position, array, ids) for position, array in enumerate(arrays)]
+        vectors: Tensor = self.hidden(torch.stack(said).sum(0))
+        return vectors
+
+    def _said(self, position: int, array: Tensor, ids: Tensor) -> Tensor:
+        given = self.inputs.said(position, array)
+        if position == self.inputs.id_position:
+            return given
+        place = _missing_at(array)
+        missing = array[:, place : place + 1] == MISSING  # (n, 1)
+        known = self.get_buffer(f"known_{position}")[ids]
+        return torch.where(missing, self.inputs.said(position, known), given)
+
+
+class ServedUsers(nn.Module):
+    """The user tower as it is exported: the known items' input vectors are one constant table.
+
+    Args:
+        towers: trained.
+        items: the known items' arrays, in the order of the vocabulary.
+    """
+
+    def __init__(self, towers: TwoTowers, items: Sequence[Tensor]) -> None:
+        super().__init__()
+        self.tower = towers.user_tower
+        with torch.no_grad():
+            self.register_buffer("table", towers.eval().history_table(*items))
+
+    def forward(self, *arrays: Tensor) -> Tensor:
+        """The user preprocessor's arrays -> (n, output_dim)."""
+        vectors: Tensor = self.tower(self.table, *arrays)
+        return vectors
+
+
+def _missing_at(array: Tensor) -> int:
+    """The column that holds MISSING for a missing value: the flag of a number, the first entry otherwise."""
+    return 1 if array.is_floating_point() else 0
+
+
+def _pairs(
+    schema: FeatureSchema, features: Sequence[FeatureConfig]
+) -> list[tuple[FeatureSpec, FeatureConfig]]:
+    return list(zip(schema.features, features, strict=True))
+
+
+def _outputs(config: HiddenConfig, output_dim: int) -> HiddenConfig:
+    return config.model_copy(update={"output_dim": output_dim})

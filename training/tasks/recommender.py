@@ -1,0 +1,270 @@
+"""Trains a user and an item tower on an interaction log, and exports them as a pair.
+
+    log -> examples -> part of each history -> user vector -> scores of all items -> softmax over the rest
+
+Items are scored all at once, which is right up to some 50,000 of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from bundle.inputs import Features, Input
+from bundle.manifest import Metric
+from bundle.preprocess.features import FeaturePreprocessor
+from bundle.preprocess.schema import FIRST, PAD, FeatureSchema
+from bundle.publish import Draft
+from training import baselines
+from training.config import ConfigError, RecommenderLossConfig, RecommenderRun
+from training.data.examples import Examples, Quiz
+from training.encoders.start import start_from_ease
+from training.encoders.towers import ServedItems, ServedUsers, TwoTowers
+from training.export import Exportable, draft_of, run_torch
+from training.losses import full_softmax
+from training.ranking import Figure, judge
+from training.task import Encode
+from training.tasks.probes import item_probes, user_probes
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Training users, and the number that everything random about this step follows from."""
+
+    users: npt.NDArray[np.int64]
+    seed: tuple[int, int, int]
+
+
+class RecommenderTask:
+    """See `training.task.Task`.
+
+    Args:
+        run: the config.
+        data: the directory that its paths are relative to.
+
+    Raises:
+        ConfigError: settings or data that cannot be used.
+    """
+
+    def __init__(self, run: RecommenderRun, data: Path) -> None:
+        self.run = run
+        _check(run)
+        self.examples = Examples(run, data)
+        self.data_sha256 = self.examples.log.sha256
+        self.user_name, self.item_name = f"{run.name}-user", f"{run.name}-item"
+        self._train = self.examples.training()
+        known = [self.examples.item_input(int(number)) for number in self.examples.known]
+        self._known = _tensors(self.examples.items, known)
+        self._validation = self.examples.validation()
+        self._history = self.examples.users.input_names.index(self.examples.history_name)
+        torch.manual_seed(run.seed)
+        self.model = TwoTowers(
+            self.examples.user_schema,
+            self.examples.item_schema,
+            run.user,
+            run.item,
+            config=run.towers,
+            id_name=self.examples.id_name,
+        )
+        if run.towers.start is not None:
+            start_from_ease(self.model, self._known, self._taken(), run.towers.start)
+
+    def _taken(self) -> baselines.Floats:
+        """Which training user took which known item, float32 (users, k)."""
+        return baselines.multi_hot(self.examples.training_items(), len(self.examples.known))
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-len(self._train) // self.run.train.batch_size)
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        return [{"params": list(self.model.parameters()), "lr": learning_rate}]
+
+    def batches(self, epoch: int, start: int) -> Iterator[Batch]:
+        order = np.random.default_rng((self.run.seed, epoch)).permutation(len(self._train))
+        size = self.run.train.batch_size
+        for step in range(start, self.steps_per_epoch):
+            yield Batch(order[step * size : (step + 1) * size], (self.run.seed, epoch, step))
+
+    def loss(self, batch: Batch) -> dict[str, Tensor]:
+        arrays = _arrays(self.examples.users, [self._train[user] for user in batch.users])
+        entries = arrays[self._history]  # (n, h)
+        asked = ask(entries, self.run.loss, np.random.default_rng(batch.seed))  # (n, h)
+        arrays[self._history] = entries.masked_fill(asked, PAD)
+        users = self.model.user_tower(self.model.history_table(*self._known), *arrays)  # (n, d)
+        scores = users @ self.model.item_vectors(*self._known).T  # (n, k)
+        shown = self._multi_hot(entries.masked_fill(asked, PAD))
+        wanted = self._multi_hot(entries.masked_fill(~asked, PAD))
+        return {"loss": full_softmax(scores.masked_fill(shown > 0, -torch.inf), wanted)}
+
+    def _multi_hot(self, entries: Tensor) -> Tensor:
+        """int64 (n, h), padded with 0 -> (n, k) of 0 and 1."""
+        hot = torch.zeros(len(entries), FIRST + len(self.examples.known))
+        return hot.scatter_(1, entries, 1.0)[:, FIRST:]
+
+    def evaluate(self) -> dict[str, float]:
+        figures = self._judge(self.encoders(), self._validation)
+        return {name: figure.mean for name, figure in figures.items()}
+
+    def encoders(self) -> dict[str, Encode]:
+        users, items = self._served()
+        return {
+            self.user_name: _encode(users, self.examples.users),
+            self.item_name: _encode(items, self.examples.items),
+        }
+
+    def _served(self) -> tuple[nn.Module, nn.Module]:
+        """Both towers as they are exported."""
+        self.model.eval()
+        return ServedUsers(self.model, self._known), ServedItems(self.model, self._known)
+
+    def _judge(self, encoders: Mapping[str, Encode], quiz: Quiz) -> Mapping[str, Figure]:
+        users = encoders[self.user_name](quiz.users)
+        items = encoders[self.item_name]([self.examples.item_input(int(n)) for n in quiz.candidates])
+        return judge(users @ items.T, quiz.history, quiz.targets)
+
+    def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
+        """Recall and NDCG on test users, with standard errors and the baselines of the same data."""
+        quiz = self.examples.test()
+        scores = self._baselines(quiz, self._choose_ease())
+        others = {name: judge(rows, quiz.history, quiz.targets) for name, rows in scores.items()}
+        metrics = _metrics(self._judge(encoders, quiz), others)
+        if len(self.examples.cold):
+            quiz = self.examples.new_items()
+            tfidf = judge(self._content_scores(quiz), quiz.history, quiz.targets)
+            found = self._judge(encoders, quiz)
+            metrics |= {f"new items: {name}": m for name, m in _metrics(found, {"tfidf": tfidf}).items()}
+        return metrics
+
+    def _choose_ease(self) -> baselines.Floats:
+        """EASE with the lambda that is best on validation users, float32 (items, items)."""
+        train, quiz = self._all_taken(), self._validation
+
+        def value(matrix: baselines.Floats) -> float:
+            scores = (baselines.multi_hot(quiz.warm, len(matrix)) @ matrix)[:, quiz.candidates]
+            return judge(scores, quiz.history, quiz.targets)[self._choice].mean
+
+        return max((baselines.ease(train, one) for one in baselines.EASE_LAMBDAS), key=value)
+
+    @property
+    def _choice(self) -> str:
+        return self.run.train.metric
+
+    def _all_taken(self) -> baselines.Floats:
+        """As `_taken`, by the log's item numbers: float32 (users, items)."""
+        known = self.examples.known
+        numbers = [known[items] for items in self.examples.training_items()]
+        return baselines.multi_hot(numbers, len(self.examples.log.items))
+
+    def _baselines(self, quiz: Quiz, ease: baselines.Floats) -> dict[str, baselines.Floats]:
+        """Scores (n, candidates) of every baseline."""
+        train = self._all_taken()
+        history = baselines.multi_hot(quiz.warm, train.shape[1])
+        popular = np.tile(baselines.popularity(train), (len(history), 1))
+        scores = {
+            "popularity": popular,
+            "itemcf": history @ baselines.item_cosine(train),
+            "ease": history @ ease,
+        }
+        return {name: rows[:, quiz.candidates] for name, rows in scores.items()}
+
+    def _content_scores(self, quiz: Quiz) -> baselines.Floats:
+        """TF-IDF profiles of what users took, against the candidates."""
+        rows = baselines.tfidf(self.examples.texts())
+        profiles = baselines.multi_hot(quiz.warm, len(rows)) @ rows
+        return np.asarray(profiles @ rows[quiz.candidates].T, dtype=np.float32)
+
+    def drafts(self, metrics: dict[str, Metric]) -> list[Draft]:
+        users, items = self._served()
+        examples = self.examples
+        return [
+            self._draft(self.user_name, users, examples.user_schema, user_probes(examples), metrics),
+            self._draft(self.item_name, items, examples.item_schema, item_probes(examples), metrics),
+        ]
+
+    def _draft(
+        self,
+        name: str,
+        model: nn.Module,
+        schema: FeatureSchema,
+        probes: Sequence[Input],
+        metrics: Mapping[str, Metric],
+    ) -> Draft:
+        exportable = Exportable(
+            name=name,
+            description=f"{self.run.description} This is the {schema.side} side.",
+            kind="features",
+            model=model,
+            preprocessor=schema.to_bytes(),
+            probes=probes,
+            dimensions=[],
+            normalized=False,
+            metric="inner_product",
+            max_length=1,
+            now=self.examples.now,
+        )
+        return draft_of(exportable, self.run, self.data_sha256, metrics)
+
+
+def ask(entries: Tensor, config: RecommenderLossConfig, generator: np.random.Generator) -> Tensor:
+    """Which entries of the histories are hidden and asked for: bool (n, h).
+
+    Of every history at least one entry is asked for, and at least one is shown if it has two.
+
+    Args:
+        entries: int64 (n, h), newest first, padded with 0.
+        config: which, and how many.
+        generator: of the shares, and of the choice if it is random.
+    """
+    lengths = (entries != PAD).sum(1, keepdim=True)  # (n, 1)
+    low, high = config.ask_share
+    share = torch.from_numpy(generator.uniform(low, high, (len(entries), 1)))
+    count = (lengths * share).round().long().clamp(min=1)
+    count = torch.minimum(count, (lengths - 1).clamp(min=1))
+    if config.ask == "latest":
+        place = torch.arange(entries.shape[1]).expand_as(entries)
+    else:
+        keys = torch.from_numpy(generator.random(tuple(entries.shape)))
+        place = keys.masked_fill(entries == PAD, 2.0).argsort(1).argsort(1)  # the entries in random order
+    return (place < count) & (entries != PAD)
+
+
+def _check(run: RecommenderRun) -> None:
+    """Settings that contradict each other are refused before anything costly."""
+    user, item = run.towers.user.output_dim, run.towers.item.output_dim
+    if user != item:
+        raise ConfigError(f"towers.user.output_dim is {user}, towers.item.output_dim {item}; make them equal")
+    low, high = run.loss.ask_share
+    if low > high:
+        raise ConfigError(f"loss.ask_share = [{low}, {high}]: the smallest share comes first")
+
+
+def _tensors(preprocessor: FeaturePreprocessor, inputs: Sequence[Features]) -> list[Tensor]:
+    return _arrays(preprocessor, preprocessor.prepare(inputs, "end"))
+
+
+def _arrays(preprocessor: FeaturePreprocessor, prepared: Sequence[Any]) -> list[Tensor]:
+    """One batch, in the order of the graph's inputs."""
+    arrays = preprocessor.collate(prepared)
+    return [torch.from_numpy(arrays[name]) for name in preprocessor.input_names]
+
+
+def _encode(model: nn.Module, preprocessor: FeaturePreprocessor) -> Encode:
+    return lambda inputs: run_torch(model, preprocessor, preprocessor.prepare(inputs, "end"))
+
+
+def _metrics(own: Mapping[str, Figure], others: Mapping[str, Mapping[str, Figure]]) -> dict[str, Metric]:
+    """Every figure beside the baselines', and its standard error."""
+    figures = {
+        name: Metric(value=figure.mean, baselines={other: rows[name].mean for other, rows in others.items()})
+        for name, figure in own.items()
+    }
+    errors = {f"{name}, standard error": Metric(value=figure.standard_error) for name, figure in own.items()}
+    return figures | errors
