@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 import tiny_training
+import torch
+
+torch.set_num_threads(1)  # the matrices are tiny: threads would only wait for each other
 
 
 @pytest.fixture(scope="session")
