@@ -30,7 +30,9 @@ RUN python -c "import dev, pathlib; dev.register(pathlib.Path('/opt/venv/bin/pyt
 
 FROM ${PYTHON_IMAGE}
 
-ENV PATH=/opt/venv/bin:$PATH \
+# onnxruntime reports to its makers by default, from the moment it is imported; a server of vectors must not.
+ENV ORT_DISABLE_TELEMETRY=1 \
+    PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     ENCODERY_MODELS_DIR=/srv/models

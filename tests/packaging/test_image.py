@@ -147,6 +147,10 @@ def test_health_check_waits_for_the_start(service: dict[str, Any]) -> None:
         assert str(service["healthcheck"][name.replace("-", "_")]) == value
 
 
+def test_image_reports_to_nobody() -> None:
+    assert "ORT_DISABLE_TELEMETRY=1" in last("ENV").split()
+
+
 def test_compose_takes_every_privilege_away(service: dict[str, Any]) -> None:
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
