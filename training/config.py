@@ -302,11 +302,13 @@ class StartConfig(Section):
     Attributes:
         ease_lambda: its regularisation.
         scale: of the scores, whose softmax the training starts from.
+        popularity: weight of an item's late popularity (log, standardised) in its bias.
         content_ridge: regularisation of the regression that divides it between content and ids.
     """
 
     ease_lambda: Annotated[float, Field(gt=0)] = 1000.0
     scale: Annotated[float, Field(gt=0)] = 100.0
+    popularity: NotNegative = 0.0
     content_ridge: Annotated[float, Field(gt=0)] = 0.3
 
 

@@ -11,15 +11,17 @@ import tiny_shop
 import torch
 
 from bundle.inputs import Features
-from bundle.preprocess.schema import PAD
+from bundle.preprocess.schema import FIRST, PAD
 from bundle.publish import publish
 from bundle.store import Store
 from training.config import ConfigError, RecommenderLossConfig, RecommenderRun, parse_config
 from training.errors import InterruptedRunError
-from training.tasks.recommender import RecommenderTask, ask
+from training.tasks.recommender import Batch, RecommenderTask, ask
 from training.trainer import State, Trainer
 
 SAME = 1e-5  # onnxruntime against torch, and a batch against one alone
+
+REST = ("history_age", "country")  # the user side's other arrays
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +168,7 @@ def test_run_killed_and_resumed_ends_as_one_that_was_not(shop: Path, tmp_path: P
 
 
 def test_start_from_ease_ranks_well_before_any_step(shop: Path) -> None:
-    towers = tiny_shop.config()["towers"] | {"start": {"ease_lambda": 10.0}}
+    towers = tiny_shop.config()["towers"] | {"item_dim": 17, "start": {"ease_lambda": 10.0}}
 
     assert RecommenderTask(run_of(towers=towers), shop).evaluate()["recall@20"] > 0.95
 
@@ -193,15 +195,22 @@ def test_something_is_always_shown_and_asked_for_where_there_are_two() -> None:
         assert (asked.sum(1) == 1).all()
 
 
-def test_input_is_masked_from_the_loss(shop: Path) -> None:
-    """The loss does not change with the scores of items that the user tower was shown."""
+def test_loss_is_the_softmax_over_what_was_not_shown(shop: Path) -> None:
+    """By hand for one user: minus the mean log-probability of the asked items among all but the shown."""
     task = RecommenderTask(run_of(), shop)
-    batch = next(task.batches(0, 0))
+    batch = Batch(np.array([0]), (0, 0, 0))
     task.model.eval()
+    entries = torch.from_numpy(task._train[0].arrays["history"])[None]  # (1, h)
+    asked = ask(entries, task.run.loss, np.random.default_rng(batch.seed))
     with torch.no_grad():
-        before = task.loss(batch)["loss"]
+        arrays = [entries * ~asked, *(torch.from_numpy(task._train[0].arrays[n])[None] for n in REST)]
+        user = task.model.user_tower(task.model.history_table(*task._known), *arrays)
+        scores = (user @ task.model.item_vectors(*task._known).T)[0]
+        left = sorted(set(range(len(scores))) - set((entries[~asked] - FIRST).tolist()))
+        log_p = dict(zip(left, scores[left].log_softmax(0).tolist(), strict=True))
+        expected = -np.mean([log_p[item] for item in (entries[asked] - FIRST).tolist()])
 
-    assert torch.isfinite(before)
+        assert task.loss(batch)["loss"].item() == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize(

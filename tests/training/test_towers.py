@@ -13,7 +13,7 @@ from bundle.preprocess.schema import FIRST, MISSING, UNKNOWN, FeatureSchema
 from training.baselines import ease
 from training.config import ConfigError, FeatureConfig, HiddenConfig, StartConfig, TowersConfig
 from training.encoders.parts import Bag, Category, Number
-from training.encoders.start import factors, start_from_ease
+from training.encoders.start import factors, standardised, start_from_ease
 from training.encoders.towers import HistoryPool, ServedItems, ServedUsers, TwoTowers
 
 EXACT = 1e-5  # float32 sums of a few terms in another order
@@ -214,6 +214,7 @@ def test_item_features_of_another_width_are_projected() -> None:
 TRAIN = np.array(
     [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 1, 1, 1], [1, 1, 0, 1]], dtype=np.float32
 )  # (users, items)
+LATELY = np.array([1, 2, 0, 8], dtype=np.float32)
 
 
 def test_factors_multiply_to_the_matrix_when_nothing_is_cut() -> None:
@@ -228,8 +229,8 @@ def test_factors_multiply_to_the_matrix_when_nothing_is_cut() -> None:
 def test_towers_start_at_the_scores_of_ease(widths: list[int]) -> None:
     """Rank 4 holds the whole 4 x 4 matrix: scores are the scaled EASE scores of the weighted history."""
     hidden = HiddenConfig(output_dim=5, widths=widths)
-    model = towers(item_dim=8, user=hidden, item=hidden)
-    start_from_ease(model, ARRAYS, TRAIN, StartConfig(ease_lambda=1.0, scale=50.0))
+    model = towers(item_dim=9, user=hidden, item=hidden)
+    start_from_ease(model, ARRAYS, TRAIN, LATELY, StartConfig(ease_lambda=1.0, scale=50.0))
     model.eval()
 
     users = model.user_tower(model.history_table(*ARRAYS), HISTORY, AGES, COUNTRY)
@@ -240,11 +241,21 @@ def test_towers_start_at_the_scores_of_ease(widths: list[int]) -> None:
     assert scores == pytest.approx(50.0 * weights @ ease(TRAIN, 1.0), abs=1e-3)
 
 
+def test_bias_starts_at_late_popularity() -> None:
+    hidden = HiddenConfig(output_dim=5)
+    model = towers(item_dim=9, user=hidden, item=hidden)
+    start_from_ease(model, ARRAYS, TRAIN, LATELY, StartConfig(popularity=0.5, content_ridge=1e-3))
+
+    biases = model.eval().item_vectors(*ARRAYS)[:, -1].detach().numpy()
+
+    assert biases == pytest.approx(0.5 * standardised(np.log(LATELY + 5)), abs=1e-4)
+
+
 def test_new_item_starts_at_what_its_content_says() -> None:
     """An unknown id adds nothing, so items with the same content start alike."""
     hidden = HiddenConfig(output_dim=5)
-    model = towers(item_dim=8, user=hidden, item=hidden)
-    start_from_ease(model, ARRAYS, TRAIN, StartConfig(ease_lambda=1.0, content_ridge=1e-3))
+    model = towers(item_dim=9, user=hidden, item=hidden)
+    start_from_ease(model, ARRAYS, TRAIN, LATELY, StartConfig(ease_lambda=1.0, content_ridge=1e-3))
     model.eval()
     new = model.item_vectors(torch.full((4, 1), UNKNOWN), *ARRAYS[1:])
 
@@ -256,8 +267,11 @@ def test_new_item_starts_at_what_its_content_says() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"item_dim": 5}, "towers.item_dim = 5 cannot hold the factors of EASE; it needs 6"),
-        ({"user": HiddenConfig(output_dim=4, widths=[5], skip=False)}, "towers.start needs skip = true"),
+        ({"item_dim": 5}, "towers.item_dim = 5 cannot hold the factors of EASE; it needs 7"),
+        (
+            {"item_dim": 7, "user": HiddenConfig(output_dim=4, widths=[5], skip=False)},
+            "towers.start needs skip = true",
+        ),
         (
             {"features": [ITEM[0], FeatureConfig(name="title", kind="text", dim=2), ITEM[2]]},
             "leave out their dim",
@@ -266,4 +280,4 @@ def test_new_item_starts_at_what_its_content_says() -> None:
 )
 def test_start_says_what_is_in_its_way(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        start_from_ease(towers(**changes), ARRAYS, TRAIN, StartConfig())
+        start_from_ease(towers(**changes), ARRAYS, TRAIN, LATELY, StartConfig())

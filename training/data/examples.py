@@ -118,6 +118,14 @@ class Examples:
         found = [position[self.log.item[self._histories[user]]] for user in self.split.train]
         return [items[items >= 0] for items in found]
 
+    def training_lately(self) -> npt.NDArray[np.float32]:
+        """Of each known item, how many training users have it in the latest fifth of their history."""
+        found = judged(self.split.train, self._histories)
+        counts = np.bincount(
+            self.log.item[np.concatenate([found.users[:0], *found.targets])], minlength=len(self.log.items)
+        )
+        return counts[self.known].astype(np.float32)
+
     def validation(self) -> Quiz:
         """Users to choose settings by."""
         return self._new_users(judged(self.split.validation, self._histories))

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bundle.preprocess.schema import FIRST
 from training.baselines import Floats, ease
@@ -25,33 +25,43 @@ from training.encoders.towers import TwoTowers
 
 SPARE_DIRECTIONS = 64
 SUBSPACE_ITERATIONS = 6
+SMOOTHING = 5.0  # users added to each count, so that rare items are not pushed far down by chance
 USER_SHARE = 0.25  # of the scale's logarithm: pooling makes user vectors long, and long ones round coarsely
 
 
-def start_from_ease(towers: TwoTowers, items: Sequence[Tensor], train: Floats, config: StartConfig) -> None:
-    """Set the item inputs and the linear paths; hidden layers add nothing at first, biases are 0.
+def start_from_ease(
+    towers: TwoTowers, items: Sequence[Tensor], train: Floats, lately: Floats, config: StartConfig
+) -> None:
+    """Set the item inputs and the linear paths; hidden layers add nothing at first.
+
+    One more dimension of the input vectors holds how popular an item has been lately (log, standardised),
+    from which the item tower's bias starts.
 
     Args:
         towers: with room for both factors: item_dim at least twice the rank.
         items: the known items' arrays, in vocabulary order.
         train: float32 (users, k), who took what.
+        lately: float32 (k,), how many users have an item among what they took last.
         config: regularisation and scale.
 
     Raises:
         ConfigError: the towers are too narrow, or have hidden layers without a skip path.
     """
     rank, dim = towers.rank, towers.item_dim
-    if any(isinstance(one, torch.nn.Linear) for one in towers.item_inputs.projections):
+    if any(isinstance(one, nn.Linear) for one in towers.item_inputs.projections):
         raise ConfigError("towers.start sets the item features itself; leave out their dim")
-    if dim < 2 * rank:
-        raise ConfigError(f"towers.item_dim = {dim} cannot hold the factors of EASE; it needs {2 * rank}")
+    if dim < 2 * rank + 1:
+        raise ConfigError(f"towers.item_dim = {dim} cannot hold the factors of EASE; it needs {2 * rank + 1}")
     left, right = factors(ease(train, config.ease_lambda), rank)
     both = torch.zeros(len(left), dim)  # (k, d)
     both[:, :rank] = torch.from_numpy(left) * config.scale**USER_SHARE
     both[:, rank : 2 * rank] = torch.from_numpy(right) * config.scale ** (1 - USER_SHARE)
+    both[:, 2 * rank] = torch.from_numpy(standardised(np.log(lately + SMOOTHING)))
     with torch.no_grad():
         _read(towers.user_tower.hidden, rank, offset=0)
-        _read(towers.item_tower, rank, offset=rank)
+        linear = _read(towers.item_tower, rank, offset=rank)
+        if towers.item_bias:
+            linear.weight[rank, 2 * rank] = config.popularity
         _divide(towers, items, both, config.content_ridge)
 
 
@@ -74,10 +84,15 @@ def factors(matrix: Floats, rank: int) -> tuple[Floats, Floats]:
     return np.pad(a, ((0, 0), (0, missing))), np.pad(c, ((0, 0), (0, missing)))
 
 
-def _read(hidden: Hidden, rank: int, *, offset: int) -> None:
-    """The linear path passes on `rank` of its inputs, from `offset` on, and nothing else."""
+def standardised(values: Floats) -> Floats:
+    """Mean 0 and standard deviation 1; all 0 if they are equal."""
+    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-6), dtype=np.float32)
+
+
+def _read(hidden: Hidden, rank: int, *, offset: int) -> nn.Linear:
+    """Let the linear path, which is returned, pass on `rank` inputs from `offset` on and nothing else."""
     output = hidden.layers[-1]
-    assert isinstance(output, torch.nn.Linear)
+    assert isinstance(output, nn.Linear)
     if hidden.skip is None and len(hidden.layers) > 1:
         raise ConfigError("towers.start needs skip = true in towers with hidden layers")
     output.weight.zero_()
@@ -85,6 +100,7 @@ def _read(hidden: Hidden, rank: int, *, offset: int) -> None:
     linear = hidden.skip or output
     linear.weight.zero_()
     linear.weight[:rank, offset : offset + rank] = torch.eye(rank)
+    return linear
 
 
 def _divide(towers: TwoTowers, items: Sequence[Tensor], both: Tensor, ridge: float) -> None:

@@ -171,7 +171,8 @@ class TwoTowers(nn.Module):
         id_name: str,
     ) -> None:
         super().__init__()
-        self.item_dim, self.rank = config.item_dim, config.item.output_dim - config.item_bias
+        self.item_dim, self.item_bias = config.item_dim, config.item_bias
+        self.rank = config.item.output_dim - config.item_bias  # dimensions that users and items meet in
         self.item_inputs = ItemInputs(item_schema, item, config.item_dim, id_name)
         self.user_tower = UserTower(user_schema, user, config)
         self.item_tower = Hidden(config.item_dim, config.item)

@@ -33,6 +33,10 @@ from training.ranking import Figure, judge
 from training.task import Encode
 from training.tasks.probes import item_probes, user_probes
 
+HALF_LIFE_RATE = (
+    30.0  # times the learning rate: it is one number, and its logarithm has to move by 1, not 0.01
+)
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -74,7 +78,8 @@ class RecommenderTask:
             id_name=self.examples.id_name,
         )
         if run.towers.start is not None:
-            start_from_ease(self.model, self._known, self._taken(), run.towers.start)
+            lately = self.examples.training_lately()
+            start_from_ease(self.model, self._known, self._taken(), lately, run.towers.start)
 
     def _taken(self) -> baselines.Floats:
         """Which training user took which known item, float32 (users, k)."""
@@ -85,7 +90,13 @@ class RecommenderTask:
         return -(-len(self._train) // self.run.train.batch_size)
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        return [{"params": list(self.model.parameters()), "lr": learning_rate}]
+        half_life = list(self.model.user_tower.pool.parameters())
+        rest = [p for p in self.model.parameters() if not any(p is other for other in half_life)]
+        groups = [{"params": rest, "lr": learning_rate}]
+        if half_life:
+            faster = {"params": half_life, "lr": HALF_LIFE_RATE * learning_rate, "weight_decay": 0.0}
+            groups.append(faster)
+        return groups
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         order = np.random.default_rng((self.run.seed, epoch)).permutation(len(self._train))
