@@ -99,7 +99,12 @@ def image(arguments: list[str]) -> int:
     return call(["bash", ROOT / "scripts" / "check_image.sh", *arguments])
 
 
-TASKS = {task.__name__: task for task in (serve, test, check, run, lock, size, image)}
+def docs(arguments: list[str]) -> int:
+    """Run the examples of README.md and docs/, and write their answers in; --check only compares."""
+    return call([environment("dev"), "scripts/examples.py", *arguments])
+
+
+TASKS = {task.__name__: task for task in (serve, test, check, run, docs, lock, size, image)}
 
 
 def environment(name: str) -> Path:
@@ -156,9 +161,7 @@ def create_venv(home: Path) -> None:
         import ensurepip  # noqa: F401  (Debian ships python3 without it)
     except ImportError:
         package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
-        raise Stop(
-            f"This Python cannot make virtual environments; on Debian: apt install {package}"
-        ) from None
+        raise Stop(f"This Python cannot make environments; on Debian: apt install {package}") from None
     shutil.rmtree(home, ignore_errors=True)
     if call([sys.executable, "-m", "venv", home]) != 0:
         raise Stop(f"Could not make {home}; the lines above say why.")
@@ -223,9 +226,7 @@ def bytes_under(path: Path) -> int:
 def main(arguments: list[str]) -> int:
     """Run the task named first, or print what there is."""
     if sys.version_info < OLDEST_PYTHON:
-        raise Stop(
-            "Encodery needs Python {}.{} or newer; this is {}.{}.".format(*OLDEST_PYTHON, *sys.version_info)
-        )
+        raise Stop("Python {}.{} or newer is needed, not {}.{}.".format(*OLDEST_PYTHON, *sys.version_info))
     name, rest = (arguments[0], arguments[1:]) if arguments else ("help", [])
     if name in TASKS:
         return TASKS[name](rest)

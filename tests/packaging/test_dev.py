@@ -56,7 +56,7 @@ def test_old_python_can_read_the_script_and_is_told_what_is_needed(
     ast.parse(SCRIPT.read_text(), feature_version=(3, 8))
     monkeypatch.setattr(dev, "OLDEST_PYTHON", (99, 0))
 
-    with pytest.raises(dev.Stop, match=r"needs Python 99\.0 or newer; this is 3\."):
+    with pytest.raises(dev.Stop, match=r"Python 99\.0 or newer is needed, not 3\."):
         dev.main(["serve"])
 
 
