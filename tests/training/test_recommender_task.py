@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,19 @@ def test_published_pair_is_torchs(task: RecommenderTask, models: Path) -> None:
     assert np.abs(users.encode(quiz.users) - torch_encoders["shop-user"](quiz.users)).max() < SAME
     inputs = [task.examples.item_input(int(number)) for number in quiz.candidates]
     assert np.abs(items.encode(inputs) - torch_encoders["shop-item"](inputs)).max() < SAME
+
+
+def test_published_golden_inputs_are_nobodys_history(task: RecommenderTask, models: Path) -> None:
+    golden = json.loads((models / "shop-user" / "1" / "golden.json").read_text())
+    log, histories = task.examples.log, task.examples.log.histories()
+    real = {frozenset(log.items[log.item[row]] for row in rows) for rows in histories}
+    sent = [
+        [e["id"] if isinstance(e, dict) else e for e in user.get("history") or ()]
+        for user in golden["inputs"]
+    ]
+
+    assert sum(map(len, sent)) > 100
+    assert not real & {frozenset(one) for one in sent}
 
 
 def test_bundles_are_judged_as_torch_is(task: RecommenderTask, models: Path) -> None:

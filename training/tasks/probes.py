@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from bundle.inputs import Features, Input
+from bundle.preprocess.features import DAY_S
 from training.data.examples import Examples
 
 ORDINARY = 40
+ORDINARY_LENGTHS = range(3, 3 + ORDINARY)  # of made-up histories
 ODD_TEXTS = (
     "",
     "!?",
@@ -23,10 +25,13 @@ ODD_NUMBERS = (0, -5, 1e-9, 1e12, -1e12, None)
 
 
 def user_probes(examples: Examples) -> list[Input]:
-    """Empty, short, long and unknown histories, with and without times; odd values; judged users."""
+    """Empty, short, long and unknown histories, with and without times; odd values.
+
+    All are made up: golden.json is published, and what real people bought is not.
+    """
     name = examples.history_name
     ids = [examples.log.items[number] for number in examples.known]
-    timed = [{"id": item, "time": examples.now - 86_400.0 * day} for day, item in enumerate(ids[:90])]
+    timed = [{"id": item, "time": examples.now - DAY_S * day} for day, item in enumerate(ids[:90])]
     histories: list[Any] = [
         [],
         None,
@@ -42,10 +47,24 @@ def user_probes(examples: Examples) -> list[Input]:
     ]
     odd = [Features({name: history}, examples.now) for history in histories]
     values = [{name: ids[:2]} | one for one in _odd_values(examples.user_schema, name)]
-    users = examples.split.test[:ORDINARY]
-    histories_of = examples.log.histories()
-    some = [examples.user_input(int(user), histories_of[user]) for user in users]
-    return _mixed([*odd, Features({}, examples.now), *(Features(v, examples.now) for v in values)], some)
+    ordinary = [_made_up(examples, ids, length) for length in ORDINARY_LENGTHS]
+    return _mixed([*odd, Features({}, examples.now), *(Features(v, examples.now) for v in values)], ordinary)
+
+
+def _made_up(examples: Examples, ids: list[str], length: int) -> Features:
+    """A user with random known items, the newest some days ago, and a random known category each."""
+    generator = np.random.default_rng(length)
+    ages = np.cumsum(generator.integers(1, 20, length)) * DAY_S
+    history = [
+        {"id": str(item), "time": examples.now - float(age)}
+        for item, age in zip(generator.choice(ids, length), ages, strict=True)
+    ]
+    known = {
+        spec.name: str(generator.choice(spec.vocabulary))
+        for spec in examples.user_schema.features
+        if spec.kind == "category"
+    }
+    return Features({examples.history_name: history} | known, examples.now)
 
 
 def item_probes(examples: Examples) -> list[Input]:
