@@ -1,0 +1,87 @@
+"""What the documentation shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import examples
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+EXAMPLES = [
+    pytest.param(example, id=f"{page.name}:{example.line}")
+    for page in examples.pages()
+    for example in examples.examples_of(page.read_text())
+]
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with examples.server() as base:
+        yield base
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_prints_what_the_page_shows(example: examples.Example, url: str) -> None:
+    if "curl" in example.code and shutil.which("curl") is None:
+        pytest.skip("curl is not installed here")
+
+    printed = examples.run(example, url)
+
+    assert examples.agrees(example, printed), examples.shown(example, printed)
+
+
+@pytest.mark.parametrize("page", examples.pages(), ids=lambda page: page.name)
+def test_generated_tables_are_those_of_the_code(page: Path) -> None:
+    text = page.read_text()
+
+    assert examples.with_tables(text) == text, "run: python3 dev.py docs"
+
+
+def test_the_readme_has_examples() -> None:
+    """The check above could not fail if the pages had no blocks."""
+    assert len(EXAMPLES) >= 8
+
+
+@pytest.mark.parametrize("page", examples.pages(), ids=lambda page: page.name)
+def test_commands_that_pages_name_exist(page: Path) -> None:
+    tasks = subprocess.run(
+        [sys.executable, "dev.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+    for block in re.findall(r"^```console\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            if match := re.match(r"python3 dev\.py (\w+)", line):
+                assert f"  {match[1]} " in tasks, line
+
+
+@pytest.mark.parametrize("page", examples.pages(), ids=lambda page: page.name)
+def test_configs_in_pages_are_valid(page: Path) -> None:
+    from training.config import parse_config
+
+    for block in re.findall(r"^```toml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
+        parse_config(tomllib.loads(block))
+
+
+@pytest.mark.parametrize("page", examples.pages(), ids=lambda page: page.name)
+def test_links_within_the_repository_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target
+
+
+def test_a_wrong_answer_is_noticed() -> None:
+    """The comparison itself can fail."""
+    example = next(examples.examples_of('```bash\necho x\n```\n```json\n{"a": [0.5, 0.25, "…"]}\n```\n'))
+
+    assert examples.agrees(example, '{"a": [0.5, 0.25, 0.1, 0.2, 0.3]}')
+    assert not examples.agrees(example, '{"a": [0.6, 0.25, 0.1, 0.2, 0.3]}')
+    assert not examples.agrees(example, '{"a": [0.5, 0.25, 0.1, 0.2, 0.3], "b": 1}')
+    assert not examples.agrees(example, "no json")
