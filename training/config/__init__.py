@@ -1,0 +1,64 @@
+"""One run, one TOML file: every setting of a training run, typed, with its default in one place.
+
+An unknown key is an error that names the key and the nearest valid one. Paths are relative to the data
+directory (`--data`, or the environment variable ENCODERY_DATA) unless absolute.
+"""
+
+from training.config.load import RunConfig, config_sha256, load_config, parse_config
+from training.config.recommender import (
+    FEATURE_OPTIONS,
+    FeatureConfig,
+    InteractionsConfig,
+    RecommenderLossConfig,
+    RecommenderRun,
+    StartConfig,
+    TowersConfig,
+)
+from training.config.sections import (
+    Activation,
+    HiddenConfig,
+    Pooling,
+    Section,
+    TrainConfig,
+)
+from training.config.text import (
+    SourceConfig,
+    TeacherConfig,
+    TextDataConfig,
+    TextExportConfig,
+    TextLossConfig,
+    TextModelConfig,
+    TextRates,
+    TextRun,
+    VocabularyConfig,
+)
+from training.errors import ConfigError
+
+__all__ = [
+    "FEATURE_OPTIONS",
+    "Activation",
+    "ConfigError",
+    "FeatureConfig",
+    "HiddenConfig",
+    "InteractionsConfig",
+    "Pooling",
+    "RecommenderLossConfig",
+    "RecommenderRun",
+    "RunConfig",
+    "Section",
+    "SourceConfig",
+    "StartConfig",
+    "TeacherConfig",
+    "TextDataConfig",
+    "TextExportConfig",
+    "TextLossConfig",
+    "TextModelConfig",
+    "TextRates",
+    "TextRun",
+    "TowersConfig",
+    "TrainConfig",
+    "VocabularyConfig",
+    "config_sha256",
+    "load_config",
+    "parse_config",
+]

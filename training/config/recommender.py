@@ -1,0 +1,159 @@
+"""The settings of a run that trains a user and an item tower."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from bundle.manifest import Name
+from training.config.sections import (
+    Fraction,
+    HiddenConfig,
+    NotNegative,
+    Positive,
+    Section,
+    TrainConfig,
+)
+
+_EMBEDDED = ("column", "dim", "dropout")
+# Kind of feature -> the options that it reads, besides name and description.
+FEATURE_OPTIONS: Mapping[str, tuple[str, ...]] = {
+    "category": (*_EMBEDDED, "min_count", "max_size"),
+    "bag": (*_EMBEDDED, "min_count", "max_size", "max_length", "separator"),
+    "text": (*_EMBEDDED, "min_count", "max_size", "max_length"),
+    "number": (*_EMBEDDED, "log1p", "clip"),
+    "time": (*_EMBEDDED, "clip"),
+    "history": ("max_length",),
+}
+
+
+class FeatureConfig(Section):
+    """A declared feature of one side.
+
+    Attributes:
+        name: as callers send it.
+        kind: what its values are. The user side needs one `history`, which is made from the log.
+        column: where training finds it; the name, if not given. The item feature of the log's item column
+            is the item's id.
+        separator: between the entries of a bag in one column.
+        min_count: fewest occurrences for an entry of a vocabulary.
+        max_size: most entries of a vocabulary; the most frequent are kept.
+        max_length: most entries, words or events read.
+        log1p: take the logarithm of a number's magnitude first.
+        clip: standard deviations at which numbers are cut.
+        dim: of its embedding. An item's features are summed in `towers.item_dim` dimensions: what has others
+            is projected, what has none is embedded in these at once. 16 for a user's.
+        dropout: in training, how often a value is hidden, so that the encoder learns to do without; for an
+            item's id this is what makes new items work. Of bags and texts, each entry by itself.
+    """
+
+    name: str
+    kind: Literal["category", "bag", "text", "number", "time", "history"]
+    description: str = ""
+    column: str | None = None
+    separator: Annotated[str, Field(min_length=1)] = "|"
+    min_count: Positive = 1
+    max_size: Positive = 1_000_000
+    max_length: Positive = 64
+    log1p: bool = False
+    clip: Annotated[float, Field(gt=0)] = 5.0
+    dim: Positive | None = None
+    dropout: Fraction = 0.0
+
+    @model_validator(mode="after")
+    def _no_idle_option(self) -> FeatureConfig:
+        read = {"name", "kind", "description", *FEATURE_OPTIONS[self.kind]}
+        for option in self.model_fields_set - read:
+            raise ValueError(f"{option} says nothing about a {self.kind}; leave it out of {self.name!r}")
+        return self
+
+
+class InteractionsConfig(Section):
+    """A log of who took what and when, and how it becomes training data.
+
+    Attributes:
+        path: CSV or CSV.gz with a header line.
+        items: another such file with one line per item, joined by the item column; "" if the log has all.
+        user, item, time: columns.
+        where: conditions a line must meet, for example "Quantity > 0", "StockCode ~ ^[0-9]{5}"; signs are
+            < <= > >= for numbers, == != for text, ~ !~ for regular expressions.
+        uppercase_items: fold the case of item ids.
+        core: keep users and items with at least this many interactions, repeatedly.
+        split_seed: which 80/10/10 % of the users are for training, validation, test (`training.data.splits`).
+        cold_items: share of the items kept out of training, to judge how new items are served.
+    """
+
+    path: str
+    items: str = ""
+    user: str
+    item: str
+    time: str
+    where: list[str] = []
+    uppercase_items: bool = False
+    core: Positive = 5
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    cold_items: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class StartConfig(Section):
+    """Starts the towers at EASE's solution, cut to their width (`training.encoders.start`).
+
+    Attributes:
+        ease_lambda: its regularisation.
+        scale: of the scores, whose softmax the training starts from.
+        popularity: weight of an item's late popularity (log, standardised) in its bias.
+        content_ridge: regularisation of the regression that divides it between content and ids.
+    """
+
+    ease_lambda: Annotated[float, Field(gt=0)] = 1000.0
+    scale: Annotated[float, Field(gt=0)] = 100.0
+    popularity: NotNegative = 0.0
+    content_ridge: Annotated[float, Field(gt=0)] = 0.3
+
+
+class TowersConfig(Section):
+    """The pair of towers.
+
+    Attributes:
+        item_dim: width of the item inputs that both towers share.
+        half_life_days: start of the learned recency weighting of a history; 0 for none.
+        start: where the weights start; random if not given.
+        user, item: hidden layers of each tower; `output_dim` must be the same.
+        item_bias: an item's popularity as one more dimension, against a constant 1 of the user.
+    """
+
+    item_dim: Positive = 256
+    half_life_days: NotNegative = 0.0
+    start: StartConfig | None = None
+    user: HiddenConfig = HiddenConfig()
+    item: HiddenConfig = HiddenConfig()
+    item_bias: bool = True
+
+
+class RecommenderLossConfig(Section):
+    """Full softmax over all items: part of a history is hidden from the user tower and asked for.
+
+    Attributes:
+        ask: `latest` asks for the newest entries, given the older ones; `random` for any.
+        ask_share: smallest and largest share that is asked for, drawn anew for each user and step.
+    """
+
+    ask: Literal["latest", "random"] = "latest"
+    ask_share: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = [0.1, 0.9]
+
+
+class RecommenderRun(Section):
+    """A run that trains a user and an item tower; publishes NAME-user and NAME-item."""
+
+    kind: Literal["recommender"]
+    name: Name
+    description: str
+    seed: int = 0
+    data: InteractionsConfig
+    user: Annotated[list[FeatureConfig], Field(min_length=1)]
+    item: Annotated[list[FeatureConfig], Field(min_length=1)]
+    towers: TowersConfig = TowersConfig()
+    loss: RecommenderLossConfig = RecommenderLossConfig()
+    train: TrainConfig

@@ -1,0 +1,72 @@
+"""The tables that every kind of run has."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Activation: TypeAlias = Literal["relu", "gelu", "tanh", "sigmoid", "silu"]
+Pooling: TypeAlias = Literal["mean", "max", "weighted", "first"]
+Positive: TypeAlias = Annotated[int, Field(ge=1)]
+Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
+
+
+class Section(BaseModel):
+    """Base of every table of a config. Strict: TOML has types, so "3" is no number and true is no 1."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class HiddenConfig(Section):
+    """Hidden layers and the linear output.
+
+    Attributes:
+        widths: of the hidden layers; [] for none.
+        activation: after each hidden layer.
+        dropout: after each activation, in training.
+        layer_norm: before the first hidden layer.
+        skip: add a linear path from the input straight to the output.
+        output_dim: length of the vector.
+    """
+
+    widths: list[Positive] = []
+    activation: Activation = "gelu"
+    dropout: Fraction = 0.0
+    layer_norm: bool = True
+    skip: bool = True
+    output_dim: Positive = 256
+
+
+class TrainConfig(Section):
+    """The loop.
+
+    Attributes:
+        epochs: passes over the data.
+        batch_size: examples per step.
+        optimizer: `adamw` or `sgd` (Nesterov momentum 0.9).
+        learning_rate: at its peak.
+        warmup_steps: linear, from 0.
+        schedule: after the warm-up, down to 0 at the last step (`constant` stays).
+        clip_norm: largest gradient norm; 0 for no clipping.
+        evaluate_every: steps between evaluations; 0 for once per epoch.
+        metric: the validation figure that picks the best checkpoint and stops early; larger is better.
+        patience: evaluations without a better figure before stopping; 0 for never.
+        checkpoint_every_s: seconds between checkpoints, besides one at each evaluation.
+        threads: of torch; 0 for all cores.
+    """
+
+    epochs: Positive = 1
+    batch_size: Positive = 256
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: NotNegative = 0.0
+    warmup_steps: Annotated[int, Field(ge=0)] = 0
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    clip_norm: NotNegative = 1.0
+    evaluate_every: Annotated[int, Field(ge=0)] = 0
+    metric: str
+    patience: Annotated[int, Field(ge=0)] = 0
+    checkpoint_every_s: Annotated[float, Field(gt=0)] = 60.0
+    threads: Annotated[int, Field(ge=0)] = 0
