@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from app.api.context import Ctx
 from app.engine import Loaded, Model, Refused, UnknownModel, UnknownVersion
-from app.errors import documented
+from app.errors import InvalidRequest, documented
 from bundle import Manifest
 
 router = APIRouter()
@@ -69,7 +69,7 @@ async def models(context: Ctx) -> ModelList:
     )
 
 
-@router.get("/models/{name}", responses=documented(UnknownModel), summary="One model")
+@router.get("/models/{name}", responses=documented(UnknownModel, InvalidRequest), summary="One model")
 async def model(name: str, context: Ctx) -> ModelDetail:
     """The manifests of all loaded versions, and what was refused and why."""
     found = context.registry.model(name)
@@ -82,7 +82,9 @@ async def model(name: str, context: Ctx) -> ModelDetail:
 
 
 @router.get(
-    "/models/{name}/schema", responses=documented(UnknownModel, UnknownVersion), summary="What a model takes"
+    "/models/{name}/schema",
+    responses=documented(UnknownModel, UnknownVersion, InvalidRequest),
+    summary="What a model takes",
 )
 async def schema(name: str, context: Ctx, version: str | None = None) -> dict[str, Any]:
     """JSON Schema (2020-12) of one input, with examples that can be sent as they are."""
@@ -91,7 +93,9 @@ async def schema(name: str, context: Ctx, version: str | None = None) -> dict[st
 
 
 @router.get(
-    "/model-version", responses=documented(UnknownModel, UnknownVersion), summary="Which version answers"
+    "/model-version",
+    responses=documented(UnknownModel, UnknownVersion, InvalidRequest),
+    summary="Which version answers",
 )
 async def model_version(context: Ctx, model: str | None = None) -> ModelVersion:
     """The current version of the default model, or of `model`."""
