@@ -4,6 +4,11 @@ Training writes bundles, the server reads them, and both prepare inputs with the
 `bundle.preprocess`, so there is nothing to drift apart. Synchronous; knows nothing of HTTP or torch.
 """
 
+import os
+
+# onnxruntime reports to its makers unless it is told not to before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 from bundle.encoder import Encoder
 from bundle.errors import (
     BundleError,
