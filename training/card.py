@@ -1,4 +1,4 @@
-"""The model card: README.md of a bundle, written from what the run measured."""
+"""The model card: README.md of a bundle, written from what the run or the import measured."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 from bundle.manifest import Metric
 from bundle.publish import Draft
-from training.config import RecommenderRun, TextRun
+from training.provenance import Provenance
 
 
-def model_card(draft: Draft, run: TextRun | RecommenderRun, example: Any) -> Draft:
+def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
     """The draft with its card."""
     trained = draft.trained
     request = json.dumps({"model": draft.name, "inputs": [example]}, ensure_ascii=False)
@@ -33,7 +33,11 @@ def model_card(draft: Draft, run: TextRun | RecommenderRun, example: Any) -> Dra
         "",
         "## Quality",
         "",
-        *metrics_table(trained.metrics),
+        *(
+            metrics_table(trained.metrics)
+            if trained.metrics
+            else ["Not measured yet: see `encodery evaluate`."]
+        ),
         "",
         "## Use",
         "",
@@ -42,13 +46,12 @@ def model_card(draft: Draft, run: TextRun | RecommenderRun, example: Any) -> Dra
         "",
         "## Made by",
         "",
-        f"`encodery train` on {trained.created}, seed {trained.seed}, "
-        f"commit `{trained.git_commit or 'none'}`, "
-        f"data sha256 `{trained.data_sha256[:16]}`, with "
+        f"`{provenance.command}` on {trained.created}, {provenance.inputs}, "
+        f"commit `{trained.git_commit or 'none'}`, with "
         + ", ".join(f"{name} {version}" for name, version in trained.libraries.items())
-        + ". The whole config:",
+        + ".",
         "",
-        *("    " + line for line in run.model_dump_json(indent=2).splitlines()),
+        *provenance.details,
         "",
     ]
     return replace(draft, card="\n".join(lines))

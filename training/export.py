@@ -33,8 +33,8 @@ from bundle.manifest import Metric, Parity, Trained
 from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.publish import Draft
 from training.card import model_card
-from training.config import RecommenderRun, TextRun, config_sha256
 from training.errors import ExportError
+from training.provenance import Provenance
 
 OPSET = 20
 MAX_DIFFERENCE = 1e-5  # float32, other kernels: a wrong mask or pooling is off by 1e-2
@@ -67,9 +67,7 @@ class Exportable:
     now: float | None = None
 
 
-def draft_of(
-    encoder: Exportable, run: TextRun | RecommenderRun, data_sha256: str, metrics: Mapping[str, Metric]
-) -> Draft:
+def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, Metric]) -> Draft:
     """Export, compare, and describe. Raises ExportError."""
     preprocessor = KINDS[encoder.kind].load(encoder.preprocessor, encoder.max_length)
     prepared = preprocessor.prepare(encoder.probes, "end")
@@ -93,18 +91,18 @@ def draft_of(
         metric=encoder.metric,
         max_length=encoder.max_length,
         parity=parity,
-        trained=_trained(run, data_sha256, metrics),
+        trained=_trained(provenance, metrics),
     )
-    return model_card(draft, run, preprocessor.to_json(encoder.probes[0]))
+    return model_card(draft, provenance, preprocessor.to_json(encoder.probes[0]))
 
 
-def _trained(run: TextRun | RecommenderRun, data_sha256: str, metrics: Mapping[str, Metric]) -> Trained:
+def _trained(provenance: Provenance, metrics: Mapping[str, Metric]) -> Trained:
     return Trained(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         git_commit=git_commit(),
-        config_sha256=config_sha256(run),
-        data_sha256=data_sha256,
-        seed=run.seed,
+        config_sha256=provenance.config_sha256,
+        data_sha256=provenance.data_sha256,
+        seed=provenance.seed,
         libraries=libraries(),
         metrics=dict(metrics),
     )

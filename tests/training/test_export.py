@@ -37,6 +37,7 @@ from training.export import (
     run_torch,
     stripped,
 )
+from training.provenance import of_run
 from training.tasks.text import probes
 
 LENGTH = 200
@@ -245,7 +246,7 @@ def exportable(**changes: Any) -> Exportable:
 
 def test_a_draft_can_be_published_and_says_where_it_comes_from(tmp_path: Path) -> None:
     run = tiny_training.text_run(seed=5)
-    draft = draft_of(exportable(), run, "1" * 64, {"spearman": tiny.TRAINED.metrics["accuracy"]})
+    draft = draft_of(exportable(), of_run(run, "1" * 64), {"spearman": tiny.TRAINED.metrics["accuracy"]})
     (manifest,) = publish(tmp_path, [draft])
 
     assert (manifest.dim, manifest.dimensions, manifest.opset) == (tiny.DIM, [tiny.DIM], OPSET)

@@ -17,6 +17,7 @@ from training import errors
 from training.card import metrics_table, model_card
 from training.config import parse_config
 from training.errors import ConfigError, TrainingError
+from training.provenance import of_run
 from training.run import draw_curves, open_run, write_metrics
 from training.trainer import CHECKPOINT, LOG
 
@@ -65,7 +66,7 @@ def test_a_table_of_figures_has_a_line_each() -> None:
 
 
 def test_a_card_says_what_the_vectors_are() -> None:
-    card = model_card(tiny.text_draft(), tiny_training.text_run(), "hello").card
+    card = model_card(tiny.text_draft(), of_run(tiny_training.text_run(), "1" * 64), "hello").card
 
     assert "gives vectors of 8 dimensions (or cut to 4)." in card
     assert "Vectors are L2-normalised; compare them by cosine, and only within one space." in card

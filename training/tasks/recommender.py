@@ -29,6 +29,7 @@ from training.encoders.start import start_from_ease
 from training.encoders.towers import ServedItems, ServedUsers, TwoTowers
 from training.export import Exportable, draft_of, run_torch
 from training.losses import full_softmax
+from training.provenance import of_run
 from training.ranking import Figure, judge
 from training.task import Encode
 from training.tasks.probes import item_probes, user_probes
@@ -221,7 +222,7 @@ class RecommenderTask:
             max_length=1,
             now=self.examples.now,
         )
-        return draft_of(exportable, self.run, self.data_sha256, metrics)
+        return draft_of(exportable, of_run(self.run, self.data_sha256), metrics)
 
 
 def ask(entries: Tensor, config: RecommenderLossConfig, generator: np.random.Generator) -> Tensor:

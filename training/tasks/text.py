@@ -40,6 +40,7 @@ from training.errors import ConfigError
 from training.export import Exportable, draft_of, run_torch
 from training.metrics import cosines, spearman
 from training.objectives import Classification, Contrast, Distillation, Objective
+from training.provenance import of_run
 from training.task import Encode
 from training.tasks.text_rules import check, check_width, distils, needs_teacher
 from training.teacher import CachedTeacher, PretrainedTeacher, Teacher, find_directory
@@ -281,7 +282,7 @@ class TextTask:
             metric="cosine" if model.normalize else "inner_product",
             max_length=self.run.vocabulary.max_length,
         )
-        return [draft_of(exportable, self.run, self.data_sha256, metrics)]
+        return [draft_of(exportable, of_run(self.run, self.data_sha256), metrics)]
 
 
 def probes(max_length: int) -> list[str]:
