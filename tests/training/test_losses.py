@@ -62,6 +62,85 @@ def test_infonce_of_vectors_that_are_all_alike_is_log_n() -> None:
     assert losses.infonce(alike, alike, 0.1, symmetric=True).item() == pytest.approx(math.log(5), abs=EXACT)
 
 
+def test_infonce_with_hard_negatives_by_hand() -> None:
+    """Pairs e1, e2 and one negative e1, T = 1. Row 1: scores (1, 0, 1), row 2: (0, 1, 0).
+
+    Row 1: log((2e + 1) / e) = log(2 + 1/e). Row 2: log((e + 2) / e) = log(1 + 2/e). Back: log(1 + 1/e).
+    """
+    pairs = torch.eye(2)
+    forth = (math.log(2 + 1 / math.e) + math.log(1 + 2 / math.e)) / 2
+    back = math.log(1 + 1 / math.e)
+
+    found = losses.infonce(pairs, pairs, 1.0, negatives=pairs[:1] * 3).item()
+    both = losses.infonce(pairs, pairs, 1.0, negatives=pairs[:1], symmetric=True).item()
+
+    assert found == pytest.approx(forth, abs=EXACT)
+    assert both == pytest.approx((forth + back) / 2, abs=EXACT)
+
+
+def test_triplet_by_hand() -> None:
+    """Anchor (1, 0). Row 1: positive itself, negative at a right angle. Row 2: the other way around.
+
+    Cosine, margin 1/2: max(0, 0 - 1 + 1/2) = 0 and 1 - 0 + 1/2 = 3/2, mean 3/4. Euclidean with positive
+    (1, 3) and negative (1, 4): 3 - 4 + 2 = 1.
+    """
+    e1, e2 = torch.eye(2)
+    anchors, positives, negatives = torch.stack([e1, e1]), torch.stack([e1, e2]), torch.stack([e2, e1])
+    far = losses.triplet(
+        e1[None], torch.tensor([[1.0, 3.0]]), torch.tensor([[1.0, 4.0]]), 2.0, distance="euclidean"
+    )
+
+    assert losses.triplet(anchors, positives, negatives, 0.5).item() == pytest.approx(0.75, abs=EXACT)
+    assert far.item() == pytest.approx(1.0, abs=1e-5)  # torch adds 1e-6 to each difference
+
+
+def test_cosent_by_hand() -> None:
+    """Cosines 1, 0 and 0.6 with the grades 1, 3, 3; scale 2: pairs (2, 1) and (3, 1), none of 2 and 3.
+
+    log(1 + e^(2 (1 - 0)) + e^(2 (1 - 0.6))).
+    """
+    first = torch.tensor([[1.0, 0.0], [1.0, 0.0], [2.0, 0.0]])
+    second = torch.tensor([[5.0, 0.0], [0.0, 1.0], [3.0, 4.0]])
+
+    found = losses.cosent(first, second, torch.tensor([1.0, 3.0, 3.0]), 2.0).item()
+
+    assert found == pytest.approx(math.log(1 + math.exp(2) + math.exp(0.8)), abs=EXACT)
+
+
+def test_cosent_asks_nothing_of_equal_grades() -> None:
+    assert losses.cosent(random(4, 3), random(4, 3, seed=1), torch.ones(4), 20.0).item() == 0.0
+
+
+def test_supervised_contrast_by_hand() -> None:
+    """Rows e1, e1, e2, e2 with the labels 0, 0, 1, 2; T = 1. Rows 3 and 4 have no partner.
+
+    Row 1 sees (1, 0, 0): log((e + 2) / e); row 2 the same. Labels 0, 0, 0, 1: row 1 has the partners 2, 3
+    with log-probabilities 1 - log(e + 2) and -log(e + 2), row 2 the same, and row 3 sees (0, 0, 1) and has
+    the partners 1, 2: log(e + 2).
+    """
+    rows, z = torch.tensor([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 1.0]]), math.log(math.e + 2)
+
+    pairs = losses.supervised_contrast(rows, torch.tensor([0, 0, 1, 2]), 1.0).item()
+    triple = losses.supervised_contrast(rows, torch.tensor([0, 0, 0, 1]), 1.0).item()
+
+    assert pairs == pytest.approx(z - 1, abs=EXACT)
+    assert triple == pytest.approx((2 * (z - 0.5) + z) / 3, abs=EXACT)
+
+
+def test_supervised_contrast_without_any_partner_is_zero() -> None:
+    assert losses.supervised_contrast(random(3, 2), torch.arange(3), 0.1).item() == 0.0
+
+
+def test_reconstruction_by_hand() -> None:
+    """Scores (log 3, 0): 3/4 and 1/4. Text 1 has both tokens, text 2 one and padding: three in all."""
+    scores = torch.tensor([math.log(3), 0.0]).expand(2, 2, 2)
+    ids, mask = torch.tensor([[0, 1], [0, 1]]), torch.tensor([[1, 1], [1, 0]])
+
+    found = losses.reconstruction(scores, ids, mask).item()
+
+    assert found == pytest.approx((2 * math.log(4 / 3) + math.log(4)) / 3, abs=EXACT)
+
+
 def test_similarity_kl_by_hand() -> None:
     """Three rows, so each has two neighbours; T = 1.
 
@@ -142,12 +221,22 @@ OF_TWO: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "mse": losses.mse,
     "infonce": lambda a, b: losses.infonce(a, b, 0.3),
     "infonce symmetric": lambda a, b: losses.infonce(a, b, 0.3, symmetric=True),
+    "infonce hard": lambda a, b: losses.infonce(a, b, 0.3, negatives=b.flip(-1), symmetric=True),
+    "cosent": lambda a, b: losses.cosent(a, b, torch.ones(4, dtype=torch.float64).cumsum(0), 5.0),
+    "triplet": lambda a, b: losses.triplet(a, b, b.roll(1, 0), 0.3),
+    "triplet euclidean": lambda a, b: losses.triplet(a, b, b.roll(1, 0), 0.3, distance="euclidean"),
+    "supervised_contrast": lambda a, b: losses.supervised_contrast(
+        torch.cat([a, b]), torch.arange(4).repeat(2) % 3, 0.3
+    ),
     "similarity_kl": lambda a, b: losses.similarity_kl(a, b, 0.3),
     "mean_over": lambda a, b: losses.mean_over([2, 3], lambda m: {"x": losses.mse(a[:, :m], b[:, :m])})["x"],
 }
 TARGETS = torch.tensor([[1.0, 0, 2], [0, 0, 0], [0, 1, 0], [1, 1, 1]], dtype=torch.float64)
 OF_SCORES: dict[str, Callable[[Tensor], Tensor]] = {
     "cross_entropy": lambda s: losses.cross_entropy(s, torch.tensor([0, 1, 2, 0]), smoothing=0.1),
+    "reconstruction": lambda s: losses.reconstruction(
+        s.reshape(2, 2, 3), torch.tensor([[0, 1], [2, 0]]), torch.tensor([[1, 1], [1, 0]])
+    ),
     "full_softmax": lambda s: losses.full_softmax(s, TARGETS),
     "full_softmax masked": lambda s: losses.full_softmax(
         s.masked_fill(torch.tensor([False, True, False]), -INF), TARGETS * torch.tensor([1.0, 0.0, 1.0])
@@ -188,7 +277,10 @@ def test_losses_of_directions_do_not_see_lengths(name: str) -> None:
     assert OF_TWO[name](a * lengths, b * 7).item() == pytest.approx(OF_TWO[name](a, b).item())
 
 
-@pytest.mark.parametrize("name", OF_TWO)
+UNORDERED = sorted(set(OF_TWO) - {"cosent", "triplet", "triplet euclidean", "supervised_contrast"})
+
+
+@pytest.mark.parametrize("name", UNORDERED)  # the others have grades, neighbours or labels by row here
 def test_the_order_of_a_batch_does_not_matter(name: str) -> None:
     a, b, order = random(4, 3), random(4, 3, seed=1), torch.tensor([2, 0, 3, 1])
 

@@ -1,0 +1,27 @@
+"""Losses, as functions of vectors. Each gives its formula and its source.
+
+All return a scalar: the mean over the batch, but for CoSENT, whose formula is of the whole batch. Knows
+nothing of texts, files or the loop.
+"""
+
+from training.losses.contrastive import Distance, infonce, triplet
+from training.losses.denoising import reconstruction
+from training.losses.distillation import cosine_distance, mse, similarity_kl
+from training.losses.graded import cosent
+from training.losses.labels import cross_entropy, full_softmax, supervised_contrast
+from training.losses.matryoshka import mean_over
+
+__all__ = [
+    "Distance",
+    "cosent",
+    "cosine_distance",
+    "cross_entropy",
+    "full_softmax",
+    "infonce",
+    "mean_over",
+    "mse",
+    "reconstruction",
+    "similarity_kl",
+    "supervised_contrast",
+    "triplet",
+]

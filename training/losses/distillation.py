@@ -1,0 +1,39 @@
+"""What a student owes its teacher. n rows of a batch, d dimensions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """mean_i (1 - cos(s_i, t_i)); student and teacher (n, d)."""
+    return (1.0 - F.cosine_similarity(student, teacher, dim=-1)).mean()
+
+
+def mse(student: Tensor, teacher: Tensor) -> Tensor:
+    """mean_ij (s_ij - t_ij)^2; student and teacher (n, d).
+
+    Source: Reimers and Gurevych 2020, arXiv 2004.09813, eq. 1.
+    """
+    return F.mse_loss(student, teacher)
+
+
+def similarity_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tensor:
+    """mean_i KL( softmax_j(t_i.t_j / T) || softmax_j(s_i.s_j / T) ), j over the batch without i.
+
+    Asks for the teacher's neighbourhoods instead of its coordinates.
+    Source: similarity-preserving distillation, Tung and Mori 2019, arXiv 1907.09682, with softmax rows as
+    in Fang et al. 2021 (SEED), arXiv 2101.04731, eq. 5.
+
+    Args:
+        student: (n, d).
+        teacher: (n, d'), any other length.
+        temperature: T.
+    """
+    own = torch.eye(len(student), dtype=torch.bool, device=student.device)
+    s, t = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
+    log_p = (s @ s.T / temperature).masked_fill(own, -1e9).log_softmax(-1)  # (n, n)
+    log_q = (t @ t.T / temperature).masked_fill(own, -1e9).log_softmax(-1)  # (n, n)
+    return F.kl_div(log_p, log_q, reduction="batchmean", log_target=True)
