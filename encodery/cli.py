@@ -99,6 +99,24 @@ def train(
         command(config, data=data, models=_directory(models_dir), run=run)
 
 
+@app.command("import")
+def import_pretrained(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="As transformers or sentence-transformers save it.")
+    ],
+    name: Annotated[str, typer.Option(help="What the model is to be called.")],
+    models_dir: ModelsDir = None,
+    description: Annotated[str | None, typer.Option(help="Default: where it comes from.")] = None,
+    max_length: Annotated[int | None, typer.Option(help="Most tokens; default: what DIR says.")] = None,
+) -> None:
+    """Prove and publish a pretrained text encoder (BERT, MPNet, ModernBERT, ...) from a local directory."""
+    with _training():
+        from training.commands import import_pretrained as command
+
+        models = _directory(models_dir)
+        command(directory, name, models=models, description=description, max_length=max_length)
+
+
 @app.command()
 def evaluate(
     config: Config,

@@ -1,6 +1,7 @@
 """What the command line does with training: one function per command, for `encodery.cli`.
 
 train     config -> task -> loop -> figures -> bundles
+import    directory of a pretrained encoder -> bundle
 evaluate  the same figures for bundles on disk, or for a server
 """
 
@@ -14,7 +15,7 @@ from typing import TypeAlias
 
 from bundle.manifest import Manifest, Metric
 from bundle.publish import publish
-from bundle.store import Store
+from bundle.store import Store, check_name
 from training.card import metrics_table
 from training.client import served
 from training.config import RecommenderRun, TextRun, load_config
@@ -78,6 +79,34 @@ def _train(task: Task, settings: TextRun | RecommenderRun, directory: Path, mode
     for manifest in manifests:
         _say(f"published {manifest.name}/{manifest.version}, space {manifest.space}")
     return manifests
+
+
+def import_pretrained(
+    directory: Path,
+    name: str,
+    *,
+    models: Path,
+    description: str | None = None,
+    max_length: int | None = None,
+) -> Manifest:
+    """Prove and publish the pretrained encoder in a directory. For the arguments see `imported`.
+
+    Raises:
+        TrainingError: it cannot be represented, or its graph does not give torch's vectors.
+        BundleError: it cannot be published.
+    """
+    from training.imported import imported  # noqa: PLC0415  # only this command needs it
+
+    check_name(name)  # before the export, which takes long
+    draft = imported(directory, name, description=description, max_length=max_length)
+    (manifest,) = publish(models, [draft])
+    parity = manifest.parity
+    _say(
+        f"onnxruntime is {parity.max_abs_diff:.1e} off torch over {parity.inputs} texts, "
+        f"{parity.batch_max_abs_diff:.1e} in padded batches"
+    )
+    _say(f"published {manifest.name}/{manifest.version}, space {manifest.space}")
+    return manifest
 
 
 def evaluate(
