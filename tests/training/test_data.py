@@ -153,7 +153,7 @@ READERS: dict[str, Read] = {
 @pytest.mark.parametrize(
     ("reader", "name", "content", "message"),
     [
-        ("pairs", "p.tsv", "a\tb\tc\na\tb\n", "p.tsv, line 2: 2 fields, expected source, a, b"),
+        ("pairs", "p.tsv", "a\tb\tc\na\tb\n", "p.tsv, line 2: 2 fields, expected source, first, second"),
         (
             "labels",
             "l.csv",
@@ -162,10 +162,10 @@ READERS: dict[str, Read] = {
         ),
         ("labels", "l.csv", "", "l.csv has the columns none; expected"),
         ("labels", "l.csv", "text,category\na,b\nlonely\n", "l.csv, line 3: 1 fields, expected 2"),
-        ("graded", "g.csv", "a,b,1\n\na,b,much\n", "g.csv, line 3: expected sentence, sentence, score"),
-        ("graded", "g.csv", "a,b\n", "g.csv, line 1: expected sentence, sentence, score"),
+        ("graded", "g.csv", "a,b,1\n\na,b,much\n", "g.csv, line 3: the score is much"),
+        ("graded", "g.csv", "a,b\n", "g.csv, line 1: 2 fields, expected first, second, score"),
         ("graded", "g.csv", "a,b,nan\n", "g.csv, line 1: the score is nan"),
-        ("graded", "g.csv", "", "g.csv is empty; expected lines of sentence, sentence, score"),
+        ("graded", "g.csv", "", "g.csv has no usable row; expected first, second, score"),
         ("graded", "g.csv", "a,b,1\n" + '"' + "x" * 200_000 + '",b,1\n', "g.csv, line 2: field larger than"),
         ("texts", "a.txt.gz", b"plain text", "a.txt.gz, after line 0: it is no gzip file, or is cut short"),
         ("texts", "a.txt.gz", gzip.compress(b"a\n" * 9)[:-9], "a.txt.gz, after line"),

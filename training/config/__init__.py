@@ -22,6 +22,8 @@ from training.config.sections import (
     TrainConfig,
 )
 from training.config.text import (
+    COLUMNS,
+    Rows,
     SourceConfig,
     TeacherConfig,
     TextDataConfig,
@@ -35,6 +37,7 @@ from training.config.text import (
 from training.errors import ConfigError
 
 __all__ = [
+    "COLUMNS",
     "FEATURE_OPTIONS",
     "Activation",
     "ConfigError",
@@ -44,6 +47,7 @@ __all__ = [
     "Pooling",
     "RecommenderLossConfig",
     "RecommenderRun",
+    "Rows",
     "RunConfig",
     "Section",
     "SourceConfig",

@@ -1,27 +1,41 @@
-"""Texts, pairs, labels and graded pairs from files, and their digest.
+"""Texts, pairs, triplets, labels and graded pairs from files.
 
-Plain formats: one text a line; tab-separated (source, a, b); CSV with columns text and category; CSV
-(sentence, sentence, score) without a header. `.gz` is read as it is.
+Every one of them as named columns (`training.data.tables`), and in a plain format: one text a line;
+tab-separated (source, first, second); tab-separated (first, second, negative); CSV with the columns text and
+category; CSV (first, second, score) without a header.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import hashlib
 import math
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TextIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from training.config import SourceConfig
+from training.config import COLUMNS, Rows, SourceConfig
+from training.data.files import csv_rows, files_sha256, lines, open_text
+from training.data.tables import BadRows, Row, named_csv, named_rows
 from training.errors import ConfigError
+
+__all__ = [
+    "Graded",
+    "Labelled",
+    "Pairs",
+    "Triplets",
+    "files_sha256",
+    "open_text",
+    "read_graded",
+    "read_grades",
+    "read_labels",
+    "read_pairs",
+    "read_texts",
+    "read_triplets",
+]
 
 
 @dataclass(frozen=True)
@@ -30,6 +44,15 @@ class Pairs:
 
     first: list[str]
     second: list[str]
+
+
+@dataclass(frozen=True)
+class Triplets:
+    """Texts that belong together, and one each that does not."""
+
+    first: list[str]
+    second: list[str]
+    negative: list[str]
 
 
 @dataclass(frozen=True)
@@ -50,114 +73,136 @@ class Graded:
     scores: npt.NDArray[np.float64]
 
 
-def read_texts(directory: Path, source: SourceConfig) -> list[str]:
-    """One text a line, empty lines left out."""
-    lines = (line.rstrip("\r\n") for line in _lines(directory / source.path))
-    return list(islice((line for line in lines if line.strip()), source.limit))
+def read_texts(directory: Path, source: SourceConfig, bad: BadRows | None = None) -> list[str]:
+    """Texts; empty lines of a plain file left out."""
+    return [row["text"] for row in _rows(directory, source, "texts", bad)]
 
 
-def read_pairs(directory: Path, sources: Sequence[SourceConfig], kept: Sequence[str]) -> Pairs:
-    """Tab-separated lines (source, a, b); only the sources in `kept`, or all if it is empty."""
+def read_pairs(
+    directory: Path, sources: Sequence[SourceConfig], kept: Sequence[str], bad: BadRows | None = None
+) -> Pairs:
+    """Texts and partners; only those whose column `source` is in `kept`, or all if it is empty."""
     pairs = Pairs([], [])
     for source in sources:
-        lines = islice(_lines(directory / source.path), source.limit)
-        for number, line in enumerate(lines, start=1):
-            fields = line.rstrip("\r\n").split("\t")
-            if len(fields) != 3:
-                raise ConfigError(
-                    f"{source.path}, line {number}: {len(fields)} fields, expected source, a, b"
-                )
-            if not kept or fields[0] in kept:
-                pairs.first.append(fields[1])
-                pairs.second.append(fields[2])
+        for row in _rows(directory, source, "pairs", bad, also=["source"] if kept else []):
+            if not kept or row["source"] in kept:
+                pairs.first.append(row["first"])
+                pairs.second.append(row["second"])
     return pairs
 
 
-def read_labels(directory: Path, sources: Sequence[SourceConfig]) -> Labelled:
-    """CSV with the columns text and category."""
-    texts: list[str] = []
-    names: list[str] = []
-    for source in sources:
-        rows = _csv_rows(directory / source.path)
-        _, header = next(rows, (1, list[str]()))
-        if not {"text", "category"} <= set(header):
-            raise ConfigError(
-                f"{source.path} has the columns {', '.join(header) or 'none'}; expected text and category"
-            )
-        for number, fields in islice(rows, source.limit):
-            if len(fields) != len(header):
-                raise ConfigError(
-                    f"{source.path}, line {number}: {len(fields)} fields, expected {len(header)}"
-                )
-            row = dict(zip(header, fields, strict=True))
-            texts.append(row["text"])
-            names.append(row["category"])
-    known = sorted(set(names))
-    number_of = {name: index for index, name in enumerate(known)}
-    return Labelled(texts, np.array([number_of[name] for name in names], dtype=np.int64), known)
-
-
-def read_graded(path: Path) -> Graded:
-    """CSV (sentence, sentence, score), no header."""
-    graded: list[tuple[str, str, float]] = []
-    for number, row in _csv_rows(path):
-        try:
-            first, second, score = row
-            graded.append((first, second, float(score)))
-        except ValueError:
-            raise ConfigError(f"{path.name}, line {number}: expected sentence, sentence, score") from None
-        if not math.isfinite(graded[-1][2]):
-            raise ConfigError(f"{path.name}, line {number}: the score is {score}")
-    if not graded:
-        raise ConfigError(f"{path.name} is empty; expected lines of sentence, sentence, score")
-    return Graded(
-        [first for first, _, _ in graded],
-        [second for _, second, _ in graded],
-        np.array([score for _, _, score in graded]),
+def read_triplets(directory: Path, sources: Sequence[SourceConfig], bad: BadRows | None = None) -> Triplets:
+    """Texts, their partners, and one text each that is near and does not belong to them."""
+    rows = [row for source in sources for row in _rows(directory, source, "triplets", bad)]
+    return Triplets(
+        [row["first"] for row in rows], [row["second"] for row in rows], [row["negative"] for row in rows]
     )
 
 
-def open_text(path: Path) -> TextIO:
-    """A text file, unpacked if it is gzipped. Raises ConfigError if it is not there."""
-    if not path.is_file():
-        raise ConfigError(f"{path} does not exist; say where the data is by --data or ENCODERY_DATA")
-    if path.suffix == ".gz":
-        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8", newline=""))
-    return path.open(encoding="utf-8", newline="")
+def read_labels(directory: Path, sources: Sequence[SourceConfig], bad: BadRows | None = None) -> Labelled:
+    """Texts and labels, numbered in the order of their names."""
+    rows = [row for source in sources for row in _rows(directory, source, "labels", bad)]
+    known = sorted({row["label"] for row in rows})
+    number_of = {name: index for index, name in enumerate(known)}
+    labels = np.array([number_of[row["label"]] for row in rows], dtype=np.int64)
+    return Labelled([row["text"] for row in rows], labels, known)
 
 
-def files_sha256(directory: Path, paths: Sequence[str]) -> str:
-    """One digest over the content of several files, in the given order."""
-    digest = hashlib.sha256()
-    for path in paths:
-        if not (directory / path).is_file():
-            raise ConfigError(
-                f"{directory / path} does not exist; say where the data is by --data or ENCODERY_DATA"
-            )
-        with (directory / path).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+def read_grades(directory: Path, sources: Sequence[SourceConfig], bad: BadRows | None = None) -> Graded:
+    """Pairs with their grades, of which there must be some in each file. Raises ConfigError."""
+    found: list[dict[str, Any]] = []
+    for source in sources:
+        rows = list(_rows(directory, source, "graded", bad))
+        if not rows:
+            raise ConfigError(f"{source.path} has no usable row; expected first, second, score")
+        found += rows
+    return Graded(
+        [row["first"] for row in found],
+        [row["second"] for row in found],
+        np.array([row["score"] for row in found], dtype=np.float64),
+    )
 
 
-def _lines(path: Path) -> Iterator[str]:
-    """Lines with their ends. Raises ConfigError, with the file and the line, for what cannot be read."""
-    number = 0
-    with open_text(path) as file:
-        try:
-            for number, line in enumerate(file, start=1):  # noqa: B007  # the error says how far it got
-                yield line
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path.name}, after line {number}: it is not UTF-8; convert it") from None
-        except (gzip.BadGzipFile, EOFError, zlib.error):
-            raise ConfigError(
-                f"{path.name}, after line {number}: it is no gzip file, or is cut short; copy it again"
-            ) from None
+def read_graded(path: Path) -> Graded:
+    """The same of one file."""
+    return read_grades(path.parent, [SourceConfig(path=path.name)])
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The number of a row's last line, and its fields; blank lines left out. Raises ConfigError."""
-    rows = csv.reader(_lines(path))
+def _rows(
+    directory: Path, source: SourceConfig, kind: Rows, bad: BadRows | None, also: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """The checked rows of a file, by field; the first `limit` that are there, good or bad."""
+    path, bad = directory / source.path, bad or BadRows()
+    if source.named:
+        rows = named_rows(path, {name: source.columns.get(name, name) for name in (*COLUMNS[kind], *also)})
+    else:
+        rows = PLAIN[kind](path)
+    for row in islice(rows, source.limit):
+        values = dict(row.values)
+        fault = row.fault or _fault(values, named=source.named)
+        if fault:
+            bad.add(row, fault)
+        else:
+            yield values
+
+
+def _fault(values: dict[str, Any], *, named: bool) -> str:
+    """Why the values cannot be used, or ""; turns scores to numbers and labels to names in place.
+
+    An empty text of a plain format has no token and is left out later, as it always was.
+    """
+    for name, value in values.items():
+        if name == "score":
+            values[name] = _number(value)
+            if not math.isfinite(values[name]):
+                return f"the score is {value}"
+        elif name in ("label", "source") and isinstance(value, int) and not isinstance(value, bool):
+            values[name] = str(value)
+        elif not isinstance(value, str):
+            return f"{name} is {value!r}, expected a text"
+        elif named and not value.strip():
+            return f"{name} is empty"
+    return ""
+
+
+def _number(value: Any) -> float:
+    """NaN for what is none."""
     try:
-        yield from ((rows.line_num, row) for row in rows if row)
-    except csv.Error as error:
-        raise ConfigError(f"{path.name}, line {rows.line_num}: {error}") from None
+        return math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return math.nan
+
+
+def _plain_texts(path: Path) -> Iterator[Row]:
+    stripped = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines(path), start=1))
+    return (Row(f"{path.name}, line {number}", {"text": line}) for number, line in stripped if line.strip())
+
+
+def _separated_by_tabs(*names: str) -> Callable[[Path], Iterator[Row]]:
+    def read(path: Path) -> Iterator[Row]:
+        for number, line in enumerate(lines(path), start=1):
+            yield _row(path, number, line.rstrip("\r\n").split("\t"), names)
+
+    return read
+
+
+def _row(path: Path, number: int, fields: Sequence[str], names: Sequence[str]) -> Row:
+    fault = "" if len(fields) == len(names) else f"{len(fields)} fields, expected {', '.join(names)}"
+    return Row(f"{path.name}, line {number}", dict(zip(names, fields, strict=False)), fault)
+
+
+def _plain_labels(path: Path) -> Iterator[Row]:
+    return named_csv(path, {"text": "text", "label": "category"})
+
+
+def _plain_grades(path: Path) -> Iterator[Row]:
+    return (_row(path, number, fields, COLUMNS["graded"]) for number, fields in csv_rows(path))
+
+
+PLAIN: Mapping[Rows, Callable[[Path], Iterator[Row]]] = {
+    "texts": _plain_texts,
+    "pairs": _separated_by_tabs("source", "first", "second"),
+    "triplets": _separated_by_tabs("first", "second", "negative"),
+    "labels": _plain_labels,
+    "graded": _plain_grades,
+}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,12 +25,13 @@ from bundle.manifest import Metric
 from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.publish import Draft
 from training.config import TextRun
+from training.data.tables import BadRows
 from training.data.text import (
     Graded,
     Labelled,
     Pairs,
     files_sha256,
-    read_graded,
+    read_grades,
     read_labels,
     read_pairs,
     read_texts,
@@ -99,7 +101,8 @@ class TextTask:
         self.teacher = teacher or _configured_teacher(run)
         if self.teacher is not None:
             check_width(run, self.teacher.dim)
-        self.graded = read_graded(data / run.data.graded) if run.data.graded else None
+        self._bad = BadRows(run.data.bad_rows)
+        self.graded = read_grades(data, [run.data.graded], self._bad) if run.data.graded else None
 
     @property
     def model(self) -> TextLearner:
@@ -109,21 +112,24 @@ class TextTask:
     @cached_property
     def data_sha256(self) -> str:
         """Digest of files, how much of each is read, and the teacher."""
-        sources = [*self.run.data.texts, *self.run.data.pairs, *self.run.data.labels]
+        learned = self.run.data.model_copy(update={"graded": None})
+        sources = [source for some in learned.sources().values() for source in some]
         files = files_sha256(self._data, [source.path for source in sources])
+        how = [(source.limit, source.columns) for source in sources]
         teacher = self.teacher.digest if self.teacher else ""
-        return hashlib.sha256(
-            f"{files} {[source.limit for source in sources]} {teacher}".encode()
-        ).hexdigest()
+        return hashlib.sha256(f"{files} {how} {learned.bad_rows} {teacher}".encode()).hexdigest()
 
     @cached_property
     def _examples(self) -> _Examples:
-        config = self.run.data
-        return _Examples(
-            texts=[read_texts(self._data, source) for source in config.texts],
-            pairs=read_pairs(self._data, config.pairs, config.pair_sources),
-            labelled=read_labels(self._data, config.labels),
+        config, bad = self.run.data, self._bad
+        examples = _Examples(
+            texts=[read_texts(self._data, source, bad) for source in config.texts],
+            pairs=read_pairs(self._data, config.pairs, config.pair_sources, bad),
+            labelled=read_labels(self._data, config.labels, bad),
         )
+        if bad.found:
+            sys.stderr.write(bad.report() + "\n")
+        return examples
 
     @cached_property
     def tokenizer_json(self) -> bytes:
@@ -157,9 +163,11 @@ class TextTask:
         """Every graded sentence must have a vector. Raises ConfigError."""
         sentences = [] if self.graded is None else [*self.graded.first, *self.graded.second]
         empty = set(range(len(sentences))) - set(tokenise(self.preprocessor, sentences).kept.tolist())
-        if empty:
+        if empty and self.run.data.graded:
             pair = min(empty) % (len(sentences) // 2) + 1
-            raise ConfigError(f"{self.run.data.graded}, pair {pair}: a sentence has no token; leave it out")
+            raise ConfigError(
+                f"{self.run.data.graded.path}, pair {pair}: a sentence has no token; leave it out"
+            )
 
     def _make_objectives(self, model: TextLearner, tokens: int) -> Iterator[Objective]:
         """In the order texts, pairs, labels; starts the encoder from the corpus and the teacher."""
@@ -257,7 +265,7 @@ class TextTask:
         if self.graded is None or self.run.data.graded is None:
             return {}
         encode, teacher = encoders[self.run.name], self.teacher
-        name = f"spearman {Path(self.run.data.graded).name.removesuffix('.csv')}"
+        name = f"spearman {Path(self.run.data.graded.path).name.split('.')[0]}"
         baselines = {}
         if teacher is not None:
             baselines["teacher"] = graded_spearman(

@@ -1,0 +1,126 @@
+"""Rows of a file, each a few named fields or the reason why it is bad: JSONL, CSV, TSV and Parquet.
+
+JSONL, CSV and TSV may be gzipped. A file that cannot be read at all, or has no such column, is an error; a
+row that lacks a field, or has something else in it, is a bad row, and the reader is told which and why.
+Knows nothing of texts, pairs or labels.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from training.data.files import csv_rows, lines, refuse_absent
+from training.errors import ConfigError
+
+LISTED = 20  # bad rows that are named at the end
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row: where it stands, what it holds by field, or why it cannot be used."""
+
+    place: str
+    values: Mapping[str, Any]
+    fault: str = ""
+
+
+@dataclass
+class BadRows:
+    """What happens with rows that cannot be used: `stop` at the first, or `skip` and remember them."""
+
+    policy: Literal["stop", "skip"] = "stop"
+    found: list[str] = field(default_factory=list)
+
+    def add(self, row: Row, fault: str) -> None:
+        """Raises ConfigError where one is enough."""
+        message = f"{row.place}: {fault}"
+        if self.policy == "stop":
+            raise ConfigError(message)
+        self.found.append(message)
+
+    def report(self) -> str:
+        """How many there were, and the first of them; empty if there were none."""
+        if not self.found:
+            return ""
+        more = [f"and {len(self.found) - LISTED:,} more"] if len(self.found) > LISTED else []
+        return "\n  ".join([f"left out {len(self.found):,} bad rows:", *self.found[:LISTED], *more])
+
+
+def named_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    """The given columns of a file, by the names of their fields.
+
+    Args:
+        path: its ending says what it is.
+        columns: field to column.
+
+    Raises:
+        ConfigError: the file cannot be read, is of no known kind, or has no such column.
+    """
+    name = path.name.removesuffix(".gz")
+    refuse_absent(path)
+    reader = READERS.get(Path(name).suffix)
+    if reader is None:
+        raise ConfigError(f"{path.name}: named columns are read from {', '.join(READERS)}")
+    yield from reader(path, columns)
+
+
+def _jsonl(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    for number, line in enumerate(lines(path), start=1):
+        if not line.strip():
+            continue
+        place = f"{path.name}, line {number}"
+        try:
+            content = json.loads(line)
+        except ValueError as error:
+            yield Row(place, {}, f"no JSON: {error}")
+            continue
+        if not isinstance(content, dict):
+            yield Row(place, {}, f"{line.strip()[:40]} is no JSON object")
+            continue
+        missing = [column for column in columns.values() if column not in content]
+        values = {name: content.get(column) for name, column in columns.items()}
+        yield Row(place, values, f"{', '.join(missing)} missing" if missing else "")
+
+
+def _separated(
+    path: Path, columns: Mapping[str, str], rows: Iterator[tuple[int, list[str]]]
+) -> Iterator[Row]:
+    _, header = next(rows, (1, list[str]()))
+    _refuse_missing(path, columns, header)
+    position = {name: header.index(column) for name, column in columns.items()}
+    for number, fields in rows:
+        place = f"{path.name}, line {number}"
+        if len(fields) == len(header):
+            yield Row(place, {name: fields[at] for name, at in position.items()})
+        else:
+            yield Row(place, {}, f"{len(fields)} fields, expected {len(header)}")
+
+
+def named_csv(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    """The same of CSV with a line of names, whatever the file is called."""
+    return _separated(path, columns, csv_rows(path))
+
+
+def _tsv(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    rows = ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(lines(path), start=1))
+    return _separated(path, columns, (row for row in rows if row[1] != [""]))
+
+
+READERS: Mapping[str, Callable[[Path, Mapping[str, str]], Iterator[Row]]] = {
+    ".jsonl": _jsonl,
+    ".csv": named_csv,
+    ".tsv": _tsv,
+}
+
+
+def _refuse_missing(path: Path, columns: Mapping[str, str], header: Sequence[str]) -> None:
+    missing = [column for column in columns.values() if column not in header]
+    if missing:
+        raise ConfigError(
+            f"{path.name} has the columns {', '.join(header) or 'none'}; "
+            f"expected {' and '.join(columns.values())}"
+        )
