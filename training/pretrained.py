@@ -65,6 +65,7 @@ class Pretrained:
         name: of the directory, without where it lies.
         directory: of the network and its tokenizer.
         family: `model_type` of config.json.
+        vocabulary: how many tokens it has vectors of.
         poolings: one or several, concatenated.
         dense: layers after pooling, in order.
         normalize: L2-normalise at the end.
@@ -81,6 +82,7 @@ class Pretrained:
     family: str
     hidden_size: int
     layers: int
+    vocabulary: int
     poolings: tuple[str, ...]
     dense: tuple[DenseSpec, ...]
     normalize: bool
@@ -122,6 +124,7 @@ def read_pretrained(directory: Path) -> Pretrained:
         family=str(config["model_type"]),
         hidden_size=_size(config, "hidden_size", "dim"),
         layers=_size(config, "num_hidden_layers", "n_layers"),
+        vocabulary=_size(config, "vocab_size"),
         poolings=_poolings(directory, modules, bool(sentence.get("prompts"))),
         dense=_dense_layers(directory, modules),
         normalize=any(kind == "Normalize" for kind, _ in modules),

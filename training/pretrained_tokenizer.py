@@ -40,12 +40,23 @@ def whole_tokenizer(spec: Pretrained) -> bytes:
     except Exception as error:  # tokenizers raises bare Exception for a malformed file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(f"the tokenizer of {spec.name} cannot be used: {reason}") from error
+    _check_vocabulary(spec, tokenizer)
     tokenizer.no_padding()  # all-MiniLM's file pads every text to 128
     tokenizer.no_truncation()
     if spec.lowercase:
         rest = [tokenizer.normalizer] if tokenizer.normalizer else []
         tokenizer.normalizer = normalizers.Sequence([normalizers.Lowercase(), *rest])
     return tokenizer.to_str().encode()
+
+
+def _check_vocabulary(spec: Pretrained, tokenizer: Tokenizer) -> None:
+    """Where files are missing, transformers makes an empty tokenizer, and says nothing."""
+    ids = tokenizer.get_vocab().values()
+    if not len(ids) > spec.vocabulary / 2 or max(ids) >= spec.vocabulary:
+        raise ConfigError(
+            f"the tokenizer of {spec.name} has {len(ids)} tokens up to number {max(ids, default=0)}, its "
+            f"network {spec.vocabulary}: put the {FILE} (or vocab.txt and the like) of this network there"
+        )
 
 
 def _check_same(spec: Pretrained, tokenizer: Tokenizer) -> None:

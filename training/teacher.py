@@ -1,8 +1,8 @@
 """The teacher: a large pretrained text encoder whose vectors a small one learns to give.
 
-Loads a local Hugging Face / sentence-transformers directory of BERT-like kind (nothing is fetched),
-mean-pools and L2-normalises. Its pass over the corpus is the costly step of distillation, so
-`CachedTeacher` keeps the vectors on disk, shard by shard: a killed pass resumes where it stopped.
+Reads the local directory of any encoder that can be imported (nothing is fetched). Its pass over the
+corpus is the costly step of distillation, so `CachedTeacher` keeps the vectors on disk, shard by shard:
+a killed pass resumes where it stopped.
 
 Knows nothing of students, losses or bundles.
 """
@@ -10,25 +10,27 @@ Knows nothing of students, losses or bundles.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
+from training.encoders.pretrained import PretrainedEncoder
 from training.errors import TeacherError
+from training.pretrained import WEIGHTS, Pretrained, read_pretrained
+from training.pretrained_tokenizer import whole_tokenizer
 from training.progress import Progress
 
 SHARD_TEXTS = 4096
-FILES = ("config.json", "model.safetensors", "tokenizer.json")
+FILES = ("config.json", WEIGHTS, "tokenizer.json")
 BATCH_TOKENS = 4096  # padded tokens per forward pass; larger batches lose to the cache on a CPU
 
 
@@ -72,7 +74,7 @@ def find_directory(source: str) -> Path:
 
 @dataclass
 class PretrainedTeacher:
-    """A BERT-like encoder read from a directory: tokenizer.json, config.json, model.safetensors.
+    """An encoder read from a directory, with its own pooling and dense layers; always L2-normalised.
 
     Args:
         directory: where it lies.
@@ -81,6 +83,7 @@ class PretrainedTeacher:
 
     Raises:
         TeacherError: the weights are not those that the config expects, or it reads fewer tokens.
+        ConfigError: the directory holds what cannot be represented.
     """
 
     directory: Path
@@ -88,35 +91,35 @@ class PretrainedTeacher:
     max_tokens: int = 256
 
     def __post_init__(self) -> None:
-        found = hashlib.sha256((self.directory / "model.safetensors").read_bytes()).hexdigest()
+        self.spec = replace(read_pretrained(self.directory), normalize=True)
+        weights = self.spec.weights()
+        found = weights[WEIGHTS]
         if self.sha256 is not None and found != self.sha256:
             raise TeacherError(
-                f"{self.directory / 'model.safetensors'} has sha256 {found}, the config expects {self.sha256}"
+                f"{self.directory / WEIGHTS} has sha256 {found}, the config expects {self.sha256}"
             )
-        self.digest = hashlib.sha256(f"{found} mean l2 {self.max_tokens}".encode()).hexdigest()
-        config = json.loads((self.directory / "config.json").read_bytes())
-        limit = config.get("max_position_embeddings", self.max_tokens)
-        if self.max_tokens > limit:
+        if self.max_tokens > self.spec.positions:
             raise TeacherError(
-                f"teacher.max_tokens is {self.max_tokens}; the one in {self.directory} reads at most {limit}"
+                f"teacher.max_tokens is {self.max_tokens}; the one in {self.directory} reads at most "
+                f"{self.spec.positions}"
             )
-        self.dim = int(config["hidden_size"])
+        self.digest = _digest(self.spec, weights, self.max_tokens)
+        self.dim = self.spec.dim
 
     @cached_property
-    def model(self) -> Any:
-        from transformers import AutoModel  # noqa: PLC0415  # slow, and not needed when all vectors are cached
-
-        return AutoModel.from_pretrained(self.directory, local_files_only=True).eval()
+    def model(self) -> PretrainedEncoder:
+        """Loaded when the first vector is not cached."""
+        return PretrainedEncoder(self.spec).eval()
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        tokenizer = Tokenizer.from_file(str(self.directory / "tokenizer.json"))
-        tokenizer.no_padding()  # all-MiniLM's file pads every text to 128
+        """As an import would publish it, and cutting."""
+        tokenizer = Tokenizer.from_str(whole_tokenizer(self.spec).decode())
         tokenizer.enable_truncation(self.max_tokens)
         return tokenizer
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """float32 [n, dim], L2-normalised mean of the last hidden states."""
+        """float32 [n, dim], L2-normalised."""
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
         vectors = np.zeros((len(ids), self.dim), dtype=np.float32)
         for rows in batches_of_like_length([len(i) for i in ids], BATCH_TOKENS):
@@ -147,10 +150,15 @@ class PretrainedTeacher:
         for row, tokens in enumerate(ids):
             input_ids[row, : len(tokens)] = torch.tensor(tokens)
             mask[row, : len(tokens)] = 1
-        hidden = self.model(input_ids=input_ids, attention_mask=mask).last_hidden_state  # (n, t, d)
-        weights = mask.unsqueeze(-1).to(hidden.dtype)
-        pooled = (hidden * weights).sum(1) / weights.sum(1)  # (n, d)
-        return torch.nn.functional.normalize(pooled, dim=-1).numpy()
+        vectors: npt.NDArray[np.float32] = self.model(input_ids, mask).numpy()  # [n, dim]
+        return vectors
+
+
+def _digest(spec: Pretrained, weights: Mapping[str, str], max_tokens: int) -> str:
+    """Of all that decides the vectors. What is plain is left out, so that old caches stay valid."""
+    parts = [*weights.values(), *spec.poolings, *(f"{each.activation}" for each in spec.dense)]
+    parts += ["lowercase"] if spec.lowercase else []
+    return hashlib.sha256(" ".join([*parts, "l2", str(max_tokens)]).encode()).hexdigest()
 
 
 def batches_of_like_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:

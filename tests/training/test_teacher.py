@@ -55,7 +55,7 @@ def test_vectors_are_normalised_means_of_the_last_hidden_states(teacher: Pretrai
 
     ids = torch.tensor([teacher.tokenizer.encode("the ship").ids])
     with torch.inference_mode():
-        hidden = teacher.model(input_ids=ids).last_hidden_state[0].numpy()
+        hidden = teacher.model.backbone(input_ids=ids).last_hidden_state[0].numpy()
     mean = hidden.mean(0)
 
     assert ids.shape == (1, 4)  # and not 128, as the file's padding has it
@@ -96,6 +96,14 @@ def test_the_digest_is_of_all_that_decides_the_vectors(teacher_directory: Path) 
     assert (
         PretrainedTeacher(teacher_directory).digest != PretrainedTeacher(teacher_directory, None, 48).digest
     )
+
+
+def test_the_digest_of_a_plain_teacher_stays_what_it_was(teacher_directory: Path) -> None:
+    """Vectors of hours lie on disk under it: sha256 of "<sha256 of the weights> mean l2 <max_tokens>"."""
+    weights = hashlib.sha256((teacher_directory / "model.safetensors").read_bytes()).hexdigest()
+    plain = hashlib.sha256(f"{weights} mean l2 256".encode()).hexdigest()
+
+    assert PretrainedTeacher(teacher_directory).digest == plain
 
 
 def test_a_missing_package_says_how_to_get_it() -> None:
