@@ -66,6 +66,8 @@ class TextDataConfig(Section):
             `pair_sources` is given; plain: tab-separated source, first, second.
         pair_sources: keep only these sources of `pairs`; [] for all.
         labels: for the classification loss: (text, label); plain: CSV with the columns text and category.
+        triplets: pairs with a hard negative each: (first, second, negative); plain: tab-separated.
+        graded_pairs: to learn from: (first, second, score), on any scale; plain: CSV without a header.
         graded: (first, second, score) whose Spearman correlation is the validation figure `spearman`; plain:
             CSV without a header.
         bad_rows: `stop` at a row that lacks something, naming it; or `skip` it and list it at the end.
@@ -74,6 +76,8 @@ class TextDataConfig(Section):
     texts: list[SourceConfig] = []
     pairs: list[SourceConfig] = []
     pair_sources: list[str] = []
+    triplets: list[SourceConfig] = []
+    graded_pairs: list[SourceConfig] = []
     labels: list[SourceConfig] = []
     graded: SourceConfig | None = None
     bad_rows: Literal["stop", "skip"] = "stop"
@@ -97,6 +101,8 @@ class TextDataConfig(Section):
 ROWS_OF: Mapping[str, Rows] = {
     "texts": "texts",
     "pairs": "pairs",
+    "triplets": "triplets",
+    "graded_pairs": "graded",
     "labels": "labels",
     "graded": "graded",
 }
@@ -150,8 +156,20 @@ class TextLossConfig(Section):
         mse: squared difference to the teacher's vector.
         teacher_infonce: the teacher's vector of the same text against those of the batch's other texts.
         similarity_kl: the batch's similarities as a distribution, against the teacher's.
+        simcse: each text twice through dropout, with in-batch negatives.
+        denoising: a decoder, thrown away later, writes the text from the vector of what was left of it.
+        denoising_deleted: the share of tokens that is deleted.
+        denoising_width: of the decoder.
         infonce: pairs, with in-batch negatives, both directions.
+        triplet: triplets, by a margin.
+        triplet_margin: how much nearer than the negative the partner must be.
+        hard_infonce: triplets, with all the batch's texts as negatives; `infonce_temperature`.
+        cosent: graded pairs, by their order.
+        cosent_scale: its sharpness.
         cross_entropy: labels, through a linear head that is thrown away.
+        supervised_contrast: labels, each text against those of others.
+        chunk_size: texts whose intermediate values are held at the same time (cached gradients), so that a
+            large batch fits a small memory, for a third more time. 0 for all.
     """
 
     cosine: NotNegative = 0.0
@@ -160,9 +178,23 @@ class TextLossConfig(Section):
     teacher_infonce_temperature: Annotated[float, Field(gt=0)] = 0.05
     similarity_kl: NotNegative = 0.0
     similarity_kl_temperature: Annotated[float, Field(gt=0)] = 0.1
+    simcse: NotNegative = 0.0
+    simcse_temperature: Annotated[float, Field(gt=0)] = 0.05
+    denoising: NotNegative = 0.0
+    denoising_deleted: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    denoising_width: Positive = 256
     infonce: NotNegative = 0.0
     infonce_temperature: Annotated[float, Field(gt=0)] = 0.05
+    triplet: NotNegative = 0.0
+    triplet_margin: Annotated[float, Field(gt=0)] = 0.2
+    triplet_distance: Literal["cosine", "euclidean"] = "cosine"
+    hard_infonce: NotNegative = 0.0
+    cosent: NotNegative = 0.0
+    cosent_scale: Annotated[float, Field(gt=0)] = 20.0
     cross_entropy: NotNegative = 0.0
+    supervised_contrast: NotNegative = 0.0
+    supervised_contrast_temperature: Annotated[float, Field(gt=0)] = 0.1
+    chunk_size: Annotated[int, Field(ge=0)] = 0
 
 
 class TextRates(Section):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,57 +17,29 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from bundle.inputs import Input, Text
 from bundle.manifest import Metric
 from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.publish import Draft
+from training.chunks import in_chunks
 from training.config import TextRun
 from training.data.tables import BadRows
-from training.data.text import (
-    Graded,
-    Labelled,
-    Pairs,
-    files_sha256,
-    read_grades,
-    read_labels,
-    read_pairs,
-    read_texts,
-)
+from training.data.text import Graded, files_sha256, read_grades
 from training.data.tokenised import Tokenised, tokenise
 from training.encoders.text import TextEncoder, principal_axes, token_counts, token_table
 from training.errors import ConfigError
 from training.export import Exportable, draft_of, run_torch
 from training.metrics import cosines, spearman
-from training.objectives import Classification, Contrast, Distillation, Objective
+from training.objectives import Objective, Plan
 from training.provenance import of_run
 from training.task import Encode
-from training.tasks.text_rules import check, check_width, distils, needs_teacher
+from training.tasks.text_examples import Examples, read_examples, tokenise_examples
+from training.tasks.text_learner import TextLearner, objectives_of
+from training.tasks.text_rules import check, check_width, needs_teacher
 from training.teacher import CachedTeacher, PretrainedTeacher, Teacher, find_directory
 from training.vocabulary import pretrained_tokenizer, train_tokenizer
-
-
-class TextLearner(nn.Module):
-    """The encoder, and while training on labels their head."""
-
-    def __init__(self, encoder: TextEncoder, head: nn.Linear | None) -> None:
-        super().__init__()
-        self.encoder, self.head = encoder, head
-
-
-@dataclass(frozen=True)
-class _Examples:
-    """What the files hold; the texts source by source, for the teacher's cache."""
-
-    texts: list[list[str]]
-    pairs: Pairs
-    labelled: Labelled
-
-    @property
-    def corpus(self) -> list[str]:
-        """The unlabelled texts of all sources."""
-        return [text for source in self.texts for text in source]
 
 
 @dataclass(frozen=True)
@@ -120,26 +91,15 @@ class TextTask:
         return hashlib.sha256(f"{files} {how} {learned.bad_rows} {teacher}".encode()).hexdigest()
 
     @cached_property
-    def _examples(self) -> _Examples:
-        config, bad = self.run.data, self._bad
-        examples = _Examples(
-            texts=[read_texts(self._data, source, bad) for source in config.texts],
-            pairs=read_pairs(self._data, config.pairs, config.pair_sources, bad),
-            labelled=read_labels(self._data, config.labels, bad),
-        )
-        if bad.found:
-            sys.stderr.write(bad.report() + "\n")
-        return examples
+    def _examples(self) -> Examples:
+        return read_examples(self._data, self.run.data, self._bad)
 
     @cached_property
     def tokenizer_json(self) -> bytes:
         """The vocabulary: the teacher's, or trained on all texts of the run."""
-        config, examples = self.run.vocabulary, self._examples
+        config = self.run.vocabulary
         if config.source == "train":
-            pairs = examples.pairs
-            return train_tokenizer(
-                [*examples.corpus, *pairs.first, *pairs.second, *examples.labelled.texts], config
-            )
+            return train_tokenizer(list(self._examples.all_texts()), config)
         assert self.run.teacher is not None  # `check` has seen to it
         return pretrained_tokenizer(find_directory(self.run.teacher.source))
 
@@ -153,11 +113,23 @@ class TextTask:
         run, examples = self.run, self._examples
         self._check_graded()
         torch.manual_seed(run.seed)
-        tokens = Tokenizer.from_str(self.tokenizer_json.decode()).get_vocab_size()
-        classes = len(examples.labelled.names) if run.loss.cross_entropy else 0
-        head = nn.Linear(run.model.hidden.output_dim, classes) if classes else None
-        model = TextLearner(TextEncoder(tokens, run.model), head)
-        return _Learning(model, list(self._make_objectives(model, tokens)))
+        tokenizer = Tokenizer.from_str(self.tokenizer_json.decode())
+        size, dim = tokenizer.get_vocab_size(), run.model.hidden.output_dim
+        encoder = TextEncoder(size, run.model)
+        model = TextLearner(encoder, run.loss, dim=dim, tokens=size, classes=len(examples.labelled.names))
+        tokens = tokenise_examples(self.preprocessor, examples)
+        encoder.start_weights(token_counts(tokens.ids(), size))
+        targets = self._take_from_teacher(encoder, tokens.corpus, size) if needs_teacher(run) else None
+        objectives = objectives_of(
+            run.loss,
+            model,
+            Plan([dim, *run.model.dimensions], run.train.batch_size, run.seed),
+            examples=examples,
+            tokens=tokens,
+            targets=targets,
+            specials=special_ids(tokenizer),
+        )
+        return _Learning(model, list(objectives))
 
     def _check_graded(self) -> None:
         """Every graded sentence must have a vector. Raises ConfigError."""
@@ -168,27 +140,6 @@ class TextTask:
             raise ConfigError(
                 f"{self.run.data.graded.path}, pair {pair}: a sentence has no token; leave it out"
             )
-
-    def _make_objectives(self, model: TextLearner, tokens: int) -> Iterator[Objective]:
-        """In the order texts, pairs, labels; starts the encoder from the corpus and the teacher."""
-        run, examples, pairs = self.run, self._examples, self._examples.pairs
-        common: dict[str, Any] = {"batch_size": run.train.batch_size, "seed": run.seed}
-        dimensions = [run.model.hidden.output_dim, *run.model.dimensions]
-        corpus = tokenise(self.preprocessor, examples.corpus)
-        first, second = tokenise(self.preprocessor, pairs.first), tokenise(self.preprocessor, pairs.second)
-        labelled = tokenise(self.preprocessor, examples.labelled.texts)
-        seen = [some.ids for some in (corpus, first, second, labelled)]
-        model.encoder.start_weights(token_counts(seen, tokens))
-        if needs_teacher(run):
-            targets = self._take_from_teacher(model.encoder, corpus, tokens)
-            if distils(run):
-                yield Distillation(corpus, targets, run.loss, dimensions=dimensions, **common)
-        if run.loss.infonce:
-            yield Contrast(first, second, run.loss, dimensions=dimensions, **common)
-        if run.loss.cross_entropy:
-            if model.head is None:
-                raise ConfigError("data.labels has no examples")
-            yield Classification(labelled, examples.labelled.labels, model.head, run.loss, **common)
 
     def _take_from_teacher(
         self, encoder: TextEncoder, corpus: Tokenised, tokens: int
@@ -210,7 +161,7 @@ class TextTask:
 
     @property
     def steps_per_epoch(self) -> int:
-        """One pass over the first objective's examples: texts before pairs before labels."""
+        """One pass over the first objective's examples: texts first, then pairs, labels last."""
         return self._learning.objectives[0].steps
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
@@ -238,6 +189,9 @@ class TextTask:
         return {"loss": torch.stack(list(parts.values())).sum()} | parts
 
     def _vectors(self, prepared: Sequence[Prepared]) -> Tensor:
+        return in_chunks(self._vectors_at_once, prepared, self.run.loss.chunk_size)
+
+    def _vectors_at_once(self, prepared: Sequence[Prepared]) -> Tensor:
         arrays = self.preprocessor.collate(prepared)
         inputs = (torch.from_numpy(arrays[name]) for name in self.preprocessor.input_names)
         vectors: Tensor = self.model.encoder(*inputs)
@@ -320,6 +274,11 @@ def cache_directory() -> Path:
     """Where costly results are kept between runs: ENCODERY_CACHE, or the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("ENCODERY_CACHE") or f"{base}/encodery").expanduser()
+
+
+def special_ids(tokenizer: Tokenizer) -> list[int]:
+    """Ids of tokens that stand for no text."""
+    return [id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special]
 
 
 def _configured_teacher(run: TextRun) -> Teacher | None:

@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-from training.config import TextRun
+from training.config import TextLossConfig, TextRun
 from training.errors import ConfigError
+
+# Weight in [loss] -> the list in [data] that it learns from. A teacher's are apart.
+NEEDED = {
+    "simcse": "texts",
+    "denoising": "texts",
+    "infonce": "pairs",
+    "triplet": "triplets",
+    "hard_infonce": "triplets",
+    "cosent": "graded_pairs",
+    "cross_entropy": "labels",
+    "supervised_contrast": "labels",
+}
+
+
+def distilled(loss: TextLossConfig) -> bool:
+    """Whether a teacher's vectors are learned from."""
+    return any((loss.cosine, loss.mse, loss.teacher_infonce, loss.similarity_kl))
 
 
 def distils(run: TextRun) -> bool:
-    """Whether a teacher's vectors are learned from."""
-    loss = run.loss
-    return any((loss.cosine, loss.mse, loss.teacher_infonce, loss.similarity_kl))
+    """The same of a run."""
+    return distilled(run.loss)
 
 
 def needs_teacher(run: TextRun) -> bool:
@@ -23,8 +39,13 @@ def figures_of(run: TextRun) -> list[str]:
     given = {
         "spearman": run.data.graded is not None,
         "teacher_cosine": distils(run),
+        "uniformity": loss.simcse > 0,
+        "reconstruction": loss.denoising > 0,
         "pair_first_hit": loss.infonce > 0,
+        "triplet_accuracy": loss.triplet + loss.hard_infonce > 0,
+        "graded_spearman": loss.cosent > 0,
         "accuracy": loss.cross_entropy > 0,
+        "neighbour_accuracy": loss.supervised_contrast > 0,
     }
     return [name for name, there in given.items() if there]
 
@@ -52,11 +73,18 @@ def check(run: TextRun) -> None:
             run.teacher,
             'vocabulary.source = "teacher" needs a [teacher] table',
         ),
-        (loss.infonce, data.pairs, "loss.infonce needs data.pairs"),
-        (loss.cross_entropy, data.labels, "loss.cross_entropy needs data.labels"),
+        *(
+            (getattr(loss, name), getattr(data, key), f"loss.{name} needs data.{key}")
+            for name, key in NEEDED.items()
+        ),
+        (
+            loss.simcse,
+            model.hidden.dropout and model.hidden.widths,
+            "loss.simcse needs dropout: set model.hidden.dropout and widths, or both passes are the same",
+        ),
         (
             True,
-            taught or loss.infonce or loss.cross_entropy,
+            taught or any(getattr(loss, name) for name in NEEDED),
             "every weight in [loss] is 0: there is nothing to learn from",
         ),
         (

@@ -1,0 +1,93 @@
+"""What a text run trains: an encoder, and the parts that are thrown away; and what it learns from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from training.config import TextLossConfig
+from training.encoders.decoder import Decoder
+from training.encoders.text import TextEncoder
+from training.errors import ConfigError
+from training.objectives import (
+    Classification,
+    Contrast,
+    Denoising,
+    Distillation,
+    Grades,
+    Objective,
+    Plan,
+    SimCSE,
+    SupervisedContrast,
+    Triplets,
+)
+from training.tasks.text_examples import Examples, TokenExamples
+from training.tasks.text_rules import distilled
+
+
+class TextLearner(nn.Module):
+    """The encoder, and while training the head of the labels and the decoder of the denoising.
+
+    Args:
+        encoder: inputs to vectors (n, dim).
+        loss: which of the others are wanted.
+        dim: length of a vector.
+        tokens: size of the vocabulary.
+        classes: number of labels.
+
+    Raises:
+        ConfigError: labels are wanted and there are none.
+    """
+
+    def __init__(
+        self, encoder: TextEncoder, loss: TextLossConfig, *, dim: int, tokens: int, classes: int
+    ) -> None:
+        super().__init__()
+        if loss.cross_entropy and not classes:
+            raise ConfigError("data.labels has no examples")
+        self.encoder = encoder
+        self.head = nn.Linear(dim, classes) if loss.cross_entropy else None
+        self.decoder = Decoder(tokens, dim, loss.denoising_width) if loss.denoising else None
+
+
+def objectives_of(
+    loss: TextLossConfig,
+    model: TextLearner,
+    plan: Plan,
+    *,
+    examples: Examples,
+    tokens: TokenExamples,
+    targets: npt.NDArray[np.float16] | None,
+    specials: Sequence[int],
+) -> Iterator[Objective]:
+    """Those with a weight, in the order texts, pairs, triplets, graded pairs, labels.
+
+    Args:
+        loss: the weights.
+        model: whose head and decoder are trained along.
+        plan: see there.
+        examples: what the files hold.
+        tokens: the same as tokens.
+        targets: the teacher's vectors of the texts that have tokens (n, d), if it is learned from.
+        specials: ids of special tokens.
+    """
+    if distilled(loss):
+        assert targets is not None
+        yield Distillation(tokens.corpus, targets, loss, plan)
+    if loss.simcse:
+        yield SimCSE(tokens.corpus, loss, plan)
+    if model.decoder is not None:
+        yield Denoising(tokens.corpus, model.decoder, specials, loss, plan)
+    if loss.infonce:
+        yield Contrast(tokens.pairs.first, tokens.pairs.second, loss, plan)
+    if loss.triplet or loss.hard_infonce:
+        yield Triplets(tokens.triplets, loss, plan)
+    if loss.cosent:
+        yield Grades(tokens.graded.first, tokens.graded.second, examples.graded.scores, loss, plan)
+    if model.head is not None:
+        yield Classification(tokens.labelled, examples.labelled.labels, model.head, loss, plan)
+    if loss.supervised_contrast:
+        yield SupervisedContrast(tokens.labelled, examples.labelled.labels, loss, plan)
