@@ -42,7 +42,7 @@ def test_help_does_not_wait_for_heavy_imports() -> None:
 
 
 def test_help_names_every_command() -> None:
-    assert all(name in run("--help").stdout for name in ("serve", "train", "evaluate", "models"))
+    assert all(name in run("--help").stdout for name in ("serve", "train", "import", "evaluate", "models"))
     assert all(name in run("models", "--help").stdout for name in ("list", "show", "verify", "use"))
 
 

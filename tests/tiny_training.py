@@ -67,6 +67,17 @@ def write_data(directory: Path) -> Path:
     return directory
 
 
+def wordpiece(vocabulary: Sequence[str]) -> Tokenizer:
+    """BERT's tokenizer; the vocabulary begins with SPECIALS."""
+    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(vocabulary)}, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    return tokenizer
+
+
 def write_teacher(directory: Path) -> Path:
     """A BERT directory as transformers writes it: config.json, model.safetensors, tokenizer.json."""
     from transformers import BertConfig, BertModel
@@ -83,12 +94,7 @@ def write_teacher(directory: Path) -> Path:
         initializer_range=0.3,  # far from all vectors being alike
     )
     BertModel(config).save_pretrained(directory)
-    tokenizer = Tokenizer(models.WordPiece({word: i for i, word in enumerate(vocabulary)}, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
-    )
+    tokenizer = wordpiece(vocabulary)
     tokenizer.enable_padding(length=128)
     tokenizer.enable_truncation(128)
     tokenizer.save(str(directory / "tokenizer.json"))
