@@ -118,19 +118,66 @@ def import_pretrained(
 
 
 @app.command()
-def evaluate(
-    config: Config,
-    data: Data = None,
+def evaluate(  # noqa: PLR0917  # typer calls it, by name
+    target: Annotated[
+        str, typer.Argument(help="A model, for example text; or the TOML file of a run, for its own figures.")
+    ],
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Directory of the suite's sets, or where the config's paths start [env: ENCODERY_DATA]."
+        ),
+    ] = None,
     models_dir: ModelsDir = None,
     url: Annotated[str | None, typer.Option(help="A running server, in place of bundles on disk.")] = None,
+    suite: Annotated[str, typer.Option(help="What to measure a model by: text.")] = "text",
+    version: Annotated[str | None, typer.Option(help="Of the model; default: the current one.")] = None,
+    split: Annotated[str, typer.Option(help="dev to choose by, test to report.")] = "dev",
+    dimensions: Annotated[
+        list[int] | None, typer.Option(help="A length to cut to; may be repeated [default: all it has].")
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="Another model to compare with; may be repeated.")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="A pretrained encoder to compare with: a directory, or package:NAME.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Where results go; default: runs/evaluate-NAME-SPLIT.")
+    ] = None,
 ) -> None:
-    """Measure published encoders on the task of their config, and print the figures with baselines."""
+    """Measure a published model by a suite of tasks, or a run's encoders by the task of their config."""
     with _training():
-        from training.card import metrics_table
-        from training.commands import evaluate as command
+        if target.endswith(".toml"):
+            from training.card import metrics_table
+            from training.commands import evaluate as command
 
-        metrics = command(config, data=data, models=_directory(models_dir), url=url)
-        typer.echo("\n".join(metrics_table(metrics)))
+            if any((version, dimensions, baseline, teacher, out)) or split != "dev":
+                fail(
+                    "a config is measured by its own figures; the suite's options go with a model's name",
+                    MISTAKE,
+                )
+            metrics = command(Path(target), data=data, models=_directory(models_dir), url=url)
+            typer.echo("\n".join(metrics_table(metrics)))
+            return
+        if suite != "text":
+            fail(f"--suite is {suite!r}; the one there is: text", MISTAKE)
+        from training.commands import data_directory
+        from training.suite.command import Asked, run
+        from training.suite.results import report
+
+        asked = Asked(
+            target,
+            models=_directory(models_dir),
+            version=version,
+            url=url,
+            baselines=baseline or (),
+            teacher=teacher,
+            dimensions=dimensions or (),
+        )
+        place = out or Path("runs") / f"evaluate-{target}-{split}"
+        typer.echo(report(run(asked, data=data_directory(data), split=split, out=place)))
+        typer.echo(f"wrote {place / 'results.json'} and {place / 'results.html'}", err=True)
 
 
 @models.command("list")

@@ -6,7 +6,7 @@ import http.client
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -21,8 +21,13 @@ ITEMS_PER_REQUEST = 256
 TIMEOUT_S = 60
 
 
-def served(url: str, model: str) -> Encode:
+def served(url: str, model: str, *, version: str | None = None) -> Encode:
     """An encode function that asks `POST {url}/encode` for raw float32 vectors.
+
+    Args:
+        url: base URL of a running server.
+        model: its name there.
+        version: by default the current one.
 
     Raises:
         ServerError: the URL is none; later, that the server does not answer with vectors.
@@ -30,8 +35,11 @@ def served(url: str, model: str) -> Encode:
     if not url.startswith(("http://", "https://")):
         raise ServerError(f"{url!r} is no URL of a server; it must begin with http:// or https://")
 
+    asked = {"model": model, "truncate": "end"} | ({"version": version} if version else {})
+
     def encode(inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
-        parts = [_encode(f"{url.rstrip('/')}/encode", model, some) for some in _requests(inputs)]
+        address = f"{url.rstrip('/')}/encode"
+        parts = [_encode(address, asked, some) for some in _requests(inputs)]
         return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
 
     return encode
@@ -45,9 +53,9 @@ def _requests(inputs: Sequence[Input]) -> Iterator[list[Input]]:
             yield some[start : start + ITEMS_PER_REQUEST]
 
 
-def _encode(url: str, model: str, inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
+def _encode(url: str, asked: Mapping[str, str], inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
     """One request. float32 [n, dim]. Raises ServerError."""
-    body: dict[str, Any] = {"model": model, "inputs": [_json(item) for item in inputs], "truncate": "end"}
+    body: dict[str, Any] = {**asked, "inputs": [_json(item) for item in inputs]}
     if (now := _now(inputs[0])) is not None:
         body["now"] = now
     request = urllib.request.Request(  # noqa: S310  # the URL is the user's own server
