@@ -26,7 +26,7 @@ MODEL = {
 }
 TRIPLETS = {"triplets": ["triplets.tsv"]}
 LABELS = {"labels": ["labels.csv"]}
-# Weights, data, figure, and what it must reach. Half of triplets are right by chance, and 0.2 of the labels; a
+# Weights, data, figure, and what it must reach. By chance half of triplets and 0.2 of labels are right; a
 # decoder that knows nothing of the text says 0.03 of its words right, one that knows the topic 0.11.
 LEARNED: dict[str, tuple[dict[str, Any], dict[str, Any], str, float]] = {
     "triplet": ({"triplet": 1.0}, TRIPLETS, "triplet_accuracy", 0.9),

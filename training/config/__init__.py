@@ -23,6 +23,7 @@ from training.config.sections import (
 )
 from training.config.text import (
     COLUMNS,
+    LoraConfig,
     Rows,
     SourceConfig,
     TeacherConfig,
@@ -44,6 +45,7 @@ __all__ = [
     "FeatureConfig",
     "HiddenConfig",
     "InteractionsConfig",
+    "LoraConfig",
     "Pooling",
     "RecommenderLossConfig",
     "RecommenderRun",

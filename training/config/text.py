@@ -116,7 +116,7 @@ class VocabularyConfig(Section):
         size: entries to train.
         min_count: fewest occurrences of a trained entry.
         lowercase: fold case (and strip accents) in a trained one.
-        max_length: tokens the encoder reads.
+        max_length: tokens the encoder reads; a pretrained one at most as many as it can.
     """
 
     source: Literal["teacher", "train"] = "train"
@@ -126,19 +126,47 @@ class VocabularyConfig(Section):
     max_length: Positive = 512
 
 
-class TextModelConfig(Section):
-    """The classic encoder: embed, pool, hidden layers, linear output.
+class LoraConfig(Section):
+    """Low-rank adapters, merged into their layers before export.
 
     Attributes:
+        rank: of an adapter.
+        alpha: its output is scaled by alpha / rank.
+        dropout: before it.
+        targets: names of the linear layers to adapt; [] for the projections of queries and values.
+    """
+
+    rank: Positive = 8
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: list[str] = []
+
+
+class TextModelConfig(Section):
+    """The classic encoder (embed, pool, hidden layers, linear output), or a pretrained one to fine-tune.
+
+    Attributes:
+        pretrained: a directory, or `package:NAME`, of a large encoder in place of the classic one. Its
+            vocabulary, pooling and layers are its own; of what follows it has normalize and dimensions.
+        tune: train all of it (`full`), all but the embeddings and `frozen_layers` (`top`), or adapters only
+            (`lora`).
+        frozen_layers: with `tune = "top"`, how many layers next to the embeddings stay as they are.
+        layers: numbers of the layers to keep, from 0; [] for all.
+        lora: with `tune = "lora"`.
         embedding_dim: of a token; with `init = "teacher"` at most the teacher's.
         init: `random`, or `teacher`: each token's own vector as the teacher gives it, centred, cut by PCA.
         poolings: one or several; their results are concatenated.
         sif: with weighted pooling, start each token's weight at a / (a + p(token)).
         hidden: layers after pooling.
-        normalize: L2-normalise the output.
+        normalize: L2-normalise the output, whatever a directory says.
         dimensions: lengths a vector may be cut to, trained as such (Matryoshka); [] for the full one only.
     """
 
+    pretrained: str | None = None
+    tune: Literal["full", "top", "lora"] = "full"
+    frozen_layers: Annotated[int, Field(ge=0)] = 0
+    layers: list[Annotated[int, Field(ge=0)]] = []
+    lora: LoraConfig = LoraConfig()
     embedding_dim: Positive = 256
     init: Literal["random", "teacher"] = "random"
     poolings: Annotated[list[Pooling], Field(min_length=1)] = ["mean"]

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from bundle.inputs import Input, Text
 from bundle.manifest import Metric
@@ -28,16 +28,21 @@ from training.config import TextRun
 from training.data.tables import BadRows
 from training.data.text import Graded, files_sha256, read_grades
 from training.data.tokenised import Tokenised, tokenise
+from training.encoders.lora import merge_lora
+from training.encoders.pretrained import PretrainedEncoder
 from training.encoders.text import TextEncoder, principal_axes, token_counts, token_table
+from training.encoders.tuned import tuned
 from training.errors import ConfigError
 from training.export import Exportable, draft_of, run_torch
 from training.metrics import cosines, spearman
 from training.objectives import Objective, Plan
+from training.pretrained import Pretrained, read_pretrained
+from training.pretrained_tokenizer import whole_tokenizer
 from training.provenance import of_run
 from training.task import Encode
 from training.tasks.text_examples import Examples, read_examples, tokenise_examples
 from training.tasks.text_learner import TextLearner, objectives_of
-from training.tasks.text_rules import check, check_width, needs_teacher
+from training.tasks.text_rules import check, check_pretrained, check_width, needs_teacher
 from training.teacher import CachedTeacher, PretrainedTeacher, Teacher, find_directory
 from training.vocabulary import pretrained_tokenizer, train_tokenizer
 
@@ -81,6 +86,23 @@ class TextTask:
         return self._learning.model
 
     @cached_property
+    def spec(self) -> Pretrained | None:
+        """What the pretrained encoder's directory says, if one is fine-tuned."""
+        source = self.run.model.pretrained
+        return None if source is None else read_pretrained(find_directory(source))
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.run.model.hidden.output_dim if self.spec is None else self.spec.dim
+
+    @property
+    def max_length(self) -> int:
+        """Tokens the encoder reads."""
+        asked = self.run.vocabulary.max_length
+        return asked if self.spec is None else min(asked, self.spec.max_length)
+
+    @cached_property
     def data_sha256(self) -> str:
         """Digest of files, how much of each is read, and the teacher."""
         learned = self.run.data.model_copy(update={"graded": None})
@@ -88,7 +110,9 @@ class TextTask:
         files = files_sha256(self._data, [source.path for source in sources])
         how = [(source.limit, source.columns) for source in sources]
         teacher = self.teacher.digest if self.teacher else ""
-        return hashlib.sha256(f"{files} {how} {learned.bad_rows} {teacher}".encode()).hexdigest()
+        start = sorted(self.spec.weights().items()) if self.spec else ""
+        whole = f"{files} {how} {learned.bad_rows} {teacher} {start}"
+        return hashlib.sha256(whole.encode()).hexdigest()
 
     @cached_property
     def _examples(self) -> Examples:
@@ -96,8 +120,10 @@ class TextTask:
 
     @cached_property
     def tokenizer_json(self) -> bytes:
-        """The vocabulary: the teacher's, or trained on all texts of the run."""
+        """The vocabulary: the pretrained encoder's, the teacher's, or trained on all texts of the run."""
         config = self.run.vocabulary
+        if self.spec is not None:
+            return whole_tokenizer(self.spec)
         if config.source == "train":
             return train_tokenizer(list(self._examples.all_texts()), config)
         assert self.run.teacher is not None  # `check` has seen to it
@@ -106,24 +132,30 @@ class TextTask:
     @cached_property
     def preprocessor(self) -> Preprocessor:
         """The bundle's own, with this vocabulary."""
-        return KINDS["text"].load(self.tokenizer_json, self.run.vocabulary.max_length)
+        return KINDS["text"].load(self.tokenizer_json, self.max_length)
 
     @cached_property
     def _learning(self) -> _Learning:
-        run, examples = self.run, self._examples
+        run = self.run
+        if self.spec is not None:
+            check_pretrained(run, self.dim, self.teacher.dim if self.teacher else None)
+        examples = self._examples
         self._check_graded()
         torch.manual_seed(run.seed)
         tokenizer = Tokenizer.from_str(self.tokenizer_json.decode())
-        size, dim = tokenizer.get_vocab_size(), run.model.hidden.output_dim
-        encoder = TextEncoder(size, run.model)
-        model = TextLearner(encoder, run.loss, dim=dim, tokens=size, classes=len(examples.labelled.names))
+        size, classes = tokenizer.get_vocab_size(), len(examples.labelled.names)
+        encoder = TextEncoder(size, run.model) if self.spec is None else tuned(self.spec, run.model)
+        if run.loss.simcse:
+            refuse_without_dropout(encoder)
+        model = TextLearner(encoder, run.loss, dim=self.dim, tokens=size, classes=classes)
         tokens = tokenise_examples(self.preprocessor, examples)
-        encoder.start_weights(token_counts(tokens.ids(), size))
+        if isinstance(encoder, TextEncoder):
+            encoder.start_weights(token_counts(tokens.ids(), size))
         targets = self._take_from_teacher(encoder, tokens.corpus, size) if needs_teacher(run) else None
         objectives = objectives_of(
             run.loss,
             model,
-            Plan([dim, *run.model.dimensions], run.train.batch_size, run.seed),
+            Plan([self.dim, *run.model.dimensions], run.train.batch_size, run.seed),
             examples=examples,
             tokens=tokens,
             targets=targets,
@@ -142,7 +174,7 @@ class TextTask:
             )
 
     def _take_from_teacher(
-        self, encoder: TextEncoder, corpus: Tokenised, tokens: int
+        self, encoder: TextEncoder | PretrainedEncoder, corpus: Tokenised, tokens: int
     ) -> npt.NDArray[np.float16]:
         """The targets (n, output_dim), turned to their principal axes; starts the table alike."""
         teacher, texts = self.teacher, self._examples.texts
@@ -151,6 +183,8 @@ class TextTask:
         paths = [Path(source.path).name for source in self.run.data.texts]
         parts = [cached.vectors(t, f"teacher {path}") for t, path in zip(texts, paths, strict=True)]
         vectors = np.concatenate(parts)[corpus.kept]
+        if isinstance(encoder, PretrainedEncoder):  # has a geometry of its own, often the teacher's
+            return vectors
         axes = principal_axes(vectors)
         if self.run.model.init == "teacher":
             table = token_table(cached.token_vectors()[:tokens], axes, self.run.model.embedding_dim)
@@ -167,7 +201,9 @@ class TextTask:
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Tables of embeddings apart: they want a larger rate, and decay would pull at rare tokens only."""
         encoder, rates = self.model.encoder, self.run.rates
-        tables = [(encoder.table, rates.table), (encoder.log_weights, rates.token_weights)]
+        tables: list[tuple[nn.Module | None, float | None]] = []
+        if isinstance(encoder, TextEncoder):
+            tables = [(encoder.table, rates.table), (encoder.log_weights, rates.token_weights)]
         groups: list[dict[str, Any]] = []
         taken = set[int]()
         for table, rate in tables:
@@ -175,7 +211,8 @@ class TextTask:
                 parameters = list(table.parameters())
                 groups.append({"params": parameters, "lr": rate or learning_rate, "weight_decay": 0.0})
                 taken |= {id(parameter) for parameter in parameters}
-        rest = [parameter for parameter in self.model.parameters() if id(parameter) not in taken]
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        rest = [parameter for parameter in trained if id(parameter) not in taken]
         return [{"params": rest, "lr": learning_rate}, *groups]
 
     def batches(self, epoch: int, start: int) -> Iterator[int]:
@@ -209,9 +246,12 @@ class TextTask:
         return run_torch(self.model.encoder, self.preprocessor, self.preprocessor.prepare(inputs, "end"))
 
     def encoders(self) -> dict[str, Encode]:
-        """The encoder under its name; from here on with the table that is exported."""
-        if self.run.export.table == "int8":
-            self.model.encoder.quantize_table()
+        """The encoder under its name; from here on as it is exported: table rounded, adapters merged."""
+        encoder = self.model.encoder
+        if isinstance(encoder, PretrainedEncoder):
+            merge_lora(encoder.backbone)
+        elif self.run.export.table == "int8":
+            encoder.quantize_table()
         return {self.run.name: self._encode}
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
@@ -238,11 +278,11 @@ class TextTask:
             kind="text",
             model=self.model.encoder,
             preprocessor=self.tokenizer_json,
-            probes=[Text(text) for text in probes(self.run.vocabulary.max_length)],
-            dimensions=sorted({model.hidden.output_dim, *model.dimensions}, reverse=True),
+            probes=[Text(text) for text in probes(self.max_length)],
+            dimensions=sorted({self.dim, *model.dimensions}, reverse=True),
             normalized=model.normalize,
             metric="cosine" if model.normalize else "inner_product",
-            max_length=self.run.vocabulary.max_length,
+            max_length=self.max_length,
         )
         return [draft_of(exportable, of_run(self.run, self.data_sha256), metrics)]
 
@@ -274,6 +314,12 @@ def cache_directory() -> Path:
     """Where costly results are kept between runs: ENCODERY_CACHE, or the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("ENCODERY_CACHE") or f"{base}/encodery").expanduser()
+
+
+def refuse_without_dropout(encoder: nn.Module) -> None:
+    """Raises ConfigError if two passes of a text would be the same."""
+    if not any(isinstance(module, nn.Dropout) and module.p > 0 for module in encoder.modules()):
+        raise ConfigError("loss.simcse needs dropout, and this encoder has none: both passes are the same")
 
 
 def special_ids(tokenizer: Tokenizer) -> list[int]:

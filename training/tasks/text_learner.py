@@ -10,6 +10,7 @@ from torch import nn
 
 from training.config import TextLossConfig
 from training.encoders.decoder import Decoder
+from training.encoders.pretrained import PretrainedEncoder
 from training.encoders.text import TextEncoder
 from training.errors import ConfigError
 from training.objectives import (
@@ -43,7 +44,13 @@ class TextLearner(nn.Module):
     """
 
     def __init__(
-        self, encoder: TextEncoder, loss: TextLossConfig, *, dim: int, tokens: int, classes: int
+        self,
+        encoder: TextEncoder | PretrainedEncoder,
+        loss: TextLossConfig,
+        *,
+        dim: int,
+        tokens: int,
+        classes: int,
     ) -> None:
         super().__init__()
         if loss.cross_entropy and not classes:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from training.config import TextLossConfig, TextRun
+from training.config import Section, TextLossConfig, TextModelConfig, TextRun
 from training.errors import ConfigError
+
+# What only an encoder has that is made anew, and what only a pretrained one.
+OF_TABLE_VOCABULARY = ("source", "size", "min_count", "lowercase")
+OF_TABLE = ("embedding_dim", "init", "poolings", "sif", "hidden")
+OF_PRETRAINED = ("tune", "frozen_layers", "layers", "lora")
 
 # Weight in [loss] -> the list in [data] that it learns from. A teacher's are apart.
 NEEDED = {
@@ -53,7 +58,9 @@ def figures_of(run: TextRun) -> list[str]:
 def check_width(run: TextRun, teacher_dim: int) -> None:
     """Refuse an encoder wider than the teacher it learns from. Raises ConfigError."""
     wide = {
-        "model.hidden.output_dim": run.model.hidden.output_dim if distils(run) else 0,
+        "model.hidden.output_dim": run.model.hidden.output_dim
+        if distils(run) and not run.model.pretrained
+        else 0,
         "model.embedding_dim": run.model.embedding_dim if run.model.init == "teacher" else 0,
     }
     for key, dim in wide.items():
@@ -78,7 +85,7 @@ def check(run: TextRun) -> None:
             for name, key in NEEDED.items()
         ),
         (
-            loss.simcse,
+            loss.simcse and not model.pretrained,
             model.hidden.dropout and model.hidden.widths,
             "loss.simcse needs dropout: set model.hidden.dropout and widths, or both passes are the same",
         ),
@@ -93,7 +100,7 @@ def check(run: TextRun) -> None:
             'model.init = "teacher" needs vocabulary.source = "teacher", whose tokens they are',
         ),
         (
-            model.dimensions,
+            model.dimensions and not model.pretrained,
             all(m < model.hidden.output_dim for m in model.dimensions),
             f"model.dimensions must be smaller than output_dim ({model.hidden.output_dim}), always there",
         ),
@@ -106,3 +113,31 @@ def check(run: TextRun) -> None:
     for wanted, given, message in needs:
         if wanted and not given:
             raise ConfigError(message)
+    _check_idle(run)
+
+
+def _check_idle(run: TextRun) -> None:
+    """Refuse settings of the one kind of encoder that the other does not read. Raises ConfigError."""
+    model = run.model
+    kind = "a pretrained encoder" if model.pretrained else "an encoder without model.pretrained"
+    idle = {"vocabulary": OF_TABLE_VOCABULARY, "model": OF_TABLE, "rates": None, "export": None}
+    if not model.pretrained:
+        idle = {"model": OF_PRETRAINED}
+    for table, keys in idle.items():
+        section: Section = getattr(run, table)
+        default = type(section)()
+        for key in keys or type(section).model_fields:
+            if getattr(section, key) != getattr(default, key):
+                raise ConfigError(f"{table}.{key} says nothing about {kind}; leave it out")
+    for key, tune in (("frozen_layers", "top"), ("lora", "lora")):
+        if model.tune != tune and getattr(model, key) != getattr(TextModelConfig(), key):
+            raise ConfigError(f'model.{key} needs model.tune = "{tune}"')
+
+
+def check_pretrained(run: TextRun, dim: int, teacher_dim: int | None) -> None:
+    """Refuse what does not fit a pretrained encoder of `dim` dimensions. Raises ConfigError."""
+    for m in run.model.dimensions:
+        if m >= dim:
+            raise ConfigError(f"model.dimensions has {m}; it must be smaller than the encoder's own {dim}")
+    if teacher_dim is not None and distils(run) and teacher_dim != dim:
+        raise ConfigError(f"the teacher's vectors have {teacher_dim} dimensions, the encoder's {dim}")
