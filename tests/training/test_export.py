@@ -18,22 +18,25 @@ from torch import Tensor, nn
 
 from bundle.encoder import OUTPUT, Runner
 from bundle.errors import EncoderyError
+from bundle.golden import TOLERANCE
 from bundle.graph import check_graph
 from bundle.inputs import Text
-from bundle.preprocess import KINDS, Prepared
+from bundle.preprocess import KINDS, Facts, Prepared
 from bundle.publish import publish
 from training.config import TextModelConfig
 from training.encoders.layers import ACTIVATIONS, POOLINGS
 from training.encoders.text import TextEncoder
 from training.errors import ExportError
 from training.export import (
-    MAX_DIFFERENCE,
+    BATCH_COST,
+    BATCH_INPUTS,
     OPSET,
     Exportable,
     compare,
     draft_of,
     export_graph,
     git_commit,
+    padded_batches,
     run_torch,
     stripped,
 )
@@ -107,7 +110,7 @@ def test_every_pooling_and_activation_gives_the_vectors_of_torch() -> None:
 
     assert expected.shape == (len(SOME), len(POOLINGS) * len(ACTIVATIONS) * tiny.DIM)
     assert parity.inputs == len(SOME)
-    assert max(parity.max_abs_diff, parity.batch_max_abs_diff) <= MAX_DIFFERENCE
+    assert max(parity.max_abs_diff, parity.batch_max_abs_diff) <= TOLERANCE
 
 
 @pytest.mark.parametrize("int8", [False, True], ids=["float32", "int8"])
@@ -120,7 +123,7 @@ def test_batch_and_length_are_free(graph: bytes, int8: bool) -> None:
         vectors = runner.run(some)
 
         assert vectors.shape == (count, tiny.DIM)
-        np.testing.assert_allclose(vectors, run_torch(model, loaded, some), atol=MAX_DIFFERENCE)
+        np.testing.assert_allclose(vectors, run_torch(model, loaded, some), atol=TOLERANCE)
 
 
 def test_a_graph_that_ignores_the_mask_is_refused() -> None:
@@ -149,6 +152,35 @@ def test_a_graph_that_does_not_run_is_refused_with_a_sentence() -> None:
     some = inputs(*SOME)
     with pytest.raises(ExportError, match="onnxruntime cannot run the graph"):
         compare(b"no graph", preprocessor(), some, np.zeros((len(some), 1), np.float32))
+
+
+@pytest.mark.parametrize(("scale", "refused"), [(1.0, True), (100.0, False)])
+def test_the_limit_grows_with_the_vectors(graph: bytes, scale: float, refused: bool) -> None:
+    """0.0002 off is wrong for vectors of length 1, and rounding where numbers reach 100."""
+    some = inputs(*SOME)
+    model = onnx.load_from_string(graph)
+    last = model.graph.node[-1].output[0]
+    model.graph.node[-1].output[0] = "unscaled"
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(scale), "scale"))
+    model.graph.node.append(onnx.helper.make_node("Mul", ["unscaled", "scale"], [last]))
+    expected = scale * run_torch(encoder(), preprocessor(), some, batch_size=1)
+    expected[0, 0] += 2e-4
+    if refused:
+        with pytest.raises(ExportError, match="the limit is 1e-05"):
+            compare(model.SerializeToString(), preprocessor(), some, expected)
+    else:
+        compare(model.SerializeToString(), preprocessor(), some, expected)
+
+
+def test_padded_batches_hold_all_in_order_and_no_long_one_many_times() -> None:
+    some = [Prepared({}, cost=cost, facts=Facts(tokens=cost)) for cost in (5, 900, 1, 9000, 2, *[3] * 9)]
+    batches = list(padded_batches(some))
+
+    assert [one for batch in batches for one in batch] == some
+    assert [len(batch) for batch in batches] == [3, 1, BATCH_INPUTS, 3]
+    assert all(
+        len(batch) * max(one.cost for one in batch) <= BATCH_COST for batch in batches if len(batch) > 1
+    )
 
 
 def test_the_graph_is_what_a_bundle_may_hold(graph: bytes) -> None:
