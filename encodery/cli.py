@@ -118,6 +118,29 @@ def import_pretrained(
 
 
 @app.command()
+def mine(  # noqa: PLR0917  # typer calls it, by name
+    config: Config,
+    out: Annotated[Path, typer.Option(help="JSONL to write: first, second, negative.")],
+    model: Annotated[str, typer.Option(help="The published encoder that says what is near.")] = "text",
+    data: Data = None,
+    models_dir: ModelsDir = None,
+    first: Annotated[int, typer.Option(help="Rank of the nearest candidate taken, from 0.")] = 0,
+    last: Annotated[int, typer.Option(help="Rank after the farthest.")] = 50,
+    margin: Annotated[
+        float, typer.Option(help="A candidate's cosine is below this share of the partner's.")
+    ] = 0.95,
+    count: Annotated[int, typer.Option(help="Negatives per pair at most.")] = 1,
+) -> None:
+    """Find hard negatives for the pairs of a text config, to be learned from as triplets."""
+    with _training():
+        from training.commands import mine as command
+        from training.mining import MiningRules
+
+        rules = MiningRules(first=first, last=last, margin=margin, count=count)
+        command(config, model, out, data=data, models=_directory(models_dir), rules=rules)
+
+
+@app.command()
 def evaluate(  # noqa: PLR0917  # typer calls it, by name
     target: Annotated[
         str, typer.Argument(help="A model, for example text; or the TOML file of a run, for its own figures.")

@@ -2,6 +2,7 @@
 
 train     config -> task -> loop -> figures -> bundles
 import    directory of a pretrained encoder -> bundle
+mine      pairs of a config and a published encoder -> file of triplets
 evaluate  the same figures for bundles on disk, or for a server
 """
 
@@ -19,7 +20,8 @@ from bundle.store import Store, check_name
 from training.card import metrics_table
 from training.client import served
 from training.config import RecommenderRun, TextRun, load_config
-from training.errors import InterruptedRunError
+from training.errors import ConfigError, InterruptedRunError
+from training.mining import MiningRules
 from training.run import draw_curves, open_run, write_metrics
 from training.task import Encode, Task
 from training.trainer import Trainer
@@ -107,6 +109,40 @@ def import_pretrained(
     )
     _say(f"published {manifest.name}/{manifest.version}, space {manifest.space}")
     return manifest
+
+
+def mine(
+    config: Path, name: str, out: Path, *, data: Path | None = None, models: Path, rules: MiningRules
+) -> int:
+    """Find hard negatives for the pairs of a config, by a published encoder; returns how many.
+
+    Args:
+        config: the TOML file of a text run.
+        name: of the encoder.
+        out: JSONL to write, which `data.triplets` reads.
+        data: as for `train`.
+        models: the directory to load its current version from.
+        rules: which candidates are taken.
+
+    Raises:
+        TrainingError: see `training.errors`.
+        BundleError: the encoder is not published, or not sound.
+    """
+    from training.data.tables import BadRows  # noqa: PLC0415  # only this command needs them
+    from training.data.text import read_pairs  # noqa: PLC0415
+    from training.mined import write_triplets  # noqa: PLC0415
+
+    settings = load_config(config)
+    if not isinstance(settings, TextRun):
+        raise ConfigError(f"{config} is of kind {settings.kind!r}; pairs are in one of kind 'text'")
+    bad = BadRows(settings.data.bad_rows)
+    pairs = read_pairs(data_directory(data), settings.data.pairs, settings.data.pair_sources, bad)
+    if bad.found:
+        _say(bad.report())
+    encoder = Store(models).load(name)
+    count = write_triplets(pairs, lambda inputs: encoder.encode(inputs, truncate="end"), rules, out)
+    _say(f"wrote {count:,} triplets for {len(pairs.first):,} pairs to {out}")
+    return count
 
 
 def evaluate(
