@@ -82,13 +82,13 @@ class Golden:
         return cls(file.inputs, vectors, file.now, file.truncate)
 
     def check(self, encoder: Encoder) -> float:
-        """The largest absolute difference found. Raises GoldenError over the tolerance.
+        """The largest `deviation` found. Raises GoldenError over the tolerance.
 
         Each input is run alone and all together: padding must not change a vector.
         """
         alone, together = self._encode(encoder)
         expected = (len(self.inputs), encoder.manifest.dim)
-        worst, limit = 0.0, tolerance(self.vectors)
+        worst = 0.0
         for how, vectors in (("alone", alone), ("in one batch", together)):
             if vectors.shape != expected or self.vectors.shape != expected:
                 raise GoldenError(
@@ -97,11 +97,11 @@ class Golden:
                 )
             if not np.isfinite(vectors).all():
                 raise GoldenError(f"the golden inputs {how} give vectors that are not finite")
-            worst = max(worst, float(np.abs(vectors - self.vectors).max()))
-            if worst > limit:
+            worst = max(worst, deviation(vectors, self.vectors))
+            if worst > TOLERANCE:
                 raise GoldenError(
                     f"the golden inputs {how} are {worst:.1e} off the recorded vectors; "
-                    f"the limit is {limit:.0e}"
+                    f"the limit is {TOLERANCE:.0e}"
                 )
         norms = np.linalg.norm(together, axis=1)
         farthest = norms[np.abs(norms - 1).argmax()]
@@ -121,9 +121,14 @@ class Golden:
             raise GoldenError(f"onnxruntime cannot run the golden inputs: {type(error).__name__}") from error
 
 
-def tolerance(vectors: npt.NDArray[np.float32]) -> float:
-    """How far other kernels may be off: float32 rounds in proportion, and not all vectors have length 1."""
-    return TOLERANCE * max(1.0, float(np.abs(vectors).max()))
+def deviation(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
+    """The largest difference of a number, in units of its row's largest number where that is above 1.
+
+    float32 rounds in proportion; for normalised vectors this is the plain absolute difference. Row by row,
+    so that one long vector does not excuse the others. Both [n, dim], n >= 1; nan if a number is none.
+    """
+    unit = np.maximum(1.0, np.abs(expected).max(axis=1, keepdims=True))  # [n, 1]
+    return float((np.abs(found - expected) / unit).max())
 
 
 def golden_of(

@@ -27,7 +27,7 @@ import torch
 from torch import nn
 
 from bundle.encoder import OUTPUT, Runner
-from bundle.golden import golden_of, tolerance
+from bundle.golden import TOLERANCE, deviation, golden_of
 from bundle.inputs import Input
 from bundle.manifest import Metric, Parity, Trained
 from bundle.preprocess import KINDS, Prepared, Preprocessor
@@ -183,10 +183,9 @@ def compare(
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise ExportError(f"onnxruntime cannot run the graph: {str(error).splitlines()[0]}") from error
     off_torch, off_batches = float(np.abs(alone - expected).max()), float(np.abs(alone - batched).max())
-    limit = tolerance(expected)
-    for what, difference in (("torch", off_torch), ("its own batches", off_batches)):
-        if not difference <= limit:  # also catches nan
-            raise ExportError(f"the graph is {difference:.1e} off {what}, the limit is {limit:.0e}")
+    for what, other in (("torch", expected), ("its own batches", batched)):
+        if not (difference := deviation(alone, other)) <= TOLERANCE:  # also catches nan
+            raise ExportError(f"the graph is {difference:.1e} off {what}, the limit is {TOLERANCE:.0e}")
     return Parity(inputs=len(prepared), max_abs_diff=off_torch, batch_max_abs_diff=off_batches)
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from bundle import Draft, Encoder, GoldenError, Store, publish
-from bundle.golden import TOLERANCE, Golden, golden_of
+from bundle.golden import TOLERANCE, Golden, deviation, golden_of
 
 DRAFT = tiny.text_draft()
 GOLDEN = Golden.from_bytes(DRAFT.golden)
@@ -165,3 +165,14 @@ def test_graph_whose_rows_depend_on_padding_is_refused(tmp_path: Path) -> None:
     del model.graph.node[:]
     model.graph.node.extend(nodes)
     assert "in one batch" in refusal(tmp_path, replace(DRAFT, graph=model.SerializeToString()))
+
+
+def test_deviation_is_absolute_for_short_vectors_and_relative_for_long_ones() -> None:
+    """Row by row: a vector of length 100 does not excuse the one beside it."""
+    expected = np.array([[0.6, 0.8], [0.0, 100.0]], dtype=np.float32)
+    short, long = expected.copy(), expected.copy()
+    short[0, 0] += 1e-3
+    long[1, 1] += 1e-3
+
+    assert deviation(short, expected) == pytest.approx(1e-3, rel=1e-2)
+    assert deviation(long, expected) == pytest.approx(1e-5, rel=1e-2)
