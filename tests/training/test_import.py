@@ -91,6 +91,9 @@ def test_probes_are_many_and_reach_from_one_token_to_the_most(models: Path) -> N
     assert len(texts) >= 64
     assert (min(lengths), max(lengths)) == (3, tiny.POSITIONS)
     assert len(set(lengths)) > 20
+    words = sorted(len(text.split()) for text in probes(500))
+    assert words[-1] == 500
+    assert sum(count > 100 for count in words) >= 10
 
 
 def test_golden_inputs_are_short_whatever_the_encoder_reads() -> None:
