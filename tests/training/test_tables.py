@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
 import tiny_training
+from pyarrow import parquet
 
 from training.config import SourceConfig, TextDataConfig, parse_config
 from training.data.tables import LISTED, BadRows
@@ -18,7 +22,7 @@ from training.data.text import read_grades, read_labels, read_pairs, read_texts,
 from training.errors import ConfigError
 from training.tasks.text import TextTask
 
-FORMATS = ("jsonl", "jsonl.gz", "csv", "tsv")
+FORMATS = ("jsonl", "jsonl.gz", "csv", "tsv", "parquet")
 ROWS = [
     {"id": "1", "question": "where, then?", "answer": "here", "wrong": "there", "mark": "4.5", "kind": "b"},
     {"id": "2", "question": "größe", "answer": "7", "wrong": "8", "mark": "0", "kind": "a"},
@@ -27,6 +31,9 @@ ROWS = [
 
 def write(directory: Path, ending: str, rows: Sequence[Mapping[str, Any]] = ROWS) -> str:
     path = directory / f"rows.{ending}"
+    if ending == "parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(list(rows)), path, row_group_size=1)
+        return path.name
     if ending.startswith("jsonl"):
         content = "".join(json.dumps(row) + "\n" for row in rows).encode()
         path.write_bytes(gzip.compress(content) if ending.endswith("gz") else content)
@@ -119,6 +126,26 @@ def test_bad_rows_of_plain_formats_may_be_skipped_too(tmp_path: Path) -> None:
         "g.csv, line 1: the score is much",
         "g.csv, line 2: the score is nan",
     ]
+
+
+def test_parquet_names_rows_that_lack_something_and_files_that_are_none(tmp_path: Path) -> None:
+    rows = [{"first": "a", "second": "b"}, {"first": "c", "second": None}, {"first": "d", "second": "e"}]
+    source, skipped = SourceConfig(path=write(tmp_path, "parquet", rows)), BadRows("skip")
+    pairs = read_pairs(tmp_path, [source], [], skipped)
+    (tmp_path / "no.parquet").write_bytes(b"no such thing")
+
+    assert pairs.first == ["a", "d"]
+    assert skipped.found == ["rows.parquet, row 2: second is None, expected a text"]
+    with pytest.raises(ConfigError, match=r"no\.parquet, after row 0: it is no sound Parquet file"):
+        read_pairs(tmp_path, [SourceConfig(path="no.parquet")], [])
+    with pytest.raises(ConfigError, match=r"rows\.parquet has the columns first, second; expected"):
+        read_pairs(tmp_path, [source.model_copy(update={"columns": {"second": "x"}})], [])
+
+
+def test_pyarrow_is_imported_for_parquet_only() -> None:
+    code = "import sys, training.commands, training.tasks.text; sys.exit('pyarrow' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_report_counts_all_and_lists_the_first() -> None:

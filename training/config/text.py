@@ -28,7 +28,7 @@ COLUMNS: Mapping[Rows, tuple[str, ...]] = {
     "labels": ("text", "label"),
     "graded": ("first", "second", "score"),
 }
-NAMED = (".jsonl", ".jsonl.gz")  # formats whose columns always have names
+NAMED = (".jsonl", ".jsonl.gz", ".parquet")  # formats whose columns always have names
 
 
 class SourceConfig(Section):
@@ -38,7 +38,7 @@ class SourceConfig(Section):
         path: of the file.
         columns: what is read -> the column that has it, as in { first = "question", second = "answer" }.
             What is not named here is in the column of its own name. With it, .csv and .tsv begin with a
-            line of names; .jsonl always has names. Without it, the plain format of the list is read.
+            line of names; .jsonl and .parquet always have them. Without it, the list's plain format is read.
         limit: rows to read, bad ones included.
     """
 

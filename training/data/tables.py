@@ -110,10 +110,28 @@ def _tsv(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
     return _separated(path, columns, (row for row in rows if row[1] != [""]))
 
 
+def _parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    import pyarrow  # noqa: PLC0415  # large, and only needed for this format
+    from pyarrow import parquet  # noqa: PLC0415
+
+    number = 0
+    try:
+        with parquet.ParquetFile(path) as file:
+            _refuse_missing(path, columns, file.schema_arrow.names)
+            for batch in file.iter_batches(columns=list(dict.fromkeys(columns.values()))):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield Row(f"{path.name}, row {number}", {name: row[at] for name, at in columns.items()})
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path.name}, after row {number}: it is no sound Parquet file: {reason}") from None
+
+
 READERS: Mapping[str, Callable[[Path, Mapping[str, str]], Iterator[Row]]] = {
     ".jsonl": _jsonl,
     ".csv": named_csv,
     ".tsv": _tsv,
+    ".parquet": _parquet,
 }
 
 
