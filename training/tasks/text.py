@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor, nn
+from torch import Tensor
 
 from bundle.inputs import Input, Text
 from bundle.manifest import Metric
@@ -41,7 +41,13 @@ from training.pretrained_tokenizer import whole_tokenizer
 from training.provenance import of_run
 from training.task import Encode
 from training.tasks.text_examples import Examples, read_examples, tokenise_examples
-from training.tasks.text_learner import TextLearner, objectives_of
+from training.tasks.text_learner import (
+    TextLearner,
+    groups_of,
+    objectives_of,
+    refuse_without_dropout,
+    special_ids,
+)
 from training.tasks.text_rules import check, check_pretrained, check_width, needs_teacher
 from training.teacher import CachedTeacher, PretrainedTeacher, Teacher, find_directory
 from training.vocabulary import pretrained_tokenizer, train_tokenizer
@@ -199,21 +205,8 @@ class TextTask:
         return self._learning.objectives[0].steps
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Tables of embeddings apart: they want a larger rate, and decay would pull at rare tokens only."""
-        encoder, rates = self.model.encoder, self.run.rates
-        tables: list[tuple[nn.Module | None, float | None]] = []
-        if isinstance(encoder, TextEncoder):
-            tables = [(encoder.table, rates.table), (encoder.log_weights, rates.token_weights)]
-        groups: list[dict[str, Any]] = []
-        taken = set[int]()
-        for table, rate in tables:
-            if table is not None:
-                parameters = list(table.parameters())
-                groups.append({"params": parameters, "lr": rate or learning_rate, "weight_decay": 0.0})
-                taken |= {id(parameter) for parameter in parameters}
-        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
-        rest = [parameter for parameter in trained if id(parameter) not in taken]
-        return [{"params": rest, "lr": learning_rate}, *groups]
+        """Those that are trained, tables of embeddings apart."""
+        return groups_of(self.model, self.run.rates, learning_rate)
 
     def batches(self, epoch: int, start: int) -> Iterator[int]:
         """Steps counted from the start of training: each objective finds its own rows from that."""
@@ -314,17 +307,6 @@ def cache_directory() -> Path:
     """Where costly results are kept between runs: ENCODERY_CACHE, or the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("ENCODERY_CACHE") or f"{base}/encodery").expanduser()
-
-
-def refuse_without_dropout(encoder: nn.Module) -> None:
-    """Raises ConfigError if two passes of a text would be the same."""
-    if not any(isinstance(module, nn.Dropout) and module.p > 0 for module in encoder.modules()):
-        raise ConfigError("loss.simcse needs dropout, and this encoder has none: both passes are the same")
-
-
-def special_ids(tokenizer: Tokenizer) -> list[int]:
-    """Ids of tokens that stand for no text."""
-    return [id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special]
 
 
 def _configured_teacher(run: TextRun) -> Teacher | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tokenizers import Tokenizer
 from torch import nn
 
-from training.config import TextLossConfig
+from training.config import TextLossConfig, TextRates
 from training.encoders.decoder import Decoder
 from training.encoders.pretrained import PretrainedEncoder
 from training.encoders.text import TextEncoder
@@ -98,3 +100,35 @@ def objectives_of(
         yield Classification(tokens.labelled, examples.labelled.labels, model.head, loss, plan)
     if loss.supervised_contrast:
         yield SupervisedContrast(tokens.labelled, examples.labelled.labels, loss, plan)
+
+
+def groups_of(model: TextLearner, rates: TextRates, learning_rate: float) -> list[dict[str, Any]]:
+    """Parameters for the optimiser, those that are frozen left out.
+
+    Tables of embeddings apart: they want a larger rate, and decay would pull at rare tokens only.
+    """
+    encoder = model.encoder
+    tables: list[tuple[nn.Module | None, float | None]] = []
+    if isinstance(encoder, TextEncoder):
+        tables = [(encoder.table, rates.table), (encoder.log_weights, rates.token_weights)]
+    groups: list[dict[str, Any]] = []
+    taken = set[int]()
+    for table, rate in tables:
+        if table is not None:
+            parameters = list(table.parameters())
+            groups.append({"params": parameters, "lr": rate or learning_rate, "weight_decay": 0.0})
+            taken |= {id(parameter) for parameter in parameters}
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    rest = [parameter for parameter in trained if id(parameter) not in taken]
+    return [{"params": rest, "lr": learning_rate}, *groups]
+
+
+def refuse_without_dropout(encoder: nn.Module) -> None:
+    """Raises ConfigError if two passes of a text would be the same."""
+    if not any(isinstance(module, nn.Dropout) and module.p > 0 for module in encoder.modules()):
+        raise ConfigError("loss.simcse needs dropout, and this encoder has none: both passes are the same")
+
+
+def special_ids(tokenizer: Tokenizer) -> list[int]:
+    """Ids of tokens that stand for no text."""
+    return [id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special]
