@@ -10,6 +10,7 @@ import random
 import re
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import structlog
@@ -20,6 +21,7 @@ from app.metrics import Metrics
 
 HEADER = b"x-request-id"
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # goes into logs and headers, so nothing else gets in
+VALUE_WIDTH = 12  # of a value in the console log
 _KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 log = structlog.get_logger("encodery")
@@ -69,6 +71,20 @@ def _incoming_id(scope: Scope) -> bytes | None:
     return None
 
 
+def _columns() -> list[structlog.dev.Column]:
+    """Values of a fixed width, so that lines of one kind, as the models at start, stand as a table."""
+    column, formatter = structlog.dev.Column, structlog.dev.KeyValueColumnFormatter
+    bare = partial(formatter, key_style=None, value_style="", reset_style="", value_repr=str)
+    return [
+        column(
+            "", formatter(key_style="", value_style="", reset_style="", value_repr=str, width=VALUE_WIDTH)
+        ),
+        column("timestamp", bare()),
+        column("level", bare(width=8)),
+        column("event", bare(width=VALUE_WIDTH)),
+    ]
+
+
 def set_up_log(log_format: str, level: str) -> None:
     """One format for our lines and those of libraries, on standard error."""
     on_terminal = sys.stderr.isatty()
@@ -84,7 +100,7 @@ def set_up_log(log_format: str, level: str) -> None:
         cache_logger_on_first_use=True,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    console = structlog.dev.ConsoleRenderer(colors=on_terminal, sort_keys=False)
+    console = structlog.dev.ConsoleRenderer(sort_keys=False, columns=_columns())
     finish: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()] if as_json else [console]
     )
