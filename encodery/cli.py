@@ -153,9 +153,9 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
     ] = None,
     models_dir: ModelsDir = None,
     url: Annotated[str | None, typer.Option(help="A running server, in place of bundles on disk.")] = None,
-    suite: Annotated[str, typer.Option(help="What to measure a model by: text.")] = "text",
+    suite: Annotated[str | None, typer.Option(help="What to measure a model by; default: text.")] = None,
     version: Annotated[str | None, typer.Option(help="Of the model; default: the current one.")] = None,
-    split: Annotated[str, typer.Option(help="dev to choose by, test to report.")] = "dev",
+    split: Annotated[str | None, typer.Option(help="dev to choose by (the default), test to report.")] = None,
     dimensions: Annotated[
         list[int] | None, typer.Option(help="A length to cut to; may be repeated [default: all it has].")
     ] = None,
@@ -175,7 +175,7 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
             from training.card import metrics_table
             from training.commands import evaluate as command
 
-            if any((version, dimensions, baseline, teacher, out)) or split != "dev":
+            if any((suite, version, split, dimensions, baseline, teacher, out)):
                 fail(
                     "a config is measured by its own figures; the suite's options go with a model's name",
                     MISTAKE,
@@ -183,7 +183,7 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
             metrics = command(Path(target), data=data, models=_directory(models_dir), url=url)
             typer.echo("\n".join(metrics_table(metrics)))
             return
-        if suite != "text":
+        if suite not in (None, "text"):
             fail(f"--suite is {suite!r}; the one there is: text", MISTAKE)
         from training.commands import data_directory
         from training.suite.command import Asked, run
@@ -198,8 +198,9 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
             teacher=teacher,
             dimensions=dimensions or (),
         )
-        place = out or Path("runs") / f"evaluate-{target}-{split}"
-        typer.echo(report(run(asked, data=data_directory(data), split=split, out=place)))
+        chosen = split or "dev"
+        place = out or Path("runs") / f"evaluate-{target}-{chosen}"
+        typer.echo(report(run(asked, data=data_directory(data), split=chosen, out=place)))
         typer.echo(f"wrote {place / 'results.json'} and {place / 'results.html'}", err=True)
 
 
@@ -301,9 +302,7 @@ def _training() -> Iterator[None]:
         )
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), MISTAKE)
-    except Exception as error:
-        if not isinstance(error, EncoderyError) and not type(error).__module__.startswith("training."):
-            raise
+    except EncoderyError as error:
         fail(str(error), MISTAKE)
 
 

@@ -174,6 +174,8 @@ def test_only_the_lengths_asked_for_are_measured(sets: Path, published: Path, tm
         (["absent"], "absent has no current version"),
         (["text", "--teacher", "package:absent_teacher"], "absent_teacher' is not installed"),
         (["run.toml", "--split", "test"], "the suite's options go with a model's name"),
+        (["run.toml", "--split", "dev"], "the suite's options go with a model's name"),
+        (["run.toml", "--suite", "text"], "the suite's options go with a model's name"),
     ],
 )
 def test_a_mistake_is_one_sentence(sets: Path, published: Path, arguments: list[str], complaint: str) -> None:
