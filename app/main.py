@@ -11,10 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Response
+from starlette.types import Receive, Scope, Send
 
 from app import errors
 from app.api import docs, encode, health, models
 from app.api.context import Context
+from app.api.hot import HotPaths
 from app.engine import Engine, Registry, load_registry
 from app.guard import HeaderGuard
 from app.metrics import Metrics
@@ -22,6 +24,7 @@ from app.observe import Observed
 from app.settings import Settings
 from bundle import Store
 
+HOT = (encode.routes,)  # every protocol with hot routes: app.api.hot
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
 
 
@@ -60,7 +63,7 @@ def create_app(settings: Settings, registry: Registry | None = None) -> FastAPI:
             watching.cancel()
             engine.close()
 
-    app = FastAPI(
+    app = _App(
         title="Encodery",
         version=health.running_version(),
         description=_DESCRIPTION,
@@ -70,15 +73,30 @@ def create_app(settings: Settings, registry: Registry | None = None) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 us a request without any SDK
     )
-    for part in (encode, health, models):
-        app.include_router(part.router)
+    for part in (*(protocol.router for protocol in HOT), health.router, models.router):
+        app.include_router(part)
     docs.install(app)
     if settings.metrics:
         _add_metrics(app, metrics)
     errors.install(app)
     app.add_middleware(HeaderGuard)
     app.add_middleware(Observed, metrics=metrics)  # added last, so outermost
+    app.hot = HotPaths(app, HOT)
+    app.front = Observed(HeaderGuard(app.hot), metrics)
     return app
+
+
+class _App(FastAPI):
+    """FastAPI, with the hot routes answered in front of it, behind the same two layers."""
+
+    hot: HotPaths
+    front: Observed
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope in self.hot:
+            await self.front(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 def load_models(settings: Settings) -> Registry:

@@ -1,31 +1,28 @@
 """POST /encode: from a body to vectors.
 
-read (bounded) -> parse -> limits -> find the encoder -> engine -> cut -> JSON, raw block or .npy
+read (bounded) -> parse -> limits -> encoded (any protocol) -> JSON, raw block or .npy
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from pydantic import BaseModel, Field
-from starlette.types import Receive
 
-from app import engine, errors
+from app import errors
 from app.api import vectors
-from app.api.body import ClientDisconnect, read_json_body
-from app.api.context import Context, Ctx
+from app.api.body import read_json_body
+from app.api.context import Context
+from app.api.encoding import Answer, Ask, encoded
+from app.api.hot import HotRoutes
 from app.api.wire import EncodeRequest, parse, to_inputs
 from bundle import Cut, Facts
 
-CLIENT_LEFT = 499  # nobody reads it; it tells the metrics what happened
-T = TypeVar("T")
-
-router = APIRouter()
+routes = HotRoutes()
 
 
 class InputWarning(BaseModel):
@@ -84,10 +81,9 @@ _HEADERS: dict[str, Any] = {
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
-@router.post(
+@routes.post(
     "/encode",
     summary="Encode inputs",
-    response_class=Response,
     openapi_extra={
         "requestBody": {
             "required": True,
@@ -104,72 +100,45 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
         **errors.documented(*errors.TABLE),
     },
 )
-async def encode(request: Request, context: Ctx) -> Response:
+async def encode(context: Context, request: Request) -> Response:
     """Vectors for one input or a list of inputs of one kind, in their order.
 
     A client that sends the `space` it is pinned to keeps getting vectors of that space from a loaded older
     version while its index is encoded anew, and a 412 when there is none; never vectors it cannot compare.
     """
-    accepted = vectors.media_type(request.headers.get("accept"))
-    try:
-        asked = parse(await read_json_body(request, context.settings))
-        return await _unless_left(request.receive, _encode(context, asked, accepted))
-    except ClientDisconnect:
-        return Response(status_code=CLIENT_LEFT)
-
-
-async def _encode(context: Context, asked: EncodeRequest, media_type: str) -> Response:
-    inputs = to_inputs(asked, context.settings, clock_s=time.time())
-    name = asked.model or context.settings.default_model
-    loaded = context.registry.find(name, version=asked.version, space=asked.space, dim=asked.dimensions)
-    dim = _dim(loaded, asked.dimensions)
-    encoded = await context.engine.encode(
-        loaded, inputs, truncate=asked.truncate, timeout_s=context.settings.request_timeout_s
+    media_type = vectors.media_type(request.headers.get("accept"))
+    asked = parse(await read_json_body(request, context.settings))
+    ask = Ask(
+        inputs=to_inputs(asked, context.settings, clock_s=time.time()),
+        model=asked.model,
+        version=asked.version,
+        space=asked.space,
+        dim=asked.dimensions,
+        truncate=asked.truncate,
     )
-    context.metrics.encoded(loaded, encoded)
-    return _respond(loaded, encoded, dim, asked, media_type)
+    return _respond(await encoded(context, request, ask), asked.encoding, media_type)
 
 
-def _dim(loaded: engine.Loaded, asked: int | None) -> int:
-    manifest = loaded.manifest
-    if asked is not None and asked not in manifest.dimensions:
-        allowed = ", ".join(map(str, manifest.dimensions))
-        raise errors.InvalidRequest(
-            f"{manifest.name}/{manifest.version} has no vectors of that length; it has: {allowed}",
-            code="invalid_dimensions",
-            param="dimensions",
-        )
-    return asked or manifest.dim
-
-
-def _respond(
-    loaded: engine.Loaded, encoded: engine.Encoded, dim: int, asked: EncodeRequest, media_type: str
-) -> Response:
-    manifest, timings = loaded.manifest, encoded.timings
-    cut = loaded.encoder.cut(encoded.vectors, dim)
-    warnings = _warnings(encoded.facts)
-    headers = {
-        "X-Model-Version": f"{manifest.name}/{manifest.version}",
-        "X-Embedding-Space": manifest.space_of(dim),
-        "Server-Timing": f"prepare;dur={timings.prepare_s * 1e3:.2f}, queue;dur={timings.queue_s * 1e3:.2f}, "
-        f"run;dur={timings.run_s * 1e3:.2f}",
-    }
+def _respond(answer: Answer, encoding: Literal["float", "base64"], media_type: str) -> Response:
+    headers, warnings = answer.headers(), _warnings(answer.facts)
     if media_type != vectors.JSON:
-        headers |= {"X-Embedding-Warnings": str(len(warnings))}
+        headers["X-Embedding-Warnings"] = str(len(warnings))
     if media_type == vectors.RAW:
-        headers |= {"X-Embedding-Shape": f"{cut.shape[0]},{cut.shape[1]}"}
-        return Response(vectors.to_raw(cut), headers=headers, media_type=media_type)
+        headers["X-Embedding-Shape"] = f"{len(answer.vectors)},{answer.dim}"
+        return Response(vectors.to_raw(answer.vectors), headers=headers, media_type=media_type)
     if media_type == vectors.NPY:
-        return Response(vectors.to_npy(cut), headers=headers, media_type=media_type)
-    answer = {
-        "model": manifest.name,
-        "version": manifest.version,
-        "space": manifest.space_of(dim),
-        "dim": dim,
-        "usage": {"items": len(cut), "tokens": sum(fact.tokens for fact in encoded.facts)},
+        return Response(vectors.to_npy(answer.vectors), headers=headers, media_type=media_type)
+    content = {
+        "model": answer.loaded.manifest.name,
+        "version": answer.loaded.manifest.version,
+        "space": answer.space,
+        "dim": answer.dim,
+        "usage": {"items": len(answer.vectors), "tokens": answer.tokens},
         "warnings": warnings,
     }
-    return Response(vectors.to_json(answer, cut, asked.encoding), headers=headers, media_type=media_type)
+    return Response(
+        vectors.to_json(content, answer.vectors, encoding), headers=headers, media_type=media_type
+    )
 
 
 def _warnings(facts: Sequence[Facts]) -> list[dict[str, Any]]:
@@ -185,22 +154,3 @@ def _warning(index: int, fact: Facts) -> dict[str, Any]:
     if fact.empty_history:
         warning["empty_history"] = True
     return warning
-
-
-async def _unless_left(receive: Receive, work: Awaitable[T]) -> T:
-    """The result of the work, which is cancelled when the client leaves. Raises ClientDisconnect."""
-    working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(receive))
-    try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-
-
-async def _left(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass

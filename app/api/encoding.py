@@ -1,0 +1,161 @@
+"""From what a caller asks for to vectors, the same for every protocol.
+
+    protocol's body -> Ask -> find the encoder -> engine -> Answer -> protocol's body
+
+Knows no protocol: neither how a body is parsed nor how an answer is written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from fastapi import Request
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive
+
+from app import engine
+from app.api.context import Context
+from app.api.vectors import Vectors
+from app.errors import InvalidRequest
+from bundle import Facts, Input, Truncate
+
+WATCH_AFTER_S = 0.02  # a client that leaves is noticed from then on; most answers are out before
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """What is asked for, in the words of the domain.
+
+    Attributes:
+        inputs: at least one.
+        model: by default the server's default model.
+        version: exactly this one; by default the current one.
+        space: what the vectors must be of.
+        dim: length of the vectors; by default the full one.
+    """
+
+    inputs: Sequence[Input]
+    model: str | None = None
+    version: str | None = None
+    space: str | None = None
+    dim: int | None = None
+    truncate: Truncate = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Vectors, and what is to be said of them.
+
+    Attributes:
+        loaded: the encoder that gave them.
+        vectors: float32 [n, dim], in the order of the inputs.
+    """
+
+    loaded: engine.Loaded
+    vectors: Vectors
+    facts: Sequence[Facts]
+    timings: engine.Timings
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def space(self) -> str:
+        """Of the vectors."""
+        return self.loaded.manifest.space_of(self.dim)
+
+    @property
+    def tokens(self) -> int:
+        """That the encoder read, over all inputs."""
+        return sum(fact.tokens for fact in self.facts)
+
+    def headers(self) -> dict[str, str]:
+        """What every protocol's answer says, without a change to its body."""
+        manifest, timings = self.loaded.manifest, self.timings
+        return {
+            "X-Model-Version": f"{manifest.name}/{manifest.version}",
+            "X-Embedding-Space": self.space,
+            "Server-Timing": f"prepare;dur={timings.prepare_s * 1e3:.2f}, "
+            f"queue;dur={timings.queue_s * 1e3:.2f}, run;dur={timings.run_s * 1e3:.2f}",
+        }
+
+
+async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
+    """The vectors. Work for a client that leaves is dropped.
+
+    Raises:
+        EngineError, InputError, InvalidRequest: as `app.errors` tells them.
+        ClientDisconnect: the client left.
+    """
+    loaded = context.registry.find(
+        ask.model or context.settings.default_model, version=ask.version, space=ask.space, dim=ask.dim
+    )
+    dim = _dim(loaded, ask.dim)
+    done = await unless_left(
+        request.receive,
+        context.engine.encode(
+            loaded, ask.inputs, truncate=ask.truncate, timeout_s=context.settings.request_timeout_s
+        ),
+    )
+    context.metrics.encoded(loaded, done)
+    return Answer(loaded, loaded.encoder.cut(done.vectors, dim), done.facts, done.timings)
+
+
+def _dim(loaded: engine.Loaded, asked: int | None) -> int:
+    manifest = loaded.manifest
+    if asked is not None and asked not in manifest.dimensions:
+        allowed = ", ".join(map(str, manifest.dimensions))
+        raise InvalidRequest(
+            f"{manifest.name}/{manifest.version} has no vectors of that length; it has: {allowed}",
+            code="invalid_dimensions",
+            param="dimensions",
+        )
+    return asked or manifest.dim
+
+
+async def unless_left(receive: Receive, work: Awaitable[T]) -> T:
+    """The result of the work, which is cancelled when the client leaves. Raises ClientDisconnect.
+
+    The body must have been read: what comes after it can only be that the client left.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    watch = _Watch(receive, task)
+    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, watch.start)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if watch.has_left and not task.uncancel():
+            raise ClientDisconnect from None
+        raise
+    finally:
+        timer.cancel()
+        watch.stop()
+
+
+class _Watch:
+    """Waits for the client to leave, and then cancels the task that works for it."""
+
+    def __init__(self, receive: Receive, task: asyncio.Task[object]) -> None:
+        self._receive, self._task = receive, task
+        self._watching: asyncio.Task[None] | None = None
+        self.has_left = False
+
+    def start(self) -> None:
+        self._watching = asyncio.create_task(self._wait())
+
+    def stop(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+
+    async def _wait(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.has_left = True
+        self._task.cancel()
