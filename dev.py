@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements"
 PYTHON = "Scripts/python.exe" if os.name == "nt" else "bin/python"  # where an environment keeps its own
+PATHS = (ROOT, ROOT / "clients" / "python")  # what Python finds without its being installed
 OLDEST_PYTHON = (3, 11)
 UV = "uv==0.13.9"  # writes the locks; nobody else needs it
 
@@ -131,7 +132,7 @@ def environment(name: str) -> Path:
 
 def fingerprint(name: str) -> str:
     """Return a digest over all that decides what is in the environment: locks, python and place."""
-    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{ROOT}\n{version()}\n".encode())
+    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{PATHS}\n{version()}\n".encode())
     for file in ENVIRONMENTS[name]:
         digest.update((REQUIREMENTS / file).read_bytes())
     return digest.hexdigest()
@@ -140,7 +141,7 @@ def fingerprint(name: str) -> str:
 def register(python: Path) -> None:
     """Put the checkout on the environment's path and record its version, as an editable installation does."""
     packages = site_packages(python)
-    (packages / "encodery.pth").write_text(f"{ROOT}\n")
+    (packages / "encodery.pth").write_text("".join(f"{path}\n" for path in PATHS))
     information = packages / f"encodery-{version()}.dist-info"
     information.mkdir()
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: encodery\nVersion: {version()}\n")

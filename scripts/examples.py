@@ -3,8 +3,8 @@
     python3 dev.py docs            run every example against a real server and write the answers in
     python3 dev.py docs --check    run them and fail where an answer differs (the tests do this)
 
-In README.md and docs/*.md, a ```bash block is run by bash, a ```python block by this Python; a ```json
-or ```text block straight after it is what it printed, abbreviated. Blocks of other kinds are not run:
+In README.md, docs/*.md and the client's README.md, a ```bash block is run by bash, a ```python block by
+this Python; a ```json or ```text block straight after it is what it printed, abbreviated. Blocks of other kinds are not run:
 ```console holds commands that set up or stay running, and a test sees to it that they exist. Tables
 between `<!-- begin NAME -->` and `<!-- end NAME -->` are written from the code that they describe.
 """
@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
+CLIENT = ROOT / "clients" / "python"
 SHOWN_URL = "http://127.0.0.1:8000"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 TABLE = re.compile(r"<!-- begin ([\w-]+) -->\n(.*?)<!-- end \1 -->", re.DOTALL)
@@ -50,7 +51,7 @@ class Example:
 
 def pages() -> list[Path]:
     """Every page with examples."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), CLIENT / "README.md"]
 
 
 def examples_of(text: str) -> Iterator[Example]:
@@ -81,7 +82,7 @@ def run(example: Example, url: str) -> str:
         done = subprocess.run(
             [*command, example.code.replace(SHOWN_URL, url)],
             cwd=scratch,
-            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(CLIENT)])},
             capture_output=True,
             text=True,
             timeout=120,

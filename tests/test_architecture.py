@@ -25,6 +25,7 @@ FORBIDDEN = {
     "bundle": {"app", "training", "encodery", "asyncio"} | WEB | TRAINING_ONLY,
     "app": {"training", "encodery"} | TRAINING_ONLY,
     "training": {"app", "encodery"} | WEB,
+    "clients/python/encodery_client": {"app", "bundle", "encodery", "training"} | WEB | TRAINING_ONLY,
 }
 
 

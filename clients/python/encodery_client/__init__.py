@@ -1,0 +1,42 @@
+"""Client of an Encodery server: texts, users and items in, numpy vectors out.
+
+    with Client("http://127.0.0.1:8000") as client:
+        vectors = client.encode(["hello world", "good morning"])  # float32 [2, dim]
+
+`Client` is synchronous and may be shared by threads, `AsyncClient` lives on one event loop; both do the
+same. Hooks for frameworks are modules of their own, each needing its framework only:
+`encodery_client.langchain`, `.llama_index`, `.haystack`, and `.sentence_transformers`, which needs none.
+`encodery_client.testing` has a fake server for your tests.
+"""
+
+from encodery_client.aio import AsyncClient
+from encodery_client.client import Client
+from encodery_client.errors import (
+    DeadlineExceeded,
+    EncoderyClientError,
+    Overloaded,
+    RequestRefused,
+    ServerFailed,
+    ServerUnreachable,
+    SpaceChanged,
+    UnexpectedAnswer,
+)
+from encodery_client.retry import Retry
+from encodery_client.wire import Answer, Warned
+
+__all__ = [
+    "Answer",
+    "AsyncClient",
+    "Client",
+    "DeadlineExceeded",
+    "EncoderyClientError",
+    "Overloaded",
+    "RequestRefused",
+    "Retry",
+    "ServerFailed",
+    "ServerUnreachable",
+    "SpaceChanged",
+    "UnexpectedAnswer",
+    "Warned",
+]
+__version__ = "0.1.0"

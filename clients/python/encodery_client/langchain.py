@@ -1,0 +1,36 @@
+"""LangChain's `Embeddings`. Needs langchain-core."""
+
+from __future__ import annotations
+
+from langchain_core.embeddings import Embeddings
+
+from encodery_client.aio import AsyncClient
+from encodery_client.client import Client
+
+
+class EncoderyEmbeddings(Embeddings):
+    """Texts to vectors, for vector stores and retrievers of LangChain.
+
+    Args:
+        client: how the server is reached.
+        async_client: for the `a...` methods; without it they run the synchronous ones on a thread.
+    """
+
+    def __init__(self, client: Client, async_client: AsyncClient | None = None) -> None:
+        self.client, self.async_client = client, async_client
+
+    def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        return list(self.client.encode(texts).tolist())
+
+    def embed_query(self, text: str) -> list[float]:
+        return list(self.client.encode_one(text).tolist())
+
+    async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        if self.async_client is None:
+            return await super().aembed_documents(texts)
+        return list((await self.async_client.encode(texts)).tolist())
+
+    async def aembed_query(self, text: str) -> list[float]:
+        if self.async_client is None:
+            return await super().aembed_query(text)
+        return list((await self.async_client.encode_one(text)).tolist())

@@ -1,0 +1,45 @@
+"""LlamaIndex's `BaseEmbedding`. Needs llama-index-core."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from llama_index.core.base.embeddings.base import BaseEmbedding
+from pydantic import PrivateAttr
+
+from encodery_client.client import Client
+
+
+class EncoderyEmbedding(BaseEmbedding):
+    """Texts to vectors, for indexes and query engines of LlamaIndex.
+
+    Args:
+        client: how the server is reached.
+        **fields: of BaseEmbedding, for example `embed_batch_size`.
+    """
+
+    _client: Client = PrivateAttr()
+
+    def __init__(self, client: Client, **fields: Any) -> None:
+        super().__init__(**{"model_name": "encodery", "embed_batch_size": 512} | fields)
+        self._client = client
+
+    @classmethod
+    def class_name(cls) -> str:
+        return "EncoderyEmbedding"
+
+    def _get_query_embedding(self, query: str) -> list[float]:
+        return list(self._client.encode_one(query).tolist())
+
+    def _get_text_embedding(self, text: str) -> list[float]:
+        return list(self._client.encode_one(text).tolist())
+
+    def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return list(self._client.encode(texts).tolist())
+
+    async def _aget_query_embedding(self, query: str) -> list[float]:
+        return await asyncio.to_thread(self._get_query_embedding, query)
+
+    async def _aget_text_embeddings(self, texts: list[str]) -> list[list[float]]:
+        return await asyncio.to_thread(self._get_text_embeddings, texts)

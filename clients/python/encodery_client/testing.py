@@ -1,0 +1,123 @@
+"""A fake server for tests of code that uses this package: no network, no model, vectors that repeat.
+
+    server = FakeServer(dim=8)
+    client = Client("http://fake", transport=server.transport)
+    vectors = client.encode(["a", "b"])      # the same input gives the same vector, always
+    server.fail_next(429, retry_after_s=0)   # then it is busy once
+    server.space = "sp_other"                # then it has another model
+
+Vectors are seeded by the input's JSON, of unit length, and say nothing about meaning.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from typing import Any
+
+import httpx2 as httpx
+import numpy as np
+
+from encodery_client.wire import RAW, Vectors
+
+PATHS = {"/encode", "/models"}
+
+
+class FakeServer:
+    """Answers as an Encodery server with one model.
+
+    Attributes:
+        transport: for `Client` and `AsyncClient` alike.
+        requests: the bodies that came to /encode, parsed.
+        headers: of those requests.
+        space: of the vectors; change it to play a server with a new model.
+    """
+
+    def __init__(
+        self, *, dim: int = 8, model: str = "fake", version: str = "1", space: str = "sp_fake"
+    ) -> None:
+        self.dim, self.model, self.version, self.space = dim, model, version, space
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[httpx.Headers] = []
+        self.transport = httpx.MockTransport(self._handle)
+        self._planned: dict[int, httpx.Response | Exception] = {}
+
+    def fail_next(
+        self,
+        status: int,
+        *,
+        code: str = "fake",
+        message: str = "as asked",
+        param: str | None = None,
+        retry_after_s: int | None = None,
+        after: int = 0,
+    ) -> None:
+        """Answer a request to come with an error: the next one that is free, `after` others."""
+        detail = {"type": "fake_error", "code": code, "message": message, "param": param}
+        headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
+        self._plan(httpx.Response(status, json={"error": detail}, headers=headers), after)
+
+    def break_next(self, *, after: int = 0) -> None:
+        """Break the connection of a request to come."""
+        self._plan(httpx.ConnectError("broken, as asked"), after)
+
+    def _plan(self, failure: httpx.Response | Exception, after: int) -> None:
+        number = len(self.requests) + after
+        while number in self._planned:
+            number += 1
+        self._planned[number] = failure
+
+    def vectors(self, inputs: list[Any]) -> Vectors:
+        """What it answers for these inputs. float32 [n, dim]."""
+        rows = [self._vector(json.dumps(item, sort_keys=True).encode()) for item in inputs]
+        return np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
+
+    def _vector(self, content: bytes) -> Vectors:
+        seed = int.from_bytes(hashlib.sha256(self.space.encode() + b"\0" + content).digest()[:8], "big")
+        vector = np.random.default_rng(seed).normal(size=self.dim).astype(np.float32)
+        return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path not in PATHS:
+            return _error(404, "not_found", "there is nothing at this path")
+        if request.url.path == "/models":
+            model = {"name": self.model, "current": self.version, "space": self.space, "dim": self.dim}
+            return httpx.Response(200, json={"default": self.model, "models": [model]})
+        failure = self._planned.pop(len(self.requests), None)
+        self.requests.append(json.loads(request.content))
+        self.headers.append(request.headers)
+        if isinstance(failure, Exception):
+            raise failure
+        return failure or self._encode(self.requests[-1], request.headers.get("accept") == RAW)
+
+    def _encode(self, asked: dict[str, Any], raw: bool) -> httpx.Response:
+        if asked.get("space", self.space) != self.space:
+            return _error(
+                412, "space_mismatch", f"loaded versions and their spaces: {self.version}: {self.space}"
+            )
+        inputs = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
+        vectors = self.vectors(inputs)
+        headers = {"X-Model-Version": f"{self.model}/{self.version}", "X-Embedding-Space": self.space}
+        if raw:
+            return httpx.Response(200, content=vectors.tobytes(), headers={"Content-Type": RAW, **headers})
+        as_base64 = asked.get("encoding") == "base64"
+        rows = [base64.b64encode(row).decode() for row in vectors] if as_base64 else vectors.tolist()
+        return httpx.Response(
+            200,
+            json={
+                "model": self.model,
+                "version": self.version,
+                "space": self.space,
+                "dim": self.dim,
+                "usage": {"items": len(inputs), "tokens": sum(len(str(item).split()) for item in inputs)},
+                "warnings": [],
+                "embeddings": rows,
+            },
+            headers=headers,
+        )
+
+
+def _error(status: int, code: str, message: str) -> httpx.Response:
+    detail = {"type": "invalid_request_error", "code": code, "message": message, "param": None}
+    return httpx.Response(status, json={"error": detail})

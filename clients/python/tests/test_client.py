@@ -1,0 +1,242 @@
+"""Both clients against the fake server: splitting, order, pins, retries, deadlines, errors."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+
+import encodery_client as ec
+from encodery_client import Retry
+from encodery_client.testing import FakeServer
+
+Connect = Callable[..., Any]
+
+
+@pytest.mark.parametrize("wire", ["raw", "base64"])
+def test_vectors_come_in_order_whatever_the_wire(server: FakeServer, connect: Connect, wire: str) -> None:
+    texts = [f"text {number}" for number in range(25)]
+
+    vectors = connect(server, wire=wire, batch_items=4).call("encode", texts)
+
+    np.testing.assert_array_equal(vectors, server.vectors(texts))
+    assert vectors.dtype == np.float32
+    assert len(server.requests) == 7
+
+
+def test_splits_by_bytes_and_sends_a_large_input_alone(server: FakeServer, connect: Connect) -> None:
+    texts = ["a" * 40, "b" * 40, "c" * 500, "d"]
+
+    vectors = connect(server, batch_bytes=100, concurrency=1).call("encode", texts)
+
+    assert [request["inputs"] for request in server.requests] == [texts[:2], [texts[2]], [texts[3]]]
+    np.testing.assert_array_equal(vectors, server.vectors(texts))
+
+
+def test_no_inputs_need_no_request(server: FakeServer, connect: Connect) -> None:
+    assert connect(server).call("encode", []).shape == (0, 0)
+    assert server.requests == []
+
+
+def test_one_input_gives_one_vector(server: FakeServer, connect: Connect) -> None:
+    client = connect(server)
+
+    np.testing.assert_array_equal(client.call("encode_one", "a"), server.vectors(["a"])[0])
+    np.testing.assert_array_equal(client.call("encode_one", {"id": "7"}), server.vectors([{"id": "7"}])[0])
+
+
+@pytest.mark.parametrize("inputs", ["a text", b"bytes", {"id": 1}, 7])
+def test_what_is_no_list_of_inputs_is_refused_before_anything_is_sent(
+    server: FakeServer, connect: Connect, inputs: Any
+) -> None:
+    with pytest.raises(TypeError):
+        connect(server).call("encode", inputs)
+    assert server.requests == []
+
+
+def test_a_call_overrides_the_clients_options(server: FakeServer, connect: Connect) -> None:
+    client = connect(server, model="a", truncate="end")
+
+    client.call("encode", ["x"], model="b", dimensions=3, now="2024-01-01")
+
+    expected = {"model": "b", "truncate": "end", "dimensions": 3, "now": "2024-01-01", "inputs": ["x"]}
+    assert server.requests == [expected]
+
+
+def test_an_option_that_does_not_exist_is_refused(server: FakeServer, connect: Connect) -> None:
+    with pytest.raises(TypeError, match="no such option: modle"):
+        connect(server).call("encode", ["x"], modle="b")
+
+
+def test_the_first_answer_pins_the_space(server: FakeServer, connect: Connect) -> None:
+    client = connect(server)
+    client.call("encode", ["a"])
+    client.call("encode", ["b"])
+
+    assert [request.get("space") for request in server.requests] == [None, "sp_fake"]
+    assert dict(client.client.pins) == {(None, None, None): "sp_fake"}
+
+
+def test_a_server_with_another_model_raises_and_never_mixes(server: FakeServer, connect: Connect) -> None:
+    client = connect(server)
+    client.call("encode", ["a"])
+    server.space = "sp_new"
+
+    with pytest.raises(ec.SpaceChanged, match="sp_new") as caught:
+        client.call("encode", ["b"])
+    client.client.unpin()
+
+    assert caught.value.status == 412
+    np.testing.assert_array_equal(client.call("encode", ["b"]), server.vectors(["b"]))
+
+
+def test_an_answer_of_another_space_raises_even_if_the_server_does_not(connect: Connect) -> None:
+    """A proxy, or a peer that ignores `space`: what counts is what came back."""
+
+    class Careless(FakeServer):
+        def _encode(self, asked: dict[str, Any], raw: bool) -> httpx.Response:
+            return super()._encode(asked | {"space": self.space}, raw)
+
+    with pytest.raises(ec.SpaceChanged, match="sp_fake"):
+        connect(Careless(), space="sp_mine").call("encode", ["a"])
+
+
+def test_models_are_pinned_one_by_one(server: FakeServer, connect: Connect) -> None:
+    client = connect(server)
+    client.call("encode", ["a"], model="one")
+    server.space = "sp_two"
+
+    client.call("encode", ["a"], model="two")
+
+    assert sorted(client.client.pins.values()) == ["sp_fake", "sp_two"]
+
+
+@pytest.mark.parametrize("status", [429, 502, 503])
+def test_tries_again_when_the_server_is_busy(server: FakeServer, connect: Connect, status: int) -> None:
+    server.fail_next(status)
+    server.break_next()
+
+    np.testing.assert_array_equal(connect(server).call("encode", ["a"]), server.vectors(["a"]))
+    assert len(server.requests) == 3
+
+
+def test_waits_as_long_as_the_server_asks(server: FakeServer, connect: Connect) -> None:
+    server.fail_next(429, retry_after_s=1)
+    client, begun_s = connect(server), time.monotonic()
+
+    client.call("encode", ["a"])
+
+    assert time.monotonic() - begun_s >= 1
+
+
+def test_does_not_wait_longer_than_the_caller_would(server: FakeServer, connect: Connect) -> None:
+    server.fail_next(429, retry_after_s=60)
+    client, begun_s = connect(server, timeout_s=5), time.monotonic()
+
+    with pytest.raises(ec.Overloaded) as caught:
+        client.call("encode", ["a"])
+
+    assert caught.value.retry_after_s == 60
+    assert time.monotonic() - begun_s < 5
+
+
+def test_gives_up_after_the_last_try(server: FakeServer, connect: Connect) -> None:
+    for _ in range(9):
+        server.fail_next(503)
+    with pytest.raises(ec.Overloaded, match="as asked"):
+        connect(server, retry=Retry(attempts=3, base_s=0.001)).call("encode", ["a"])
+
+    assert len(server.requests) == 3
+
+
+def test_no_connection_says_so(server: FakeServer, connect: Connect) -> None:
+    for _ in range(4):
+        server.break_next()
+
+    with pytest.raises(ec.ServerUnreachable, match="after 4 tries"):
+        connect(server).call("encode", ["a"])
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, ec.RequestRefused), (404, ec.RequestRefused), (422, ec.RequestRefused), (500, ec.ServerFailed),
+     (504, ec.DeadlineExceeded)],
+)  # fmt: skip
+def test_what_will_not_get_better_is_not_tried_again(
+    server: FakeServer, connect: Connect, status: int, kind: type[Exception]
+) -> None:
+    server.fail_next(status)
+
+    with pytest.raises(kind, match="as asked"):
+        connect(server).call("encode", ["a"])
+    assert len(server.requests) == 1
+
+
+def test_an_error_names_the_input_counted_over_the_whole_call(server: FakeServer, connect: Connect) -> None:
+    message = {"message": "inputs[3].x: too long", "param": "inputs[3].x"}
+    server.fail_next(422, code="too_long", after=1, **message)
+
+    with pytest.raises(ec.RequestRefused, match=r"inputs\[13\]\.x: too long") as caught:
+        connect(server, batch_items=10, concurrency=1).call("encode", [str(number) for number in range(20)])
+
+    assert (caught.value.index, caught.value.param, caught.value.code) == (13, "inputs[13].x", "too_long")
+
+
+def test_the_deadline_is_passed_on(server: FakeServer, connect: Connect) -> None:
+    connect(server).call("encode", ["a"], timeout_s=2.5)
+
+    assert 2000 < int(server.headers[0]["x-request-timeout-ms"]) <= 2500
+
+
+def test_an_answer_has_what_the_server_tells(server: FakeServer, connect: Connect) -> None:
+    answer = connect(server, batch_items=1).call("answer", ["a b", "c"])
+
+    assert (answer.space, answer.model, answer.version, answer.tokens) == ("sp_fake", "fake", "1", 3)
+    np.testing.assert_array_equal(answer.vectors, server.vectors(["a b", "c"]))
+
+
+def test_blocks_are_read_ahead_by_no_more_than_the_bound(server: FakeServer, connect: Connect) -> None:
+    taken = 0
+
+    def endless() -> Any:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield f"text {taken}"
+
+    client = connect(server, batch_items=5, concurrency=2)
+    if hasattr(client, "runner"):
+
+        async def first() -> Any:
+            async for block in client.client.encode_iter(endless()):
+                return block
+
+        block = client.runner.run(first())
+    else:
+        block = next(client.client.encode_iter(endless()))
+
+    np.testing.assert_array_equal(block, server.vectors([f"text {number}" for number in range(1, 6)]))
+    assert taken <= 5 * 4  # two on their way, one in hand, one being filled
+
+
+def test_what_is_no_encodery_server_is_named(connect: Connect) -> None:
+    class Page(FakeServer):
+        def _encode(self, asked: dict[str, Any], raw: bool) -> httpx.Response:
+            return httpx.Response(200, text="<html>hello</html>")
+
+    with pytest.raises(ec.UnexpectedAnswer, match="text/plain"):
+        connect(Page()).call("encode", ["a"])
+
+
+def test_models_are_listed(server: FakeServer, connect: Connect) -> None:
+    assert [model["name"] for model in connect(server).call("models")] == ["fake"]
+
+
+def test_a_key_is_sent_as_a_bearer_token(server: FakeServer, connect: Connect) -> None:
+    connect(server, api_key="k").call("encode", ["a"])
+
+    assert server.headers[0]["authorization"] == "Bearer k"

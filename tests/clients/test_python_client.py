@@ -1,0 +1,76 @@
+"""Our own client against the real server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import examples
+import numpy as np
+import pytest
+import tiny
+
+from bundle import Features, Store, Text
+from encodery_client import AsyncClient, Client, RequestRefused, SpaceChanged
+
+pytestmark = pytest.mark.e2e
+
+SAME = 1e-5  # float32 through another batch shape
+TEXTS = ["hello world", "the cat sat on the mat", "a red lamp", "dog"] * 5
+
+
+@pytest.fixture(scope="module")
+def url(published: Path) -> Iterator[str]:
+    with examples.server(published) as base:
+        yield base
+
+
+@pytest.mark.parametrize("wire", ["raw", "base64"])
+def test_vectors_are_those_of_the_bundle(published: Path, url: str, wire: str) -> None:
+    with Client(url, wire=wire, batch_items=3) as client:
+        texts = client.encode(TEXTS)
+        users = client.encode(tiny.USERS, model="shop-user", now=tiny.NOW)
+
+    store = Store(published)
+    np.testing.assert_allclose(texts, store.load("text").encode(list(map(Text, TEXTS))), atol=SAME)
+    expected = store.load("shop-user").encode([Features(user, tiny.NOW) for user in tiny.USERS])
+    np.testing.assert_allclose(users, expected, atol=SAME)
+
+
+def test_the_asynchronous_client_gets_the_same(url: str) -> None:
+    async def encode() -> np.ndarray:
+        async with AsyncClient(url, batch_items=3) as client:
+            return await client.encode(TEXTS)
+
+    with Client(url) as client:
+        np.testing.assert_allclose(asyncio.run(encode()), client.encode(TEXTS), atol=SAME)
+
+
+def test_facts_are_counted_over_the_whole_call(url: str) -> None:
+    with Client(url, batch_items=2) as client:
+        answer = client.answer(["hello", "world", "hello unheard"])
+
+    assert (answer.model, answer.version, answer.tokens) == ("text", "1", 4)
+    assert [(warned.index, warned.unknown) for warned in answer.warnings] == [(2, ["text"])]
+
+
+def test_the_servers_sentence_reaches_the_caller(url: str) -> None:
+    with Client(url, batch_items=2) as client, pytest.raises(RequestRefused) as caught:
+        client.encode(["hello", "world", "the " * 30])
+
+    assert (caught.value.index, caught.value.code) == (2, "too_long")
+    assert "inputs[2]: the text has 30 tokens, the limit is 16" in str(caught.value)
+
+
+def test_a_space_that_is_not_loaded_is_never_replaced_by_another(url: str) -> None:
+    with Client(url, space="sp_of_another_index") as client, pytest.raises(SpaceChanged, match="sp_"):
+        client.encode(["hello"])
+
+
+def test_fewer_dimensions_are_another_space(url: str) -> None:
+    with Client(url) as client:
+        client.encode(["hello"])
+        assert client.encode(["hello"], dimensions=4).shape == (1, 4)
+
+        assert len(set(client.pins.values())) == 2
