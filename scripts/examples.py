@@ -4,9 +4,10 @@
     python3 dev.py docs --check    run them and fail where an answer differs (the tests do this)
 
 In README.md, docs/*.md and the client's README.md, a ```bash block is run by bash, a ```python block by
-this Python; a ```json or ```text block straight after it is what it printed, abbreviated. Blocks of other kinds are not run:
-```console holds commands that set up or stay running, and a test sees to it that they exist. Tables
-between `<!-- begin NAME -->` and `<!-- end NAME -->` are written from the code that they describe.
+this Python; a ```json or ```text block straight after it is what it printed, abbreviated. Blocks of other
+kinds are not run: ```console holds commands that set up or stay running, and a test sees to it that they
+exist. Tables between `<!-- begin NAME -->` and `<!-- end NAME -->` are written from the code that they
+describe.
 """
 
 from __future__ import annotations
