@@ -14,7 +14,7 @@ from fastapi import FastAPI, Response
 from starlette.types import Receive, Scope, Send
 
 from app import errors
-from app.api import docs, encode, health, models
+from app.api import docs, encode, health, models, score
 from app.api.context import Context
 from app.api.hot import HotPaths
 from app.engine import Engine, Registry, load_registry
@@ -24,7 +24,7 @@ from app.observe import Observed
 from app.settings import Settings
 from bundle import Store
 
-HOT = (encode.routes,)  # every protocol with hot routes: app.api.hot
+HOT = (encode.routes, score.routes)  # every protocol with hot routes: app.api.hot
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
 
 

@@ -66,8 +66,12 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: Count = Field(2 * 1024 * 1024, description="largest request body")
+    max_score_body_bytes: Count = Field(
+        16 * 1024 * 1024, description="the same for POST /score, which may carry vectors"
+    )
     body_timeout_s: Seconds = Field(10.0, description="how long a request body may take to arrive")
     max_items: Count = Field(2048, description="most inputs of a request")
+    max_candidates: Count = Field(10_000, description="most candidates of a POST /score")
     max_chars_per_item: Count = Field(
         16_384, description="longest text, in characters; an object counts as its compact JSON, in bytes"
     )

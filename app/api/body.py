@@ -6,18 +6,21 @@ Works on what arrives, so a chunked body and one with a Content-Length are bound
 from __future__ import annotations
 
 import asyncio
+from typing import Literal, TypeAlias
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from app.errors import BodyTimeout, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
-from app.settings import Settings
+from app.settings import PREFIX, Settings
 
 __all__ = ["ClientDisconnect", "read_json_body"]
 
+Limit: TypeAlias = Literal["max_body_bytes", "max_score_body_bytes"]
 
-async def read_json_body(request: Request, settings: Settings) -> bytes:
-    """The body as it came.
+
+async def read_json_body(request: Request, settings: Settings, limit: Limit = "max_body_bytes") -> bytes:
+    """The body as it came. `limit` is the setting that bounds it.
 
     Raises:
         UnsupportedMediaType: it is not JSON, or compressed.
@@ -25,16 +28,16 @@ async def read_json_body(request: Request, settings: Settings) -> bytes:
         ClientDisconnect: the client left before the end.
     """
     _check_headers(request)
-    limit = settings.max_body_bytes
-    if _declared_bytes(request) > limit:
-        raise _too_large(limit)
+    most = int(getattr(settings, limit))
+    if _declared_bytes(request) > most:
+        raise _too_large(most, limit)
     body = bytearray()
     try:
         async with asyncio.timeout(settings.body_timeout_s):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > limit:
-                    raise _too_large(limit)
+                if len(body) > most:
+                    raise _too_large(most, limit)
     except TimeoutError:
         raise BodyTimeout(
             f"the body did not arrive within {settings.body_timeout_s:g} s (ENCODERY_BODY_TIMEOUT_S)",
@@ -70,8 +73,8 @@ def _declared_bytes(request: Request) -> int:
     return int(declared)
 
 
-def _too_large(limit: int) -> PayloadTooLarge:
+def _too_large(most: int, limit: Limit) -> PayloadTooLarge:
     return PayloadTooLarge(
-        f"the body is larger than {limit} bytes (ENCODERY_MAX_BODY_BYTES); send fewer inputs per request",
+        f"the body is larger than {most} bytes ({PREFIX}{limit.upper()}); send fewer inputs per request",
         code="body_too_large",
     )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any, Literal
 
 from fastapi import Request, Response
@@ -19,6 +18,7 @@ from app.api.body import read_json_body
 from app.api.context import Context
 from app.api.encoding import Answer, Ask, encoded
 from app.api.hot import HotRoutes
+from app.api.notes import noted_of
 from app.api.wire import EncodeRequest, parse, to_inputs
 from bundle import Cut, Facts
 
@@ -107,7 +107,7 @@ async def encode(context: Context, request: Request) -> Response:
     version while its index is encoded anew, and a 412 when there is none; never vectors it cannot compare.
     """
     media_type = vectors.media_type(request.headers.get("accept"))
-    asked = parse(await read_json_body(request, context.settings))
+    asked = parse(await read_json_body(request, context.settings), EncodeRequest)
     ask = Ask(
         inputs=to_inputs(asked, context.settings, clock_s=time.time()),
         model=asked.model,
@@ -142,15 +142,4 @@ def _respond(answer: Answer, encoding: Literal["float", "base64"], media_type: s
 
 
 def _warnings(facts: Sequence[Facts]) -> list[dict[str, Any]]:
-    return [_warning(index, fact) for index, fact in enumerate(facts) if fact.noteworthy]
-
-
-def _warning(index: int, fact: Facts) -> dict[str, Any]:
-    warning: dict[str, Any] = {"index": index}
-    if fact.truncated:
-        warning["truncated"] = [asdict(cut) for cut in fact.truncated]
-    if fact.unknown:
-        warning["unknown"] = list(fact.unknown)
-    if fact.empty_history:
-        warning["empty_history"] = True
-    return warning
+    return [{"index": index, **noted_of(fact)} for index, fact in enumerate(facts) if fact.noteworthy]

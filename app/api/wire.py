@@ -1,4 +1,4 @@
-"""What POST /encode takes, and how it becomes domain inputs. All limits are checked here, before any work.
+"""What POST /encode takes, and how JSON becomes domain inputs. All limits are checked here, before any work.
 
     bytes -> JSON -> EncodeRequest -> list[Text | Features]
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
@@ -22,7 +22,7 @@ from bundle import Features, Input, InputError, Text, Truncate
 
 _YEAR_1_S, _YEAR_10000_S = -62_135_596_800, 253_402_300_800
 
-_ONE_INPUT: dict[str, Any] = {
+ONE_INPUT: dict[str, Any] = {
     "anyOf": [
         {"type": "string", "minLength": 1, "description": "a text"},
         {"type": "object", "description": "features, as GET /models/{name}/schema declares them"},
@@ -31,11 +31,11 @@ _ONE_INPUT: dict[str, Any] = {
 _INPUTS_SCHEMA: dict[str, Any] = {
     "title": "Inputs",
     "anyOf": [
-        *_ONE_INPUT["anyOf"],
-        {"type": "array", "minItems": 1, "items": _ONE_INPUT, "description": "several of one kind"},
+        *ONE_INPUT["anyOf"],
+        {"type": "array", "minItems": 1, "items": ONE_INPUT, "description": "several of one kind"},
     ],
 }
-_NOW_SCHEMA: dict[str, Any] = {
+NOW_SCHEMA: dict[str, Any] = {
     "title": "Now",
     "anyOf": [
         {"type": "string", "format": "date-time"},
@@ -71,17 +71,17 @@ class EncodeRequest(BaseModel):
     dimensions: Annotated[int, Field(ge=1, le=65536)] | None = Field(
         None, description="length of the vectors; only those that GET /models/{name} lists"
     )
-    now: Annotated[Any, WithJsonSchema(_NOW_SCHEMA)] = Field(
+    now: Annotated[Any, WithJsonSchema(NOW_SCHEMA)] = Field(
         None,
         description="ISO 8601, or seconds since 1970: the moment that times are relative to; default: now",
     )
 
 
-_FIELDS = ", ".join(EncodeRequest.model_fields)
+Body = TypeVar("Body", bound=BaseModel)
 
 
-def parse(body: bytes) -> EncodeRequest:
-    """The request, its `inputs` and `now` still unchecked.
+def parse(body: bytes, model: type[Body]) -> Body:
+    """The request; what is `Any` in the model is still unchecked.
 
     orjson, because it refuses NaN, 1e999 and half a surrogate pair, and takes half as long as pydantic.
 
@@ -95,13 +95,14 @@ def parse(body: bytes) -> EncodeRequest:
             f"the body is not JSON in UTF-8: {error.msg}, at character {error.pos}", code="invalid_json"
         ) from None
     if not isinstance(content, dict):
+        first = next(iter(model.model_fields))
         raise InvalidRequest(
-            f'the body is {kind_of(content)}; send an object with "inputs"', code="wrong_type"
+            f'the body is {kind_of(content)}; send an object with "{first}"', code="wrong_type"
         )
     try:
-        return EncodeRequest.model_validate(content)
+        return model.model_validate(content)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise _invalid(error, model) from None
 
 
 def to_inputs(request: EncodeRequest, settings: Settings, clock_s: float) -> list[Input]:
@@ -112,14 +113,21 @@ def to_inputs(request: EncodeRequest, settings: Settings, clock_s: float) -> lis
     Raises:
         InvalidRequest, InputError: naming the item, the limit and the way out.
     """
-    now_s = clock_s if request.now is None else _unix_time(request.now)
     items = request.inputs if isinstance(request.inputs, list) else [request.inputs]
     _check_count(len(items), settings)
+    return inputs_of(items, settings, moment_of(request.now, clock_s))
+
+
+def inputs_of(items: Sequence[Any], settings: Settings, now_s: float) -> list[Input]:
+    """JSON values to domain inputs of one kind, none of them too long.
+
+    Raises:
+        InvalidRequest, InputError: naming the item, the limit and the way out.
+    """
     kind = type(items[0])
     if kind not in _INPUTS:
-        what = "is" if items is request.inputs else "inputs are"
         raise InputError(
-            0, "wrong_type", f"expected a text or an object of features, this {what} {kind_of(items[0])}"
+            0, "wrong_type", f"expected a text or an object of features, this is {kind_of(items[0])}"
         )
     for index, item in enumerate(items):
         if type(item) is not kind:
@@ -131,6 +139,11 @@ def to_inputs(request: EncodeRequest, settings: Settings, clock_s: float) -> lis
     _check_length(items, settings)
     to_input = _INPUTS[kind]
     return [to_input(item, now_s) for item in items]
+
+
+def moment_of(now: Any, clock_s: float) -> float:
+    """Unix time of a request's `now`, or the clock's. Raises InvalidRequest."""
+    return clock_s if now is None else _unix_time(now)
 
 
 _INPUTS: Mapping[type, Callable[[Any, float], Input]] = {
@@ -214,14 +227,15 @@ def _unix_time(value: Any) -> float:
     return moment
 
 
-def _invalid(error: ValidationError) -> InvalidRequest:
+def _invalid(error: ValidationError, model: type[BaseModel]) -> InvalidRequest:
     """The first mistake, in our words where pydantic's do not help."""
     first = error.errors(include_url=False, include_input=False)[0]
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(name[:64], EncodeRequest.model_fields, n=1)
+        nearest = difflib.get_close_matches(name[:64], model.model_fields, n=1)
         hint = f'did you mean "{nearest[0]}"? ' if nearest else ""
-        return InvalidRequest(f"an unknown field; {hint}the fields are: {_FIELDS}", code="unknown_field")
+        fields = ", ".join(model.model_fields)
+        return InvalidRequest(f"an unknown field; {hint}the fields are: {fields}", code="unknown_field")
     if first["type"] == "missing":
         return InvalidRequest(f'"{name}" is missing', code="missing_field", param=name)
     return InvalidRequest(f"{name}: {first['msg']}", code="invalid_value", param=name)

@@ -1,0 +1,306 @@
+"""POST /score: one user or query against many candidates; the best of them come back, and no vectors.
+
+    body -> query, candidates -> engine -> inner products -> top k
+
+Candidates are what the other encoder of the space takes, or vectors that were kept from /encode. They are
+encoded in blocks of ENCODERY_MAX_ITEMS, so that other callers' inputs get between them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import orjson
+from fastapi import Request, Response
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+
+from app import errors
+from app.api.body import read_json_body
+from app.api.context import Context
+from app.api.encoding import Answer, Ask, encoded
+from app.api.hot import HotRoutes
+from app.api.notes import noted_of
+from app.api.vectors import Vectors
+from app.api.wire import NOW_SCHEMA, ONE_INPUT, NameField, inputs_of, kind_of, moment_of, parse
+from app.engine import DeadlineExceeded
+from app.errors import InvalidRequest
+from app.settings import Settings
+from bundle import Cut, Input, InputError, Truncate
+
+DEFAULT_TOP_K = 10
+
+routes = HotRoutes()
+
+_CANDIDATES: dict[str, Any] = {"type": "array", "minItems": 1, "items": ONE_INPUT}
+_VECTORS: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}]},
+}
+
+
+class ScoreRequest(BaseModel):
+    """One query, and the candidates to rank for it: `candidates` or `vectors`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    query: Annotated[Any, WithJsonSchema(ONE_INPUT)] = Field(description="a text, or an object of features")
+    candidates: Annotated[list[Any], WithJsonSchema(_CANDIDATES)] | None = Field(
+        None, description="inputs of the candidates' encoder; a known item may be named by its id alone"
+    )
+    vectors: Annotated[list[Any], WithJsonSchema(_VECTORS)] | None = Field(
+        None,
+        description="in their place, vectors as /encode gives them, in either encoding; they need `space`",
+    )
+    model: NameField | None = Field(None, description="of the query; default: the server's default model")
+    version: NameField | None = Field(None, description="of that model; default: the current one")
+    candidates_model: NameField | None = Field(
+        None, description="of the candidates; default: the other encoder of a pair, else the same model"
+    )
+    space: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        None, description="the space that all vectors must be of; 412 if they would not be"
+    )
+    top_k: Annotated[int, Field(ge=1)] = Field(DEFAULT_TOP_K, description="how many of the best to answer")
+    truncate: Truncate = Field("none", description="as in /encode")
+    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = Field(None, description="as in /encode")
+    now: Annotated[Any, WithJsonSchema(NOW_SCHEMA)] = Field(None, description="as in /encode")
+
+
+class ScoreWarning(BaseModel):
+    """What is to be told about the query or an answered candidate. Only what applies is there."""
+
+    param: str = Field(description="`query`, or for example `candidates[3]`")
+    truncated: list[Cut] | None = None
+    unknown: list[str] | None = Field(None, description="fields with a value that training did not see")
+    empty_history: bool | None = Field(None, description="a history held nothing that the encoder knows")
+
+
+class Scored(BaseModel):
+    """A candidate by its position in the request."""
+
+    index: int
+    score: float
+
+
+class ScoreResponse(BaseModel):
+    """The best candidates, best first; of equal scores the earlier one first."""
+
+    model: str
+    version: str
+    candidates_model: str | None = Field(description="null where vectors were sent")
+    candidates_version: str | None
+    space: str
+    metric: Literal["cosine", "inner_product"]
+    candidates: int = Field(description="how many were scored")
+    results: list[Scored]
+    warnings: list[ScoreWarning]
+
+
+_EXAMPLES: dict[str, Any] = {
+    "texts": {
+        "summary": "texts for a query",
+        "value": {"query": "Where is my parcel?", "candidates": ["Tracking an order", "Opening hours"]},
+    },
+    "items": {
+        "summary": "items for a user, by id or with their content",
+        "value": {
+            "model": "retail-user",
+            "query": {"history": ["85123A", "22423"], "country": "France"},
+            "candidates": [{"id": "71053"}, {"id": "new", "description": "RED RETROSPOT LUNCH BAG"}],
+        },
+    },
+}
+
+
+@routes.post(
+    "/score",
+    summary="Rank candidates",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": ScoreRequest.model_json_schema(), "examples": _EXAMPLES}
+            },
+        }
+    },
+    responses={
+        200: {"model": ScoreResponse, "description": "The best candidates"},
+        **errors.documented(*errors.TABLE),
+    },
+)
+async def score(context: Context, request: Request) -> Response:
+    """The best of many candidates for one user or query, without shipping vectors."""
+    settings = context.settings
+    asked = parse(await read_json_body(request, settings, "max_score_body_bytes"), ScoreRequest)
+    given = _given(asked, settings)
+    try:
+        async with asyncio.timeout(settings.request_timeout_s):
+            return await _scored(_Caller(context, request, asked), given)
+    except TimeoutError:
+        raise DeadlineExceeded(settings.request_timeout_s) from None
+
+
+def _given(asked: ScoreRequest, settings: Settings) -> list[Any]:
+    """What is to be ranked, its number checked. Raises InvalidRequest."""
+    if (asked.candidates is None) == (asked.vectors is None):
+        raise InvalidRequest(
+            'send "candidates" or "vectors", one of the two', code="missing_field", param="candidates"
+        )
+    name = "vectors" if asked.candidates is None else "candidates"
+    given: list[Any] = getattr(asked, name)
+    if not given:
+        raise InvalidRequest("the list is empty; send at least one", code="empty_inputs", param=name)
+    if len(given) > (limit := settings.max_candidates):
+        raise InvalidRequest(
+            f"{len(given)} candidates, the limit is {limit} (ENCODERY_MAX_CANDIDATES); send several requests",
+            code="too_many_inputs",
+            param=name,
+        )
+    if asked.vectors is not None and asked.space is None:
+        raise InvalidRequest(
+            'vectors can be compared only within their space; send it as "space"',
+            code="missing_field",
+            param="space",
+        )
+    return given
+
+
+class _Caller:
+    """One request, as it asks for the vectors of either side."""
+
+    def __init__(self, context: Context, request: Request, asked: ScoreRequest) -> None:
+        self.context, self.request, self.asked = context, request, asked
+        self.now_s = moment_of(asked.now, time.time())
+
+    async def query(self) -> Answer:
+        asked = self.asked
+        ask = Ask(
+            inputs=self._inputs([asked.query], "query"),
+            model=asked.model,
+            version=asked.version,
+            space=asked.space,
+            dim=asked.dimensions,
+            truncate=asked.truncate,
+        )
+        return await self._encoded(ask, "query", 0)
+
+    async def candidates(self, values: list[Any], query: Answer) -> list[Answer]:
+        """Block after block, all by one encoder of the query's space."""
+        manifest = query.loaded.manifest
+        peers = [peer.name for peer in manifest.peers]
+        name = self.asked.candidates_model or (peers[0] if len(peers) == 1 else manifest.name)
+        inputs = self._inputs(values, "candidates")
+        size = self.context.settings.max_items
+        blocks = []
+        for start in range(0, len(inputs), size):
+            ask = Ask(
+                inputs=inputs[start : start + size],
+                model=name,
+                space=query.space,
+                dim=self.asked.dimensions,
+                truncate=self.asked.truncate,
+            )
+            blocks.append(await self._encoded(ask, "candidates", start))
+        return blocks
+
+    def _inputs(self, values: list[Any], place: str) -> list[Input]:
+        try:
+            return inputs_of(values, self.context.settings, self.now_s)
+        except InputError as error:
+            raise _placed(error, place, 0) from None
+
+    async def _encoded(self, ask: Ask, place: str, start: int) -> Answer:
+        try:
+            return await encoded(self.context, self.request, ask)
+        except InputError as error:
+            raise _placed(error, place, start) from None
+
+
+async def _scored(caller: _Caller, given: list[Any]) -> Response:
+    query = await caller.query()
+    blocks = [] if caller.asked.vectors is not None else await caller.candidates(given, query)
+    vectors = np.concatenate([b.vectors for b in blocks]) if blocks else vectors_of(given, query.dim)
+    scores = scores_of(query.vectors[0], vectors, query.loaded.manifest.metric)
+    best = top(scores, caller.asked.top_k)
+    facts = [one for block in blocks for one in block.facts]
+    noted = [("query", query.facts[0])]
+    noted += [(f"candidates[{index}]", facts[index]) for index in best if facts]
+    manifest, other = query.loaded.manifest, blocks[0].loaded.manifest if blocks else None
+    content = {
+        "model": manifest.name,
+        "version": manifest.version,
+        "candidates_model": other and other.name,
+        "candidates_version": other and other.version,
+        "space": query.space,
+        "metric": manifest.metric,
+        "candidates": len(scores),
+        "results": [{"index": index, "score": float(scores[index])} for index in best],
+        "warnings": [{"param": place, **noted_of(one)} for place, one in noted if one.noteworthy],
+    }
+    headers = {name: value for name, value in query.headers().items() if name != "Server-Timing"}
+    return Response(orjson.dumps(content), headers=headers, media_type="application/json")
+
+
+def top(scores: Vectors, count: int) -> list[int]:
+    """Positions of the largest scores, the largest first; of equal ones the earlier first."""
+    best = np.arange(len(scores))
+    if count < len(scores):
+        least = np.partition(scores, len(scores) - count)[len(scores) - count]
+        best = np.flatnonzero(scores >= least)  # all ties, so that the earlier ones are kept
+    order = np.argsort(-scores[best], kind="stable")[:count]
+    return [int(index) for index in best[order]]
+
+
+def scores_of(query: Vectors, candidates: Vectors, metric: str) -> Vectors:
+    """float32 (n,), of (d,) and (n, d)."""
+    scores = candidates @ query
+    if metric == "cosine":
+        lengths = np.linalg.norm(candidates, axis=1) * np.linalg.norm(query)
+        scores = scores / np.maximum(lengths, np.finfo(np.float32).tiny)
+    return np.asarray(scores, dtype=np.float32)
+
+
+def vectors_of(given: Sequence[Any], dim: int) -> Vectors:
+    """float32 (n, dim), of lists of numbers or base64. Raises InvalidRequest."""
+    rows = np.empty((len(given), dim), dtype=np.float32)
+    for index, value in enumerate(given):
+        row = _row(value, f"vectors[{index}]")
+        if row.shape != (dim,):
+            raise _bad_vector(f"{row.size} numbers", dim, index)
+        if not np.isfinite(row).all():
+            raise _bad_vector("a number that is not finite", dim, index)
+        rows[index] = row
+    return rows
+
+
+def _row(value: Any, place: str) -> Vectors:
+    try:
+        if isinstance(value, str):
+            return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
+        if isinstance(value, list) and all(type(number) in (int, float) for number in value):
+            with np.errstate(over="ignore"):
+                return np.array(value, dtype=np.float32)
+    except (binascii.Error, ValueError, OverflowError):
+        pass
+    raise InvalidRequest(
+        f"{place}: expected numbers, or base64 of little-endian float32, this is {kind_of(value)}",
+        code="invalid_vector",
+        param=place,
+    )
+
+
+def _bad_vector(found: str, dim: int, index: int) -> InvalidRequest:
+    place = f"vectors[{index}]"
+    return InvalidRequest(f"{place}: {found}; expected {dim} finite ones", code="invalid_vector", param=place)
+
+
+def _placed(error: InputError, place: str, start: int) -> InvalidRequest:
+    """The same, said of its place in this request."""
+    param = place if place == "query" else f"{place}[{start + error.index}]"
+    return InvalidRequest(f"{param}{error.path}: {error.reason}", code=error.code, param=param + error.path)
