@@ -30,7 +30,7 @@ class Runner:
     """A graph that onnxruntime accepts, fed by the preprocessor it was trained with.
 
     Args:
-        preprocessor: its `collate` gives the graph's inputs.
+        preprocessor: one of its layouts gives the graph's inputs.
         graph: the content of model.onnx.
         threads: onnxruntime's threads per forward pass.
 
@@ -39,23 +39,24 @@ class Runner:
     """
 
     def __init__(self, preprocessor: Preprocessor, graph: bytes, threads: int = 1) -> None:
-        self._preprocessor = preprocessor
         try:
             self._session = ort.InferenceSession(graph, _options(threads), ["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise IntegrityError(f"onnxruntime refuses model.onnx: {type(error).__name__}") from error
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = [node.name for node in self._session.get_outputs()]
-        if not inputs <= set(preprocessor.input_names) or outputs != [OUTPUT]:
+        layouts = [layout for layout in preprocessor.layouts if inputs <= set(layout.input_names)]
+        if not layouts or outputs != [OUTPUT]:
+            takes = " or ".join(str(sorted(layout.input_names)) for layout in preprocessor.layouts)
             raise IntegrityError(
-                f"model.onnx takes {sorted(inputs)} and gives {outputs}; "
-                f"expected {sorted(preprocessor.input_names)} and ['{OUTPUT}']"
+                f"model.onnx takes {sorted(inputs)} and gives {outputs}; expected {takes} and ['{OUTPUT}']"
             )
-        self._input_names = [name for name in preprocessor.input_names if name in inputs]
+        self.layout = layouts[0]
+        self._input_names = [name for name in self.layout.input_names if name in inputs]
 
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
         """One forward pass. float32 [n, dim], rows in the order of the batch (n >= 1)."""
-        arrays = self._preprocessor.collate(batch)
+        arrays = self.layout.collate(batch)
         feed = {name: arrays[name] for name in self._input_names}
         (vectors,) = self._session.run([OUTPUT], feed)
         return np.asarray(vectors, dtype=np.float32)
@@ -86,6 +87,11 @@ class Encoder:
         self.manifest, self.preprocessor = manifest, preprocessor
         self.examples = list(examples[:MAX_EXAMPLES])
         self._runner = Runner(preprocessor, graph, threads)
+
+    @property
+    def is_packed(self) -> bool:
+        """A batch costs the sum of its inputs, since nothing is padded."""
+        return self._runner.layout.is_packed
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         """Check, tokenise and look up. Raises InputError for the first input that cannot be encoded."""

@@ -30,7 +30,7 @@ from bundle.encoder import OUTPUT, Runner
 from bundle.golden import TOLERANCE, deviation, golden_of
 from bundle.inputs import Input
 from bundle.manifest import Metric, Parity, Trained
-from bundle.preprocess import KINDS, Prepared, Preprocessor
+from bundle.preprocess import KINDS, Layout, Prepared, Preprocessor
 from bundle.publish import Draft
 from training.card import model_card
 from training.errors import ExportError
@@ -46,12 +46,13 @@ class Exportable:
     """A trained encoder and what its bundle must say.
 
     Attributes:
-        model: takes the preprocessor's inputs in order, gives vectors (n, dim).
+        model: takes the inputs of the preprocessor's first layout in order, gives vectors (n, dim).
         preprocessor: content of tokenizer.json or features.json.
         probes: inputs that the graph is compared on: varied lengths, odd ones among them; the first
             few become golden.json.
         dimensions: lengths a vector may be cut to.
         now: unix time that `time` features of the probes are relative to.
+        packed: the same encoder over the packed layout, exported in the place of `model`.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Exportable:
     metric: Literal["cosine", "inner_product"]
     max_length: int
     now: float | None = None
+    packed: nn.Module | None = None
 
 
 def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, Metric]) -> Draft:
@@ -72,7 +74,8 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
     preprocessor = KINDS[encoder.kind].load(encoder.preprocessor, encoder.max_length)
     prepared = preprocessor.prepare(encoder.probes, "end")
     expected = run_torch(encoder.model, preprocessor, prepared, batch_size=1)
-    graph = export_graph(encoder.model, preprocessor, prepared)
+    layout = packed_layout(preprocessor) if encoder.packed else preprocessor.layouts[0]
+    graph = export_graph(encoder.packed or encoder.model, layout, prepared)
     parity = compare(graph, preprocessor, prepared, expected)
     golden = golden_of(
         preprocessor, encoder.probes[:GOLDEN_INPUTS], expected[:GOLDEN_INPUTS], encoder.now
@@ -108,16 +111,21 @@ def _trained(provenance: Provenance, metrics: Mapping[str, Metric]) -> Trained:
     )
 
 
-def export_graph(model: nn.Module, preprocessor: Preprocessor, prepared: Sequence[Prepared]) -> bytes:
+def packed_layout(preprocessor: Preprocessor) -> Layout:
+    """The preprocessor's layout without padding."""
+    return next(layout for layout in preprocessor.layouts if layout.is_packed)
+
+
+def export_graph(model: nn.Module, layout: Layout | Preprocessor, prepared: Sequence[Prepared]) -> bytes:
     """ONNX bytes with one output, `vector`; batch and lengths are free."""
-    arrays = preprocessor.collate(prepared[:4])  # a batch of one would fix the batch size
-    inputs = tuple(torch.from_numpy(arrays[name]) for name in preprocessor.input_names)
+    arrays = layout.collate(prepared[:4])  # a batch of one would fix the batch size
+    inputs = tuple(torch.from_numpy(arrays[name]) for name in layout.input_names)
     free = tuple({axis: torch.export.Dim.AUTO for axis in range(tensor.ndim)} for tensor in inputs)
     with _quiet():
         program = torch.onnx.export(
             _Positional(model).eval(),
             inputs,
-            input_names=list(preprocessor.input_names),
+            input_names=list(layout.input_names),
             output_names=[OUTPUT],
             dynamic_shapes=(free,),
             opset_version=OPSET,

@@ -18,6 +18,7 @@ import numpy as np
 from bundle.directory import MAX_GRAPH_BYTES
 from bundle.inputs import Text
 from bundle.publish import Draft
+from training.encoders.packed import packed
 from training.encoders.pretrained import PretrainedEncoder
 from training.errors import ConfigError
 from training.export import GOLDEN_INPUTS, Exportable, draft_of
@@ -73,6 +74,7 @@ def imported(
         normalized=spec.normalize,
         metric=spec.metric,
         max_length=spec.max_length,
+        packed=packed(model),
     )
     return draft_of(encoder, provenance(spec, tokenizer), {})
 

@@ -98,6 +98,11 @@ class Pretrained:
         """Length of a vector."""
         return self.dense[-1].out_features if self.dense else self.hidden_size * len(self.poolings)
 
+    @property
+    def position_offset(self) -> int:
+        """The position of the first token in the table of positions."""
+        return _POSITION_OFFSET.get(self.family, 0)
+
     def weights(self) -> dict[str, str]:
         """SHA-256 of each file of weights: the network's first, then the dense layers'."""
         files = {WEIGHTS: self.directory / WEIGHTS}

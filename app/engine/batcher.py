@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from app.engine.errors import Draining, EncoderFailed, EngineError, NumericalError
-from app.engine.queue import Entry, Queue
+from app.engine.queue import Budget, Entry, Queue
 from app.engine.registry import Loaded
 from bundle import Encoder, Prepared
 
@@ -86,7 +86,7 @@ class Batcher:
 
     Args:
         workers: forward passes at once.
-        budget: most rows x longest of a batch.
+        budget: most cost of a batch: rows x longest, or the sum for an encoder that is packed.
         observer: is told of every batch.
         clock: seconds; monotonic.
     """
@@ -167,7 +167,7 @@ class Batcher:
                 return
             queue = self._queues[loaded] = self._queues.pop(loaded)  # to the end: encoders take turns
             now_s = self._clock()
-            if batch := queue.take(self._budget, now_s):
+            if batch := queue.take(Budget(self._budget, loaded.encoder.is_packed), now_s):
                 self._start(loaded, batch, now_s)
 
     def _start(self, loaded: Loaded, batch: list[Entry], now_s: float) -> None:

@@ -1,8 +1,8 @@
 """Which waiting inputs share the next forward pass. Pure: no asyncio, the clock is passed in.
 
-One queue per encoder. A batch is the oldest entry, filled with those of the nearest cost, as long as
-rows x longest (what padding makes of it) is within the budget. Batches of like cost waste no padding,
-which is worth a factor of three over batches in order of arrival.
+One queue per encoder. A batch is the oldest entry, filled with those of the nearest cost, as long as it
+is within the budget. Batches of like cost waste no padding, which is worth a factor of three over batches
+in order of arrival to an encoder that pads everything, and keeps attention small in one that is packed.
 
 Unfairness is bounded: every batch holds the oldest entry, so an entry with k older ones before it is in
 one of the next k + 1 batches, whatever arrives later.
@@ -16,6 +16,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bundle import Prepared
+
+PACKED_GRID = 4  # a packed batch may have this many times the budget in cells of its grid
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What a batch may cost.
+
+    Attributes:
+        cost: most of it.
+        is_packed: nothing is padded but the grid on which the encoder attends, which is cheap, not free.
+    """
+
+    cost: int
+    is_packed: bool = False
+
+    def holds(self, rows: int, total: int, longest: int) -> bool:
+        """Whether so many entries, with that cost in all and that of the longest, are within it."""
+        if not self.is_packed:
+            return rows * longest <= self.cost
+        return total <= self.cost and rows * longest <= PACKED_GRID * self.cost
 
 
 @dataclass(eq=False, slots=True)
@@ -73,7 +94,7 @@ class Queue:
             for number in gone:
                 self.cost -= self._arrived.pop(number).cost
 
-    def take(self, budget: int, now_s: float) -> list[Entry]:
+    def take(self, budget: Budget, now_s: float) -> list[Entry]:
         """The next batch, oldest entry first; empty when nothing waits.
 
         An entry whose deadline has passed is dropped instead. One that is over the budget goes alone.
@@ -87,21 +108,21 @@ class Queue:
             self._remove(first, first + 1)
         return []
 
-    def _stretch(self, first: int, cost: int, budget: int) -> tuple[int, int]:
+    def _stretch(self, first: int, cost: int, budget: Budget) -> tuple[int, int]:
         """What goes with the entry of that cost at `first` in the order of cost, as [first, last)."""
-        last = first + 1
+        last, total, longest = first + 1, cost, cost
         while True:
-            shorter = cost - self._sorted[first - 1][0] if first > 0 else None
-            longer = self._sorted[last][0] - cost if last < len(self._sorted) else None
             rows = last - first + 1
-            if longer is not None and (cost + longer) * rows > budget:
-                longer = None
-            if shorter is not None and self._sorted[last - 1][0] * rows > budget:
-                shorter = None
-            if longer is not None and (shorter is None or longer <= shorter):
-                last += 1
-            elif shorter is not None:
-                first -= 1
+            below = self._sorted[first - 1][0] if first > 0 else None
+            above = self._sorted[last][0] if last < len(self._sorted) else None
+            if below is not None and not budget.holds(rows, total + below, longest):
+                below = None
+            if above is not None and not budget.holds(rows, total + above, above):
+                above = None
+            if above is not None and (below is None or above - cost <= cost - below):
+                last, total, longest = last + 1, total + above, above
+            elif below is not None:
+                first, total = first - 1, total + below
             else:
                 return first, last
 

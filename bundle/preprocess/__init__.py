@@ -8,10 +8,10 @@
 
 from __future__ import annotations
 
-from bundle.preprocess.base import Cut, Facts, Kind, Prepared, Preprocessor, Truncate
+from bundle.preprocess.base import Cut, Facts, Kind, Layout, Prepared, Preprocessor, Truncate
 from bundle.preprocess.features import FEATURES
 from bundle.preprocess.text import TEXT
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES)}
 
-__all__ = ["KINDS", "Cut", "Facts", "Kind", "Prepared", "Preprocessor", "Truncate"]
+__all__ = ["KINDS", "Cut", "Facts", "Kind", "Layout", "Prepared", "Preprocessor", "Truncate"]

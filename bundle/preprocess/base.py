@@ -62,12 +62,32 @@ class Prepared:
     facts: Facts
 
 
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a batch lies in the inputs of a graph; the names of its inputs say which one a graph takes.
+
+    Attributes:
+        input_names: of the graph, in order; the keys of what `collate` returns.
+        collate: a batch (n >= 1) to arrays.
+        is_packed: nothing is padded, so that a batch costs the sum of its inputs, not rows x longest.
+    """
+
+    input_names: tuple[str, ...]
+    collate: Callable[[Sequence[Prepared]], Arrays]
+    is_packed: bool = False
+
+
 class Preprocessor(Protocol):
     """Turns inputs of one kind into the tensors of one graph. Thread-safe and deterministic."""
 
     @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """What graphs of this kind may take; the first one is what encoders are trained on."""
+        ...
+
+    @property
     def input_names(self) -> tuple[str, ...]:
-        """Names of the graph's inputs, in order; the keys of what `collate` returns."""
+        """Those of the first layout."""
         ...
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
@@ -79,7 +99,7 @@ class Preprocessor(Protocol):
         ...
 
     def collate(self, batch: Sequence[Prepared]) -> Arrays:
-        """Arrays with the batch axis first, padded to the longest of the batch (n >= 1)."""
+        """The first layout: arrays with the batch axis first, padded to the longest of the batch (n >= 1)."""
         ...
 
     def schema(self) -> dict[str, Any]:

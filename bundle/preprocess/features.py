@@ -12,7 +12,7 @@ from typing import Any
 
 from bundle.errors import InputError
 from bundle.inputs import Features, Input
-from bundle.preprocess.base import Arrays, Facts, Kind, Prepared, Truncate, pad
+from bundle.preprocess.base import Arrays, Facts, Kind, Layout, Prepared, Truncate, pad
 from bundle.preprocess.fields import FIELDS, Noted
 from bundle.preprocess.schema import FeatureSchema, input_names
 from bundle.preprocess.values import DAY_S, BadValueError
@@ -32,6 +32,7 @@ class FeaturePreprocessor:
         self._features = [FIELDS[spec.kind](spec) for spec in schema.features]
         self._names = {feature.name for feature in self._features}
         self.input_names = tuple(name for spec in schema.features for name in input_names(spec))
+        self.layouts = (Layout(self.input_names, self.collate),)
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         return [self._prepare_one(index, item) for index, item in enumerate(inputs)]

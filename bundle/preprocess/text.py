@@ -15,7 +15,7 @@ from tokenizers import Encoding, Tokenizer
 
 from bundle.errors import InputError, ManifestError
 from bundle.inputs import Input, Text
-from bundle.preprocess.base import Arrays, Cut, Facts, Kind, Prepared, Truncate, pad
+from bundle.preprocess.base import Arrays, Cut, Facts, Kind, Layout, Prepared, Truncate, pad
 
 FIELD = "text"
 
@@ -29,11 +29,16 @@ class TextPreprocessor:
     """
 
     input_names = ("input_ids", "attention_mask")
+    packed_names = ("token_ids", "grid", "spots")
 
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
         self.max_length = max_length
         self._tokenizer = _tokenizer(tokenizer_json)
         self._unknown_id = _unknown_id(tokenizer_json)
+        self.layouts = (
+            Layout(self.input_names, self.collate),
+            Layout(self.packed_names, pack, is_packed=True),
+        )
         self._specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         if max_length <= self._specials:
             raise ManifestError(
@@ -91,6 +96,22 @@ class TextPreprocessor:
 
     def from_json(self, value: Any, now: float | None = None) -> Input:
         return Text(value)
+
+
+def pack(batch: Sequence[Prepared]) -> Arrays:
+    """The packed layout of n texts, t tokens in all, l in the longest.
+
+    token_ids int64 [t]: of all texts, one after another.
+    grid int64 [n, l]: where in `token_ids` each token of each text is; -1 where a text has ended.
+    spots int64 [t]: the inverse, where in the flattened grid each token is.
+    """
+    rows = [prepared.arrays["input_ids"] for prepared in batch]
+    lengths = np.array([len(row) for row in rows])
+    present = np.arange(lengths.max()) < lengths[:, None]  # [n, l]
+    spots = np.flatnonzero(present)  # [t]: row by row, as the tokens lie
+    grid = np.full(present.shape, -1)
+    grid.flat[spots] = np.arange(len(spots))
+    return {"token_ids": np.concatenate(rows), "grid": grid, "spots": spots}
 
 
 def _tokenizer(content: bytes) -> Tokenizer:

@@ -42,6 +42,7 @@ class FakeEncoder:
             encoder.preprocessor,
             encoder.examples,
         )
+        self.is_packed = encoder.is_packed
         self.prepare, self.cut, self.schema = encoder.prepare, encoder.cut, encoder.schema
         self._real, self._spoil = encoder, spoil
         self.batches: list[int] = []

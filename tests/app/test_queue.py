@@ -8,7 +8,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from app.engine.queue import Entry, Queue
+from app.engine.queue import PACKED_GRID, Budget, Entry, Queue
 from bundle import Facts, Prepared
 
 NEVER_S = 1e9
@@ -31,7 +31,7 @@ def test_every_entry_is_taken_once(costs: list[int], budget: int) -> None:
     queue, entries = filled(costs)
 
     taken: list[Entry] = []
-    while batch := queue.take(budget, now_s=0):
+    while batch := queue.take(Budget(budget), now_s=0):
         taken += batch
 
     assert sorted(one.row for one in taken) == [one.row for one in entries]
@@ -43,8 +43,29 @@ def test_a_padded_batch_is_within_the_budget(costs: list[int], budget: int) -> N
     """Unless it is a single entry that is over the budget by itself."""
     queue, _ = filled(costs)
 
-    while batch := queue.take(budget, now_s=0):
+    while batch := queue.take(Budget(budget), now_s=0):
         assert len(batch) == 1 or len(batch) * max(one.cost for one in batch) <= budget
+
+
+@given(COSTS, BUDGETS)
+def test_a_packed_batch_is_within_the_budget_and_its_grid_is_bounded(costs: list[int], budget: int) -> None:
+    """Unless it is a single entry that is over the budget by itself."""
+    queue, entries = filled(costs)
+
+    taken = 0
+    while batch := queue.take(Budget(budget, is_packed=True), now_s=0):
+        taken += len(batch)
+        one_by_one = [one.cost for one in batch]
+        assert len(batch) == 1 or sum(one_by_one) <= budget
+        assert len(batch) == 1 or len(batch) * max(one_by_one) <= PACKED_GRID * budget
+    assert taken == len(entries)
+
+
+def test_a_packed_batch_holds_unlike_costs() -> None:
+    """Where padding would make 4 x 50 of it."""
+    queue, _ = filled([50, 2, 3, 45])
+
+    assert [one.cost for one in queue.take(Budget(100, is_packed=True), now_s=0)] == [50, 2, 3, 45]
 
 
 @given(COSTS, BUDGETS)
@@ -52,7 +73,7 @@ def test_a_batch_could_not_hold_a_nearer_neighbour(costs: list[int], budget: int
     """A batch is only left unfilled when the next entry in order of cost, on either side, does not fit."""
     queue, entries = filled(costs)
 
-    batch = queue.take(budget, now_s=0)
+    batch = queue.take(Budget(budget), now_s=0)
 
     left = [one for one in entries if one not in batch]
     longest = max(one.cost for one in batch)
@@ -73,7 +94,7 @@ def test_nobody_waits_longer_than_those_before(costs: list[int], later: list[int
 
     for number in range(len(entries)):
         queue.put([entry(cost, row=-1) for cost in later])
-        batch_of |= {one.row: number for one in queue.take(budget, now_s=0) if one.row >= 0}
+        batch_of |= {one.row: number for one in queue.take(Budget(budget), now_s=0) if one.row >= 0}
 
     assert all(batch_of[row] <= row for row in range(len(entries)))
 
@@ -82,22 +103,22 @@ def test_like_costs_go_together() -> None:
     """Arrival order would pad every short entry to a long one."""
     queue, _ = filled([50, 2, 49, 3, 51, 1])
 
-    assert [one.cost for one in queue.take(153, now_s=0)] == [50, 49, 51]
-    assert [one.cost for one in queue.take(153, now_s=0)] == [2, 3, 1]
+    assert [one.cost for one in queue.take(Budget(153), now_s=0)] == [50, 49, 51]
+    assert [one.cost for one in queue.take(Budget(153), now_s=0)] == [2, 3, 1]
 
 
 def test_an_entry_over_the_budget_goes_alone() -> None:
     queue, _ = filled([500, 1, 500])
 
-    assert [[one.cost for one in queue.take(100, now_s=0)] for _ in range(3)] == [[500], [1], [500]]
+    assert [[one.cost for one in queue.take(Budget(100), now_s=0)] for _ in range(3)] == [[500], [1], [500]]
 
 
 def test_expired_entries_are_never_taken() -> None:
     queue = Queue()
     queue.put([entry(1, row=0, deadline_s=5), entry(1, row=1, deadline_s=50), entry(1, row=2, deadline_s=5)])
 
-    assert [one.row for one in queue.take(100, now_s=5)] == [1]
-    assert queue.take(100, now_s=5) == []
+    assert [one.row for one in queue.take(Budget(100), now_s=5)] == [1]
+    assert queue.take(Budget(100), now_s=5) == []
     assert (len(queue), queue.cost) == (0, 0)
 
 
@@ -118,7 +139,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(budget=st.integers(1, 120))
     def take(self, budget: int) -> None:
-        batch = self.queue.take(budget, self.now_s)
+        batch = self.queue.take(Budget(budget), self.now_s)
         alive = [one for one in self.waiting if one.deadline_s > self.now_s]
         assert set(map(id, batch)) <= set(map(id, alive))
         assert not alive or alive[0] in batch

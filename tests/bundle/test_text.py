@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from strategies import ANY_TEXT
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from bundle import Cut, InputError, ManifestError, Prepared, Text, Truncate
-from bundle.preprocess.text import TextPreprocessor
+from bundle import Cut, Facts, InputError, ManifestError, Prepared, Text, Truncate
+from bundle.preprocess.text import TextPreprocessor, pack
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "d", "e"]
 CLS, SEP = 1, 2
@@ -195,3 +195,19 @@ def test_prepare_is_deterministic(text: str) -> None:
 
 
 BERT_LIKE = loaded(bert_like())
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12))
+def test_packing_keeps_every_token_in_its_place(lengths: list[int]) -> None:
+    """The grid leads from a text and a position to the token, and `spots` leads back."""
+    rows = [np.arange(length) + 100 * (number + 1) for number, length in enumerate(lengths)]
+    batch = [Prepared({"input_ids": row}, len(row), Facts()) for row in rows]
+
+    arrays = pack(batch)
+
+    token_ids, grid, spots = (arrays[name] for name in TextPreprocessor.packed_names)
+    assert grid.shape == (len(rows), max(lengths))
+    for row, places in zip(rows, grid, strict=True):
+        np.testing.assert_array_equal(token_ids[places[places >= 0]], row)
+        assert (places[len(row) :] == -1).all()
+    np.testing.assert_array_equal(grid.reshape(-1)[spots], np.arange(len(token_ids)))

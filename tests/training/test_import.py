@@ -55,6 +55,10 @@ def test_an_imported_encoder_gives_the_vectors_of_its_library(models: Path, sour
     np.testing.assert_allclose(vectors, first / np.linalg.norm(first, axis=1, keepdims=True), atol=SAME)
 
 
+def test_an_imported_bert_is_packed(models: Path) -> None:
+    assert Store(models).load("tiny").is_packed
+
+
 def test_the_manifest_says_what_the_directory_says(manifest: Manifest, source: Path) -> None:
     weights = hashlib.sha256((source / WEIGHTS).read_bytes()).hexdigest()
 

@@ -29,6 +29,7 @@ from training.data.tables import BadRows
 from training.data.text import Graded, files_sha256, read_grades
 from training.data.tokenised import Tokenised, tokenise
 from training.encoders.lora import merge_lora
+from training.encoders.packed import packed
 from training.encoders.pretrained import PretrainedEncoder
 from training.encoders.text import TextEncoder, principal_axes, token_counts, token_table
 from training.encoders.tuned import tuned
@@ -276,6 +277,7 @@ class TextTask:
             normalized=model.normalize,
             metric="cosine" if model.normalize else "inner_product",
             max_length=self.max_length,
+            packed=packed(self.model.encoder),
         )
         return [draft_of(exportable, of_run(self.run, self.data_sha256), metrics)]
 
