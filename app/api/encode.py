@@ -16,7 +16,7 @@ from app import errors
 from app.api import vectors
 from app.api.body import read_json_body
 from app.api.context import Context
-from app.api.encoding import Answer, Ask, encoded
+from app.api.encoding import HEADER_PARAMETERS, Answer, Ask, encoded
 from app.api.hot import HotRoutes
 from app.api.notes import noted_of
 from app.api.wire import EncodeRequest, parse, to_inputs
@@ -85,10 +85,11 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
     "/encode",
     summary="Encode inputs",
     openapi_extra={
+        "parameters": HEADER_PARAMETERS,
         "requestBody": {
             "required": True,
             "content": {vectors.JSON: {"schema": EncodeRequest.model_json_schema(), "examples": _EXAMPLES}},
-        }
+        },
     },
     responses={
         200: {

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -23,6 +23,22 @@ from app.errors import InvalidRequest
 from bundle import Facts, Input, Truncate
 
 WATCH_AFTER_S = 0.02  # a client that leaves is noticed from then on; most answers are out before
+TIMEOUT_HEADER, LANE_HEADER = "X-Request-Timeout-Ms", "X-Priority"
+HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every route that encodes
+    {
+        "name": TIMEOUT_HEADER,
+        "in": "header",
+        "description": "how long the vectors may take, at most the server's own limit; over it 504, and "
+        "what still waits is dropped",
+        "schema": {"type": "integer", "minimum": 1},
+    },
+    {
+        "name": LANE_HEADER,
+        "in": "header",
+        "description": "bulk work yields to interactive work and may fill half of the queue",
+        "schema": {"type": "string", "enum": ["interactive", "bulk"], "default": "interactive"},
+    },
+]
 T = TypeVar("T")
 
 
@@ -36,6 +52,7 @@ class Ask:
         version: exactly this one; by default the current one.
         space: what the vectors must be of.
         dim: length of the vectors; by default the full one.
+        lane: bulk work yields to interactive work; by default what the request's header says.
     """
 
     inputs: Sequence[Input]
@@ -44,6 +61,7 @@ class Ask:
     space: str | None = None
     dim: int | None = None
     truncate: Truncate = "none"
+    lane: engine.Lane | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +118,11 @@ async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
     done = await unless_left(
         request.receive,
         context.engine.encode(
-            loaded, ask.inputs, truncate=ask.truncate, timeout_s=context.settings.request_timeout_s
+            loaded,
+            ask.inputs,
+            truncate=ask.truncate,
+            timeout_s=_timeout_s(request.headers.get(TIMEOUT_HEADER), context.settings.request_timeout_s),
+            lane=ask.lane or _lane(request.headers.get(LANE_HEADER)),
         ),
     )
     context.metrics.encoded(loaded, done)
@@ -117,6 +139,29 @@ def _dim(loaded: engine.Loaded, asked: int | None) -> int:
             param="dimensions",
         )
     return asked or manifest.dim
+
+
+def _timeout_s(asked: str | None, most_s: float) -> float:
+    if asked is None:
+        return most_s
+    if not asked.isdecimal() or not 1 <= int(asked[:10]) <= 1e3 * most_s:
+        raise InvalidRequest(
+            f"{TIMEOUT_HEADER} is a whole number of milliseconds from 1 to {1e3 * most_s:.0f} "
+            "(ENCODERY_REQUEST_TIMEOUT_S)",
+            code="invalid_timeout",
+            param=TIMEOUT_HEADER,
+        )
+    return int(asked[:10]) / 1e3
+
+
+def _lane(asked: str | None) -> engine.Lane:
+    if asked is None or asked == "interactive":
+        return "interactive"
+    if asked == "bulk":
+        return "bulk"
+    raise InvalidRequest(
+        f'{LANE_HEADER} is "interactive" or "bulk"', code="invalid_priority", param=LANE_HEADER
+    )
 
 
 async def unless_left(receive: Receive, work: Awaitable[T]) -> T:

@@ -3,6 +3,7 @@
 inputs -> prepare (threads) -> queue -> batch -> forward pass (threads) -> float32 [n, dim]
 """
 
+from app.engine.batcher import Lane
 from app.engine.engine import Encoded, Engine, Timings
 from app.engine.errors import (
     DeadlineExceeded,
@@ -25,6 +26,7 @@ __all__ = [
     "EncoderFailed",
     "Engine",
     "EngineError",
+    "Lane",
     "Loaded",
     "Model",
     "NotReady",

@@ -1,8 +1,10 @@
 """Puts the inputs of many callers into shared forward passes, on worker threads.
 
 A batch starts the moment a worker is free, and while all are busy requests gather: there is no timer to
-tune. Encoders take turns. Callers that went away are dropped before padding. When a batch fails its rows
-are run again one by one, so that only the culprit errs; nothing that native code throws stops a worker.
+tune. What arrives in one turn of the event loop goes together, and is split over the workers when several
+are free. Encoders take turns; bulk work yields to interactive work, but for every fourth batch. Callers
+that went away are dropped before padding. When a batch fails its rows are run again one by one, so that
+only the culprit errs; nothing that native code throws stops a worker.
 
 Lives on one event loop; only `run_isolated` runs on other threads.
 """
@@ -15,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +28,10 @@ from app.engine.registry import Loaded
 from bundle import Encoder, Prepared
 
 SMOOTHING = 0.2  # weight of the newest batch in the measured rate
+SMALLEST_SHARE = 4  # a batch is split over free workers down to a quarter of the budget, not further
+BULK_EVERY = 4  # batches, of which bulk work gets one while interactive work waits
+
+Lane: TypeAlias = Literal["interactive", "bulk"]
 
 
 class Observer(Protocol):
@@ -42,10 +48,12 @@ class Ticket:
 
     Attributes:
         done: resolved when no row is missing, or one failed.
+        places: of its rows among the inputs of the request, for errors.
         vectors: float32 [n, dim], once the first row is there.
     """
 
     done: asyncio.Future[None]
+    places: Sequence[int]
     missing: int
     enqueued_s: float
     started_s: float | None = None
@@ -82,26 +90,41 @@ class Outcome:
 
 
 class Batcher:
-    """Queues, one per encoder, and the threads that serve them.
+    """Queues, one per encoder and lane, and the threads that serve them.
 
     Args:
         workers: forward passes at once.
-        budget: most cost of a batch: rows x longest, or the sum for an encoder that is packed.
+        budget: most cost of a batch: rows x longest, or the sum for an encoder that is packed; by default
+            what was measured for each encoder.
         observer: is told of every batch.
         clock: seconds; monotonic.
     """
 
     def __init__(
-        self, *, workers: int, budget: int, observer: Observer, clock: Callable[[], float] = time.monotonic
+        self,
+        *,
+        workers: int,
+        budget: int | None,
+        observer: Observer,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workers, self._budget, self._observer, self._clock = workers, budget, observer, clock
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="forward")
-        self._running = 0
-        self._queues: dict[Loaded, Queue] = {}  # in the order of their turns
+        self._running = self._batches = 0
+        self._is_waking = False
+        self._queues: dict[tuple[Loaded, Lane], Queue] = {}  # in the order of their turns
         self._rates: dict[Loaded, float] = {}  # cost per second of a worker
         self._progress_s = clock()
 
-    async def run(self, loaded: Loaded, prepared: Sequence[Prepared], deadline_s: float) -> Ticket:
+    async def run(
+        self,
+        loaded: Loaded,
+        prepared: Sequence[Prepared],
+        deadline_s: float,
+        *,
+        places: Sequence[int],
+        lane: Lane = "interactive",
+    ) -> Ticket:
         """Wait for the vectors of one request.
 
         Raises:
@@ -111,10 +134,13 @@ class Batcher:
         now_s = self._clock()
         if not self._is_busy:
             self._progress_s = now_s
-        ticket = Ticket(asyncio.get_running_loop().create_future(), len(prepared), now_s)
-        queue = self._queues.setdefault(loaded, Queue())
+        loop = asyncio.get_running_loop()
+        ticket = Ticket(loop.create_future(), places, len(prepared), now_s)
+        queue = self._queues.setdefault((loaded, lane), Queue())
         queue.put(Entry(one, ticket, row, deadline_s) for row, one in enumerate(prepared))
-        self._start_batches()
+        if not self._is_waking and self._running < self._workers:
+            self._is_waking = True
+            loop.call_soon(self._start_batches)  # after the others that this turn of the loop brought
         try:
             await ticket.done
         except BaseException:  # a row failed, the deadline passed or the caller went away
@@ -133,8 +159,8 @@ class Batcher:
 
     def queued(self, loaded: Loaded) -> tuple[int, int]:
         """Waiting inputs of an encoder, and their cost."""
-        queue = self._queues.get(loaded)
-        return (len(queue), queue.cost) if queue else (0, 0)
+        queues = [queue for (whose, _), queue in self._queues.items() if whose is loaded]
+        return sum(map(len, queues)), sum(queue.cost for queue in queues)
 
     @property
     def queued_cost(self) -> int:
@@ -146,7 +172,7 @@ class Batcher:
         """How long the work that waits will take, at the rate measured so far."""
         waits = (
             queue.cost / self._rates[loaded]
-            for loaded, queue in self._queues.items()
+            for (loaded, _), queue in self._queues.items()
             if loaded in self._rates
         )
         return sum(waits) / self._workers
@@ -161,14 +187,28 @@ class Batcher:
         return self._running > 0 or any(self._queues.values())
 
     def _start_batches(self) -> None:
-        while self._running < self._workers:
-            loaded = next((loaded for loaded, queue in self._queues.items() if len(queue)), None)
-            if loaded is None:
-                return
-            queue = self._queues[loaded] = self._queues.pop(loaded)  # to the end: encoders take turns
+        self._is_waking = False
+        while self._running < self._workers and (turn := self._turn()) is not None:
+            loaded, queue = turn
             now_s = self._clock()
-            if batch := queue.take(Budget(self._budget, loaded.encoder.is_packed), now_s):
+            if batch := queue.take(self._share(loaded, queue), now_s):
                 self._start(loaded, batch, now_s)
+
+    def _turn(self) -> tuple[Loaded, Queue] | None:
+        """Whose turn it is; None when nothing waits."""
+        preferred = "bulk" if self._batches % BULK_EVERY == BULK_EVERY - 1 else "interactive"
+        waiting = [key for key, queue in self._queues.items() if len(queue)]
+        if not waiting:
+            return None
+        key = next((key for key in waiting if key[1] == preferred), waiting[0])
+        queue = self._queues[key] = self._queues.pop(key)  # to the end: encoders take turns
+        return key[0], queue
+
+    def _share(self, loaded: Loaded, queue: Queue) -> Budget:
+        """The budget, or less when what waits can be split over several free workers."""
+        budget = self._budget or loaded.batch_cost
+        share = -(-queue.cost // (self._workers - self._running))
+        return Budget(min(budget, max(share, budget // SMALLEST_SHARE)), loaded.encoder.is_packed)
 
     def _start(self, loaded: Loaded, batch: list[Entry], now_s: float) -> None:
         for entry in batch:
@@ -179,6 +219,7 @@ class Batcher:
         future = loop.run_in_executor(self._pool, run_isolated, loaded.encoder, prepared)
         future.add_done_callback(partial(self._finish, loaded, batch, now_s))
         self._running += 1
+        self._batches += 1
 
     def _finish(
         self, loaded: Loaded, batch: list[Entry], started_s: float, future: asyncio.Future[Outcome]
@@ -208,6 +249,8 @@ def run_isolated(encoder: Encoder, batch: Sequence[Prepared]) -> Outcome:
         if len(batch) == 1:
             return Outcome(np.empty((1, 0), np.float32), {0: error})
         return _run_singly(encoder, batch)
+    if np.isfinite(vectors).all():
+        return Outcome(vectors, {})
     finite = np.isfinite(vectors).all(axis=1)
     return Outcome(vectors, {int(row): None for row in np.flatnonzero(~finite)})
 
@@ -225,13 +268,14 @@ def _run_singly(encoder: Encoder, batch: Sequence[Prepared]) -> Outcome:
 
 def _hand_out(batch: Sequence[Entry], outcome: Outcome, now_s: float) -> None:
     for position, entry in enumerate(batch):
+        ticket = _ticket(entry)
         if position not in outcome.failures:
-            _ticket(entry).deliver(entry.row, outcome.vectors[position], now_s)
+            ticket.deliver(entry.row, outcome.vectors[position], now_s)
             continue
-        cause = outcome.failures[position]
-        error = NumericalError(entry.row) if cause is None else EncoderFailed(entry.row)
+        cause, place = outcome.failures[position], ticket.places[entry.row]
+        error = NumericalError(place) if cause is None else EncoderFailed(place)
         error.__cause__ = cause
-        _ticket(entry).fail(error)
+        ticket.fail(error)
 
 
 def _ticket(entry: Entry) -> Ticket:

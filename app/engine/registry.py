@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine.errors import NotReady, SpaceMismatch, UnknownModel, UnknownVersion
-from bundle import BundleError, Encoder, InputError, Manifest, Store
+from app.engine.tuning import DEFAULT, tuned_batch_cost
+from bundle import BundleError, Encoder, InputError, Manifest, Prepared, Store
 
 EXAMPLES = 3  # shown per model; golden inputs are many and alike
 
@@ -26,11 +27,13 @@ class Loaded:
     Attributes:
         load_s: how long reading, checking and proving it took.
         examples: JSON inputs that it takes as they are.
+        batch_cost: how large its batches are best on this machine.
     """
 
     encoder: Encoder
     load_s: float = 0.0
     examples: Sequence[Any] = ()
+    batch_cost: int = DEFAULT
 
     @property
     def manifest(self) -> Manifest:
@@ -144,20 +147,23 @@ def _load_model(store: Store, name: str, count: int) -> Model:
         except Exception as error:  # a bug in a loader must not keep the other models from serving
             refused.append(Refused(name, version, f"cannot be loaded: {type(error).__name__}"))
         else:
-            loaded[version] = Loaded(encoder, time.monotonic() - started_s, _examples(encoder))
+            load_s = time.monotonic() - started_s
+            examples, prepared = _examples(encoder)
+            loaded[version] = Loaded(encoder, load_s, examples, tuned_batch_cost(encoder, prepared))
     return Model(name, current, loaded, refused)
 
 
-def _examples(encoder: Encoder) -> list[Any]:
+def _examples(encoder: Encoder) -> tuple[list[Any], list[Prepared]]:
     """Golden inputs that a caller can send as they are, that is, without asking for truncation."""
     found: list[Any] = []
-    for value in encoder.examples:
+    prepared: list[Prepared] = []
+    for value in encoder.examples[:EXAMPLES]:
         try:
-            encoder.prepare([encoder.preprocessor.from_json(value, time.time())])
+            prepared += encoder.prepare([encoder.preprocessor.from_json(value, time.time())])
         except InputError:
             continue
         found.append(value)
-    return found[:EXAMPLES]
+    return found, prepared
 
 
 def _of_space(model: Model, version: str | None, space: str, dim: int | None) -> Loaded:

@@ -217,3 +217,66 @@ def test_orjson_keeps_every_float32() -> None:
     written = orjson.dumps({"embeddings": vectors}, option=orjson.OPT_SERIALIZE_NUMPY)
 
     np.testing.assert_array_equal(np.array(orjson.loads(written)["embeddings"], dtype=np.float32), vectors)
+
+
+@pytest.mark.parametrize("asked", ["0", "-1", "soon", "1.5", "10001", "9" * 30])
+async def test_a_timeout_outside_the_limits_is_refused(client: httpx.AsyncClient, asked: str) -> None:
+    headers = {"X-Request-Timeout-Ms": asked}
+    response = await client.post("/encode", json={"inputs": "hello"}, headers=headers)
+
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (422, "invalid_timeout")
+    assert (error["param"], "10000" in error["message"]) == ("X-Request-Timeout-Ms", True)
+
+
+async def test_a_caller_may_wait_for_less_than_the_server_allows(serving: Any, only: Any, fake: Any) -> None:
+    encoder = fake()
+    encoder.hold()
+    async with serving(only(encoder)) as client:
+        headers = {"X-Request-Timeout-Ms": "20"}
+        response = await client.post("/encode", json={"inputs": "hello"}, headers=headers)
+        encoder.gate.set()
+
+    assert (response.status_code, response.json()["error"]["code"]) == (504, "deadline_exceeded")
+    assert "0.02 s" in response.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("priority", "status"), [("bulk", 200), ("interactive", 200), ("urgent", 422)])
+async def test_priority_names_a_lane(client: httpx.AsyncClient, priority: str, status: int) -> None:
+    headers = {"X-Priority": priority}
+    response = await client.post("/encode", json={"inputs": "hello"}, headers=headers)
+
+    assert response.status_code == status
+
+
+async def test_equal_inputs_are_encoded_once(serving: Any, only: Any, fake: Any) -> None:
+    """Each still has its vector, its warning and its tokens."""
+    encoder = fake()
+    texts = ["cat", "unheard", "cat", "dog", "unheard"]
+    async with serving(only(encoder), workers=1) as client:
+        answer = (await client.post("/encode", json={"inputs": texts})).json()
+
+    assert encoder.batches == [3]
+    np.testing.assert_allclose(answer["embeddings"], encoder._real.encode(list(map(Text, texts))), atol=SAME)
+    assert [warning["index"] for warning in answer["warnings"]] == [1, 4]
+    assert answer["usage"] == {"items": 5, "tokens": 5}
+
+
+async def test_equal_features_are_encoded_once_whatever_the_order_of_fields(
+    serving: Any, only: Any, fake: Any
+) -> None:
+    encoder = fake(name="shop-user")
+    users = [{"country": "GB", "history": ["A1"]}, {"history": ["A1"], "country": "GB"}, {"country": "DE"}]
+    async with serving(only(encoder), workers=1) as client:
+        answer = (await client.post("/encode", json={"model": "shop-user", "inputs": users})).json()
+
+    assert encoder.batches == [2]
+    assert answer["embeddings"][0] == answer["embeddings"][1] != answer["embeddings"][2]
+
+
+async def test_an_error_names_the_place_in_the_request_not_among_distinct_inputs(
+    client: httpx.AsyncClient,
+) -> None:
+    response = await client.post("/encode", json={"inputs": ["cat", "cat", "cat", "the " * 20]})
+
+    assert response.json()["error"]["param"] == "inputs[3]"

@@ -294,3 +294,61 @@ async def test_timings_add_up(fake: Any, registry: Registry) -> None:
     assert min(parts) >= 0
     assert sum(parts) <= wall_s
     engine.close()
+
+
+async def test_bulk_work_yields_to_interactive_work_but_is_not_shut_out(fake: Any) -> None:
+    """One batch in four while both wait."""
+    order: list[str] = []
+
+    def spoil(batch: Sequence[Prepared]) -> None:
+        order.append("bulk" if tiny.WORDS.index("dog") in batch[0].arrays["input_ids"] else "interactive")
+
+    encoder, engine = fake(spoil), engine_of(batch_cost=1)
+    loaded = Loaded(encoder)
+    encoder.hold()
+    first = asyncio.create_task(encode(engine, loaded, "hello"))
+    await settled(encoder.entered.is_set)
+    bulk = asyncio.create_task(encode_texts(engine, loaded, ["dog", "dog the", "dog a"], lane="bulk"))
+    await settled(lambda: engine.queued(loaded)[0] == 3)
+    interactive = asyncio.create_task(
+        encode_texts(engine, loaded, ["cat", "mat", "red", "blue", "lamp", "on", "ran"])
+    )
+    await settled(lambda: engine.queued(loaded)[0] == 10)
+    encoder.gate.set()
+    await asyncio.gather(first, bulk, interactive)
+
+    assert order.count("bulk") == 3
+    assert [lane for lane in order if lane == "bulk"] != order[:3]
+    assert order[:4] == ["interactive", "interactive", "interactive", "bulk"]
+    engine.close()
+
+
+async def encode_texts(engine: Engine, loaded: Loaded, texts: list[str], lane: Any = "interactive") -> Any:
+    inputs = [Text(text) for text in texts]
+    return await engine.encode(loaded, inputs, truncate="none", timeout_s=5.0, lane=lane)
+
+
+async def test_bulk_work_fills_half_of_the_queue_at_most(fake: Any) -> None:
+    encoder, engine = fake(), engine_of(max_queue_items=8)
+    loaded = Loaded(encoder)
+    encoder.hold()
+    running = asyncio.create_task(encode(engine, loaded, "hello", "cat"))
+    await settled(encoder.entered.is_set)
+
+    with pytest.raises(Overloaded, match="limit is 4"):
+        await encode_texts(engine, loaded, ["dog", "mat", "red"], lane="bulk")
+    waiting = asyncio.create_task(encode_texts(engine, loaded, ["dog", "mat", "red"]))
+    await settled(lambda: engine.queued(loaded)[0] == 3)
+
+    encoder.gate.set()
+    await asyncio.gather(running, waiting)
+    engine.close()
+
+
+async def test_what_waits_is_split_over_free_workers(fake: Any) -> None:
+    """A worker that could help does not watch another one do it all."""
+    encoder, engine = fake(), engine_of(workers=2, batch_cost=8)
+    await encode(engine, Loaded(encoder), "cat", "dog", "mat", "red")
+
+    assert encoder.batches == [2, 2]
+    engine.close()

@@ -1,0 +1,55 @@
+"""How large a batch should be on this machine: measured once, when an encoder is loaded.
+
+Large batches only gain until the matrix products saturate the core; from there on they cost latency, and
+padding for an encoder that pads. Where that is depends on the encoder and on the machine, so a few forward
+passes are timed at start. The smallest batch that is about as good as the best one is taken.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import cycle
+
+from app.engine.queue import Budget
+from bundle import Encoder, Prepared
+
+COSTS = (64, 128, 256, 512, 1024, 2048)
+DEFAULT = 256  # for an encoder that gives no examples to measure with
+GOOD_ENOUGH = 0.95  # of the best rate
+REPEATS = 3
+ENOUGH_S = 0.25  # a longer batch is not tried: it would block a worker for too long
+
+
+def tuned_batch_cost(
+    encoder: Encoder, examples: Sequence[Prepared], clock: Callable[[], float] = time.perf_counter
+) -> int:
+    """The cost of a batch, rows x longest or the sum for a packed encoder."""
+    if not examples:
+        return DEFAULT
+    rates: dict[int, float] = {}
+    for cost in COSTS:
+        batch = _batch(examples, Budget(cost, encoder.is_packed))
+        seconds = min(_timed(encoder, batch, clock) for _ in range(REPEATS))
+        rates[cost] = sum(one.cost for one in batch) / max(seconds, 1e-9)
+        if seconds > ENOUGH_S:
+            break
+    best = max(rates.values())
+    return next(cost for cost, rate in rates.items() if rate >= GOOD_ENOUGH * best)
+
+
+def _batch(examples: Sequence[Prepared], budget: Budget) -> list[Prepared]:
+    """Examples in turn, one at least, as many as the budget holds."""
+    batch: list[Prepared] = []
+    for one in cycle(examples):
+        costs = [each.cost for each in (*batch, one)]
+        if batch and not budget.holds(len(costs), sum(costs), max(costs)):
+            return batch
+        batch.append(one)
+    raise AssertionError("cycle ends only for no examples")
+
+
+def _timed(encoder: Encoder, batch: Sequence[Prepared], clock: Callable[[], float]) -> float:
+    started_s = clock()
+    encoder.run(batch)
+    return clock() - started_s
