@@ -24,12 +24,13 @@ from bundle import Facts, Input, Truncate
 
 WATCH_AFTER_S = 0.02  # a client that leaves is noticed from then on; most answers are out before
 TIMEOUT_HEADER, LANE_HEADER = "X-Request-Timeout-Ms", "X-Priority"
+_MOST_DIGITS = 12  # of a number that is parsed; more milliseconds than anybody has
 HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every route that encodes
     {
         "name": TIMEOUT_HEADER,
         "in": "header",
-        "description": "how long the vectors may take, at most the server's own limit; over it 504, and "
-        "what still waits is dropped",
+        "description": "how long the vectors may take, where that is less than the server allows; over it "
+        "504, and what still waits is dropped",
         "schema": {"type": "integer", "minimum": 1},
     },
     {
@@ -144,14 +145,14 @@ def _dim(loaded: engine.Loaded, asked: int | None) -> int:
 def _timeout_s(asked: str | None, most_s: float) -> float:
     if asked is None:
         return most_s
-    if not asked.isdecimal() or not 1 <= int(asked[:10]) <= 1e3 * most_s:
+    if not (asked.isascii() and asked.isdecimal() and len(asked) <= _MOST_DIGITS and int(asked) > 0):
         raise InvalidRequest(
-            f"{TIMEOUT_HEADER} is a whole number of milliseconds from 1 to {1e3 * most_s:.0f} "
-            "(ENCODERY_REQUEST_TIMEOUT_S)",
+            f"{TIMEOUT_HEADER} is a whole number of milliseconds, at least 1; what is over the server's "
+            f"{1e3 * most_s:.0f} (ENCODERY_REQUEST_TIMEOUT_S) counts as that",
             code="invalid_timeout",
             param=TIMEOUT_HEADER,
         )
-    return int(asked[:10]) / 1e3
+    return min(int(asked) / 1e3, most_s)
 
 
 def _lane(asked: str | None) -> engine.Lane:
