@@ -153,7 +153,12 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
     ] = None,
     models_dir: ModelsDir = None,
     url: Annotated[str | None, typer.Option(help="A running server, in place of bundles on disk.")] = None,
-    suite: Annotated[str | None, typer.Option(help="What to measure a model by; default: text.")] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            help="text, for a model (the default); recommender, for a config: tuned baselines beside it."
+        ),
+    ] = None,
     version: Annotated[str | None, typer.Option(help="Of the model; default: the current one.")] = None,
     split: Annotated[str | None, typer.Option(help="dev to choose by (the default), test to report.")] = None,
     dimensions: Annotated[
@@ -171,6 +176,16 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
 ) -> None:
     """Measure a published model by a suite of tasks, or a run's encoders by the task of their config."""
     with _training():
+        if target.endswith(".toml") and suite == "recommender":
+            from training.commands import evaluate_recommender
+
+            if any((version, dimensions, baseline, teacher)):
+                fail(
+                    "--version, --dimensions, --baseline and --teacher go with a model's name, not a config",
+                    MISTAKE,
+                )
+            typer.echo(evaluate_recommender(Path(target), data=data, split=split, out=out, url=url))
+            return
         if target.endswith(".toml"):
             from training.card import metrics_table
             from training.commands import evaluate as command
@@ -184,7 +199,10 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
             typer.echo("\n".join(metrics_table(metrics)))
             return
         if suite not in (None, "text"):
-            fail(f"--suite is {suite!r}; the one there is: text", MISTAKE)
+            fail(
+                f"--suite is {suite!r}; a model is measured by text, a recommender's config by recommender",
+                MISTAKE,
+            )
         from training.commands import data_directory
         from training.suite.command import Asked, run
         from training.suite.results import report

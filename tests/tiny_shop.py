@@ -56,7 +56,7 @@ def config(**changes: Any) -> dict[str, Any]:
         ],
         "towers": {
             "item_dim": 16,
-            "half_life_days": 30.0,
+            "half_lives_days": [30.0],
             "user": {"output_dim": 8},
             "item": {"output_dim": 8},
         },

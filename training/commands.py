@@ -172,6 +172,26 @@ def evaluate(
     return task.score(encoders)
 
 
+def evaluate_recommender(
+    config: Path, *, data: Path | None, split: str | None, out: Path | None, url: str | None
+) -> str:
+    """The recommender suite on a config, as a table; see `training.recommender_suite`.
+
+    Raises:
+        TrainingError: see `training.errors`.
+    """
+    from training.recommender_suite.command import report, run  # noqa: PLC0415  # only this command needs it
+
+    settings = load_config(config)
+    if not isinstance(settings, RecommenderRun):
+        raise ConfigError(f"{config} is of kind {settings.kind!r}; this suite measures a recommender")
+    chosen = split or "dev"
+    place = out or Path("runs") / f"evaluate-{settings.name}-{chosen}"
+    rows = run(settings, data=data_directory(data), split=chosen, out=place, url=url)
+    _say(f"wrote {place / 'results.json'}")
+    return report(rows)
+
+
 def model_names(settings: TextRun | RecommenderRun) -> list[str]:
     """What a run publishes."""
     if isinstance(settings, TextRun):

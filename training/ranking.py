@@ -69,10 +69,17 @@ def ndcg(best: Ints, targets: Sequence[Ints], at: int) -> npt.NDArray[np.float64
 
 def judge(scores: Floats, history: Sequence[Ints], targets: Sequence[Ints]) -> Mapping[str, Figure]:
     """recall@20, recall@50 and ndcg@100 of scores [n, k]; the users' own histories are masked."""
+    return {name: figure(values) for name, values in judge_each(scores, history, targets).items()}
+
+
+def judge_each(
+    scores: Floats, history: Sequence[Ints], targets: Sequence[Ints]
+) -> Mapping[str, npt.NDArray[np.float64]]:
+    """The same per user: float64 [n] each."""
     best = rank(scores, history)
     rows = {f"recall@{at}": recall(best, targets, at) for at in RECALL_AT}
     rows[f"ndcg@{NDCG_AT}"] = ndcg(best, targets, NDCG_AT)
-    return {name: figure(values) for name, values in rows.items()}
+    return rows
 
 
 def figure(values: npt.NDArray[np.float64]) -> Figure:

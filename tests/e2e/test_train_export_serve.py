@@ -73,7 +73,7 @@ SHOP_CONFIG: dict[str, Any] = {
     ],
     "towers": {
         "item_dim": 12,
-        "half_life_days": 30.0,
+        "half_lives_days": [30.0],
         "user": {"widths": [16], "output_dim": 8},
         "item": {"widths": [16], "output_dim": 8},
     },

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.splits import cold_items, judged, split_users
+from training.data.splits import cold_items, judged, judged_later, split_users
 
 
 @given(count=st.integers(0, 500), seed=st.integers(0, 2**31))
@@ -42,3 +42,23 @@ def test_share_of_items_is_cold(share: float, expected: int) -> None:
 
     assert len(set(found.tolist())) == expected
     assert found.tolist() == sorted(found.tolist())
+
+
+def test_folds_have_disjoint_test_users_and_judge_by_the_next_ones() -> None:
+    folds = [split_users(103, 0, fold) for fold in range(10)]
+
+    tests = np.concatenate([fold.test for fold in folds])
+    assert len(set(tests.tolist())) == len(tests) == 100
+    assert set(folds[0].validation) == set(folds[1].test)
+    for fold in folds:
+        assert len({*fold.train, *fold.validation, *fold.test}) == 103
+
+
+def test_later_targets_are_of_users_who_were_there_before() -> None:
+    earlier = [np.array([0, 1]), np.array([], dtype=np.int64), np.array([2])]
+    later = [np.array([5]), np.array([6]), np.array([], dtype=np.int64)]
+
+    found = judged_later(np.arange(3), earlier, later)
+
+    assert found.users.tolist() == [0]
+    assert (found.history[0].tolist(), found.targets[0].tolist()) == ([0, 1], [5])

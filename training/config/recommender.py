@@ -81,7 +81,10 @@ class InteractionsConfig(Section):
             < <= > >= for numbers, == != for text, ~ !~ for regular expressions.
         uppercase_items: fold the case of item ids.
         core: keep users and items with at least this many interactions, repeatedly.
+        protocol: `users` judges users that were not trained on; `time` judges what everybody took after the
+            moment when 85 % of the log had happened, trained on what was before.
         split_seed: which 80/10/10 % of the users are for training, validation, test (`training.data.splits`).
+        fold: which tenth of them is the test.
         cold_items: share of the items kept out of training, to judge how new items are served.
     """
 
@@ -93,7 +96,9 @@ class InteractionsConfig(Section):
     where: list[str] = []
     uppercase_items: bool = False
     core: Positive = 5
+    protocol: Literal["users", "time"] = "users"
     split_seed: Annotated[int, Field(ge=0)] = 0
+    fold: Annotated[int, Field(ge=0, le=9)] = 0
     cold_items: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
@@ -103,12 +108,14 @@ class StartConfig(Section):
     Attributes:
         ease_lambda: its regularisation.
         scale: of the scores, whose softmax the training starts from.
+        content_weight: of the items' texts in the item-item structure; 0 for none.
         popularity: weight of an item's late popularity (log, standardised) in its bias.
         content_ridge: regularisation of the regression that divides it between content and ids.
     """
 
     ease_lambda: Annotated[float, Field(gt=0)] = 1000.0
     scale: Annotated[float, Field(gt=0)] = 100.0
+    content_weight: NotNegative = 0.0
     popularity: NotNegative = 0.0
     content_ridge: Annotated[float, Field(gt=0)] = 0.3
 
@@ -118,14 +125,15 @@ class TowersConfig(Section):
 
     Attributes:
         item_dim: width of the item inputs that both towers share.
-        half_life_days: start of the learned recency weighting of a history; 0 for none.
+        half_lives_days: start of the learned recency weighting of a history, mixed if several; without one,
+            all entries weigh alike.
         start: where the weights start; random if not given.
         user, item: hidden layers of each tower; `output_dim` must be the same.
         item_bias: an item's popularity as one more dimension, against a constant 1 of the user.
     """
 
     item_dim: Positive = 256
-    half_life_days: NotNegative = 0.0
+    half_lives_days: list[Annotated[float, Field(gt=0)]] = []
     start: StartConfig | None = None
     user: HiddenConfig = HiddenConfig()
     item: HiddenConfig = HiddenConfig()

@@ -17,12 +17,20 @@ import numpy.typing as npt
 
 from bundle.inputs import Features
 from bundle.preprocess import Prepared
-from bundle.preprocess.features import FeaturePreprocessor
+from bundle.preprocess.features import DAY_S, FeaturePreprocessor
 from bundle.preprocess.words import words
 from training.config import ConfigError, RecommenderRun
 from training.data.features import fit_schema
 from training.data.interactions import column_of, read_interactions
-from training.data.splits import Judged, cold_items, judged, split_users
+from training.data.splits import (
+    EARLIER_SHARE,
+    Judged,
+    UserSplit,
+    cold_items,
+    judged,
+    judged_later,
+    split_users,
+)
 
 Ints = npt.NDArray[np.int64]
 
@@ -37,6 +45,7 @@ class Quiz:
         history: per user, positions among the candidates that are not ranked again.
         targets: per user, positions among the candidates; at least one.
         warm: per user, numbers of the history's items, for baselines that read no features.
+        ages_days: per user, how long before its newest event each of them was.
     """
 
     users: list[Features]
@@ -44,6 +53,7 @@ class Quiz:
     history: list[Ints]
     targets: list[Ints]
     warm: list[Ints]
+    ages_days: list[npt.NDArray[np.float64]]
 
 
 class Examples:
@@ -60,9 +70,11 @@ class Examples:
     def __init__(self, run: RecommenderRun, data: Path) -> None:
         self.id_name, self.history_name = _names(run)
         self.log = read_interactions(run.data, data, run.user, run.item)
-        self.now = float(self.log.time.max())
-        self._histories = self.log.histories()
-        self.split = split_users(len(self.log.users), run.data.split_seed)
+        self._histories, self._later = self._by_time(run.data.protocol)
+        self.now = float(self.log.time[np.concatenate(self._histories)].max())
+        self.split = split_users(len(self.log.users), run.data.split_seed, run.data.fold)
+        if self._later:
+            self.split = self._everybody(self.split)
         if not (len(self.split.test) and len(self.split.train)):
             raise ConfigError(f"data: {len(self.log.users)} users are too few to split; 10 are the least")
         self.cold = cold_items(len(self.log.items), run.data.cold_items, run.data.split_seed)
@@ -85,6 +97,25 @@ class Examples:
         )
         self.users = FeaturePreprocessor(self.user_schema)
         self.items = FeaturePreprocessor(self.item_schema)
+
+    def _by_time(self, protocol: str) -> tuple[list[Ints], list[Ints]]:
+        """Of every user, the rows that training may see, and those that came later, if time is split."""
+        histories = self.log.histories()
+        if protocol == "users":
+            return histories, []
+        moment = np.quantile(self.log.time, EARLIER_SHARE)
+        is_later = self.log.time >= moment
+        return [rows[~is_later[rows]] for rows in histories], [rows[is_later[rows]] for rows in histories]
+
+    def _everybody(self, split: UserSplit) -> UserSplit:
+        """Trained on everybody but the validation users, judged on everybody; who was there by then."""
+        there = np.array([len(rows) > 0 for rows in self._histories])
+        train = np.concatenate([split.train, split.test])
+        return UserSplit(
+            train=train[there[train]],
+            validation=split.validation[there[split.validation]],
+            test=np.flatnonzero(there),
+        )
 
     def _known(self) -> Ints:
         """Items that a training user took, the most frequent first, ties by name."""
@@ -132,6 +163,8 @@ class Examples:
 
     def test(self) -> Quiz:
         """Users to report."""
+        if self._later:
+            return self._new_users(judged_later(self.split.test, self._histories, self._later))
         return self._new_users(judged(self.split.test, self._histories))
 
     def _new_users(self, found: Judged) -> Quiz:
@@ -139,14 +172,15 @@ class Examples:
         candidates = np.setdiff1d(np.arange(len(self.log.items)), self.cold)
         return self._quiz(found.users, found.history, found.history, found.targets, candidates)
 
-    def new_items(self) -> Quiz:
-        """Test users' interest in cold items, ranked among these alone: protocol C.
+    def new_items(self, users: Ints | None = None) -> Quiz:
+        """Users' (by default test users') interest in cold items, ranked among these alone: protocol C.
 
         The history is all a user took besides.
         """
-        rows = [self._histories[user] for user in self.split.test]
+        users = self.split.test if users is None else users
+        rows = [self._histories[user] for user in users]
         nothing = [row[:0] for row in rows]
-        return self._quiz(self.split.test, rows, nothing, rows, self.cold)
+        return self._quiz(users, rows, nothing, rows, self.cold)
 
     def _quiz(
         self,
@@ -165,12 +199,15 @@ class Examples:
             return found[found >= 0]
 
         asked = [index for index, rows in enumerate(targets) if len(among(rows))]
+        is_cold = np.isin(self.log.item, self.cold)
+        warm = [shown[index][~is_cold[shown[index]]] for index in asked]
         return Quiz(
             users=[self.user_input(int(users[index]), shown[index]) for index in asked],
             candidates=candidates,
             history=[among(masked[index]) for index in asked],
             targets=[among(targets[index]) for index in asked],
-            warm=[np.setdiff1d(self.log.item[shown[index]], self.cold) for index in asked],
+            warm=[self.log.item[rows] for rows in warm],
+            ages_days=[(self.log.time[rows].max(initial=0.0) - self.log.time[rows]) / DAY_S for rows in warm],
         )
 
     def texts(self) -> list[list[str]]:

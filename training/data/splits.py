@@ -4,6 +4,9 @@ Users are split, not interactions: a user who is judged was never trained on, wh
 brings. Of such a user the earliest four fifths are the history that the encoder sees, the latest fifth
 are the targets. Source: Liang et al. 2018 (Mult-VAE), arXiv 1802.05814, section 4.2, with the targets
 taken by time instead of at random.
+
+A split by time judges as deployment does instead: everybody is trained on up to a moment, and judged on
+what came after.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ Ints = npt.NDArray[np.int64]
 
 JUDGED_SHARE = 0.1  # of the users, for validation and again for the test
 HISTORY_SHARE = 0.8  # of a judged user's interactions
+EARLIER_SHARE = 0.85  # of all interactions, where they are split by time
 
 
 @dataclass(frozen=True)
@@ -44,10 +48,14 @@ class Judged:
     targets: list[Ints]
 
 
-def split_users(count: int, seed: int) -> UserSplit:
-    """80/10/10 % of the users; the same for the same count and seed."""
+def split_users(count: int, seed: int, fold: int = 0) -> UserSplit:
+    """80/10/10 % of the users; the same for the same count and seed.
+
+    Folds 0 to 9 have disjoint test users; each judges its validation on the next one's test users.
+    """
     order = np.random.default_rng(seed).permutation(count)
     judged = int(JUDGED_SHARE * count)
+    order = np.roll(order, -fold * judged)
     return UserSplit(train=order[2 * judged :], validation=order[judged : 2 * judged], test=order[:judged])
 
 
@@ -65,6 +73,18 @@ def judged(users: Ints, histories: Sequence[Ints]) -> Judged:
         history=[histories[user][:cut] for user, cut in zip(fit, cuts, strict=True)],
         targets=[histories[user][cut:] for user, cut in zip(fit, cuts, strict=True)],
     )
+
+
+def judged_later(users: Ints, earlier: Sequence[Ints], later: Sequence[Ints]) -> Judged:
+    """Users as they stood at a moment, and what they took since: protocol T.
+
+    Args:
+        users: to judge; those without rows on both sides cannot be.
+        earlier: of every user, rows before that moment.
+        later: of every user, rows from that moment on.
+    """
+    fit = np.array([user for user in users if len(earlier[user]) and len(later[user])], dtype=np.int64)
+    return Judged(fit, [earlier[user] for user in fit], [later[user] for user in fit])
 
 
 def cold_items(count: int, share: float, seed: int) -> Ints:

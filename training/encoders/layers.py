@@ -6,6 +6,7 @@ Every reshape ends in its shape; n inputs, t tokens, d dimensions.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -54,6 +55,30 @@ POOLINGS: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
 }
 
 
+class Int8Table(nn.Module):
+    """Embeddings as int8 with one scale per row, expanded after the gather.
+
+    Rounding is per row and per weight, so a vector does not depend on its neighbours in a batch, as it
+    does with dynamic quantisation. v = scale * q, scale = max|v| / 127.
+
+    Args:
+        weights: float32 (entries, d).
+    """
+
+    quantized: Tensor
+    scale: Tensor
+
+    def __init__(self, weights: Tensor) -> None:
+        super().__init__()
+        scale = weights.abs().amax(1).clamp(min=1e-12) / 127.0
+        self.register_buffer("scale", scale)  # (entries,)
+        self.register_buffer("quantized", (weights / scale.unsqueeze(1)).round().to(torch.int8))
+
+    def forward(self, index: Tensor) -> Tensor:
+        """(n, t) -> (n, t, d)."""
+        return self.quantized[index].float() * self.scale[index].unsqueeze(-1)
+
+
 class Hidden(nn.Module):
     """[LayerNorm] -> (Linear -> activation -> dropout) x k -> Linear, plus a linear skip path.
 
@@ -89,6 +114,25 @@ class Hidden(nn.Module):
         """(n, input_dim) -> (n, output_dim)."""
         out: Tensor = self.layers(x)
         return out if self.skip is None else out + self.skip(x)
+
+    def first(self) -> Tensor:
+        """(input_dim, c): all that is first multiplied with the input, so that it can be folded into tables.
+
+        x -> rest(x @ first()) is the same function as `forward`. A LayerNorm in front lets nothing through.
+        """
+        if isinstance(self.layers[0], nn.LayerNorm):
+            return torch.eye(self.layers[0].normalized_shape[0])
+        weights = [layer.weight for layer in (self.layers[0], self.skip) if isinstance(layer, nn.Linear)]
+        return torch.cat(weights).detach().T
+
+    def rest(self, read: Tensor) -> Tensor:
+        """What comes after `first`: (n, c) -> (n, output_dim)."""
+        linear = self.layers[0]
+        if not isinstance(linear, nn.Linear):
+            return cast(Tensor, self(read))
+        width = linear.out_features
+        out: Tensor = self.layers[1:](read[:, :width] + linear.bias)
+        return out if self.skip is None else out + read[:, width:]
 
 
 def _start_near_identity(linear: nn.Linear) -> None:

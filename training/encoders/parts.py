@@ -1,7 +1,8 @@
 """What embeds one declared feature: the preprocessor's array of it -> (n, d).
 
 Each is linear in a `design` matrix (n, c), which is what a closed-form start solves for
-(`training.encoders.start`): forward(x) = design(x) @ weights, and `start` sets the weights.
+(`training.encoders.start`): forward(x) = design(x) @ weights, and `start` sets the weights. `folded` is the
+same part with a matrix multiplied into them, as it is served.
 
 n rows, k entries of a bag, d dimensions. Index layout: `bundle.preprocess.schema`.
 """
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSpec
-from training.encoders.layers import mean_pool
+from training.encoders.layers import Int8Table, mean_pool
 
 
 def embedding(entries: int, dim: int) -> nn.Embedding:
@@ -50,6 +51,10 @@ class Category(nn.Module):
         """Weights (FIRST + entries, d)."""
         self.table.weight.data.copy_(weights)
 
+    def folded(self, weights: Tensor) -> nn.Module:
+        """Weights (d, c)."""
+        return ServedCategory(self.table.weight.detach() @ weights)
+
 
 class Bag(nn.Module):
     """Mean of the entries' embeddings; in training each entry is left out with probability `dropout`."""
@@ -77,6 +82,10 @@ class Bag(nn.Module):
         """Weights (FIRST + entries, d)."""
         self.table.weight.data.copy_(weights)
 
+    def folded(self, weights: Tensor) -> nn.Module:
+        """Weights (d, c)."""
+        return ServedBag(self.table.weight.detach() @ weights)
+
 
 class Number(nn.Module):
     """Linear in [value, missing]; in training the value is missing with probability `dropout`."""
@@ -103,6 +112,40 @@ class Number(nn.Module):
         """Weights (3, d)."""
         self.linear.weight.data.copy_(weights[:2].T)
         self.linear.bias.data.copy_(weights[2])
+
+    def folded(self, weights: Tensor) -> nn.Module:
+        """Weights (d, c)."""
+        served = nn.Linear(2, weights.shape[1])
+        with torch.no_grad():
+            served.weight.copy_((self.linear.weight.T @ weights).T)
+            served.bias.copy_(self.linear.bias @ weights)
+        return served
+
+
+class ServedCategory(nn.Module):
+    """A category's rows (FIRST + entries, c) in 8 bits a number."""
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        self.table = Int8Table(rows)
+
+    def forward(self, index: Tensor) -> Tensor:
+        """int64 (n, 1) -> (n, c)."""
+        rows: Tensor = self.table(index)
+        return rows[:, 0]
+
+
+class ServedBag(nn.Module):
+    """A bag's rows (FIRST + entries, c) in 8 bits a number."""
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        self.table = Int8Table(rows)
+
+    def forward(self, entries: Tensor) -> Tensor:
+        """int64 (n, k), padded with 0 -> (n, c)."""
+        mask = (entries != PAD).to(self.table.scale.dtype)  # (n, k)
+        return mean_pool(self.table(entries), mask, mask)
 
 
 Part: TypeAlias = Category | Bag | Number

@@ -6,7 +6,8 @@ reading the first half, the item tower's by reading the second. What of it the i
 ridge regression) starts in the content features, only the rest in the id's embedding, so that an item
 never seen starts with a vector as well.
 
-Sources: `training.baselines.ease`; for factors as a start, Rendle et al. 2021, arXiv 2110.14037.
+Sources: `training.baselines.ease_of`; content as further rows: Jeunen et al. 2020 (CEASE), RecSys; for
+factors as a start, Rendle et al. 2021, arXiv 2110.14037.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from bundle.preprocess.schema import FIRST
-from training.baselines import Floats, ease
+from training.baselines import Floats, ease_of
 from training.config import ConfigError, StartConfig
 from training.encoders.layers import Hidden
 from training.encoders.towers import TwoTowers
@@ -30,7 +31,13 @@ USER_SHARE = 0.25  # of the scale's logarithm: pooling makes user vectors long, 
 
 
 def start_from_ease(
-    towers: TwoTowers, items: Sequence[Tensor], train: Floats, lately: Floats, config: StartConfig
+    towers: TwoTowers,
+    items: Sequence[Tensor],
+    train: Floats,
+    lately: Floats,
+    config: StartConfig,
+    *,
+    content: Floats | None = None,
 ) -> None:
     """Set the item inputs and the linear paths; hidden layers add nothing at first.
 
@@ -43,6 +50,8 @@ def start_from_ease(
         train: float32 (users, k), who took what.
         lately: float32 (k,), how many users have an item among what they took last.
         config: regularisation and scale.
+        content: float32 (k, v), TF-IDF of the items' texts. Its words join `train` as users who took the
+            items that they stand in, so that items alike in content are so in the item-item structure.
 
     Raises:
         ConfigError: the towers are too narrow, or have hidden layers without a skip path.
@@ -52,7 +61,10 @@ def start_from_ease(
         raise ConfigError("towers.start sets the item features itself; leave out their dim")
     if dim < 2 * rank + 1:
         raise ConfigError(f"towers.item_dim = {dim} cannot hold the factors of EASE; it needs {2 * rank + 1}")
-    left, right = factors(ease(train, config.ease_lambda), rank)
+    gram = train.T @ train
+    if content is not None:
+        gram += config.content_weight * (content @ content.T)
+    left, right = factors(ease_of(gram, config.ease_lambda), rank)
     both = torch.zeros(len(left), dim)  # (k, d)
     both[:, :rank] = torch.from_numpy(left) * config.scale**USER_SHARE
     both[:, rank : 2 * rank] = torch.from_numpy(right) * config.scale ** (1 - USER_SHARE)

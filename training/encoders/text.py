@@ -15,31 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.config import TextModelConfig
-from training.encoders.layers import POOLINGS, Hidden
-
-
-class Int8Table(nn.Module):
-    """Token embeddings as int8 with one scale per row, expanded after the gather.
-
-    Rounding is per row and per weight, so a vector does not depend on its neighbours in a batch, as it
-    does with dynamic quantisation. v = scale * q, scale = max|v| / 127.
-
-    Args:
-        weights: float32 (tokens, d).
-    """
-
-    quantized: Tensor
-    scale: Tensor
-
-    def __init__(self, weights: Tensor) -> None:
-        super().__init__()
-        scale = weights.abs().amax(1).clamp(min=1e-12) / 127.0
-        self.register_buffer("scale", scale)  # (tokens,)
-        self.register_buffer("quantized", (weights / scale.unsqueeze(1)).round().to(torch.int8))
-
-    def forward(self, input_ids: Tensor) -> Tensor:
-        """(n, t) -> (n, t, d)."""
-        return self.quantized[input_ids].float() * self.scale[input_ids].unsqueeze(-1)
+from training.encoders.layers import POOLINGS, Hidden, Int8Table
 
 
 class TextEncoder(nn.Module):

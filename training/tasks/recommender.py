@@ -23,7 +23,7 @@ from bundle.preprocess.features import FeaturePreprocessor
 from bundle.preprocess.schema import FIRST, PAD, FeatureSchema
 from bundle.publish import Draft
 from training import baselines
-from training.config import ConfigError, RecommenderLossConfig, RecommenderRun
+from training.config import ConfigError, RecommenderLossConfig, RecommenderRun, StartConfig
 from training.data.examples import Examples, Quiz
 from training.encoders.start import start_from_ease
 from training.encoders.towers import ServedItems, ServedUsers, TwoTowers
@@ -79,8 +79,15 @@ class RecommenderTask:
             id_name=self.examples.id_name,
         )
         if run.towers.start is not None:
-            lately = self.examples.training_lately()
-            start_from_ease(self.model, self._known, self._taken(), lately, run.towers.start)
+            self._start(run.towers.start)
+
+    def _start(self, config: StartConfig) -> None:
+        lately = self.examples.training_lately()
+        content = None
+        if config.content_weight:
+            texts = self.examples.texts()
+            content = baselines.tfidf([texts[number] for number in self.examples.known])
+        start_from_ease(self.model, self._known, self._taken(), lately, config, content=content)
 
     def _taken(self) -> baselines.Floats:
         """Which training user took which known item, float32 (users, k)."""
