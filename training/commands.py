@@ -74,6 +74,8 @@ def train(
 def _train(task: Task, settings: TextRun | RecommenderRun, directory: Path, models: Path) -> list[Manifest]:
     state = Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
     _say(f"best {settings.train.metric} {state.best:.4f} at step {state.best_step}; {draw_curves(directory)}")
+    if state.best_step == 0:
+        _say("no evaluation was better than the one before training: the weights are those of the start")
     metrics = task.score(task.encoders())
     write_metrics(directory, metrics)
     _say("\n".join(metrics_table(metrics)))

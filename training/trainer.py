@@ -76,13 +76,16 @@ class Trainer:
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self.total_steps = config.epochs * task.steps_per_epoch
         self.state = State()
-        if (directory / CHECKPOINT).exists():
+        resumed = (directory / CHECKPOINT).exists()
+        if resumed:
             self._restore()
-        self._forget_log_after(self.state.step)
+        self._forget_log_after(self.state.step if resumed else -1)
         self._last_checkpoint = time.monotonic()
 
     def fit(self) -> State:
         """Train to the end, or from the checkpoint to the end; leaves the best weights in the model.
+
+        The weights it starts with are judged as well: a fine-tuned encoder is never worse than it was.
 
         Raises:
             InterruptedRunError: stopped on request, with a checkpoint.
@@ -95,6 +98,8 @@ class Trainer:
             _signals() as asked,
             _deterministic(),
         ):
+            if self.state.step == 0:
+                self._evaluate()
             while not self.state.done:
                 for batch in self._batches():
                     parts = self._step(batch)

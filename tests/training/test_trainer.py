@@ -192,7 +192,7 @@ def test_a_finished_run_run_again_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_best_weights_are_left_in_the_model(tmp_path: Path) -> None:
-    task = Toy(scores=[0.1, 0.9, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1])
+    task = Toy(scores=[0.0, 0.1, 0.9, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1])
     state = toy_trainer(tmp_path / "run", task).fit()
     at_step_14 = Toy()
     with pytest.raises(InterruptedRunError):
@@ -203,15 +203,26 @@ def test_the_best_weights_are_left_in_the_model(tmp_path: Path) -> None:
     assert not task.model.training
 
 
+def test_weights_that_training_only_makes_worse_are_left_as_they_were(tmp_path: Path) -> None:
+    task = Toy(scores=[0.5, 0.4, 0.3])
+    start = weights(task)
+    state = toy_trainer(tmp_path / "run", task, patience=2).fit()
+
+    assert (state.best, state.best_step, state.step) == (0.5, 0, 14)
+    assert torch.equal(weights(task), start)
+
+
 def test_training_stops_early_when_the_figure_no_longer_rises(tmp_path: Path) -> None:
-    task = Toy(scores=[0.1, 0.5, 0.5, 0.4, 0.6])  # a tie is not better
+    task = Toy(scores=[0.0, 0.1, 0.5, 0.5, 0.4, 0.6])  # a tie is not better
     state = toy_trainer(tmp_path / "run", task, patience=2).fit()
 
     assert (state.step, state.best_step, state.done) == (28, 14, True)
 
 
 def test_a_better_figure_restarts_the_patience(tmp_path: Path) -> None:
-    state = toy_trainer(tmp_path / "run", Toy(scores=[0.1, 0.0, 0.2, 0.0, 0.3, 0.0, 0.0]), patience=2).fit()
+    state = toy_trainer(
+        tmp_path / "run", Toy(scores=[0.0, 0.1, 0.0, 0.2, 0.0, 0.3, 0.0, 0.0]), patience=2
+    ).fit()
 
     assert (state.step, state.best_step) == (49, 35)
 
@@ -219,7 +230,7 @@ def test_a_better_figure_restarts_the_patience(tmp_path: Path) -> None:
 def test_without_evaluate_every_each_epoch_is_evaluated(tmp_path: Path) -> None:
     toy_trainer(tmp_path / "run", Toy(), evaluate_every=0).fit()
 
-    assert [row["step"] for row in rows(tmp_path / "run") if "score" in row] == [10, 20, 30, 40, 50, 60]
+    assert [row["step"] for row in rows(tmp_path / "run") if "score" in row] == [0, 10, 20, 30, 40, 50, 60]
 
 
 def test_a_loss_that_is_not_finite_is_refused_and_the_checkpoint_is_from_before(tmp_path: Path) -> None:
@@ -253,7 +264,7 @@ def test_a_gradient_that_is_not_finite_is_refused_before_it_spoils_the_weights(
 
 def test_a_figure_that_is_not_finite_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DivergedError, match="score at step 14 is nan"):
-        toy_trainer(tmp_path / "run", Toy(scores=[0.1, math.nan])).fit()
+        toy_trainer(tmp_path / "run", Toy(scores=[0.0, 0.1, math.nan])).fit()
 
 
 def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:
