@@ -11,7 +11,7 @@ itself: a chunk is a checkpoint of torch, which holds nothing but the chunk's in
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import torch
@@ -21,20 +21,35 @@ from torch.utils.checkpoint import checkpoint
 T = TypeVar("T")
 
 
-def in_chunks(encode: Callable[[Sequence[T]], Tensor], items: Sequence[T], size: int) -> Tensor:
-    """Vectors of all items, `size` of them at a time; 0 for all at once. (n, d).
+def in_chunks(
+    encode: Callable[[Sequence[T]], Tensor], items: Sequence[T], budget: int, cost: Callable[[T], int]
+) -> Tensor:
+    """Vectors of all items, some of them at a time. (n, d).
 
     Args:
         encode: items to (n, d), each row from its own item.
         items: of the batch.
-        size: items whose intermediate values are held at the same time.
+        budget: the most that a chunk may cost, each of its items as much as its costliest, since they are
+            padded to that; 0 for all items at once. One item by itself may cost more.
+        cost: of an item.
     """
-    if size == 0 or size >= len(items):
+    chunks = [items] if budget == 0 else list(chunks_of(items, budget, cost))
+    if len(chunks) == 1:
         return encode(items)
-    chunks = [items[start : start + size] for start in range(0, len(items), size)]
     if not torch.is_grad_enabled():
         return torch.cat([encode(chunk) for chunk in chunks])
     return torch.cat([_forgetful(encode, chunk) for chunk in chunks])
+
+
+def chunks_of(items: Sequence[T], budget: int, cost: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Neighbours together, as many as the budget allows."""
+    start, longest = 0, 0
+    for end, item in enumerate(items):
+        longest = max(longest, cost(item))
+        if end > start and longest * (end + 1 - start) > budget:
+            yield items[start:end]
+            start, longest = end, cost(item)
+    yield items[start:]
 
 
 def _forgetful(encode: Callable[[Sequence[T]], Tensor], chunk: Sequence[T]) -> Tensor:

@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
+from training.config import Precision
 from training.encoders.pretrained import PretrainedEncoder
 from training.errors import TeacherError
 from training.pretrained import WEIGHTS, Pretrained, read_pretrained
@@ -80,6 +81,8 @@ class PretrainedTeacher:
         directory: where it lies.
         sha256: the expected digest of model.safetensors, or None to take what is there.
         max_tokens: longer texts are cut; special tokens included.
+        precision: of its matrix products. With bfloat16 a CPU that has it (AVX512-BF16, AMX) is 1.8 times
+            as fast, and vectors differ by a cosine of 3e-5 at most; another CPU is slower with it.
 
     Raises:
         TeacherError: the weights are not those that the config expects, or it reads fewer tokens.
@@ -89,6 +92,7 @@ class PretrainedTeacher:
     directory: Path
     sha256: str | None = None
     max_tokens: int = 256
+    precision: Precision = "float32"
 
     def __post_init__(self) -> None:
         self.spec = replace(read_pretrained(self.directory), normalize=True)
@@ -103,7 +107,7 @@ class PretrainedTeacher:
                 f"teacher.max_tokens is {self.max_tokens}; the one in {self.directory} reads at most "
                 f"{self.spec.positions}"
             )
-        self.digest = _digest(self.spec, weights, self.max_tokens)
+        self.digest = _digest(self.spec, weights, self.max_tokens, self.precision)
         self.dim = self.spec.dim
 
     @cached_property
@@ -150,14 +154,16 @@ class PretrainedTeacher:
         for row, tokens in enumerate(ids):
             input_ids[row, : len(tokens)] = torch.tensor(tokens)
             mask[row, : len(tokens)] = 1
-        vectors: npt.NDArray[np.float32] = self.model(input_ids, mask).numpy()  # [n, dim]
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
+            vectors: npt.NDArray[np.float32] = self.model(input_ids, mask).float().numpy()  # [n, dim]
         return vectors
 
 
-def _digest(spec: Pretrained, weights: Mapping[str, str], max_tokens: int) -> str:
+def _digest(spec: Pretrained, weights: Mapping[str, str], max_tokens: int, precision: Precision) -> str:
     """Of all that decides the vectors. What is plain is left out, so that old caches stay valid."""
     parts = [*weights.values(), *spec.poolings, *(f"{each.activation}" for each in spec.dense)]
     parts += ["lowercase"] if spec.lowercase else []
+    parts += [precision] if precision != "float32" else []
     return hashlib.sha256(" ".join([*parts, "l2", str(max_tokens)]).encode()).hexdigest()
 
 

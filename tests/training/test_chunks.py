@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from training import losses
-from training.chunks import in_chunks
+from training.chunks import chunks_of, in_chunks
 
 SAME = 1e-6  # gradients of size 1 in float64: a missing part would be far larger
 ITEMS, WIDTH = 24, 256
+
+
+def one(_: int) -> int:
+    """Every item costs the same, so that a budget is a number of items."""
+    return 1
+
+
+@given(st.lists(st.integers(1, 50)), st.integers(1, 200))
+def test_chunks_hold_every_item_once_within_the_budget(costs: list[int], budget: int) -> None:
+    chunks = [chunk for chunk in chunks_of(costs, budget, lambda cost: cost) if chunk]
+
+    assert [cost for chunk in chunks for cost in chunk] == costs
+    assert all(len(chunk) == 1 or len(chunk) * max(chunk) <= budget for chunk in chunks)
+    for chunk, following in pairwise(chunks):  # no chunk could have held one more
+        assert (len(chunk) + 1) * max(*chunk, following[0]) > budget
 
 
 class Encoder:
@@ -37,7 +55,7 @@ class Encoder:
         """Of InfoNCE between two halves, as one vector; dropout is drawn from seed 1."""
         torch.manual_seed(1)
         self.net.zero_grad()
-        vectors = in_chunks(self, range(ITEMS), size)
+        vectors = in_chunks(self, range(ITEMS), size, one)
         half = ITEMS // 2
         losses.infonce(vectors[:half], vectors[half:], 0.1, symmetric=True).backward()
         return torch.cat([p.grad.flatten() for p in self.net.parameters() if p.grad is not None])
@@ -81,7 +99,7 @@ def test_intermediate_values_are_forgotten() -> None:
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            in_chunks(Encoder(), range(ITEMS), size)
+            in_chunks(Encoder(), range(ITEMS), size, one)
         return max(sizes, default=0)
 
     assert kept(0) == WIDTH
@@ -91,4 +109,4 @@ def test_intermediate_values_are_forgotten() -> None:
 def test_without_gradients_chunks_change_nothing() -> None:
     encoder = Encoder()
     with torch.no_grad():
-        assert torch.allclose(in_chunks(encoder, range(ITEMS), 7), encoder(range(ITEMS)), atol=SAME)
+        assert torch.allclose(in_chunks(encoder, range(ITEMS), 7, one), encoder(range(ITEMS)), atol=SAME)

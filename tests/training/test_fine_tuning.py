@@ -18,11 +18,12 @@ from bundle.store import Store
 from training.config import LoraConfig, TextModelConfig, TextRun
 from training.encoders.lora import LoraLinear, add_lora, merge_lora
 from training.encoders.pretrained import PretrainedEncoder
-from training.encoders.tuned import LAYERS, cut_layers, freeze_bottom, tuned
+from training.encoders.tuned import LAYERS, cut_layers, freeze_bottom, set_dropout, tuned
 from training.errors import ConfigError, InterruptedRunError
 from training.pretrained import FAMILIES, read_pretrained
 from training.tasks.text import TextTask
 from training.tasks.text_rules import check
+from training.teacher import PretrainedTeacher
 from training.trainer import Trainer
 
 SERVED = 1e-5  # torch against onnxruntime, vectors of length 1
@@ -104,7 +105,7 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     data: Path, teacher_directory: Path, tmp_path: Path
 ) -> None:
     """With dropout, adapters, and chunks whose forward pass is done twice."""
-    loss = {"infonce": 1.0, "chunk_size": 8}
+    loss = {"infonce": 1.0, "chunk_tokens": 100}
 
     def trainer(name: str, stop_at: int) -> Trainer:
         task = TextTask(run_of(teacher_directory, epochs=2, model={"tune": "lora"}, loss=loss), data)
@@ -170,6 +171,70 @@ def test_layers_cut_from_the_teacher_are_distilled_in_its_own_geometry(
     assert best > start + 0.05
 
 
+@pytest.mark.usefixtures("cache")
+def test_a_student_that_may_be_cut_follows_the_teacher_on_its_principal_axes(
+    data: Path, teacher_directory: Path
+) -> None:
+    """Whole and untrained it is the teacher turned: every cosine stays, and the first numbers say most."""
+    run = run_of(
+        teacher_directory,
+        data={"texts": [{"path": "texts.txt", "limit": 300}], "graded": "graded.csv"},
+        teacher={"source": str(teacher_directory), "max_tokens": 32},
+        loss={"cosine": 1.0},
+        model={"dimensions": [8]},
+        train={"metric": "teacher_cosine"},
+    )
+    task = TextTask(run, data)
+    figures = task.evaluate()
+    vectors = task._encode([Text(text) for text in (data / "texts.txt").read_text().splitlines()])
+    teacher = PretrainedTeacher(teacher_directory, max_tokens=32)
+    expected = teacher.encode((data / "texts.txt").read_text().splitlines())
+
+    assert figures["teacher_cosine"] == pytest.approx(1.0, abs=1e-4)
+    np.testing.assert_allclose(vectors @ vectors.T, expected @ expected.T, atol=1e-5)
+    assert (vectors[:, :8] ** 2).sum() > 1.2 * (expected[:, :8] ** 2).sum()
+
+
+def test_an_int8_table_of_a_pretrained_encoder_is_published_as_it_was_measured(
+    data: Path, teacher_directory: Path, tmp_path: Path
+) -> None:
+    task = TextTask(run_of(teacher_directory, epochs=1, export={"table": "int8"}), data)
+    inputs = [Text(text) for text in SENTENCES]
+    float32 = task._encode(inputs)
+    encode = task.encoders()["tiny"]
+    (manifest,) = publish(tmp_path, task.drafts(task.score({"tiny": encode})))
+    served = Store(tmp_path).load("tiny").encode(inputs)
+
+    assert 0 < np.abs(encode(inputs) - float32).max() < 0.1
+    np.testing.assert_allclose(served, encode(inputs), rtol=SERVED, atol=SERVED)
+    assert manifest.parity.batch_max_abs_diff < SERVED
+
+
+def test_without_dropout_two_passes_in_training_are_the_same(teacher_directory: Path) -> None:
+    spec = read_pretrained(teacher_directory)
+
+    def difference(share: float | None) -> float:
+        encoder = tuned(spec, TextModelConfig(pretrained="x", dropout=share)).train()
+        return float((encoder(IDS, MASK) - encoder(IDS, MASK)).abs().max().detach())
+
+    assert difference(None) > 1e-3  # the directory says 0.1
+    assert difference(0.0) == 0.0
+
+
+def test_bfloat16_is_of_training_only_and_near(teacher_directory: Path) -> None:
+    spec = read_pretrained(teacher_directory)
+    exact, fast = (
+        tuned(spec, TextModelConfig(pretrained="x", dropout=0.0, precision=precision))
+        for precision in ("float32", "bfloat16")
+    )
+    with torch.no_grad():
+        off = (fast.train()(IDS, MASK) - exact.train()(IDS, MASK)).abs().max()
+
+        assert 1e-5 < off < 5e-2
+        assert fast.eval()(IDS, MASK).equal(exact.eval()(IDS, MASK))
+    assert fast.train()(IDS, MASK).dtype == torch.float32
+
+
 def test_cutting_keeps_the_layers_that_are_named(teacher_directory: Path) -> None:
     """All layers named: the same vectors. The first only: those of a network of that layer."""
     spec = read_pretrained(teacher_directory)
@@ -220,6 +285,8 @@ def test_every_family_can_be_cut_frozen_and_adapted(family: str, teacher_directo
     assert trained
     assert all(".1." in name or "final_norm" in name for name in trained)
     assert len(adapters) == 2 * len(LAYERS[family][1])
+    set_dropout(cut, 0.0)
+    assert cut.train()(IDS, MASK).equal(cut(IDS, MASK))
     for encoder in (frozen, cut, adapted):
         assert encoder.eval()(IDS, MASK).shape == (2, 8)
     assert sum(p.numel() for p in cut.parameters()) < sum(p.numel() for p in frozen.parameters())
@@ -272,7 +339,7 @@ def test_what_the_network_does_not_have_is_refused(
         ({"model": {"poolings": ["max"]}}, "model.poolings says nothing about a pretrained encoder"),
         ({"vocabulary": {"size": 99}}, "vocabulary.size says nothing about a pretrained encoder"),
         ({"rates": {"table": 0.1}}, "rates.table says nothing about a pretrained encoder"),
-        ({"export": {"table": "int8"}}, "export.table says nothing about a pretrained encoder"),
+        ({"model": {"window": {}}}, "model.window says nothing about a pretrained encoder"),
         ({"model": {"frozen_layers": 1}}, 'model.frozen_layers needs model.tune = "top"'),
         ({"model": {"lora": {"rank": 2}}}, 'model.lora needs model.tune = "lora"'),
     ],

@@ -157,6 +157,21 @@ def test_similarity_kl_by_hand() -> None:
     assert found == pytest.approx(2 * row / 3, abs=EXACT)
 
 
+def test_cross_similarity_kl_by_hand() -> None:
+    """Two pairs, T = 1. The student sees no difference: p = (1/2, 1/2) in every row and column.
+
+    Teacher a = e1, e2 and b = e1, e1: cosines (1, 1) and (0, 0), so its rows are (1/2, 1/2) and cost nothing.
+    Its columns are (s, 1-s), s = e/(e+1), each costing s log 2s + (1-s) log 2(1-s); halved.
+    """
+    a, b = torch.eye(2), torch.tensor([[1.0, 0.0], [1.0, 0.0]])
+    s = math.e / (math.e + 1)
+    column = s * math.log(2 * s) + (1 - s) * math.log(2 * (1 - s))
+
+    found = losses.cross_similarity_kl((torch.ones(2, 3), torch.ones(2, 3)), (a, b), 1.0).item()
+
+    assert found == pytest.approx(column / 2, abs=EXACT)
+
+
 def test_cross_entropy_by_hand() -> None:
     """Scores (log 3, 0) and (0, 0): -log 3/4 and -log 1/2. Smoothing 0.5 of two classes: targets 3/4, 1/4."""
     scores, labels = torch.tensor([[math.log(3), 0.0], [0.0, 0.0]]), torch.tensor([0, 1])
@@ -229,6 +244,9 @@ OF_TWO: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         torch.cat([a, b]), torch.arange(4).repeat(2) % 3, 0.3
     ),
     "similarity_kl": lambda a, b: losses.similarity_kl(a, b, 0.3),
+    "cross_similarity_kl": lambda a, b: losses.cross_similarity_kl(
+        (a, b), (random(4, 5, seed=2), random(4, 5, seed=3)), 0.3
+    ),
     "mean_over": lambda a, b: losses.mean_over([2, 3], lambda m: {"x": losses.mse(a[:, :m], b[:, :m])})["x"],
 }
 TARGETS = torch.tensor([[1.0, 0, 2], [0, 0, 0], [0, 1, 0], [1, 1, 1]], dtype=torch.float64)
@@ -277,10 +295,13 @@ def test_losses_of_directions_do_not_see_lengths(name: str) -> None:
     assert OF_TWO[name](a * lengths, b * 7).item() == pytest.approx(OF_TWO[name](a, b).item())
 
 
-UNORDERED = sorted(set(OF_TWO) - {"cosent", "triplet", "triplet euclidean", "supervised_contrast"})
+ROW_BY_ROW = {"cosent", "triplet", "triplet euclidean", "supervised_contrast", "cross_similarity_kl"}
+UNORDERED = sorted(set(OF_TWO) - ROW_BY_ROW)
 
 
-@pytest.mark.parametrize("name", UNORDERED)  # the others have grades, neighbours or labels by row here
+@pytest.mark.parametrize(
+    "name", UNORDERED
+)  # the others have grades, neighbours, labels or a teacher by row here
 def test_the_order_of_a_batch_does_not_matter(name: str) -> None:
     a, b, order = random(4, 3), random(4, 3, seed=1), torch.tensor([2, 0, 3, 1])
 

@@ -106,8 +106,8 @@ def test_every_objective_asks_at_each_matryoshka_length(name: str, files: Path) 
 @pytest.mark.parametrize("name", ["hard_infonce", "denoising"])
 def test_chunks_change_no_gradient(name: str, files: Path) -> None:
     gradients = []
-    for chunk_size in (0, 7):
-        task = TextTask(run_of(name, chunk_size=chunk_size), files)
+    for chunk_tokens in (0, 70):
+        task = TextTask(run_of(name, chunk_tokens=chunk_tokens), files)
         task.model.eval()  # no dropout: its draws follow the order of the work
         task.loss(0)["loss"].backward()
         gradients.append(torch.cat([p.grad.flatten() for p in task.model.parameters() if p.grad is not None]))

@@ -96,6 +96,20 @@ def test_the_digest_is_of_all_that_decides_the_vectors(teacher_directory: Path) 
     assert (
         PretrainedTeacher(teacher_directory).digest != PretrainedTeacher(teacher_directory, None, 48).digest
     )
+    assert (
+        PretrainedTeacher(teacher_directory).digest
+        != PretrainedTeacher(teacher_directory, precision="bfloat16").digest
+    )
+
+
+def test_a_teacher_in_bfloat16_is_near_the_exact_one(
+    teacher: PretrainedTeacher, teacher_directory: Path
+) -> None:
+    vectors = PretrainedTeacher(teacher_directory, max_tokens=48, precision="bfloat16").encode(TEXTS)
+    cosines = (vectors * teacher.encode(TEXTS)).sum(1)
+
+    assert vectors.dtype == np.float32
+    assert 1 - 1e-7 > cosines.min() > 1 - 1e-3  # another arithmetic, the same meaning
 
 
 def test_the_digest_of_a_plain_teacher_stays_what_it_was(teacher_directory: Path) -> None:

@@ -16,8 +16,8 @@ from bundle.encoder import Runner
 from bundle.inputs import Text
 from bundle.preprocess import KINDS, Prepared
 from training.config import TextModelConfig
+from training.encoders.layers import Int8Table
 from training.encoders.text import (
-    Int8Table,
     TextEncoder,
     principal_axes,
     token_counts,
@@ -45,7 +45,15 @@ def prepared() -> list[Prepared]:
     return preprocessor().prepare([Text(text) for text in TEXTS], "end")
 
 
-def encoder(poolings: list[str], *, int8: bool = False, **hidden: Any) -> TextEncoder:
+ORDERED = {  # what looks at a token's neighbours
+    "window": {"width": 5, "embedding_dim": 2, "output_dim": 4},
+    "bigrams": {"buckets": 7, "embedding_dim": 3},
+}
+
+
+def encoder(
+    poolings: list[str], *, int8: bool = False, ordered: tuple[str, ...] = (), **hidden: Any
+) -> TextEncoder:
     torch.manual_seed(1)
     config = TextModelConfig.model_validate(
         {
@@ -53,12 +61,14 @@ def encoder(poolings: list[str], *, int8: bool = False, **hidden: Any) -> TextEn
             "poolings": poolings,
             "hidden": {"widths": [10, 7], "output_dim": 5} | hidden,
         }
+        | {name: ORDERED[name] for name in ordered}
     )
     model = TextEncoder(len(tiny.WORDS), config).eval()
     model.start_weights(np.arange(len(tiny.WORDS)))
     with torch.no_grad():
-        for parameter in model.hidden.parameters():  # away from identity, zero and one
-            parameter.add_(0.1 * torch.randn_like(parameter))
+        for name, parameter in model.named_parameters():  # away from identity, zero and one
+            if name.startswith("hidden"):
+                parameter.add_(0.1 * torch.randn_like(parameter))
     if int8:
         model.quantize_table()
     return model
@@ -67,11 +77,10 @@ def encoder(poolings: list[str], *, int8: bool = False, **hidden: Any) -> TextEn
 def reference(model: TextEncoder, ids: npt.NDArray[np.int64]) -> Floats:
     """One text, unpadded, by the formulas and in float64. (t,) -> (output_dim,)."""
     state = {name: value.numpy().astype(np.float64) for name, value in model.state_dict().items()}
-    if "table.weight" in state:
-        table = state["table.weight"]
-    else:
-        table = state["table.quantized"] * state["table.scale"][:, None]
-    tokens = table[ids]
+    tokens = table_of(state, "")[ids]
+    weights = (
+        np.exp(state["log_weights.weight"][ids, 0]) if "log_weights.weight" in state else np.ones(len(ids))
+    )
     pooled = []
     for name in model.config.poolings:
         if name == "mean":
@@ -81,14 +90,39 @@ def reference(model: TextEncoder, ids: npt.NDArray[np.int64]) -> Floats:
         elif name == "first":
             one = tokens[0]
         else:
-            weights = np.exp(state["log_weights.weight"][ids, 0])
             one = weights @ tokens / weights.sum()
         pooled.append(one / np.linalg.norm(one))
+    for ordered in (windows(state, ids), bigrams(state, ids)):
+        if ordered is not None:
+            one = weights @ ordered
+            pooled.append(one / np.linalg.norm(one))
     x = np.concatenate(pooled)
     vector = layers(state, x)
     if "hidden.skip.weight" in state:
         vector = vector + state["hidden.skip.weight"] @ x
     return vector / np.linalg.norm(vector)
+
+
+def table_of(state: dict[str, Floats], part: str) -> Floats:
+    if f"{part}table.weight" in state:
+        return state[f"{part}table.weight"]
+    return state[f"{part}table.quantized"] * state[f"{part}table.scale"][:, None]
+
+
+def windows(state: dict[str, Floats], ids: npt.NDArray[np.int64]) -> Floats | None:
+    """Five tokens, nothing beyond the ends, through a layer with tanh."""
+    if "windows.linear.weight" not in state:
+        return None
+    narrow = np.pad(table_of(state, "windows.")[ids], ((2, 2), (0, 0)))
+    around = np.stack([narrow[at : at + 5].reshape(-1) for at in range(len(ids))])
+    return np.asarray(np.tanh(around @ state["windows.linear.weight"].T + state["windows.linear.bias"]))
+
+
+def bigrams(state: dict[str, Floats], ids: npt.NDArray[np.int64]) -> Floats | None:
+    """A row of seven for each token and the next; after the last comes token 0."""
+    if not any(name.startswith("bigrams.") for name in state):
+        return None
+    return table_of(state, "bigrams.")[(ids * 1_000_003 + np.append(ids[1:], 0)) % 7]
 
 
 def layers(state: dict[str, Floats], x: Floats) -> Floats:
@@ -109,6 +143,8 @@ CASES: dict[str, tuple[list[str], dict[str, Any]]] = {
     "two poolings, no skip": (["weighted", "max"], {"skip": False}),
     "all poolings, no norm": (["first", "mean", "max", "weighted"], {"layer_norm": False}),
     "linear": (["weighted"], {"widths": []}),
+    "windows of a plain mean": (["mean"], {"ordered": ("window",)}),
+    "everything": (["weighted", "max"], {"ordered": ("window", "bigrams")}),
 }
 
 
@@ -126,7 +162,14 @@ def test_numpy_and_torch_agree(case: str, int8: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "int8"), [("two poolings, no skip", False), ("all poolings, no norm", True), ("linear", False)]
+    ("case", "int8"),
+    [
+        ("two poolings, no skip", False),
+        ("all poolings, no norm", True),
+        ("linear", False),
+        ("everything", False),
+        ("everything", True),
+    ],
 )
 def test_numpy_and_onnxruntime_agree(case: str, int8: bool) -> None:
     poolings, hidden = CASES[case]
@@ -173,6 +216,19 @@ def test_an_int8_vector_does_not_depend_on_its_neighbours() -> None:
     alone = np.concatenate([run_torch(model, loaded, [one]) for one in inputs])
 
     np.testing.assert_allclose(run_torch(model, loaded, inputs), alone, atol=CLOSE)
+
+
+@pytest.mark.parametrize("part", ["window", "bigrams"])
+def test_words_in_another_order_give_another_vector(part: str) -> None:
+    inputs = [Text("hello world the cat"), Text("cat the world hello")]
+    found = preprocessor().prepare(inputs, "end")
+
+    def distance(*ordered: str) -> float:
+        first, second = run_torch(encoder(["mean"], ordered=ordered), preprocessor(), found)
+        return float(np.abs(first - second).max())
+
+    assert distance() < CLOSE
+    assert distance(part) > 1e-3
 
 
 def test_quantising_twice_is_quantising_once() -> None:

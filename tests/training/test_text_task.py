@@ -16,10 +16,11 @@ from bundle.publish import publish
 from bundle.store import Store
 from training.commands import evaluate, train
 from training.config import TextRun
-from training.data.text import read_texts
+from training.data.text import Graded, Labelled, Pairs, Triplets, read_texts
 from training.errors import ConfigError, InterruptedRunError
 from training.metrics import cosines
 from training.tasks.text import TextTask
+from training.tasks.text_examples import Examples
 from training.teacher import PretrainedTeacher
 from training.trainer import Trainer
 
@@ -86,6 +87,57 @@ def test_each_distance_to_the_teacher_by_itself_learns(
         _, after = fitted(run, data, tmp_path / name)
 
         assert after > before + 0.3, name
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_texts_of_pairs_are_learned_from_the_teacher_as_well(
+    run_of: Callable[..., TextRun], data: Path
+) -> None:
+    """12 texts of a file and, of the same number of pairs, two each."""
+    files = {"texts": [{"path": "texts.txt", "limit": 12}], "pairs": [{"path": "pairs.tsv.gz", "limit": 12}]}
+    train = training("teacher_cosine", 1)["train"] | {"batch_size": 4}
+    settings = {"loss": {"cosine": 1.0}, "train": train}
+    alone, together = (
+        TextTask(run_of(**settings, data=files | {"pair_texts": given}), data) for given in (False, True)
+    )
+
+    assert (alone.steps_per_epoch, together.steps_per_epoch) == (
+        2,
+        8,
+    )  # one text in 50 is held out, at least one
+
+
+@pytest.mark.usefixtures("cache")
+def test_the_teachers_similarities_across_pairs_are_learned(
+    run_of: Callable[..., TextRun], data: Path, tmp_path: Path
+) -> None:
+    """No text's own vector is asked for: only what of the one side is near to what of the other."""
+    run = run_of(
+        data=PAIRS["data"] | {"pair_texts": True},
+        loss={"pair_similarity_kl": 1.0},
+        **training("pair_similarity", 12),
+        model=MODEL | {"hidden": {"output_dim": 32}},
+    )
+    before = TextTask(run, data).evaluate()["pair_similarity"]
+    _, after = fitted(run, data, tmp_path / "run")
+
+    assert after > before / 2  # the divergence, which is negative here, halves at least
+
+
+def test_the_sides_of_pairs_find_their_targets() -> None:
+    """Two texts of a file, then three pairs: firsts, seconds. The second first has no token."""
+    examples = Examples(
+        texts=[["x", "y"], ["a", "", "c"], ["d", "e", "f"]],
+        pairs=Pairs(["a", "", "c"], ["d", "e", "f"]),
+        triplets=Triplets([], [], []),
+        graded=Graded([], [], np.zeros(0)),
+        labelled=Labelled([], np.zeros(0, np.int64), []),
+    )
+    kept = np.array([0, 1, 2, 4, 5, 6, 7])
+    first, second = examples.sides(kept, np.arange(1, 8, dtype=np.float16)[:, None])
+
+    assert first.ravel().tolist() == [3, 0, 4]
+    assert second.ravel().tolist() == [5, 6, 7]
 
 
 def test_pairs_learn_the_topics(data: Path, tmp_path: Path) -> None:

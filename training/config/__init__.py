@@ -18,11 +18,13 @@ from training.config.sections import (
     Activation,
     HiddenConfig,
     Pooling,
+    Precision,
     Section,
     TrainConfig,
 )
 from training.config.text import (
     COLUMNS,
+    BigramConfig,
     LoraConfig,
     Rows,
     SourceConfig,
@@ -34,6 +36,7 @@ from training.config.text import (
     TextRates,
     TextRun,
     VocabularyConfig,
+    WindowConfig,
 )
 from training.errors import ConfigError
 
@@ -41,12 +44,14 @@ __all__ = [
     "COLUMNS",
     "FEATURE_OPTIONS",
     "Activation",
+    "BigramConfig",
     "ConfigError",
     "FeatureConfig",
     "HiddenConfig",
     "InteractionsConfig",
     "LoraConfig",
     "Pooling",
+    "Precision",
     "RecommenderLossConfig",
     "RecommenderRun",
     "Rows",
@@ -64,6 +69,7 @@ __all__ = [
     "TowersConfig",
     "TrainConfig",
     "VocabularyConfig",
+    "WindowConfig",
     "config_sha256",
     "load_config",
     "parse_config",

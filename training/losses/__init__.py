@@ -6,16 +6,18 @@ nothing of texts, files or the loop.
 
 from training.losses.contrastive import Distance, infonce, triplet
 from training.losses.denoising import reconstruction
-from training.losses.distillation import cosine_distance, mse, similarity_kl
+from training.losses.distillation import Sides, cosine_distance, cross_similarity_kl, mse, similarity_kl
 from training.losses.graded import cosent
 from training.losses.labels import cross_entropy, full_softmax, supervised_contrast
 from training.losses.matryoshka import mean_over
 
 __all__ = [
     "Distance",
+    "Sides",
     "cosent",
     "cosine_distance",
     "cross_entropy",
+    "cross_similarity_kl",
     "full_softmax",
     "infonce",
     "mean_over",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+Sides: TypeAlias = tuple[Tensor, Tensor]
 
 
 def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
@@ -37,3 +41,23 @@ def similarity_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tenso
     log_p = (s @ s.T / temperature).masked_fill(own, -1e9).log_softmax(-1)  # (n, n)
     log_q = (t @ t.T / temperature).masked_fill(own, -1e9).log_softmax(-1)  # (n, n)
     return F.kl_div(log_p, log_q, reduction="batchmean", log_target=True)
+
+
+def cross_similarity_kl(student: Sides, teacher: Sides, temperature: float) -> Tensor:
+    """mean_i KL( softmax_j(ta_i.tb_j / T) || softmax_j(sa_i.sb_j / T) ), and the same from b to a, halved.
+
+    As `similarity_kl`, between two kinds of text, as questions and answers: what lies near across them.
+
+    Args:
+        student: a (n, d) and b (n, d).
+        teacher: a (n, d') and b (n, d').
+        temperature: T.
+    """
+    s, t = (
+        F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T / temperature for a, b in (student, teacher)
+    )  # (n, n)
+    rows, columns = (
+        F.kl_div(x.log_softmax(-1), y.log_softmax(-1), reduction="batchmean", log_target=True)
+        for x, y in ((s, t), (s.T, t.T))
+    )
+    return (rows + columns) / 2

@@ -8,16 +8,16 @@ from training.objectives.base import Objective, Plan, Vectors
 from training.objectives.distillation import Distillation
 from training.objectives.grades import Grades
 from training.objectives.labels import Classification, SupervisedContrast
-from training.objectives.pairs import Contrast, Triplets
+from training.objectives.pairs import PairsOfTexts, Triplets
 from training.objectives.unlabelled import Denoising, SimCSE
 
 __all__ = [
     "Classification",
-    "Contrast",
     "Denoising",
     "Distillation",
     "Grades",
     "Objective",
+    "PairsOfTexts",
     "Plan",
     "SimCSE",
     "SupervisedContrast",

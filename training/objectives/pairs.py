@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import replace
+from typing import Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from training import losses
 from training.config import TextLossConfig
+from training.data.stream import Rows
 from training.data.tokenised import Tokenised
 from training.metrics import cosines, first_hit_rate
 from training.objectives.base import Plan, Split, Vectors
 
+Targets: TypeAlias = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
 
-class Contrast:
-    """Pairs that belong together; the batch's other pairs are the negatives.
+
+class PairsOfTexts:
+    """Pairs that belong together, by in-batch contrast, by what a teacher finds near, or by both.
+
+    Batches of single texts hold like lengths, so those never set a question beside a long answer; here the
+    teacher's similarities between the two sides of pairs are learned.
 
     Args:
         first, second: the texts of the pairs, row by row.
-        config: weight and temperature.
+        targets: the teacher's vectors of both sides, float16 (pairs, d) each, if it is learned from.
+        config: weights and temperatures.
         plan: see there.
     """
 
-    def __init__(self, first: Tokenised, second: Tokenised, config: TextLossConfig, plan: Plan) -> None:
-        self._first, self._second, self._config, self._plan = first, second, config, plan
-        self._split = Split([first, second], plan, "pairs")
+    def __init__(
+        self, first: Tokenised, second: Tokenised, targets: Targets | None, config: TextLossConfig, plan: Plan
+    ) -> None:
+        self._first, self._second, self._targets = first, second, targets
+        self._config = config
+        self._plan = replace(plan, batch_size=config.pairs_per_step or plan.batch_size)
+        self._split = Split([first, second], self._plan, "pairs")
 
     @property
     def steps(self) -> int:
@@ -33,17 +48,42 @@ class Contrast:
     def loss(self, step: int, vectors: Vectors) -> dict[str, Tensor]:
         numbers = self._split.batch(step)
         a, b = vectors(self._first.of(numbers)), vectors(self._second.of(numbers))
-        weight, temperature = self._config.infonce, self._config.infonce_temperature
-        return losses.mean_over(
-            self._plan.dimensions,
-            lambda m: {"infonce": weight * losses.infonce(a[:, :m], b[:, :m], temperature, symmetric=True)},
-        )
+        teachers = self._teachers(numbers)
+        return losses.mean_over(self._plan.dimensions, lambda m: self._terms(a[:, :m], b[:, :m], teachers))
+
+    def _terms(self, a: Tensor, b: Tensor, teachers: losses.Sides | None) -> dict[str, Tensor]:
+        config, terms = self._config, dict[str, Tensor]()
+        if config.infonce:
+            terms["infonce"] = config.infonce * losses.infonce(
+                a, b, config.infonce_temperature, symmetric=True
+            )
+        if teachers is not None:
+            terms["pair_similarity_kl"] = config.pair_similarity_kl * losses.cross_similarity_kl(
+                (a, b), teachers, config.similarity_kl_temperature
+            )
+        return terms
 
     def evaluate(self, vectors: Vectors) -> dict[str, float]:
-        """`pair_first_hit`: how often a text's own partner is nearest, among all held-out partners."""
-        numbers = self._split.held_out
+        """The figures of what is learned, over all held-out pairs.
+
+        `pair_first_hit`: how often a text's own partner is nearest. `pair_similarity`: the divergence from
+        the teacher's similarities, negative, so that larger is better.
+        """
+        numbers, figures = self._split.held_out, dict[str, float]()
         a, b = vectors(self._first.of(numbers)), vectors(self._second.of(numbers))
-        return {"pair_first_hit": first_hit_rate(a.numpy(), b.numpy())}
+        if self._config.infonce:
+            figures["pair_first_hit"] = first_hit_rate(a.numpy(), b.numpy())
+        teachers = self._teachers(numbers)
+        if teachers is not None:
+            temperature = self._config.similarity_kl_temperature
+            figures["pair_similarity"] = -float(losses.cross_similarity_kl((a, b), teachers, temperature))
+        return figures
+
+    def _teachers(self, numbers: Rows) -> losses.Sides | None:
+        if self._targets is None:
+            return None
+        first, second = (torch.from_numpy(side[numbers].astype(np.float32)) for side in self._targets)
+        return first, second
 
 
 class ThreeTexts(Protocol):

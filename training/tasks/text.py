@@ -187,16 +187,21 @@ class TextTask:
         teacher, texts = self.teacher, self._examples.texts
         assert teacher is not None  # `check` has seen to it
         cached = CachedTeacher(teacher, cache_directory() / "teacher")
-        paths = [Path(source.path).name for source in self.run.data.texts]
-        parts = [cached.vectors(t, f"teacher {path}") for t, path in zip(texts, paths, strict=True)]
+        names = [Path(source.path).name for source in self.run.data.texts]
+        names += ["first of pairs", "second of pairs"] if self.run.data.pair_texts else []
+        parts = [cached.vectors(some, f"teacher {name}") for some, name in zip(texts, names, strict=True)]
         vectors = np.concatenate(parts)[corpus.kept]
-        if isinstance(encoder, PretrainedEncoder):  # has a geometry of its own, often the teacher's
+        model = self.run.model
+        if isinstance(encoder, PretrainedEncoder) and not model.dimensions:  # has the teacher's geometry
             return vectors
         axes = principal_axes(vectors)
-        if self.run.model.init == "teacher":
-            table = token_table(cached.token_vectors()[:tokens], axes, self.run.model.embedding_dim)
-            encoder.start_from(table)
-        axes = axes[:, : self.run.model.hidden.output_dim]
+        if isinstance(encoder, PretrainedEncoder):
+            encoder.turn(axes)
+        else:
+            if model.init == "teacher":
+                table = token_table(cached.token_vectors()[:tokens], axes, model.embedding_dim)
+                encoder.start_from(table)
+            axes = axes[:, : model.hidden.output_dim]
         blocks = np.array_split(vectors, max(1, len(vectors) // 65_536))  # float32 only block by block
         return np.concatenate([(block.astype(np.float32) @ axes).astype(np.float16) for block in blocks])
 
@@ -220,7 +225,8 @@ class TextTask:
         return {"loss": torch.stack(list(parts.values())).sum()} | parts
 
     def _vectors(self, prepared: Sequence[Prepared]) -> Tensor:
-        return in_chunks(self._vectors_at_once, prepared, self.run.loss.chunk_size)
+        budget = self.run.loss.chunk_tokens
+        return in_chunks(self._vectors_at_once, prepared, budget, lambda one: one.cost)
 
     def _vectors_at_once(self, prepared: Sequence[Prepared]) -> Tensor:
         arrays = self.preprocessor.collate(prepared)
@@ -244,7 +250,7 @@ class TextTask:
         encoder = self.model.encoder
         if isinstance(encoder, PretrainedEncoder):
             merge_lora(encoder.backbone)
-        elif self.run.export.table == "int8":
+        if self.run.export.table == "int8":
             encoder.quantize_table()
         return {self.run.name: self._encode}
 
@@ -315,7 +321,8 @@ def _configured_teacher(run: TextRun) -> Teacher | None:
     if run.teacher is None:
         return None
     config = run.teacher
-    return PretrainedTeacher(find_directory(config.source), config.sha256, config.max_tokens)
+    directory = find_directory(config.source)
+    return PretrainedTeacher(directory, config.sha256, config.max_tokens, config.precision)
 
 
 def _cut(encode: Encode, dim: int) -> Encode:

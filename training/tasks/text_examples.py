@@ -43,6 +43,19 @@ class Examples:
         """The unlabelled texts of all sources."""
         return list(chain.from_iterable(self.texts))
 
+    def sides(
+        self, kept: npt.NDArray[np.int64], targets: npt.NDArray[np.float16]
+    ) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]:
+        """Of targets for the kept texts, those of the pairs' two sides, which come last: (pairs, d) each.
+
+        A text that was not kept has zeros.
+        """
+        count, pairs = sum(map(len, self.texts)), len(self.pairs.first)
+        whole = np.zeros((2 * pairs, targets.shape[1]), dtype=np.float16)
+        late = kept >= count - 2 * pairs
+        whole[kept[late] - (count - 2 * pairs)] = targets[late]
+        return whole[:pairs], whole[pairs:]
+
     def all_texts(self) -> Iterator[str]:
         """Every text there is, for a vocabulary."""
         pairs, triplets, graded = self.pairs, self.triplets, self.graded
@@ -91,9 +104,13 @@ class TokenExamples:
 
 def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> Examples:
     """Read all files but the graded pairs to judge by, and list what was left out. Raises ConfigError."""
+    pairs = read_pairs(directory, config.pairs, config.pair_sources, bad)
+    texts = [read_texts(directory, source, bad) for source in config.texts]
+    if config.pair_texts:
+        texts += [pairs.first, pairs.second]
     examples = Examples(
-        texts=[read_texts(directory, source, bad) for source in config.texts],
-        pairs=read_pairs(directory, config.pairs, config.pair_sources, bad),
+        texts=texts,
+        pairs=pairs,
         triplets=read_triplets(directory, config.triplets, bad),
         graded=read_grades(directory, config.graded_pairs, bad),
         labelled=read_labels(directory, config.labels, bad),

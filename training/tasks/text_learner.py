@@ -17,18 +17,18 @@ from training.encoders.text import TextEncoder
 from training.errors import ConfigError
 from training.objectives import (
     Classification,
-    Contrast,
     Denoising,
     Distillation,
     Grades,
     Objective,
+    PairsOfTexts,
     Plan,
     SimCSE,
     SupervisedContrast,
     Triplets,
 )
 from training.tasks.text_examples import Examples, TokenExamples
-from training.tasks.text_rules import distilled
+from training.tasks.text_rules import follows_texts
 
 
 class TextLearner(nn.Module):
@@ -83,15 +83,19 @@ def objectives_of(
         targets: the teacher's vectors of the texts that have tokens (n, d), if it is learned from.
         specials: ids of special tokens.
     """
-    if distilled(loss):
+    if follows_texts(loss):
         assert targets is not None
         yield Distillation(tokens.corpus, targets, loss, plan)
     if loss.simcse:
         yield SimCSE(tokens.corpus, loss, plan)
     if model.decoder is not None:
         yield Denoising(tokens.corpus, model.decoder, specials, loss, plan)
-    if loss.infonce:
-        yield Contrast(tokens.pairs.first, tokens.pairs.second, loss, plan)
+    if loss.infonce or loss.pair_similarity_kl:
+        sides = None
+        if loss.pair_similarity_kl:
+            assert targets is not None
+            sides = examples.sides(tokens.corpus.kept, targets)
+        yield PairsOfTexts(tokens.pairs.first, tokens.pairs.second, sides, loss, plan)
     if loss.triplet or loss.hard_infonce:
         yield Triplets(tokens.triplets, loss, plan)
     if loss.cosent:
@@ -111,6 +115,7 @@ def groups_of(model: TextLearner, rates: TextRates, learning_rate: float) -> lis
     tables: list[tuple[nn.Module | None, float | None]] = []
     if isinstance(encoder, TextEncoder):
         tables = [(encoder.table, rates.table), (encoder.log_weights, rates.token_weights)]
+        tables += [(part.table, rates.table) for part in (encoder.windows, encoder.bigrams) if part]
     groups: list[dict[str, Any]] = []
     taken = set[int]()
     for table, rate in tables:

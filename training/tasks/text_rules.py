@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from training.config import Section, TextLossConfig, TextModelConfig, TextRun
 from training.errors import ConfigError
 
 # What only an encoder has that is made anew, and what only a pretrained one.
 OF_TABLE_VOCABULARY = ("source", "size", "min_count", "lowercase")
-OF_TABLE = ("embedding_dim", "init", "poolings", "sif", "hidden")
-OF_PRETRAINED = ("tune", "frozen_layers", "layers", "lora")
+OF_TABLE = ("embedding_dim", "init", "poolings", "sif", "window", "bigrams", "hidden")
+OF_PRETRAINED = ("tune", "frozen_layers", "layers", "lora", "dropout", "precision")
 
 # Weight in [loss] -> the list in [data] that it learns from. A teacher's are apart.
 NEEDED = {
@@ -23,9 +25,14 @@ NEEDED = {
 }
 
 
+def follows_texts(loss: TextLossConfig) -> bool:
+    """Whether a teacher's vectors of single texts are learned from."""
+    return any((loss.cosine, loss.mse, loss.teacher_infonce, loss.similarity_kl))
+
+
 def distilled(loss: TextLossConfig) -> bool:
     """Whether a teacher's vectors are learned from."""
-    return any((loss.cosine, loss.mse, loss.teacher_infonce, loss.similarity_kl))
+    return follows_texts(loss) or loss.pair_similarity_kl > 0
 
 
 def distils(run: TextRun) -> bool:
@@ -43,7 +50,8 @@ def figures_of(run: TextRun) -> list[str]:
     loss = run.loss
     given = {
         "spearman": run.data.graded is not None,
-        "teacher_cosine": distils(run),
+        "teacher_cosine": follows_texts(loss),
+        "pair_similarity": loss.pair_similarity_kl > 0,
         "uniformity": loss.simcse > 0,
         "reconstruction": loss.denoising > 0,
         "pair_first_hit": loss.infonce > 0,
@@ -73,7 +81,9 @@ def check(run: TextRun) -> None:
     loss, data, model, taught = run.loss, run.data, run.model, distils(run)
     from_teacher, figures = needs_teacher(run), figures_of(run)
     needs = [
-        (from_teacher, data.texts, "learning from a teacher needs data.texts"),
+        (from_teacher, data.texts or data.pair_texts, "learning from a teacher needs data.texts"),
+        (data.pair_texts, data.pairs, "data.pair_texts needs data.pairs"),
+        (loss.pair_similarity_kl, data.pair_texts, "loss.pair_similarity_kl needs data.pair_texts = true"),
         (from_teacher, run.teacher, "learning from a teacher needs a [teacher] table"),
         (
             run.vocabulary.source == "teacher",
@@ -120,7 +130,11 @@ def _check_idle(run: TextRun) -> None:
     """Refuse settings of the one kind of encoder that the other does not read. Raises ConfigError."""
     model = run.model
     kind = "a pretrained encoder" if model.pretrained else "an encoder without model.pretrained"
-    idle = {"vocabulary": OF_TABLE_VOCABULARY, "model": OF_TABLE, "rates": None, "export": None}
+    idle: dict[str, Sequence[str] | None] = {
+        "vocabulary": OF_TABLE_VOCABULARY,
+        "model": OF_TABLE,
+        "rates": None,
+    }
     if not model.pretrained:
         idle = {"model": OF_PRETRAINED}
     for table, keys in idle.items():
