@@ -18,6 +18,7 @@ from bundle.store import Store
 from training.config import ConfigError, RecommenderLossConfig, RecommenderRun, parse_config
 from training.errors import InterruptedRunError
 from training.tasks.recommender import Batch, RecommenderTask, ask
+from training.tasks.sampled import Sample, Sampler
 from training.trainer import State, Trainer
 
 SAME = 1e-5  # onnxruntime against torch, and a batch against one alone
@@ -227,6 +228,50 @@ def test_loss_is_the_softmax_over_what_was_not_shown(shop: Path) -> None:
         expected = -np.mean([log_p[item] for item in (entries[asked] - FIRST).tolist()])
 
         assert task.loss(batch)["loss"].item() == pytest.approx(expected, abs=1e-5)
+
+
+def test_sampled_softmax_of_every_item_is_the_full_softmax_of_one_target(shop: Path) -> None:
+    """With a sampler that draws all items once: the only user's loss by hand."""
+    task = RecommenderTask(run_of(loss={"kind": "sampled_softmax", "ask_share": [0.1, 0.1]}), shop)
+    task.model.eval()
+    items = len(task.examples.known)
+
+    class Everything(Sampler):
+        def draw(self, positives: torch.Tensor, generator: np.random.Generator) -> Sample:
+            return Sample(torch.cat([positives, torch.arange(items)]), torch.zeros(len(positives) + items))
+
+    task._sampler = Everything(np.ones(items) / items, 0)
+    batch = Batch(np.array([0]), (0, 0, 0))
+    entries = torch.from_numpy(task._train[0].arrays["history"])[None]
+    asked = ask(entries, task.run.loss, np.random.default_rng(batch.seed))
+    assert asked.sum() == 1
+    with torch.no_grad():
+        arrays = [entries * ~asked, *(torch.from_numpy(task._train[0].arrays[n])[None] for n in REST)]
+        user = task.model.user_tower(task.model.history_table(*task._known), *arrays)
+        scores = (user @ task.model.item_vectors(*task._known).T)[0]
+        left = sorted(set(range(items)) - set((entries[~asked] - FIRST).tolist()))
+        expected = -scores[left].log_softmax(0)[left.index(int(entries[asked]) - FIRST)]
+
+        assert task.loss(batch)["loss"].item() == pytest.approx(float(expected), abs=1e-5)
+
+
+def test_expected_counts_are_those_of_many_draws() -> None:
+    shares = np.array([0.7, 0.2, 0.1])
+    sampler, generator = Sampler(shares, uniform=4), np.random.default_rng(0)
+    counts, expected = torch.zeros(3), torch.zeros(3)
+    for _ in range(2000):
+        sample = sampler.draw(torch.from_numpy(generator.choice(3, 5, p=shares)), generator)
+        counts += torch.bincount(sample.columns, minlength=3) / 2000
+        expected[sample.columns] = sample.log_expected.exp()
+
+    assert counts.tolist() == pytest.approx(expected.tolist(), rel=0.05)
+
+
+@pytest.mark.parametrize("kind", ["sampled_softmax", "bpr"])
+def test_sampled_losses_find_the_groups(shop: Path, tmp_path: Path, kind: str) -> None:
+    loss = {"kind": kind, "uniform_negatives": 20}
+
+    assert trained(shop, tmp_path / "run", loss=loss).evaluate()["ndcg@100"] > 0.6
 
 
 @pytest.mark.parametrize(

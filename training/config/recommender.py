@@ -141,15 +141,26 @@ class TowersConfig(Section):
 
 
 class RecommenderLossConfig(Section):
-    """Full softmax over all items: part of a history is hidden from the user tower and asked for.
+    """Part of a history is hidden from the user tower and asked for.
 
     Attributes:
+        kind: `full_softmax` scores all items, up to some 50,000; `sampled_softmax` and `bpr` those that the
+            other users of the batch took, and `uniform_negatives` more.
+        uniform_negatives: items drawn with equal chances in each step.
         ask: `latest` asks for the newest entries, given the older ones; `random` for any.
         ask_share: smallest and largest share that is asked for, drawn anew for each user and step.
     """
 
+    kind: Literal["full_softmax", "sampled_softmax", "bpr"] = "full_softmax"
+    uniform_negatives: Annotated[int, Field(ge=0)] = 1000
     ask: Literal["latest", "random"] = "latest"
     ask_share: Annotated[list[Fraction], Field(min_length=2, max_length=2)] = [0.1, 0.9]
+
+    @model_validator(mode="after")
+    def _no_idle_option(self) -> RecommenderLossConfig:
+        if self.kind == "full_softmax" and "uniform_negatives" in self.model_fields_set:
+            raise ValueError("uniform_negatives says nothing about full_softmax; leave it out")
+        return self
 
 
 class RecommenderRun(Section):

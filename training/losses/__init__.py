@@ -8,12 +8,14 @@ from training.losses.contrastive import Distance, infonce, triplet
 from training.losses.denoising import reconstruction
 from training.losses.distillation import Sides, cosine_distance, cross_similarity_kl, mse, similarity_kl
 from training.losses.graded import cosent
+from training.losses.items import bpr, sampled_softmax
 from training.losses.labels import cross_entropy, full_softmax, supervised_contrast
 from training.losses.matryoshka import mean_over
 
 __all__ = [
     "Distance",
     "Sides",
+    "bpr",
     "cosent",
     "cosine_distance",
     "cross_entropy",
@@ -23,6 +25,7 @@ __all__ = [
     "mean_over",
     "mse",
     "reconstruction",
+    "sampled_softmax",
     "similarity_kl",
     "supervised_contrast",
     "triplet",

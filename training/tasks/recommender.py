@@ -2,7 +2,8 @@
 
     log -> examples -> part of each history -> user vector -> scores of all items -> softmax over the rest
 
-Items are scored all at once, which is right up to some 50,000 of them.
+Items are scored all at once, which is right up to some 50,000 of them, or a sample of them
+(`training.tasks.sampled`).
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ from training.data.examples import Examples, Quiz
 from training.encoders.start import start_from_ease
 from training.encoders.towers import ServedItems, ServedUsers, TwoTowers
 from training.export import Exportable, draft_of, run_torch
-from training.losses import full_softmax
+from training.losses import bpr, full_softmax, sampled_softmax
 from training.provenance import of_run
 from training.ranking import Figure, judge
 from training.task import Encode
+from training.tasks import sampled
 from training.tasks.probes import item_probes, user_probes
 
 HALF_LIFE_RATE = (
@@ -67,6 +69,10 @@ class RecommenderTask:
         self._train = self.examples.training()
         known = [self.examples.item_input(int(number)) for number in self.examples.known]
         self._known = _tensors(self.examples.items, known)
+        counts = np.bincount(
+            np.concatenate(self.examples.training_items()), minlength=len(self.examples.known)
+        )
+        self._sampler = sampled.Sampler(counts / counts.sum(), run.loss.uniform_negatives)
         self._validation = self.examples.validation()
         self._history = self.examples.users.input_names.index(self.examples.history_name)
         torch.manual_seed(run.seed)
@@ -115,13 +121,33 @@ class RecommenderTask:
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         arrays = _arrays(self.examples.users, [self._train[user] for user in batch.users])
         entries = arrays[self._history]  # (n, h)
-        asked = ask(entries, self.run.loss, np.random.default_rng(batch.seed))  # (n, h)
+        generator = np.random.default_rng(batch.seed)
+        asked = ask(entries, self.run.loss, generator)  # (n, h)
         arrays[self._history] = entries.masked_fill(asked, PAD)
+        if self.run.loss.kind != "full_softmax":
+            return {"loss": self._sampled(arrays, entries, asked, generator)}
         users = self.model.user_tower(self.model.history_table(*self._known), *arrays)  # (n, d)
         scores = users @ self.model.item_vectors(*self._known).T  # (n, k)
         shown = self._multi_hot(entries.masked_fill(asked, PAD))
         wanted = self._multi_hot(entries.masked_fill(~asked, PAD))
         return {"loss": full_softmax(scores.masked_fill(shown > 0, -torch.inf), wanted)}
+
+    def _sampled(
+        self, arrays: Sequence[Tensor], entries: Tensor, asked: Tensor, generator: np.random.Generator
+    ) -> Tensor:
+        """The loss of one asked item of each user, against a sample."""
+        some = asked.any(1)  # a history without a known item asks for nothing
+        arrays, entries, asked = [array[some] for array in arrays], entries[some], asked[some]
+        places = sampled.one_asked(asked, generator)
+        positives = entries.gather(1, places.unsqueeze(1)).squeeze(1) - FIRST  # (n,)
+        table, arrays[self._history] = sampled.short_table(self.model, self._known, arrays[self._history])
+        users = self.model.user_tower(table, *arrays)  # (n, d)
+        sample = self._sampler.draw(positives, generator)
+        vectors = self.model.item_vectors(*(array[sample.columns] for array in self._known))  # (c, d)
+        positive, others = sampled.scores_of(users, vectors, sample.columns, entries)
+        if self.run.loss.kind == "bpr":
+            return bpr(positive, others)
+        return sampled_softmax(positive, others, sample.log_expected)
 
     def _multi_hot(self, entries: Tensor) -> Tensor:
         """int64 (n, h), padded with 0 -> (n, k) of 0 and 1."""
