@@ -26,13 +26,20 @@ OLDEST_PYTHON = (3, 11)
 UV = "uv==0.13.9"  # writes the locks; nobody else needs it
 
 # What each environment is made of, in this order. A .lock is installed by hash.
-ENVIRONMENTS = {"serve": ("serve.lock",), "dev": ("dev.lock", "torch.txt")}
+ENVIRONMENTS = {
+    "serve": ("serve.lock",),
+    "dev": ("dev.lock", "torch.txt"),
+    "clients": ("clients.lock",),
+    "clients-all": ("clients-all.lock",),
+}
 
 # What the locker makes each lock from; its settings are in pyproject.toml, [tool.uv.pip].
 LOCKS = {
     "serve.lock": "pyproject.toml",
     "dev.lock": "pyproject.toml --extra=train --extra=dev --no-emit-package=torch -c requirements/serve.lock",
     "teacher.lock": "--group=teacher --no-deps",
+    "clients.lock": "requirements/clients.in",
+    "clients-all.lock": "requirements/clients-all.in",
 }
 
 CHECKS = ("ruff format --check .", "ruff check .", "mypy", "lint-imports")
@@ -54,7 +61,18 @@ def run(arguments: list[str]) -> int:
 
 def test(arguments: list[str]) -> int:
     """Run all tests; arguments go to pytest, e.g. `test tests/bundle -x` or `test --cov`."""
+    environment("clients")
     return call([environment("dev"), "-m", "pytest", *arguments])
+
+
+def clients(arguments: list[str]) -> int:
+    """Drive the server with everybody's client libraries, JavaScript ones where there is npm."""
+    environment("clients")
+    environment("clients-all")
+    if npm := shutil.which("npm"):
+        call([npm, "ci", "--prefix", "tests/clients/javascript", "--no-audit", "--no-fund"])
+    os.environ.setdefault("ENCODERY_CLIENTS_REPORT", str(ROOT / "docs" / "clients.json"))
+    return call([environment("dev"), "-m", "pytest", "-m", "clients", *arguments])
 
 
 def check(arguments: list[str]) -> int:
@@ -105,7 +123,7 @@ def docs(arguments: list[str]) -> int:
     return call([environment("dev"), "scripts/examples.py", *arguments])
 
 
-TASKS = {task.__name__: task for task in (serve, test, check, run, docs, lock, size, image)}
+TASKS = {task.__name__: task for task in (serve, test, clients, check, run, docs, lock, size, image)}
 
 
 def environment(name: str) -> Path:

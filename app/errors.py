@@ -133,17 +133,28 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-def answer(error: BaseException) -> Response:
-    """The answer to any error. Logs those that are the server's fault."""
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as it goes out, before a protocol gives it its shape."""
+
+    status: int
+    detail: ErrorDetail
+    headers: Mapping[str, str]
+
+
+def failure(error: BaseException) -> Failure:
+    """What any error becomes. Logs those that are the server's fault."""
     if isinstance(error, HTTPException):  # raised by the framework's routing
         code, message = _FRAMEWORK.get(error.status_code, ("http_error", "the request cannot be served"))
         detail = ErrorDetail(type="invalid_request_error", code=code, message=message, param=None)
-        return _response(error.status_code, detail, dict(error.headers or {}))
+        return Failure(error.status_code, detail, dict(error.headers or {}))
     row = next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), None)
     if row is None:
         log.error("bug", **_trace(error))
         message = "an error of the server; its log has the reason under this answer's X-Request-ID"
-        return _response(500, ErrorDetail(type="server_error", code="internal", message=message, param=None))
+        return Failure(
+            500, ErrorDetail(type="server_error", code="internal", message=message, param=None), {}
+        )
     if row.status == 500:
         log.error("encoder failed", code=_get(error, "code"), **_trace(error.__cause__ or error))
     detail = ErrorDetail(
@@ -152,7 +163,13 @@ def answer(error: BaseException) -> Response:
     headers = {"Connection": "close"} if row.closes else {}
     if row.retryable:
         headers["Retry-After"] = str(math.ceil(_get(error, "retry_after_s") or 1))
-    return _response(row.status, detail, headers)
+    return Failure(row.status, detail, headers)
+
+
+def answer(error: BaseException) -> Response:
+    """The answer to any error, in our own shape."""
+    found = failure(error)
+    return respond(found.status, {"error": shortened(found.detail).model_dump()}, found.headers)
 
 
 def install(app: FastAPI) -> None:
@@ -190,8 +207,13 @@ def _get(error: BaseException, name: str) -> Any:
     return getattr(error, name, None)
 
 
-def _response(status: int, detail: ErrorDetail, headers: Mapping[str, str] | None = None) -> Response:
-    if len(detail.message) > MAX_MESSAGE_CHARS:
-        detail = detail.model_copy(update={"message": detail.message[: MAX_MESSAGE_CHARS - 3] + "..."})
-    body = orjson.dumps({"error": detail.model_dump()})
-    return Response(body, status, headers=dict(headers or {}), media_type="application/json")
+def shortened(detail: ErrorDetail) -> ErrorDetail:
+    """The same with a message that keeps the body within its limit."""
+    if len(detail.message) <= MAX_MESSAGE_CHARS:
+        return detail
+    return detail.model_copy(update={"message": detail.message[: MAX_MESSAGE_CHARS - 3] + "..."})
+
+
+def respond(status: int, body: Any, headers: Mapping[str, str]) -> Response:
+    """An answer with this body in JSON."""
+    return Response(orjson.dumps(body), status, headers=dict(headers), media_type="application/json")

@@ -17,6 +17,7 @@ from app import errors
 from app.api import docs, encode, health, models, score
 from app.api.context import Context
 from app.api.hot import HotPaths
+from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, load_registry
 from app.guard import HeaderGuard
 from app.metrics import Metrics
@@ -24,7 +25,7 @@ from app.observe import Observed
 from app.settings import Settings
 from bundle import Store
 
-HOT = (encode.routes, score.routes)  # every protocol with hot routes: app.api.hot
+HOT = (encode.routes, score.routes, *(protocol.hot for protocol in PROTOCOLS))  # app.api.hot
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
 
 
@@ -73,7 +74,8 @@ def create_app(settings: Settings, registry: Registry | None = None) -> FastAPI:
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 us a request without any SDK
     )
-    for part in (*(protocol.router for protocol in HOT), health.router, models.router):
+    cold = (protocol.cold for protocol in PROTOCOLS)
+    for part in (*(routes.router for routes in HOT), health.router, models.router, *cold):
         app.include_router(part)
     docs.install(app)
     if settings.metrics:

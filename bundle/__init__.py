@@ -23,10 +23,12 @@ from bundle.inputs import Features, Input, Text
 from bundle.manifest import Manifest
 from bundle.preprocess import KINDS, Cut, Facts, Prepared, Truncate
 from bundle.publish import Draft, publish, switch_current
+from bundle.quantize import OUTPUT_TYPES, OutputType
 from bundle.store import Store
 
 __all__ = [
     "KINDS",
+    "OUTPUT_TYPES",
     "BundleError",
     "Cut",
     "Draft",
@@ -40,6 +42,7 @@ __all__ = [
     "IntegrityError",
     "Manifest",
     "ManifestError",
+    "OutputType",
     "Prepared",
     "Store",
     "Text",

@@ -17,6 +17,7 @@ import onnxruntime as ort
 from bundle.errors import IntegrityError
 from bundle.inputs import Input
 from bundle.preprocess import Prepared, Preprocessor, Truncate
+from bundle.quantize import OutputType, int8_limit, quantized
 
 if TYPE_CHECKING:
     from bundle.manifest import Manifest
@@ -71,6 +72,7 @@ class Encoder:
         graph: the content of model.onnx, already checked.
         threads: onnxruntime's threads per forward pass.
         examples: inputs as they stand in a request, to show what the encoder takes.
+        calibration: vectors of this encoder, for the scale of int8; float32 [n, dim].
 
     Raises:
         IntegrityError: as `Runner` does.
@@ -82,10 +84,14 @@ class Encoder:
         preprocessor: Preprocessor,
         graph: bytes,
         threads: int = 1,
+        *,
         examples: Sequence[Any] = (),
+        calibration: npt.NDArray[np.float32] | None = None,
     ) -> None:
         self.manifest, self.preprocessor = manifest, preprocessor
         self.examples = list(examples[:MAX_EXAMPLES])
+        self._calibration = np.zeros((0, manifest.dim), np.float32) if calibration is None else calibration
+        self._limits: dict[int, float] = {}
         self._runner = Runner(preprocessor, graph, threads)
 
     @property
@@ -108,7 +114,7 @@ class Encoder:
         """
         prepared = self.prepare(inputs, truncate)
         vectors = np.zeros((len(prepared), self.manifest.dim), dtype=np.float32)
-        for rows in _batches([one.cost for one in prepared], BATCH_COST):
+        for rows in batches([one.cost for one in prepared], BATCH_COST):
             vectors[rows] = self.run([prepared[row] for row in rows])
         return vectors
 
@@ -122,6 +128,13 @@ class Encoder:
             shorter /= np.maximum(norms, np.finfo(np.float32).tiny)
         return shorter
 
+    def quantized(self, vectors: npt.NDArray[np.float32], kind: OutputType) -> npt.NDArray[Any]:
+        """Vectors of this encoder, cut or not, in fewer bits; the rules are in `bundle.quantize`."""
+        dim = vectors.shape[1]
+        if dim not in self._limits:
+            self._limits[dim] = int8_limit(self.cut(self._calibration, dim))
+        return quantized(vectors, kind, self._limits[dim])
+
     def schema(self) -> dict[str, Any]:
         """JSON Schema of one input."""
         return {
@@ -130,7 +143,7 @@ class Encoder:
         } | self.preprocessor.schema()
 
 
-def _batches(costs: Sequence[int], budget: int) -> Iterator[list[int]]:
+def batches(costs: Sequence[int], budget: int) -> Iterator[list[int]]:
     """Row numbers in batches of at most `budget` padded cost, like costs together."""
     batch: list[int] = []
     for row in sorted(range(len(costs)), key=costs.__getitem__):

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bundle.errors import ManifestError
+from bundle.quantize import FLOATS, OutputType
 
 SCHEMA_VERSION = 1
 
@@ -138,9 +139,10 @@ class Manifest(_Part):
         }
         return hashlib.sha256(canonical_json(decides)).hexdigest()
 
-    def space_of(self, dim: int) -> str:
-        """The space of vectors cut to `dim`: a shorter vector is not comparable to a full one."""
-        return self.space if dim == self.dim else f"{self.space}@{dim}"
+    def space_of(self, dim: int, output: OutputType = "float32") -> str:
+        """The space of vectors cut to `dim`, in that type: other lengths or bits cannot be compared."""
+        space = self.space if dim == self.dim else f"{self.space}@{dim}"
+        return space if output in FLOATS else f"{space}+{output}"
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Manifest:

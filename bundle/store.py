@@ -170,7 +170,14 @@ def build(contents: Contents, threads: int = 1) -> Encoder:
         raise IntegrityError(f"model.onnx has opset {opset}, the manifest says {manifest.opset}")
     golden = Golden.from_bytes(contents.files[GOLDEN])
     preprocessor = kind.load(contents.files[kind.file], manifest.max_length)
-    encoder = Encoder(manifest, preprocessor, contents.files[GRAPH], threads, golden.inputs)
+    encoder = Encoder(
+        manifest,
+        preprocessor,
+        contents.files[GRAPH],
+        threads,
+        examples=golden.inputs,
+        calibration=golden.vectors,
+    )
     golden.check(encoder)
     return encoder
 

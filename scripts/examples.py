@@ -175,7 +175,34 @@ def models_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-TABLES: Mapping[str, Callable[[], str]] = {"settings": settings_table, "models": models_table}
+def protocols_table() -> str:
+    """Every route of other people's protocols, from what registers them."""
+    from app.api.protocols import PROTOCOLS
+
+    lines = ["| protocol | route | reads | takes and ignores |", "|---|---|---|---|"]
+    for protocol in PROTOCOLS:
+        for row in protocol.rows:
+            reads = ", ".join(f"`{name}`" for name in row.request.model_fields) if row.request else ""
+            ignored = ", ".join(f"`{name}`" for name in row.request.ignored) if row.request else ""
+            lines.append(f"| {protocol.name} | `{row.method} {row.path}` | {reads} | {ignored} |")
+    return "\n".join(lines) + "\n"
+
+
+def clients_table() -> str:
+    """What the last `dev.py clients` saw."""
+    lines = ["| client | versions | what it sends |", "|---|---|---|"]
+    for row in json.loads((ROOT / "docs" / "clients.json").read_text()):
+        versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+        lines.append(f"| {row['client']} | {versions} | `` {row['sent'].replace('|', chr(92) + '|')} `` |")
+    return "\n".join(lines) + "\n"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "models": models_table,
+    "protocols": protocols_table,
+    "clients": clients_table,
+}
 
 
 def with_tables(text: str) -> str:

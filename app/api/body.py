@@ -20,14 +20,20 @@ Limit: TypeAlias = Literal["max_body_bytes", "max_score_body_bytes"]
 
 
 async def read_json_body(request: Request, settings: Settings, limit: Limit = "max_body_bytes") -> bytes:
+    """The body, if it says that it is JSON. Raises UnsupportedMediaType, and as `read_body` does."""
+    _check_type(request)
+    return await read_body(request, settings, limit)
+
+
+async def read_body(request: Request, settings: Settings, limit: Limit = "max_body_bytes") -> bytes:
     """The body as it came. `limit` is the setting that bounds it.
 
     Raises:
-        UnsupportedMediaType: it is not JSON, or compressed.
+        UnsupportedMediaType: it is compressed.
         PayloadTooLarge, BodyTimeout: over the limits.
         ClientDisconnect: the client left before the end.
     """
-    _check_headers(request)
+    _check_encoding(request)
     most = int(getattr(settings, limit))
     if _declared_bytes(request) > most:
         raise _too_large(most, limit)
@@ -46,7 +52,7 @@ async def read_json_body(request: Request, settings: Settings, limit: Limit = "m
     return bytes(body)
 
 
-def _check_headers(request: Request) -> None:
+def _check_type(request: Request) -> None:
     content_type = request.headers.get("content-type", "application/json")
     essence, _, parameters = content_type.lower().partition(";")
     essence = essence.strip()
@@ -59,6 +65,9 @@ def _check_headers(request: Request) -> None:
             "the body must be JSON in UTF-8; send the header Content-Type: application/json",
             code="unsupported_media_type",
         )
+
+
+def _check_encoding(request: Request) -> None:
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise UnsupportedMediaType(
             "compressed bodies are not read; send it without Content-Encoding",

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy.typing as npt
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
@@ -20,7 +21,8 @@ from app import engine
 from app.api.context import Context
 from app.api.vectors import Vectors
 from app.errors import InvalidRequest
-from bundle import Facts, Input, Truncate
+from bundle import Facts, Input, OutputType, Truncate
+from bundle.quantize import PACKED
 
 WATCH_AFTER_S = 0.02  # a client that leaves is noticed from then on; most answers are out before
 TIMEOUT_HEADER, LANE_HEADER = "X-Request-Timeout-Ms", "X-Priority"
@@ -88,6 +90,16 @@ class Answer:
     def space(self) -> str:
         """Of the vectors."""
         return self.loaded.manifest.space_of(self.dim)
+
+    def quantized(self, kind: OutputType) -> npt.NDArray[Any]:
+        """The vectors in that type. Raises InvalidRequest where they cannot be packed."""
+        if kind in PACKED and self.dim % 8:
+            raise InvalidRequest(
+                f"{kind} packs eight dimensions into a byte, and these vectors have {self.dim}; "
+                "ask for other dimensions or another type",
+                code="invalid_output",
+            )
+        return self.loaded.encoder.quantized(self.vectors, kind)
 
     @property
     def tokens(self) -> int:

@@ -26,7 +26,7 @@ Vectors = npt.NDArray[np.float32]
 
 def to_json(answer: Mapping[str, Any], vectors: Vectors, encoding: Literal["float", "base64"]) -> bytes:
     """The answer's fields with `embeddings` among them."""
-    embeddings = _base64_rows(vectors) if encoding == "base64" else np.ascontiguousarray(vectors)
+    embeddings = base64_rows(vectors) if encoding == "base64" else np.ascontiguousarray(vectors)
     return orjson.dumps({**answer, "embeddings": embeddings}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
@@ -67,5 +67,13 @@ def _quality(part: str) -> tuple[str, float]:
         return name, 0.0
 
 
-def _base64_rows(vectors: Vectors) -> list[str]:
-    return [base64.b64encode(row).decode() for row in np.ascontiguousarray(vectors, dtype="<f4")]
+def base64_rows(vectors: npt.NDArray[Any]) -> list[str]:
+    """Each row's little-endian bytes in base64."""
+    rows = np.ascontiguousarray(vectors, dtype=vectors.dtype.newbyteorder("<"))
+    return [base64.b64encode(row).decode() for row in rows]
+
+
+def unit(vectors: Vectors) -> Vectors:
+    """Rows of L2 norm 1; zeros stay."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)

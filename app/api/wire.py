@@ -88,6 +88,15 @@ def parse(body: bytes, model: type[Body]) -> Body:
     Raises:
         MalformedRequest, InvalidRequest: naming the place.
     """
+    content = load_object(body, next(iter(model.model_fields)))
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise _invalid(error, model) from None
+
+
+def load_object(body: bytes, field: str) -> dict[str, Any]:
+    """The body's JSON object, which should hold `field`. Raises MalformedRequest, InvalidRequest."""
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -95,14 +104,10 @@ def parse(body: bytes, model: type[Body]) -> Body:
             f"the body is not JSON in UTF-8: {error.msg}, at character {error.pos}", code="invalid_json"
         ) from None
     if not isinstance(content, dict):
-        first = next(iter(model.model_fields))
         raise InvalidRequest(
-            f'the body is {kind_of(content)}; send an object with "{first}"', code="wrong_type"
+            f'the body is {kind_of(content)}; send an object with "{field}"', code="wrong_type"
         )
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise _invalid(error, model) from None
+    return content
 
 
 def to_inputs(request: EncodeRequest, settings: Settings, clock_s: float) -> list[Input]:
@@ -113,9 +118,14 @@ def to_inputs(request: EncodeRequest, settings: Settings, clock_s: float) -> lis
     Raises:
         InvalidRequest, InputError: naming the item, the limit and the way out.
     """
-    items = request.inputs if isinstance(request.inputs, list) else [request.inputs]
+    return domain_inputs(request.inputs, settings, moment_of(request.now, clock_s))
+
+
+def domain_inputs(value: Any, settings: Settings, now_s: float) -> list[Input]:
+    """One input or a list of inputs, as JSON has them, to domain inputs. Raises as `to_inputs` does."""
+    items = value if isinstance(value, list) else [value]
     _check_count(len(items), settings)
-    return inputs_of(items, settings, moment_of(request.now, clock_s))
+    return inputs_of(items, settings, now_s)
 
 
 def inputs_of(items: Sequence[Any], settings: Settings, now_s: float) -> list[Input]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,17 @@ from bundle.inputs import Input, Text
 from bundle.preprocess.base import Arrays, Cut, Facts, Kind, Layout, Prepared, Truncate, pad
 
 FIELD = "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token of a text; `start` and `stop` are positions in it, None for a special token."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
 
 
 class TextPreprocessor:
@@ -76,6 +88,16 @@ class TextPreprocessor:
         encoding.truncate(self.max_length - self._specials, direction=side)
         return list(self._tokenizer.post_process(encoding).ids)
 
+    def tokens(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[list[Token]]:
+        """What the encoder reads of each text, uncut."""
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=add_special_tokens)
+        return [_tokens(encoding) for encoding in encodings]
+
+    def decode(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool = True) -> list[str]:
+        """Texts of token ids; an id that is not in the vocabulary has none."""
+        batch = [list(one) for one in ids]
+        return list(self._tokenizer.decode_batch(batch, skip_special_tokens=skip_special_tokens))
+
     def collate(self, batch: Sequence[Prepared]) -> Arrays:
         rows = [prepared.arrays["input_ids"] for prepared in batch]
         lengths = np.array([len(row) for row in rows])
@@ -112,6 +134,14 @@ def pack(batch: Sequence[Prepared]) -> Arrays:
     grid = np.full(present.shape, -1)
     grid.flat[spots] = np.arange(len(spots))
     return {"token_ids": np.concatenate(rows), "grid": grid, "spots": spots}
+
+
+def _tokens(encoding: Encoding) -> list[Token]:
+    rows = zip(encoding.ids, encoding.tokens, encoding.special_tokens_mask, encoding.offsets, strict=True)
+    return [
+        Token(number, text, bool(special), *((None, None) if special else offsets))
+        for number, text, special, offsets in rows
+    ]
 
 
 def _tokenizer(content: bytes) -> Tokenizer:

@@ -12,7 +12,7 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ("serve", "dev", "teacher")
+LOCKS = ("serve", "dev", "teacher", "clients", "clients-all")
 TRAINING_ONLY = {"matplotlib", "onnx", "onnxscript", "safetensors", "torch", "transformers"}
 
 # The first version without the holes named: nothing older may be installed, nor be allowed by pyproject.toml.

@@ -13,7 +13,7 @@ from typing import Any, Unpack
 import httpx2 as httpx
 
 from encodery_client.core import Core, headers_of, one
-from encodery_client.errors import error_from
+from encodery_client.errors import ServerUnreachable, error_from
 from encodery_client.retry import Outcome, Retry, Wait, attempts
 from encodery_client.wire import Answer, Asked, Call, Limits, Options, Truncate, Vectors, Wire, joined
 
@@ -105,10 +105,20 @@ class Client:
 
     def models(self) -> list[dict[str, Any]]:
         """What the server has, as GET /models lists it."""
-        response = self._http.get("/models", timeout=self._core.timeout_s)
+        return list((self._get("/models"))["models"])
+
+    def schema(self, model: str) -> dict[str, Any]:
+        """JSON Schema of one input of a model, with `examples`."""
+        return self._get(f"/models/{model}/schema")
+
+    def _get(self, path: str) -> dict[str, Any]:
+        try:
+            response = self._http.get(path, timeout=self._core.timeout_s)
+        except httpx.TransportError as error:
+            raise ServerUnreachable(f"no answer: {error}") from error
         if response.status_code != 200:
             raise error_from(response.status_code, response.headers, response.content, offset=0)
-        return list(response.json()["models"])
+        return dict(response.json())
 
     @property
     def pins(self) -> Mapping[tuple[Any, ...], str]:

@@ -138,7 +138,7 @@ def calls(rows: Iterable[Any], asked: Asked, limits: Limits) -> Iterator[Call]:
 
     Raises:
         TypeError: a row is neither a text nor an object of features.
-        ValueError: a number in it is infinite, which JSON cannot hold.
+        ValueError: it holds an infinite number or half of a character, which JSON cannot.
     """
     offset, size = 0, 0
     items: list[bytes] = []
@@ -219,7 +219,9 @@ def _json(index: int, row: Any) -> bytes:
     if not isinstance(row, (str, dict)):
         raise TypeError(f"inputs[{index}] is {type(row).__name__}; send a text or an object of features")
     try:
-        return json.dumps(row, allow_nan=False).encode()
+        return json.dumps(row, allow_nan=False, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"inputs[{index}] holds half of a character (a lone surrogate)") from None
     except (ValueError, TypeError) as error:
         raise type(error)(f"inputs[{index}] cannot be written as JSON: {error}") from None
 

@@ -58,6 +58,22 @@ def test_what_is_no_list_of_inputs_is_refused_before_anything_is_sent(
     assert server.requests == []
 
 
+@pytest.mark.parametrize("item", ["\ud800", {"price": float("inf")}])
+def test_what_json_cannot_hold_is_named_before_anything_is_sent(
+    server: FakeServer, connect: Connect, item: Any
+) -> None:
+    with pytest.raises(ValueError, match=r"inputs\[1\]"):
+        connect(server).call("encode", ["fine" if isinstance(item, str) else {}, item])
+    assert server.requests == []
+
+
+def test_text_of_any_script_arrives(server: FakeServer, connect: Connect) -> None:
+    texts = ["naïve", "日本語", "🙂"]
+
+    np.testing.assert_array_equal(connect(server).call("encode", texts), server.vectors(texts))
+    assert server.requests[0]["inputs"] == texts
+
+
 def test_a_call_overrides_the_clients_options(server: FakeServer, connect: Connect) -> None:
     client = connect(server, model="a", truncate="end")
 

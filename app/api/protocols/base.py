@@ -1,0 +1,230 @@
+"""What the adapters share: lenient parsing, texts within the limits, errors in the protocol's shape.
+
+A field that a protocol has and we do not know is ignored, as its own servers do; `/encode` is strict.
+"""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, TypeVar
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import ClientDisconnect
+
+from app import errors
+from app.api.body import read_body, read_json_body
+from app.api.context import Context
+from app.api.hot import CLIENT_LEFT, Handler, HotRoutes
+from app.api.vectors import JSON
+from app.api.wire import domain_inputs, kind_of, load_object
+from app.errors import Failure, InvalidRequest
+from bundle import Input, InputError
+
+EXPECTED_SPACE = "x-expected-space"  # a request header: the space that the vectors must be of
+
+
+class Lenient(BaseModel):
+    """A request of somebody else's protocol.
+
+    Attributes:
+        field: what holds the inputs, for messages.
+        ignored: fields of the protocol that are taken and change nothing here.
+    """
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+    field: ClassVar[str] = "inputs"
+    ignored: ClassVar[tuple[str, ...]] = ()
+
+
+class ErrorText(BaseModel):
+    """An error of a protocol that has nothing but a sentence."""
+
+    error: str
+
+
+R = TypeVar("R", bound=Lenient)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One route, for the docs.
+
+    Attributes:
+        request: what it reads; None for a route without a body.
+    """
+
+    method: str
+    path: str
+    summary: str
+    request: type[Lenient] | None
+
+
+class Protocol:
+    """One protocol: its routes and the shape of its errors.
+
+    Args:
+        name: as people call it.
+        body: a failure to the error body.
+        error: how that looks, for the OpenAPI document.
+        statuses: our status to the protocol's, where it has another one.
+        words: our words for a place or a way out to the protocol's own.
+        any_type: a body is read whatever its Content-Type says.
+
+    Attributes:
+        rows: every route, for the docs and for the test that holds them to it.
+        hot: routes that decide throughput.
+        cold: routes with parameters in their path, and the rest.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        body: Callable[[Failure], Any],
+        error: type[BaseModel],
+        statuses: Mapping[int, int] | None = None,
+        words: Mapping[str, str] | None = None,
+        any_type: bool = False,
+    ) -> None:
+        self.name, self._body, self._any_type = name, body, any_type
+        self._documented: dict[str, Any] = {
+            "tags": [name],
+            "responses": {status: {"model": error} for status in ("4XX", "5XX")},
+        }
+        self._statuses, self._words = dict(statuses or {}), dict(words or {})
+        self.rows: list[Row] = []
+        self.hot = HotRoutes(error=self.answer)
+
+    @cached_property
+    def cold(self) -> APIRouter:
+        """The router of all but the hot routes."""
+        return APIRouter(route_class=_answered_by(self.answer))
+
+    def post(self, path: str, request: type[Lenient], summary: str) -> Callable[[Handler], Handler]:
+        """Register a hot route."""
+        self.rows.append(Row("POST", path, summary, request))
+        return self.hot.post(path, summary=summary, openapi_extra=_documented(request), **self._documented)
+
+    def route(
+        self, method: str, path: str, summary: str, request: type[Lenient] | None = None
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register any other route, a function as FastAPI calls it."""
+        self.rows.append(Row(method, path, summary, request))
+
+        def register(function: Callable[..., Any]) -> Callable[..., Any]:
+            self.cold.add_api_route(
+                path,
+                function,
+                methods=[method],
+                summary=summary,
+                description=inspect.getdoc(function),
+                response_class=Response,
+                openapi_extra=_documented(request) if request else None,
+                **self._documented,
+            )
+            return function
+
+        return register
+
+    def answer(self, error: BaseException) -> Response:
+        """The answer to any error."""
+        found = errors.failure(error)
+        detail = errors.shortened(found.detail)
+        detail = detail.model_copy(
+            update={"message": self._reworded(detail.message), "param": self._reworded(detail.param)}
+        )
+        body = self._body(Failure(found.status, detail, found.headers))
+        return errors.respond(self.status(found), body, found.headers)
+
+    def status(self, found: Failure) -> int:
+        """The protocol's status."""
+        return self._statuses.get(found.status, found.status)
+
+    async def read(self, context: Context, request: Request, model: type[R]) -> R:
+        """The request, parsed. Raises RequestError."""
+        reader = read_body if self._any_type else read_json_body
+        return parsed(load_object(await reader(request, context.settings), model.field), model)
+
+    def _reworded(self, text: str | None) -> str | None:
+        for ours, theirs in self._words.items() if text else ():
+            text = text.replace(ours, theirs) if text else text
+        return text
+
+
+def parsed(content: Mapping[str, Any], model: type[R]) -> R:
+    """The request. Raises InvalidRequest, which names the first field that is wrong."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(map(str, first["loc"]))
+        if first["type"] == "missing":
+            raise InvalidRequest(f'"{name}" is missing', code="missing_field", param=name) from None
+        raise InvalidRequest(f"{name}: {first['msg']}", code="invalid_value", param=name) from None
+
+
+def texts(value: Any, context: Context) -> list[Input]:
+    """One text or a list of texts, within the limits. Raises InputError, InvalidRequest."""
+    for index, item in enumerate(value if isinstance(value, list) else [value]):
+        if not isinstance(item, str):
+            raise InputError(index, "wrong_type", f"expected a text, this is {kind_of(item)}")
+    return domain_inputs(value, context.settings, time.time())
+
+
+def named(model: str | None) -> tuple[str | None, str | None]:
+    """Name and version of `text`, `text/2`, `text:2` or `text:latest`; neither can be in a name."""
+    name, _, version = (model or "").replace(":", "/").partition("/")
+    return name or None, version if version and version != "latest" else None
+
+
+def expected_space(request: Request) -> str | None:
+    """What the vectors must be of: a header, since no other protocol has a field for it."""
+    return request.headers.get(EXPECTED_SPACE)
+
+
+def json_response(content: Any, headers: Mapping[str, str] | None = None) -> Response:
+    """An answer in JSON; numpy arrays become lists of numbers."""
+    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(body, headers=dict(headers or {}), media_type=JSON)
+
+
+def _documented(request: type[Lenient]) -> dict[str, Any]:
+    schema = request.model_json_schema()
+    inlined = _inlined(schema, schema.pop("$defs", {}))  # "#/$defs" would mean the whole document's
+    return {"requestBody": {"required": True, "content": {JSON: {"schema": inlined}}}}
+
+
+def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
+    """The JSON Schema without references."""
+    if isinstance(value, dict):
+        if "$ref" in value:
+            return _inlined(definitions[value["$ref"].rpartition("/")[2]], definitions)
+        return {key: _inlined(inner, definitions) for key, inner in value.items()}
+    return [_inlined(inner, definitions) for inner in value] if isinstance(value, list) else value
+
+
+def _answered_by(answer: Callable[[BaseException], Response]) -> type[APIRoute]:
+    class Route(APIRoute):
+        """Turns what a handler raises into the protocol's own error."""
+
+        def get_route_handler(self) -> Callable[[Request], Any]:
+            handle = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                try:
+                    return await handle(request)
+                except ClientDisconnect:
+                    return Response(status_code=CLIENT_LEFT)
+                except Exception as error:  # the rim of these routes
+                    return answer(error)
+
+            return guarded
+
+    return Route

@@ -1,0 +1,141 @@
+"""Cohere's embed: POST /v2/embed and /v1/embed.
+
+cohere-python v2/client.py and types/; what `embedding_types` mean here is in `bundle.quantize`.
+`input_type` is required there and changes nothing here: no model of this server declares prompts.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, Literal, TypeAlias
+
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
+
+from app.api.context import Context
+from app.api.encoding import Answer, Ask, encoded
+from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, named, texts
+from app.api.vectors import base64_rows
+from app.errors import Failure, InvalidRequest
+from bundle import Truncate
+
+EmbeddingType: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]
+_TRUNCATE: dict[str, Truncate] = {"NONE": "none", "START": "start", "END": "end"}
+
+
+def _error(failure: Failure) -> dict[str, str]:
+    return {"message": failure.detail.message}
+
+
+class _Error(BaseModel):
+    message: str
+
+
+COHERE = Protocol(
+    "Cohere",
+    body=_error,
+    error=_Error,
+    statuses={422: 400},
+    words={"inputs[": "texts[", '"truncate":"end"': '"truncate":"END"'},
+)
+
+
+class EmbedRequest(Lenient):
+    """Texts to encode."""
+
+    field = "texts"
+    ignored = ("input_type", "max_tokens", "priority")
+
+    model: str | None = Field(None, description="default: the server's")
+    texts: Any = None
+    inputs: Any = Field(
+        None, description='`texts` in another form: [{"content": [{"type": "text", "text": ..}]}]'
+    )
+    images: Any = Field(None, description="refused: no model of this server takes images")
+    embedding_types: list[EmbeddingType] | None = Field(None, description="default: float")
+    output_dimension: int | None = Field(None, ge=1)
+    truncate: Literal["NONE", "START", "END"] | None = "END"
+
+
+@COHERE.post("/v2/embed", EmbedRequest, "Encode texts")
+async def embed(context: Context, request: Request) -> Response:
+    """Vectors of texts, in several types at once."""
+    asked, answer = await _encoded(context, request)
+    return json_response(
+        _answer(asked, "2") | {"embeddings": _by_type(answer, asked.embedding_types or ["float"])}
+        | _meta(answer, "2"),
+        answer.headers(),
+    )  # fmt: skip
+
+
+@COHERE.post("/v1/embed", EmbedRequest, "Encode texts")
+async def embed_v1(context: Context, request: Request) -> Response:
+    """The older form: without `embedding_types`, bare lists of floats."""
+    asked, answer = await _encoded(context, request)
+    kind, embeddings = "embeddings_floats", list(answer.vectors)
+    if asked.embedding_types:
+        kind, embeddings = "embeddings_by_type", _by_type(answer, asked.embedding_types)  # type: ignore[assignment]
+    content = _answer(asked, "1") | {"response_type": kind, "embeddings": embeddings} | _meta(answer, "1")
+    return json_response(content, answer.headers())
+
+
+async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, Answer]:
+    asked = await COHERE.read(context, request, EmbedRequest)
+    if asked.images:
+        raise InvalidRequest("no model of this server takes images", code="unsupported", param="images")
+    asked.texts = _texts(asked)
+    model, version = named(asked.model)
+    ask = Ask(
+        inputs=texts(asked.texts, context),
+        model=model,
+        version=version,
+        space=expected_space(request),
+        dim=asked.output_dimension,
+        truncate=_TRUNCATE[asked.truncate or "END"],
+    )
+    return asked, await encoded(context, request, ask)
+
+
+def _texts(asked: EmbedRequest) -> Any:
+    if asked.texts is not None or asked.inputs is None:
+        return [] if asked.texts is None else asked.texts
+    try:
+        return ["".join(_text(part) for part in one["content"]) for one in asked.inputs]
+    except (KeyError, TypeError):
+        raise InvalidRequest(
+            'inputs is a list of {"content": [{"type": "text", "text": ...}]}',
+            code="wrong_type",
+            param="inputs",
+        ) from None
+
+
+def _text(part: Any) -> str:
+    if part.get("type") != "text":
+        raise InvalidRequest("no model of this server takes images", code="unsupported", param="inputs")
+    return str(part["text"])
+
+
+def _by_type(answer: Answer, types: list[EmbeddingType]) -> dict[str, Any]:
+    return {kind: _vectors(answer, kind) for kind in types}
+
+
+def _vectors(answer: Answer, kind: EmbeddingType) -> Any:
+    if kind == "float":
+        return answer.vectors
+    if kind == "base64":
+        return base64_rows(answer.vectors)
+    return answer.quantized(kind)
+
+
+def _answer(asked: EmbedRequest, version: str) -> dict[str, Any]:
+    return {"id": str(uuid.uuid4()), "texts": asked.texts}
+
+
+def _meta(answer: Answer, version: str) -> dict[str, Any]:
+    meta: dict[str, Any] = {
+        "api_version": {"version": version},
+        "billed_units": {"input_tokens": answer.tokens},
+    }
+    if cut := sum(bool(fact.truncated) for fact in answer.facts):
+        meta["warnings"] = [f"{cut} of the texts were too long and were cut"]
+    return {"meta": meta}

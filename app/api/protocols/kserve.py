@@ -1,0 +1,202 @@
+"""The Open Inference Protocol (KServe V2), as Triton speaks it over HTTP; what tritonclient[http] needs.
+
+kserve/open-inference-protocol, specification/protocol/inference_rest.md, with the binary extension. A
+model's tensors are those that GET /v2/models/{model} lists; what comes back is `embedding`, FP32 [n, dim].
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+import orjson
+from fastapi import Request, Response
+from pydantic import Field
+
+from app.api import health
+from app.api.body import read_body
+from app.api.context import Ctx
+from app.api.encoding import Answer, Ask, encoded
+from app.api.protocols.base import ErrorText, Lenient, Protocol, expected_space, json_response, parsed
+from app.api.protocols.tensors import TensorSpec, described, inputs_of, read_tensors
+from app.api.vectors import RAW, to_raw
+from app.api.wire import domain_inputs, load_object
+from app.engine import Loaded
+from app.errors import Failure, MalformedRequest
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+EMBEDDING = "embedding"
+
+
+def _error(failure: Failure) -> dict[str, str]:
+    return {"error": failure.detail.message}
+
+
+KSERVE = Protocol(
+    "KServe V2",
+    body=_error,
+    error=ErrorText,
+    statuses={422: 400, 503: 400},
+    words={'send "truncate":"end"': 'send the parameter "truncate":"end"'},
+)
+
+
+class _Output(Lenient):
+    name: Literal["embedding"] = "embedding"
+    parameters: dict[str, Any] = Field(default={})
+
+
+class _Parameters(Lenient):
+    truncate: Literal["none", "end", "start"] = "none"
+    dimensions: int | None = Field(default=None, ge=1)
+    space: str | None = None
+    now: float | None = Field(default=None, description="unix time that times are relative to")
+    binary_data_output: bool = False
+
+
+class InferRequest(Lenient):
+    """Tensors in."""
+
+    ignored = ("parameters.priority", "parameters.timeout", "parameters.sequence_id")
+
+    id: str | None = None
+    parameters: _Parameters = _Parameters()
+    inputs: list[TensorSpec] = Field(min_length=1)
+    outputs: list[_Output] = Field([], max_length=1)
+
+    @property
+    def wants_binary(self) -> bool:
+        """Of the one output; its own word wins."""
+        asked = self.outputs[0].parameters.get("binary_data") if self.outputs else None
+        return self.parameters.binary_data_output if asked is None else bool(asked)
+
+
+class IndexRequest(Lenient):
+    """Which models to list."""
+
+    field = "ready"
+    ready: bool = Field(False, description="only those that can answer")
+
+
+@KSERVE.route("GET", "/v2/health/live", "Is the server alive")
+async def live(context: Ctx) -> Response:
+    """200 or 400; the status is the answer."""
+    return _truth("live", not list(health.not_live(context)))
+
+
+@KSERVE.route("GET", "/v2/health/ready", "Is the server ready")
+async def ready(context: Ctx) -> Response:
+    """200 or 400; the status is the answer."""
+    return _truth("ready", not list(health.not_ready(context)))
+
+
+@KSERVE.route("GET", "/v2", "The server")
+async def server() -> Response:
+    """Name, version and extensions."""
+    version = health.running_version()
+    return json_response({"name": "encodery", "version": version, "extensions": ["binary_tensor_data"]})
+
+
+@KSERVE.route("GET", "/v2/models/{model}", "A model's tensors")
+@KSERVE.route("GET", "/v2/models/{model}/versions/{version}", "A version's tensors")
+async def metadata(context: Ctx, model: str, version: str | None = None) -> Response:
+    """Names, datatypes and shapes; -1 is any length."""
+    loaded = context.registry.find(model, version=version)
+    return json_response(
+        {
+            "name": model,
+            "versions": list(context.registry.model(model).versions),
+            "platform": "onnx_onnxv1",
+            "inputs": described(loaded.encoder.schema()),
+            "outputs": [{"name": EMBEDDING, "datatype": "FP32", "shape": [-1, loaded.manifest.dim]}],
+        }
+    )
+
+
+@KSERVE.route("GET", "/v2/models/{model}/ready", "Is a model ready")
+@KSERVE.route("GET", "/v2/models/{model}/versions/{version}/ready", "Is a version ready")
+async def model_ready(context: Ctx, model: str, version: str | None = None) -> Response:
+    """200 when the version is loaded; 400 or 404 when not."""
+    context.registry.find(model, version=version)
+    return json_response({"name": model, "ready": True})
+
+
+@KSERVE.route("POST", "/v2/repository/index", "Every version", IndexRequest)
+async def index(context: Ctx, request: Request) -> Response:
+    """What is loaded, and what was refused and why."""
+    body = await read_body(request, context.settings)
+    asked = parsed(load_object(body or b"{}", "ready"), IndexRequest)
+    found = [
+        {"name": loaded.manifest.name, "version": loaded.manifest.version, "state": "READY", "reason": ""}
+        for loaded in context.registry.loaded
+    ]
+    if not asked.ready:
+        found += [
+            {"name": one.name, "version": one.version or "", "state": "UNAVAILABLE", "reason": one.reason}
+            for one in context.registry.refused
+        ]
+    return json_response(found)
+
+
+@KSERVE.route("POST", "/v2/models/{model}/infer", "Encode", InferRequest)
+@KSERVE.route("POST", "/v2/models/{model}/versions/{version}/infer", "Encode with a version", InferRequest)
+async def infer(context: Ctx, request: Request, model: str, version: str | None = None) -> Response:
+    """Tensors in, vectors out, in JSON or in binary."""
+    asked, binary = _read(await read_body(request, context.settings), request)
+    parameters = asked.parameters
+    loaded = context.registry.find(model, version=version)
+    inputs = inputs_of(read_tensors(asked.inputs, binary), loaded.encoder.schema())
+    now_s = time.time() if parameters.now is None else parameters.now
+    ask = Ask(
+        inputs=domain_inputs(inputs, context.settings, now_s),
+        model=model,
+        version=version,
+        space=parameters.space or expected_space(request),
+        dim=parameters.dimensions,
+        truncate=parameters.truncate,
+    )
+    return _respond(asked, await encoded(context, request, ask))
+
+
+def _read(body: bytes, request: Request) -> tuple[InferRequest, memoryview]:
+    """The JSON and the binary tensors after it."""
+    length = request.headers.get(HEADER_LENGTH)
+    if length is not None and not (length.isdecimal() and len(length) < 12 and int(length) <= len(body)):
+        raise MalformedRequest(
+            f"{HEADER_LENGTH} is the number of bytes of the JSON before the binary tensors",
+            code="invalid_headers",
+        )
+    end = len(body) if length is None else int(length)
+    return parsed(load_object(body[:end], "inputs"), InferRequest), memoryview(body)[end:]
+
+
+def _respond(asked: InferRequest, answer: Answer) -> Response:
+    vectors = answer.vectors
+    output: dict[str, Any] = {"name": EMBEDDING, "datatype": "FP32", "shape": list(vectors.shape)}
+    content: dict[str, Any] = {
+        **_named(answer.loaded),
+        "parameters": {"space": answer.space, "tokens": answer.tokens, "warnings": _noteworthy(answer)},
+        "outputs": [output],
+    }
+    if asked.id is not None:
+        content["id"] = asked.id
+    if not asked.wants_binary:
+        output["data"] = vectors.ravel()
+        return json_response(content, answer.headers())
+    block = to_raw(vectors)
+    output["parameters"] = {"binary_data_size": len(block)}
+    head = orjson.dumps(content)
+    headers = answer.headers() | {HEADER_LENGTH: str(len(head))}
+    return Response(head + block, headers=headers, media_type=RAW)
+
+
+def _named(loaded: Loaded) -> dict[str, str]:
+    return {"model_name": loaded.manifest.name, "model_version": loaded.manifest.version}
+
+
+def _noteworthy(answer: Answer) -> int:
+    return sum(fact.noteworthy for fact in answer.facts)
+
+
+def _truth(name: str, value: bool) -> Response:
+    return Response(b'{"%s":%s}' % (name.encode(), b"true" if value else b"false"), 200 if value else 400)

@@ -1,0 +1,187 @@
+"""Ollama: /api/embed, the older /api/embeddings, and what clients ask about models.
+
+ollama docs/api.md and server/routes.go. Its own examples send curl's default Content-Type, so any is read.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from fastapi import Request, Response
+from pydantic import Field
+
+from app.api import health
+from app.api.context import Context, Ctx
+from app.api.encoding import Answer, Ask, encoded
+from app.api.protocols.base import ErrorText, Lenient, Protocol, expected_space, json_response, named, texts
+from app.engine import Loaded
+from app.errors import Failure
+
+
+def _error(failure: Failure) -> dict[str, str]:
+    return {"error": failure.detail.message}
+
+
+OLLAMA = Protocol(
+    "Ollama",
+    body=_error,
+    error=ErrorText,
+    statuses={422: 400},
+    words={"inputs[": "input[", '"truncate":"end"': '"truncate":true'},
+    any_type=True,
+)
+
+
+class EmbedRequest(Lenient):
+    """Texts to encode."""
+
+    field = "input"
+    ignored = ("keep_alive", "options")
+
+    model: str
+    input: Any = Field("", description="a text or a list of texts")
+    truncate: bool | None = Field(True, description="cut what is too long; false refuses it")
+    dimensions: int | None = Field(None, ge=1)
+
+
+class EmbeddingsRequest(Lenient):
+    """One text to encode."""
+
+    field = "prompt"
+    ignored = ("keep_alive", "options")
+
+    model: str
+    prompt: str = ""
+
+
+class ShowRequest(Lenient):
+    """Which model to tell of; older clients call it `name`."""
+
+    field = "model"
+    ignored = ("verbose",)
+
+    model: str | None = None
+    name: str | None = None
+
+
+@OLLAMA.post("/api/embed", EmbedRequest, "Encode texts")
+async def embed(context: Context, request: Request) -> Response:
+    """Vectors of texts. No input gives none, as Ollama does."""
+    started_s = time.perf_counter()
+    asked = await OLLAMA.read(context, request, EmbedRequest)
+    if asked.input in ("", []):
+        _find(context, asked.model)
+        return json_response({"model": asked.model, "embeddings": []})
+    truncate = asked.truncate is not False
+    answer = await _encoded(
+        context, request, asked.model, asked.input, truncate=truncate, dim=asked.dimensions
+    )
+    content = {
+        "model": asked.model,
+        "embeddings": np.ascontiguousarray(answer.vectors),
+        "total_duration": int((time.perf_counter() - started_s) * 1e9),
+        "load_duration": 0,
+        "prompt_eval_count": answer.tokens,
+    }
+    return json_response(content, answer.headers())
+
+
+@OLLAMA.post("/api/embeddings", EmbeddingsRequest, "Encode one text")
+async def embeddings(context: Context, request: Request) -> Response:
+    """The vector of one text; the older route."""
+    asked = await OLLAMA.read(context, request, EmbeddingsRequest)
+    if not asked.prompt:
+        _find(context, asked.model)
+        return json_response({"embedding": []})
+    answer = await _encoded(context, request, asked.model, asked.prompt)
+    return json_response({"embedding": answer.vectors[0]}, answer.headers())
+
+
+@OLLAMA.route("GET", "/api/tags", "List models")
+async def tags(context: Ctx) -> Response:
+    """Every loaded version, the current one of a model as `latest`."""
+    models = context.registry.models.values()
+    found = [
+        (f"{model.name}:{'latest' if version == model.current else version}", loaded)
+        for model in models
+        for version, loaded in model.versions.items()
+    ]
+    return json_response({"models": [_tag(name, loaded) for name, loaded in found]})
+
+
+@OLLAMA.post("/api/show", ShowRequest, "One model")
+async def show(context: Context, request: Request) -> Response:
+    """Details of a model."""
+    asked = await OLLAMA.read(context, request, ShowRequest)
+    loaded = _find(context, asked.model or asked.name)
+    manifest = loaded.manifest
+    return json_response(
+        {
+            "details": _details(loaded),
+            "model_info": {
+                "general.architecture": "encoder",
+                "encoder.context_length": manifest.max_length,
+                "encoder.embedding_length": manifest.dim,
+                "encodery.space": manifest.space,
+            },
+            "capabilities": ["embedding"],
+            "modified_at": manifest.trained.created,
+        }
+    )
+
+
+@OLLAMA.route("GET", "/api/version", "The server's version")
+async def version() -> Response:
+    """Of Encodery, not of Ollama."""
+    return json_response({"version": health.running_version()})
+
+
+async def _encoded(
+    context: Context,
+    request: Request,
+    model: str,
+    value: Any,
+    *,
+    truncate: bool = True,
+    dim: int | None = None,
+) -> Answer:
+    name, version = named(model)
+    ask = Ask(
+        inputs=texts(value, context),
+        model=name,
+        version=version,
+        space=expected_space(request),
+        dim=dim,
+        truncate="end" if truncate else "none",
+    )
+    return await encoded(context, request, ask)
+
+
+def _find(context: Context, model: str | None) -> Loaded:
+    name, version = named(model)
+    return context.registry.find(name or context.settings.default_model, version=version)
+
+
+def _tag(name: str, loaded: Loaded) -> dict[str, Any]:
+    manifest = loaded.manifest
+    return {
+        "name": name,
+        "model": name,
+        "modified_at": manifest.trained.created,
+        "size": sum(file.size for file in manifest.files.values()),
+        "digest": manifest.digest,
+        "details": _details(loaded),
+    }
+
+
+def _details(loaded: Loaded) -> dict[str, Any]:
+    return {
+        "parent_model": "",
+        "format": "onnx",
+        "family": loaded.manifest.kind,
+        "families": [loaded.manifest.kind],
+        "parameter_size": "",
+        "quantization_level": "",
+    }

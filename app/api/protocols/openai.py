@@ -1,0 +1,109 @@
+"""OpenAI's embeddings: POST /v1/embeddings, GET /v1/models.
+
+https://developers.openai.com/api/reference/resources/embeddings; also without /v1, which LiteLLM's
+`infinity/` and others post to. The official clients ask for base64 unless their caller says otherwise.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import Request, Response
+from pydantic import Field
+
+from app.api import vectors
+from app.api.context import Context, Ctx
+from app.api.encoding import Ask, encoded
+from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, named, texts
+from app.engine import Model
+from app.errors import ErrorBody, Failure, InvalidRequest
+from bundle import Truncate
+
+_CODES = {"unknown_model": "model_not_found", "unknown_version": "model_not_found"}
+
+
+def _error(failure: Failure) -> dict[str, Any]:
+    detail = failure.detail
+    code = _CODES.get(detail.code, detail.code)
+    return {"error": {"message": detail.message, "type": detail.type, "param": detail.param, "code": code}}
+
+
+OPENAI = Protocol("OpenAI", body=_error, error=ErrorBody, statuses={422: 400}, words={"inputs[": "input["})
+
+
+class EmbeddingsRequest(Lenient):
+    """Texts to encode."""
+
+    field = "input"
+    ignored = ("user",)
+
+    input: Any = Field(description="a text, or a list of at most ENCODERY_MAX_ITEMS texts; no token ids")
+    model: str | None = Field(None, description="`text`, or `text/2` for a version; default: the server's")
+    encoding_format: Literal["float", "base64"] | None = "float"
+    dimensions: int | None = Field(None, ge=1, description="only those the model was trained for")
+    truncate: Truncate | None = Field(None, description="ours: cut what is too long, at the end or the start")
+
+
+@OPENAI.post("/v1/embeddings", EmbeddingsRequest, "Encode texts")
+@OPENAI.post("/embeddings", EmbeddingsRequest, "Encode texts")
+async def embeddings(context: Context, request: Request) -> Response:
+    """Vectors of texts, as OpenAI answers."""
+    asked = await OPENAI.read(context, request, EmbeddingsRequest)
+    _refuse_token_ids(asked.input)
+    model, version = named(asked.model)
+    answer = await encoded(
+        context,
+        request,
+        Ask(
+            inputs=texts(asked.input, context),
+            model=model,
+            version=version,
+            space=expected_space(request),
+            dim=asked.dimensions,
+            truncate=asked.truncate or "none",
+        ),
+    )
+    rows = vectors.base64_rows(answer.vectors) if asked.encoding_format == "base64" else answer.vectors
+    content = {
+        "id": f"embd-{uuid.uuid4().hex}",
+        "object": "list",
+        "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)],
+        "model": answer.loaded.manifest.name,
+        "usage": {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens},
+    }
+    return json_response(content, answer.headers())
+
+
+@OPENAI.route("GET", "/v1/models", "List models")
+async def models(context: Ctx) -> Response:
+    """Every model that can answer."""
+    ready = [model for model in context.registry.models.values() if model.is_ready]
+    return json_response({"object": "list", "data": [_described(model) for model in ready]})
+
+
+@OPENAI.route("GET", "/v1/models/{model}", "One model")
+async def model(model: str, context: Ctx) -> Response:
+    """What there is to say of a model."""
+    context.registry.find(model)  # or NotReady
+    return json_response(_described(context.registry.model(model)))
+
+
+def _described(model: Model) -> dict[str, Any]:
+    manifest = model.versions[str(model.current)].manifest
+    created = datetime.fromisoformat(manifest.trained.created)
+    return {"id": model.name, "object": "model", "created": int(created.timestamp()), "owned_by": "encodery"}
+
+
+def _refuse_token_ids(value: Any) -> None:
+    """LangChain's default sends ids of another tokenizer: their vectors would mean nothing."""
+    first = value[0] if isinstance(value, list) and value else value
+    first = first[0] if isinstance(first, list) and first else first
+    if type(first) is int:
+        raise InvalidRequest(
+            "input holds token ids, which are of another tokenizer than this model's; send texts (LangChain: "
+            "OpenAIEmbeddings(check_embedding_ctx_length=False))",
+            code="token_ids",
+            param="input",
+        )

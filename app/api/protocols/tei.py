@@ -1,0 +1,231 @@
+"""Text Embeddings Inference: /embed and its relatives, for the default model.
+
+Read in huggingface/text-embeddings-inference, router/src/http/{types,server}.rs and core/src/infer.rs.
+Unlike there, what is too long is refused unless the caller asks for `truncate`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Literal
+
+import numpy as np
+from fastapi import Request, Response
+from pydantic import BaseModel, Field
+
+from app.api import health
+from app.api.context import Context, Ctx
+from app.api.encoding import Answer, Ask, encoded
+from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, texts
+from app.api.vectors import unit
+from app.errors import Failure, InvalidRequest
+from bundle import Input, Text
+from bundle.preprocess.text import TextPreprocessor
+
+_TYPES = {422: "Validation", 424: "Backend", 429: "Overloaded", 503: "Unhealthy", 504: "Overloaded"}
+
+
+def _error(failure: Failure) -> dict[str, str]:
+    kind = "Empty" if failure.detail.code == "empty_inputs" else _TYPES.get(TEI.status(failure), "Validation")
+    return {"error": failure.detail.message, "error_type": kind}
+
+
+class _Error(BaseModel):
+    error: str
+    error_type: Literal["Unhealthy", "Backend", "Overloaded", "Validation", "Empty"]
+
+
+class _Tei(Protocol):
+    def status(self, found: Failure) -> int:
+        return 400 if found.detail.code == "empty_inputs" else super().status(found)
+
+
+TEI = _Tei(
+    "TEI", body=_error, error=_Error, statuses={500: 424}, words={'"truncate":"end"': '"truncate":true'}
+)
+
+
+class _Texts(Lenient):
+    truncate: bool | None = Field(default=None, description="cut what is too long; by default it is refused")
+    truncation_direction: Literal["left", "right", "Left", "Right"] = "right"
+    prompt_name: str | None = None
+
+    def cut(self) -> Literal["none", "end", "start"]:
+        """In our words."""
+        if not self.truncate:
+            return "none"
+        return "start" if self.truncation_direction.lower() == "left" else "end"
+
+
+class EmbedRequest(_Texts):
+    """Texts to encode."""
+
+    inputs: Any = Field(description="a text or a list of texts")
+    normalize: bool | None = Field(True, description="false gives what the model gives")
+    dimensions: int | None = Field(default=None, ge=1)
+
+
+class _Sentences(Lenient):
+    source_sentence: str
+    sentences: list[str] = Field(min_length=1)
+
+
+class SimilarityRequest(Lenient):
+    """One text to compare with others."""
+
+    inputs: _Sentences
+    parameters: _Texts | None = None
+
+
+class TokenizeRequest(Lenient):
+    """Texts to take apart."""
+
+    ignored = ("prompt_name",)
+    inputs: Any = Field(description="a text or a list of texts")
+    add_special_tokens: bool = True
+
+
+class DecodeRequest(Lenient):
+    """Token ids to put together."""
+
+    field = "ids"
+    ids: list[int] | list[list[int]]
+    skip_special_tokens: bool = True
+
+
+class OtherRequest(Lenient):
+    """What a model of another kind takes; not looked at."""
+
+
+@TEI.post("/embed", EmbedRequest, "Encode texts")
+@TEI.post("/", EmbedRequest, "Encode texts")
+async def embed(context: Context, request: Request) -> Response:
+    """Vectors of texts, a list of lists even for one text."""
+    started_s = time.perf_counter()
+    asked = await TEI.read(context, request, EmbedRequest)
+    inputs = texts(asked.inputs, context)
+    answer = await _encoded(context, request, inputs, asked, asked.dimensions)
+    vectors = answer.vectors
+    headers = answer.headers() | _headers(answer, inputs, started_s)
+    if asked.normalize and not answer.loaded.manifest.normalized:
+        vectors = unit(vectors)
+        headers["X-Embedding-Space"] += "+unit"
+    return json_response(np.ascontiguousarray(vectors), headers)
+
+
+@TEI.post("/similarity", SimilarityRequest, "Compare a text with others")
+async def similarity(context: Context, request: Request) -> Response:
+    """The cosine of the source with each sentence."""
+    started_s = time.perf_counter()
+    asked = await TEI.read(context, request, SimilarityRequest)
+    inputs = texts([asked.inputs.source_sentence, *asked.inputs.sentences], context)
+    answer = await _encoded(context, request, inputs, asked.parameters or _Texts(), None)
+    source, *others = unit(answer.vectors)
+    return json_response(np.stack(others) @ source, answer.headers() | _headers(answer, inputs, started_s))
+
+
+async def _encoded(
+    context: Context, request: Request, inputs: list[Input], asked: _Texts, dim: int | None
+) -> Answer:
+    if asked.prompt_name is not None:
+        raise InvalidRequest("the model declares no prompts", code="unknown_prompt", param="prompt_name")
+    ask = Ask(inputs=inputs, dim=dim, truncate=asked.cut(), space=expected_space(request))
+    return await encoded(context, request, ask)
+
+
+def _headers(answer: Answer, inputs: list[Input], started_s: float) -> dict[str, str]:
+    """TEI's timing headers, in ms."""
+    timings = answer.timings
+    characters = sum(len(item.text) for item in inputs if isinstance(item, Text))
+    measured = {
+        "x-compute-time": timings.run_s * 1e3,
+        "x-total-time": (time.perf_counter() - started_s) * 1e3,
+        "x-tokenization-time": timings.prepare_s * 1e3,
+        "x-queue-time": timings.queue_s * 1e3,
+        "x-inference-time": timings.run_s * 1e3,
+    }
+    return {name: f"{value:.3f}" for name, value in measured.items()} | {
+        "x-compute-type": "cpu",
+        "x-compute-characters": str(characters),
+        "x-compute-tokens": str(answer.tokens),
+    }
+
+
+@TEI.post("/tokenize", TokenizeRequest, "Take texts apart")
+async def tokenize(context: Context, request: Request) -> Response:
+    """The tokens that the encoder would read."""
+    asked = await TEI.read(context, request, TokenizeRequest)
+    inputs = [item.text for item in texts(asked.inputs, context) if isinstance(item, Text)]
+    preprocessor = _preprocessor(context)
+    found = await asyncio.to_thread(preprocessor.tokens, inputs, add_special_tokens=asked.add_special_tokens)
+    return json_response(found)  # orjson writes dataclasses
+
+
+@TEI.post("/decode", DecodeRequest, "Put token ids together")
+async def decode(context: Context, request: Request) -> Response:
+    """Texts of token ids."""
+    asked = await TEI.read(context, request, DecodeRequest)
+    rows = [one if isinstance(one, list) else [one] for one in asked.ids]
+    batch = rows if any(isinstance(one, list) for one in asked.ids) else [[row[0] for row in rows]]
+    if not all(0 <= number < 1 << 32 for row in batch for number in row):
+        raise InvalidRequest("a token id is from 0 to 4294967295", code="invalid_value", param="ids")
+    preprocessor = _preprocessor(context)
+    found = await asyncio.to_thread(preprocessor.decode, batch, skip_special_tokens=asked.skip_special_tokens)
+    return json_response(found)
+
+
+def _preprocessor(context: Context) -> TextPreprocessor:
+    preprocessor = context.registry.find(context.settings.default_model).encoder.preprocessor
+    if not isinstance(preprocessor, TextPreprocessor):
+        raise InvalidRequest("the default model takes no texts", code="wrong_kind")
+    return preprocessor
+
+
+@TEI.route("GET", "/info", "The default model and the limits")
+async def info(context: Ctx) -> Response:
+    """What TEI's /info says, of the default model."""
+    settings = context.settings
+    manifest = context.registry.find(settings.default_model).manifest
+    return json_response(
+        {
+            "model_id": manifest.name,
+            "model_sha": manifest.digest,
+            "model_dtype": "float32",
+            "served_model_name": manifest.name,
+            "model_type": {"embedding": {"pooling": "in the graph"}},
+            "max_concurrent_requests": settings.max_queue_items,
+            "max_input_length": manifest.max_length,
+            "max_batch_tokens": settings.batch_tokens,
+            "max_batch_requests": None,
+            "max_client_batch_size": settings.max_items,
+            "auto_truncate": False,
+            "tokenization_workers": settings.workers,
+            "version": health.running_version(),
+            "sha": None,
+            "docker_label": None,
+        }
+    )
+
+
+def _cannot(message: str) -> Any:
+    """A handler that answers as TEI does for a model of another kind."""
+
+    async def refuse(context: Context, request: Request) -> Response:
+        """Never: the models of this server give one vector per input."""
+        return Response(
+            b'{"error":"%s","error_type":"Backend"}' % message.encode(), 424, media_type="application/json"
+        )
+
+    return refuse
+
+
+for _path, _message in {
+    "/embed_all": "Model gives no vector per token",
+    "/embed_sparse": "Model is not an embedding model with SPLADE pooling",
+    "/rerank": "model is not a re-ranker model",
+    "/predict": "model is not a classifier model",
+}.items():
+    TEI.post(_path, OtherRequest, "Answers 424: for models of another kind")(
+        _cannot(f"Backend error: {_message}")
+    )

@@ -1,0 +1,180 @@
+"""The Open Inference Protocol: health, metadata, tensors in JSON and in binary."""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.api.protocols.tensors import TensorSpec, read_tensors
+
+TEXTS = ["hello world", "the cat"]
+LENGTH = "Inference-Header-Content-Length"
+
+
+def tensor(name: str, datatype: str, data: list[Any], shape: list[int] | None = None) -> dict[str, Any]:
+    return {"name": name, "datatype": datatype, "shape": shape or [len(data)], "data": data}
+
+
+async def encoded(client: httpx.AsyncClient, **body: Any) -> np.ndarray:
+    return np.array((await client.post("/encode", json=body)).json()["embeddings"])
+
+
+async def test_health_is_the_status(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v2/health/live")).json() == {"live": True}
+    assert (await client.get("/v2/health/ready")).json() == {"ready": True}
+    client.app.state.context.is_draining = True
+    assert (await client.get("/v2/health/ready")).status_code == 400
+
+
+async def test_metadata_names_the_tensors_of_each_kind(client: httpx.AsyncClient) -> None:
+    text = (await client.get("/v2/models/text")).json()
+    item = (await client.get("/v2/models/shop-item/versions/1")).json()
+
+    assert text["inputs"] == [{"name": "text", "datatype": "BYTES", "shape": [-1]}]
+    assert text["outputs"] == [{"name": "embedding", "datatype": "FP32", "shape": [-1, tiny.DIM]}]
+    assert [(one["name"], one["datatype"]) for one in item["inputs"]] == [
+        ("id", "BYTES"),
+        ("title", "BYTES"),
+        ("price", "FP64"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("text", 200), ("text/versions/1", 200), ("text/versions/9", 404), ("no", 404)]
+)
+async def test_a_model_is_ready_or_not(client: httpx.AsyncClient, path: str, status: int) -> None:
+    assert (await client.get(f"/v2/models/{path}/ready")).status_code == status
+
+
+async def test_the_repository_lists_versions(client: httpx.AsyncClient) -> None:
+    for body in (b"", b'{"ready": true}'):
+        found = (await client.post("/v2/repository/index", content=body)).json()
+
+        assert {(one["name"], one["version"], one["state"]) for one in found} == {
+            (name, "1", "READY") for name in ("text", "shop-user", "shop-item")
+        }
+
+
+@pytest.mark.parametrize("path", ["text", "text/versions/1"])
+async def test_texts_give_vectors(client: httpx.AsyncClient, path: str) -> None:
+    ask = {"id": "7", "inputs": [tensor("text", "BYTES", TEXTS)]}
+    body = (await client.post(f"/v2/models/{path}/infer", json=ask)).json()
+    [output] = body["outputs"]
+
+    assert (body["model_name"], body["model_version"], body["id"]) == ("text", "1", "7")
+    assert body["parameters"]["space"].startswith("sp_")
+    vectors = np.reshape(output["data"], output["shape"])
+    np.testing.assert_allclose(vectors, await encoded(client, inputs=TEXTS), atol=1e-6)
+
+
+async def test_binary_goes_both_ways(client: httpx.AsyncClient) -> None:
+    block = b"".join(struct.pack("<I", len(text)) + text.encode() for text in TEXTS)
+    spec = {"name": "text", "datatype": "BYTES", "shape": [2], "parameters": {"binary_data_size": len(block)}}
+    head = json.dumps({"inputs": [spec], "parameters": {"binary_data_output": True}}).encode()
+    headers = {LENGTH: str(len(head)), "Content-Type": "application/octet-stream"}
+
+    answer = await client.post("/v2/models/text/infer", content=head + block, headers=headers)
+
+    length = int(answer.headers[LENGTH])
+    [output] = json.loads(answer.content[:length])["outputs"]
+    vectors = np.frombuffer(answer.content[length:], "<f4").reshape(output["shape"])
+    assert output["parameters"]["binary_data_size"] == len(answer.content) - length
+    np.testing.assert_allclose(vectors, await encoded(client, inputs=TEXTS), atol=1e-6)
+
+
+async def test_features_are_one_tensor_each(client: httpx.AsyncClient) -> None:
+    """An empty string is a missing value, and pads a history; times are a tensor beside it."""
+    inputs = [
+        tensor("history", "BYTES", ["A1", "B1", "C2", ""], [2, 2]),
+        tensor("history.time", "FP64", [[1.69e9, 1.6e9], [1.6e9, 0.0]], [2, 2]),
+        tensor("country", "BYTES", ["GB", ""]),
+    ]
+    ask = {"inputs": inputs, "parameters": {"now": tiny.NOW}}
+    body = (await client.post("/v2/models/shop-user/infer", json=ask)).json()
+    users = [
+        {"history": [{"id": "A1", "time": 1.69e9}, {"id": "B1", "time": 1.6e9}], "country": "GB"},
+        {"history": [{"id": "C2", "time": 1.6e9}]},
+    ]
+
+    expected = await encoded(client, model="shop-user", inputs=users, now=tiny.NOW)
+    np.testing.assert_allclose(np.reshape(body["outputs"][0]["data"], (2, -1)), expected, atol=1e-5)
+
+
+async def test_missing_numbers_are_nan(client: httpx.AsyncClient) -> None:
+    price = np.array([2.5, np.nan]).tobytes()
+    spec = {"name": "price", "datatype": "FP64", "shape": [2], "parameters": {"binary_data_size": 16}}
+    head = json.dumps({"inputs": [tensor("id", "BYTES", ["A1", "A1"]), spec]}).encode()
+    answer = await client.post(
+        "/v2/models/shop-item/infer", content=head + price, headers={LENGTH: str(len(head))}
+    )
+
+    items = [{"id": "A1", "price": 2.5}, {"id": "A1"}]
+    expected = await encoded(client, model="shop-item", inputs=items)
+    np.testing.assert_allclose(np.reshape(answer.json()["outputs"][0]["data"], (2, -1)), expected, atol=1e-5)
+
+
+GOOD = tensor("text", "BYTES", TEXTS)
+WRONG = [
+    {"inputs": []},
+    {"inputs": [{**GOOD, "shape": [3]}]},
+    {"inputs": [{**GOOD, "shape": [-1]}]},
+    {"inputs": [{**GOOD, "shape": [10**12, 0], "data": []}]},
+    {"inputs": [{**GOOD, "datatype": "STRING"}]},
+    {"inputs": [{**GOOD, "datatype": "INT32"}]},
+    {"inputs": [{**GOOD, "name": "texts"}]},
+    {"inputs": [GOOD, GOOD]},
+    {"inputs": [{**GOOD, "parameters": {"binary_data_size": 5}}]},
+    {"inputs": [{**GOOD, "parameters": {"binary_data_size": -1}}]},
+    {"inputs": [{**GOOD, "data": [[["hello"]], "a"]}]},
+    {"inputs": [GOOD], "outputs": [{"name": "vector"}]},
+    {"inputs": [GOOD], "parameters": {"truncate": "middle"}},
+]
+
+
+@pytest.mark.parametrize("body", WRONG)
+async def test_a_wrong_tensor_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    answer = await client.post("/v2/models/text/infer", json=body)
+
+    assert answer.status_code == 400
+    assert answer.json().keys() == {"error"}
+
+
+@pytest.mark.parametrize("length", ["x", "-1", "99999", "9" * 30])
+async def test_a_wrong_length_of_the_header_is_refused(client: httpx.AsyncClient, length: str) -> None:
+    answer = await client.post("/v2/models/text/infer", json={"inputs": [GOOD]}, headers={LENGTH: length})
+
+    assert answer.status_code == 400
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5))
+def test_strings_survive_the_binary_form(texts: list[str]) -> None:
+    coded = [text.encode("utf-8", "replace") for text in texts]
+    block = b"".join(struct.pack("<I", len(one)) + one for one in coded)
+    spec = TensorSpec(
+        name="t", datatype="BYTES", shape=[len(texts)], parameters={"binary_data_size": len(block)}
+    )
+
+    [found] = read_tensors([spec], memoryview(block))
+
+    assert [row[0].encode() for row in found.rows] == coded
+
+
+@given(st.binary(max_size=64), st.sampled_from(["BYTES", "FP32", "INT64", "BOOL"]), st.integers(0, 9))
+def test_any_bytes_are_read_or_refused(block: bytes, datatype: str, rows: int) -> None:
+    """Never anything but values or a RequestError."""
+    from app.errors import InvalidRequest
+
+    spec = TensorSpec(name="t", datatype=datatype, shape=[rows], parameters={"binary_data_size": len(block)})
+    try:
+        [found] = read_tensors([spec], memoryview(block))
+    except InvalidRequest:
+        return
+    assert len(found.rows) == rows

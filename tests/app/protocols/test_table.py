@@ -1,0 +1,45 @@
+"""Routes, OpenAPI document and docs say the same of every protocol."""
+
+from __future__ import annotations
+
+import httpx2 as httpx
+import pytest
+
+from app.api.protocols import PROTOCOLS
+
+ROWS = [
+    pytest.param(protocol, row, id=f"{row.method} {row.path}")
+    for protocol in PROTOCOLS
+    for row in protocol.rows
+]
+
+
+async def test_every_route_of_a_protocol_is_in_the_table_and_the_other_way_round(
+    client: httpx.AsyncClient,
+) -> None:
+    document = (await client.get("/openapi.json")).json()
+    names = {protocol.name for protocol in PROTOCOLS}
+    served = {
+        (method.upper(), path)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+        if set(operation.get("tags", [])) & names
+    }
+
+    assert served == {(row.method, row.path) for protocol in PROTOCOLS for row in protocol.rows}
+
+
+@pytest.mark.parametrize(("protocol", "row"), ROWS)
+async def test_the_document_names_the_fields_that_are_read(client: httpx.AsyncClient, protocol, row) -> None:
+    operation = (await client.get("/openapi.json")).json()["paths"][row.path][row.method.lower()]
+
+    assert operation["tags"] == [protocol.name]
+    assert operation["description"]
+    assert {"4XX", "5XX"} <= operation["responses"].keys()
+    if row.request is None:
+        assert "requestBody" not in operation
+    else:
+        schema = operation["requestBody"]["content"]["application/json"]["schema"]
+        assert schema.get("properties", {}).keys() == row.request.model_fields.keys()
+        assert "$ref" not in str(schema)
+        assert not set(row.request.ignored) & row.request.model_fields.keys()

@@ -1,0 +1,162 @@
+"""Other people's clients, in their own environments, against the real server.
+
+Each gets the vectors that `/encode` gives, and sees our sentence when it errs. `dev.py test` runs those of
+the core environment, `dev.py clients` all; what is not installed is skipped. With ENCODERY_CLIENTS_REPORT
+set, what was seen is written there: docs/clients.md shows it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import examples
+import httpx2 as httpx
+import numpy as np
+import programs
+import pytest
+from recorder import recorded
+
+pytestmark = [pytest.mark.e2e, pytest.mark.clients]
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).parent
+JAVASCRIPT = HERE / "javascript"
+CLOSE = 1e-6
+LOADED = "no such model; loaded: shop-item, shop-user, text"
+EMPTY = "the text is empty or has no token; leave it out"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One client.
+
+    Attributes:
+        name: as people call it.
+        environment: `clients`, `clients-all` or `javascript`.
+        program: its function in programs.py or programs.mjs.
+        packages: whose versions are reported.
+        error: what its user must see.
+    """
+
+    name: str
+    environment: str
+    program: str
+    packages: tuple[str, ...]
+    error: str = LOADED
+
+
+CASES = (
+    Case("openai", "clients", "openai", ("openai",)),
+    Case("openai, async, floats", "clients", "openai_async", ("openai",), "check_embedding_ctx_length=False"),
+    Case("tritonclient[http]", "clients", "tritonclient", ("tritonclient",)),
+    Case(
+        "tritonclient[http], features",
+        "clients",
+        "tritonclient_features",
+        ("tritonclient",),
+        "did you mean 'country'?",
+    ),
+    Case("ollama", "clients", "ollama", ("ollama",)),
+    Case("cohere, v2", "clients", "cohere", ("cohere",)),
+    Case("cohere, v1", "clients", "cohere_v1", ("cohere",)),
+    Case("huggingface_hub", "clients", "huggingface_hub", ("huggingface_hub",), EMPTY),
+    Case("openai 2", "clients-all", "openai", ("openai",)),
+    Case("LiteLLM", "clients-all", "litellm", ("litellm",)),
+    Case("LangChain, OpenAI", "clients-all", "langchain_openai", ("langchain-openai",)),
+    Case("LangChain, Ollama", "clients-all", "langchain_ollama", ("langchain-ollama",)),
+    Case("LlamaIndex, OpenAI", "clients-all", "llama_index_openai", ("llama-index-embeddings-openai",)),
+    Case(
+        "LlamaIndex, TEI",
+        "clients-all",
+        "llama_index_tei",
+        ("llama-index-embeddings-text-embeddings-inference",),
+        "",  # it looks at no status
+    ),
+    Case("Haystack, OpenAI", "clients-all", "haystack_openai", ("haystack-ai",)),
+    Case("Haystack, TEI", "clients-all", "haystack_tei", ("haystack-ai", "huggingface-api-haystack"), EMPTY),
+    Case("voyageai", "clients-all", "voyageai", ("voyageai",)),
+    Case("mistralai", "clients-all", "mistralai", ("mistralai",)),
+    Case("ours, in LangChain", "clients-all", "hook_langchain", ("langchain-core",), EMPTY),
+    Case("ours, in LlamaIndex", "clients-all", "hook_llama_index", ("llama-index-core",), EMPTY),
+    Case("ours, in Haystack", "clients-all", "hook_haystack", ("haystack-ai",), EMPTY),
+    Case("ours, with pandas and polars", "clients-all", "frames", ("pandas", "polars"), EMPTY),
+    Case("openai (npm)", "javascript", "openai", ("openai",)),
+    Case("ollama (npm)", "javascript", "ollama", ("ollama",)),
+    Case("@huggingface/inference", "javascript", "huggingface", ("@huggingface/inference",), EMPTY),
+    Case("AI SDK", "javascript", "ai", ("ai", "@ai-sdk/openai-compatible")),
+    Case("LangChain.js, OpenAI", "javascript", "langchain", ("@langchain/openai",)),
+)
+USERS = [{"history": ["A1", "B1"], "country": "GB"}, {"history": ["C2"]}]
+
+
+@pytest.fixture(scope="module")
+def url(published: Path) -> Iterator[str]:
+    with examples.server(published) as base:
+        yield base
+
+
+@pytest.fixture(scope="module")
+def report() -> Iterator[list[dict[str, Any]]]:
+    """What every client did, in the order of CASES."""
+    rows: list[dict[str, Any]] = []
+    yield rows
+    if path := os.environ.get("ENCODERY_CLIENTS_REPORT"):
+        Path(path).write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+
+
+def command(case: Case) -> list[str]:
+    """How its program is started; skips where it is not installed."""
+    if case.environment == "javascript":
+        node = shutil.which("node")
+        if node is None or not (JAVASCRIPT / "node_modules").is_dir():
+            pytest.skip("not installed; python3 dev.py clients")
+        return [node, "programs.mjs", case.program]
+    python = ROOT / ".venv" / case.environment / "bin" / "python"
+    if not (ROOT / ".venv" / case.environment / "encodery.stamp").exists():  # written when all is installed
+        pytest.skip(f"there is no .venv/{case.environment}; python3 dev.py clients")
+    return [str(python), str(HERE / "programs.py"), case.program]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_client_gets_the_vectors_of_encode_and_our_sentence(
+    case: Case, url: str, report: list[dict[str, Any]]
+) -> None:
+    inputs = (
+        {"model": "shop-user", "inputs": USERS} if "features" in case.name else {"inputs": programs.TEXTS}
+    )
+    expected = httpx.post(f"{url}/encode", json=inputs, trust_env=False).json()["embeddings"]
+
+    with recorded(url) as recorder:
+        done = subprocess.run(
+            [*command(case), recorder.url, *case.packages],
+            cwd=JAVASCRIPT,
+            env=os.environ
+            | {
+                "NO_PROXY": "*",
+                "HF_HUB_OFFLINE": "0",
+                "DO_NOT_TRACK": "1",
+                "HAYSTACK_TELEMETRY_ENABLED": "False",
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-2000:]
+    seen = json.loads(done.stdout.splitlines()[-1])
+
+    np.testing.assert_allclose(seen["vectors"], expected, atol=CLOSE)
+    assert case.error in seen["error"]
+    sent = next(line for line in recorder.requests if line.startswith("POST"))
+    report.append({"client": case.name, "versions": seen["versions"], "sent": sent})
+
+
+def test_every_client_of_the_core_has_its_program() -> None:
+    assert {case.program for case in CASES if case.environment != "javascript"} <= vars(programs).keys()
