@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -21,7 +22,16 @@ from encodery import __version__
 if TYPE_CHECKING:
     from bundle import Store
 
-FAILED, MISTAKE = 1, 2
+FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
+
+
+class Truncation(StrEnum):
+    """As typer wants the choices."""
+
+    none = "none"
+    end = "end"
+    start = "start"
+
 
 app = typer.Typer(
     help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
@@ -220,6 +230,47 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
         place = out or Path("runs") / f"evaluate-{target}-{chosen}"
         typer.echo(report(run(asked, data=data_directory(data), split=chosen, out=place)))
         typer.echo(f"wrote {place / 'results.json'} and {place / 'results.html'}", err=True)
+
+
+@app.command()
+def encode(  # noqa: PLR0917  # typer calls it, by name
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Rows: .jsonl, .csv or .parquet.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Vectors: .parquet, .npy or .jsonl.")],
+    model: Annotated[str, typer.Option(help="The model.")] = "text",
+    version: Annotated[str | None, typer.Option(help="Of the model; default: the current one.")] = None,
+    models_dir: ModelsDir = None,
+    url: Annotated[str | None, typer.Option(help="A running server, in place of bundles on disk.")] = None,
+    text: Annotated[str, typer.Option(help="The column that a text model reads.")] = "text",
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A column to go into OUT as it is; may be repeated.")
+    ] = None,
+    truncate: Annotated[
+        Truncation, typer.Option(help="What becomes of a text that is too long; none: it is a bad row.")
+    ] = Truncation.none,
+    dimensions: Annotated[int | None, typer.Option(help="Fewer, where the model was trained for it.")] = None,
+    now: Annotated[float | None, typer.Option(help="Unix time that times are relative to.")] = None,
+) -> None:
+    """Encode every row of a file. Goes on where an interrupted run stopped; bad rows are set aside."""
+    from bundle import EncoderyError
+    from encodery.bulk.backends import Options
+    from encodery.bulk.command import Asked, run
+
+    options = Options(truncate.value, dimensions, now)
+    models = Path() if url else _directory(models_dir)
+    asked = Asked(source, out, model, version, models, url, text=text, keep=keep or (), options=options)
+    try:
+        done = run(asked)
+    except EncoderyError as error:
+        fail(str(error), MISTAKE)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), FAILED)
+    except KeyboardInterrupt:
+        fail("stopped; give the same command to go on", INTERRUPTED)
+    typer.echo(f"{out}: {done.rows:,} vectors of {done.meta['space']}", err=True)
+    if done.truncated:
+        typer.echo(f"{done.truncated:,} rows were too long and were cut", err=True)
+    if done.bad:
+        typer.echo(f"{done.bad:,} bad rows, with reasons in {out}.bad.jsonl", err=True)
 
 
 @models.command("list")

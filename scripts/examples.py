@@ -83,7 +83,7 @@ def run(example: Example, url: str) -> str:
         done = subprocess.run(
             [*command, example.code.replace(SHOWN_URL, url)],
             cwd=scratch,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(CLIENT)])},
+            env=os.environ | _paths(),
             capture_output=True,
             text=True,
             timeout=120,
@@ -92,6 +92,13 @@ def run(example: Example, url: str) -> str:
     if done.returncode != 0:
         raise RuntimeError(f"exit status {done.returncode}: {done.stderr.strip()[-800:]}")
     return done.stdout
+
+
+def _paths() -> dict[str, str]:
+    """This Python, and what lies in the repository, before whatever else the machine has."""
+    own, modules = str(Path(sys.executable).parent), [str(ROOT), str(CLIENT)]
+    path = os.pathsep.join([own, os.environ.get("PATH", "")])
+    return {"PATH": path, "PYTHONPATH": os.pathsep.join(modules)}
 
 
 def shown(example: Example, printed: str) -> str:

@@ -1,0 +1,172 @@
+"""`encodery encode IN OUT`: from a command's arguments to a finished output, or one to go on with."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from encodery import __version__
+from encodery.bulk.backends import Backend, Local, Options, Remote
+from encodery.bulk.errors import BulkError
+from encodery.bulk.outputs import EMBEDDING, ROW, TRUNCATED, assemble, beside, check_output
+from encodery.bulk.parts import Parts
+from encodery.bulk.rows import Reading, Row, count_rows, read_rows
+
+CHUNK_ROWS, CHUNK_CHARS = 4096, 4_000_000
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be encoded, and how.
+
+    Attributes:
+        text: the column of a text model's input.
+        keep: columns that go into the output as they are.
+        models: directory of bundles; not used with a URL.
+        url: of a server.
+    """
+
+    source: Path
+    out: Path
+    model: str
+    version: str | None
+    models: Path
+    url: str | None
+    text: str = "text"
+    keep: Sequence[str] = ()
+    options: Options = field(default_factory=Options)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How it went."""
+
+    rows: int
+    bad: int
+    truncated: int
+    meta: dict[str, Any]
+
+
+def run(asked: Asked) -> Done:
+    """Encode the file, going on where an earlier run stopped. Raises EncoderyError."""
+    check_output(asked.out)
+    if reserved := {ROW, EMBEDDING, TRUNCATED} & set(asked.keep):
+        raise BulkError(f"--keep {', '.join(reserved)}: the output has a column of that name already")
+    parts = Parts(beside(asked.out, ".partial"))
+    total = count_rows(asked.source)
+    with parts.alone(), closing(_backend(asked)) as backend:
+        parts.begin(_job(asked, backend))
+        reading = _reading(asked, backend)
+        _encode(asked.source, reading, backend, parts, total)
+        done = _done(asked, backend, parts)
+        assemble(asked.out, parts.all(), done.meta)
+    shutil.rmtree(parts.directory)
+    return done
+
+
+def _encode(source: Path, reading: Reading, backend: Backend, parts: Parts, total: int) -> None:
+    from training.progress import Progress
+
+    before = parts.all()
+    start = before[-1].end if before else 0
+    rows = islice(read_rows(source, reading), start, None)
+    with Progress(total=total, label=backend.identity.model, unit="rows", done=start) as progress:
+        for chunk in chunks(rows):
+            _add(parts, chunk, backend)
+            progress.advance(len(chunk))
+
+
+def _add(parts: Parts, chunk: Sequence[Row], backend: Backend) -> None:
+    whole = [row for row in chunk if not row.fault]
+    encoded = backend.encode([row.value for row in whole])
+    faults = {whole[position].number: reason for position, reason in encoded.faults.items()}
+    faults |= {row.number: row.fault for row in chunk if row.fault}
+    kept = [
+        {ROW: row.number, **row.kept, TRUNCATED: position in encoded.truncated}
+        for position, row in enumerate(whole)
+        if row.number not in faults
+    ]
+    bad = [
+        {ROW: row.number, "reason": faults[row.number], "input": row.source}
+        for row in chunk
+        if row.number in faults
+    ]
+    parts.add(chunk[0].number, chunk[-1].number + 1, encoded.vectors, kept, bad)
+
+
+def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    """Rows in lists, bounded in number and in characters."""
+    chunk: list[Row] = []
+    size = 0
+    for row in rows:
+        chunk.append(row)
+        size += len(row.value) if isinstance(row.value, str) else len(str(row.value))
+        if len(chunk) >= CHUNK_ROWS or size >= CHUNK_CHARS:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _backend(asked: Asked) -> Backend:
+    if asked.url is None:
+        from app.cores import usable_cores
+        from bundle import Store
+
+        encoder = Store(asked.models).load(asked.model, asked.version)
+        return Local(encoder, asked.options, usable_cores())
+    try:
+        from encodery_client import Client, EncoderyClientError
+    except ModuleNotFoundError:
+        raise BulkError("a server is reached through its client: pip install encodery-client") from None
+    client = Client(asked.url, model=asked.model, version=asked.version, timeout_s=600.0)
+    try:
+        schema = client.schema(asked.model)
+    except EncoderyClientError as error:
+        raise BulkError(str(error)) from None
+    return Remote(client, asked.options, schema, schema["examples"][0])
+
+
+def _reading(asked: Asked, backend: Backend) -> Reading:
+    features = backend.schema.get("properties")
+    if features is None:
+        return Reading(text=asked.text, keep=asked.keep)
+    return Reading(text=None, features=features, keep=asked.keep)
+
+
+def _job(asked: Asked, backend: Backend) -> dict[str, Any]:
+    """All that decides what is in the output."""
+    stat = asked.source.stat()
+    return {
+        "input": str(asked.source.resolve()),
+        "bytes": stat.st_size,
+        "modified": stat.st_mtime_ns,
+        "text": asked.text,
+        "keep": list(asked.keep),
+        **asdict(asked.options),
+        **asdict(backend.identity),
+    }
+
+
+def _done(asked: Asked, backend: Backend, parts: Parts) -> Done:
+    """Counted from what was written, so that it is true of every run that took part."""
+    found = parts.all()
+    rows, truncated, end = 0, 0, found[-1].end if found else 0
+    for part in found:
+        for kept in part.rows():
+            rows += 1
+            truncated += kept[TRUNCATED]
+    meta = {
+        **asdict(backend.identity),
+        "rows": rows,
+        "bad": end - rows,
+        "truncated": truncated,
+        "input": asked.source.name,
+        "encodery": __version__,
+    }
+    return Done(rows, end - rows, truncated, meta)

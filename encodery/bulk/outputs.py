@@ -1,0 +1,104 @@
+"""From parts to the one output: JSONL, .npy or Parquet, written beside and renamed, so never half there.
+
+With it come OUT.meta.json (model, version, space, dim, counts), OUT.bad.jsonl where rows were bad, and
+for .npy, which has vectors only, OUT.rows.npy with the number of each row.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from encodery.bulk.errors import BulkError
+from encodery.bulk.parts import Part
+
+EMBEDDING, ROW, TRUNCATED = "embedding", "row", "truncated"
+
+
+def check_output(path: Path) -> None:
+    """Raises BulkError if nothing can be written there."""
+    if path.suffix not in WRITERS:
+        raise BulkError(f"{path.name}: written are {', '.join(WRITERS)}")
+    if path.exists():
+        raise BulkError(f"{path} exists; remove it, or choose another name")
+    if not path.parent.is_dir():
+        raise BulkError(f"there is no directory {path.parent}")
+    if path.suffix == ".parquet":
+        try:
+            import pyarrow  # noqa: F401  # to say so before the work, not after
+        except ModuleNotFoundError:
+            raise BulkError("Parquet needs pyarrow: pip install pyarrow") from None
+
+
+def assemble(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
+    """Write the output and what goes with it; the output itself last."""
+    bad = beside(path, ".bad.jsonl")
+    _concatenate(bad, [part.bad for part in parts])
+    if not bad.stat().st_size:
+        bad.unlink()
+    beside(path, ".meta.json").write_text(json.dumps(dict(meta), indent=1) + "\n")
+    temporary = beside(path, ".tmp")
+    WRITERS[path.suffix](temporary, parts, meta)
+    if path.suffix == ".npy":
+        np.save(
+            beside(path, ".rows.npy"),
+            np.fromiter((kept[ROW] for part in parts for kept in part.rows()), np.int64),
+        )
+    temporary.replace(path)
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """A file that goes with the output."""
+    return path.with_name(path.name + suffix)
+
+
+def _jsonl(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
+    with path.open("wb") as file:
+        for part in parts:
+            for kept, vector in zip(part.rows(), np.load(part.vectors), strict=True):
+                file.write(
+                    orjson.dumps({**kept, EMBEDDING: vector}, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+                )
+
+
+def _npy(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
+    header = {"descr": "<f4", "fortran_order": False, "shape": (meta["rows"], meta["dim"])}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for part in parts:
+            file.write(np.load(part.vectors).astype("<f4", copy=False).tobytes())
+
+
+def _parquet(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    empty = pa.schema([(ROW, pa.int64()), (TRUNCATED, pa.bool_())])
+    inferred = [pa.Table.from_pylist(list(part.rows())).schema for part in parts]
+    kept = pa.unify_schemas([empty, *inferred], promote_options="permissive")
+    schema = kept.append(pa.field(EMBEDDING, pa.list_(pa.float32(), meta["dim"])))
+    metadata = {f"encodery.{name}": str(value) for name, value in meta.items()}
+    with parquet.ParquetWriter(path, schema.with_metadata(metadata)) as writer:
+        for part in parts:
+            table = pa.Table.from_pylist(list(part.rows()), schema=kept)
+            values = pa.array(np.load(part.vectors).ravel())
+            embedding = pa.FixedSizeListArray.from_arrays(values, meta["dim"])
+            writer.write_table(table.append_column(schema.field(EMBEDDING), embedding))
+
+
+WRITERS: Mapping[str, Callable[[Path, Sequence[Part], Mapping[str, Any]], None]] = {
+    ".parquet": _parquet,
+    ".npy": _npy,
+    ".jsonl": _jsonl,
+}
+
+
+def _concatenate(path: Path, sources: Sequence[Path]) -> None:
+    with path.open("wb") as file:
+        for source in sources:
+            file.write(source.read_bytes())

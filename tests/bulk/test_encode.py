@@ -1,0 +1,297 @@
+"""`encodery encode`: every input format to every output, bad rows, kills, servers."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import examples
+import numpy as np
+import pyarrow as pa
+import pytest
+import tiny
+from pyarrow import parquet
+
+from bundle import Features, Store, Text
+from encodery.bulk.backends import Options
+from encodery.bulk.command import Asked, Done, run
+from encodery.bulk.errors import BulkError
+from encodery.bulk.parts import Parts
+
+ROOT = Path(__file__).parents[2]
+SAME = 1e-5  # float32 through another batch shape
+TEXTS = ["hello world", "the cat sat", "a red lamp", "dog", "unheard"]
+USERS = [{"country": "GB", "history": ["A1", "B2"]}, {"country": None, "history": ["C1"]}, {"country": "DE"}]
+
+
+def asked(published: Path, source: Path, out: Path, **options: Any) -> Asked:
+    return Asked(
+        source, out, **({"model": "text", "version": None, "models": published, "url": None} | options)
+    )
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    """The rows in the format of the path's ending."""
+    if path.suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            writer.writeheader()
+            for row in rows:
+                writer.writerow({k: json.dumps(v) if isinstance(v, list) else v for k, v in row.items()})
+    else:
+        content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
+    return path
+
+
+def read(path: Path) -> tuple[list[int], np.ndarray]:
+    """Row numbers and vectors of an output."""
+    if path.suffix == ".npy":
+        return np.load(f"{path}.rows.npy").tolist(), np.load(path)
+    if path.suffix == ".parquet":
+        rows = parquet.read_table(path).to_pylist()
+    else:
+        rows = [json.loads(line) for line in path.read_text().splitlines()]
+    return [row["row"] for row in rows], np.array([row["embedding"] for row in rows], np.float32)
+
+
+def expected(published: Path, texts: list[str]) -> np.ndarray:
+    return Store(published).load("text").encode(list(map(Text, texts)))
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out.npy", "out.parquet"])
+@pytest.mark.parametrize("source", ["in.jsonl", "in.jsonl.gz", "in.csv", "in.parquet"])
+def test_every_format_becomes_every_other(published: Path, tmp_path: Path, source: str, output: str) -> None:
+    path = write(tmp_path / source, [{"id": n, "text": text} for n, text in enumerate(TEXTS)])
+    out = tmp_path / output
+
+    done = run(asked(published, path, out))
+
+    rows, vectors = read(out)
+    assert (done.rows, done.bad, rows) == (5, 0, [0, 1, 2, 3, 4])
+    np.testing.assert_allclose(vectors, expected(published, TEXTS), atol=SAME)
+    assert sorted(each.name for each in tmp_path.iterdir() if ".partial" in each.name) == []
+
+
+@pytest.mark.parametrize("source", ["in.jsonl", "in.csv", "in.parquet"])
+def test_features_are_read_by_the_models_schema(published: Path, tmp_path: Path, source: str) -> None:
+    rows = [{"other": 1, "country": "", "history": []} | user for user in USERS]
+    out = tmp_path / "out.npy"
+
+    run(
+        asked(
+            published, write(tmp_path / source, rows), out, model="shop-user", options=Options(now=tiny.NOW)
+        )
+    )
+
+    users = [Features({k: v for k, v in user.items() if v}, tiny.NOW) for user in USERS]
+    np.testing.assert_allclose(np.load(out), Store(published).load("shop-user").encode(users), atol=SAME)
+
+
+def test_the_output_says_which_vectors_these_are(published: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS])
+    out = tmp_path / "out.parquet"
+
+    run(asked(published, path, out, options=Options(dim=4)))
+
+    manifest = Store(published).load("text").manifest
+    meta = json.loads((tmp_path / "out.parquet.meta.json").read_text())
+    assert (meta["model"], meta["version"], meta["dim"]) == ("text", "1", 4)
+    assert meta["space"] == manifest.space_of(4)
+    inside = parquet.read_schema(out).metadata
+    assert inside[b"encodery.space"].decode() == meta["space"]
+    assert parquet.read_schema(out).field("embedding").type == pa.list_(pa.float32(), 4)
+
+
+def test_columns_are_kept_and_cut_rows_are_marked(published: Path, tmp_path: Path) -> None:
+    rows = [{"sku": "a", "text": "hello"}, {"sku": None, "text": "the " * 30}]
+    out = tmp_path / "out.jsonl"
+
+    done = run(
+        asked(published, write(tmp_path / "in.jsonl", rows), out, keep=["sku"], options=Options("end"))
+    )
+
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [(row["sku"], row["truncated"]) for row in found] == [("a", False), (None, True)]
+    assert done.truncated == 1
+
+
+BAD = [
+    b'{"text": "hello"}',
+    b"{",
+    b'{"text": 5}',
+    b'{"other": "hello"}',
+    b'{"text": ""}',
+    b'\xff\xfe"',
+    b'{"text": "\\ud800"}',
+    b'"hello world"',
+    json.dumps({"text": "the " * 30}).encode(),
+]
+
+
+def test_bad_rows_are_set_aside_with_reasons_and_cost_no_other(published: Path, tmp_path: Path) -> None:
+    path, out = tmp_path / "in.jsonl", tmp_path / "out.npy"
+    path.write_bytes(b"\n".join(BAD))
+
+    done = run(asked(published, path, out))
+
+    bad = [json.loads(line) for line in (tmp_path / "out.npy.bad.jsonl").read_text().splitlines()]
+    assert (done.rows, done.bad) == (2, 7)
+    assert read(out)[0] == [0, 7]
+    assert [one["row"] for one in bad] == [1, 2, 3, 4, 5, 6, 8]
+    assert all(one["reason"] for one in bad)
+    assert bad[1]["input"] == {"text": 5}
+    assert "the limit is 16" in bad[-1]["reason"]
+    np.testing.assert_allclose(np.load(out), expected(published, ["hello", "hello world"]), atol=SAME)
+
+
+def test_a_csv_row_with_a_field_too_many_is_set_aside(published: Path, tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text('text\n"hello\nworld"\na,b\ndog\n')
+
+    done = run(asked(published, path, tmp_path / "out.npy"))
+
+    assert (done.rows, done.bad) == (2, 1)
+    assert read(tmp_path / "out.npy")[0] == [0, 2]
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out.npy", "out.parquet"])
+def test_nothing_in_nothing_out(published: Path, tmp_path: Path, output: str) -> None:
+    path, out = tmp_path / "in.jsonl", tmp_path / output
+    path.write_bytes(b"")
+
+    assert run(asked(published, path, out)).rows == 0
+    assert read(out)[0] == []
+
+
+def test_parts_that_do_not_join_on_are_refused(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "out.partial")
+    parts.begin({})
+    nothing = np.zeros((0, 4), np.float32)
+    parts.add(0, 5, nothing, [], [])
+    parts.add(7, 9, nothing, [], [])
+
+    with pytest.raises(BulkError, match="lacks rows before 7"):
+        parts.all()
+
+
+def test_a_part_without_its_vectors_is_not_there(tmp_path: Path) -> None:
+    """They are written last, so a kill before leaves the other two files, and the rows are encoded again."""
+    parts = Parts(tmp_path / "out.partial")
+    parts.begin({})
+    parts.add(0, 5, np.zeros((0, 4), np.float32), [], [])
+    (tmp_path / "out.partial" / "000000000005-000000000009.kept.jsonl").write_text("{}")
+
+    assert [(part.start, part.end) for part in parts.all()] == [(0, 5)]
+
+
+def test_two_runs_do_not_write_the_same_output(tmp_path: Path) -> None:
+    parts = Parts(tmp_path / "out.partial")
+
+    with parts.alone(), pytest.raises(BulkError, match="another run"), parts.alone():
+        pass
+
+
+def test_a_run_that_was_begun_otherwise_is_not_gone_on_with(published: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS])
+    out = tmp_path / "out.npy"
+    Parts(tmp_path / "out.npy.partial").begin({"space": "sp_other"})
+
+    with pytest.raises(BulkError, match=r"another .*space.*remove it"):
+        run(asked(published, path, out))
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "options", "message"),
+    [
+        ("absent.jsonl", "out.npy", {}, "No such file"),
+        ("in.txt", "out.npy", {}, "read are .jsonl, .csv, .parquet"),
+        ("in.jsonl", "out.txt", {}, "written are .parquet, .npy, .jsonl"),
+        ("in.jsonl", "none/out.npy", {}, "there is no directory"),
+        ("in.jsonl", "in.jsonl", {}, "exists; remove it"),
+        ("in.csv", "out.npy", {"text": "body"}, "has no column body; it has: text"),
+        ("in.csv", "out.npy", {"keep": ["sku"]}, "has no column sku"),
+        ("in.csv", "out.npy", {"keep": ["row"]}, "already"),
+        ("in.csv", "out.npy", {"model": "shop-user"}, "none of the model's columns"),
+        ("in.csv", "out.npy", {"options": Options(dim=5)}, "--dimensions is one of 8, 4"),
+        ("bad.parquet", "out.npy", {}, "bad.parquet"),
+        ("bad.jsonl.gz", "out.npy", {}, "bad.jsonl.gz"),
+    ],
+)
+def test_what_cannot_begin_says_why(  # noqa: PLR0917  # pytest gives them by name
+    published: Path, tmp_path: Path, source: str, output: str, options: dict[str, Any], message: str
+) -> None:
+    for name in ("in.jsonl", "in.csv"):
+        write(tmp_path / name, [{"text": "hello"}])
+    for name in ("in.txt", "bad.parquet", "bad.jsonl.gz"):
+        (tmp_path / name).write_bytes(b"nothing")
+
+    with pytest.raises(BulkError, match=message):
+        run(asked(published, tmp_path / source, tmp_path / output, **options))
+
+
+@pytest.fixture(scope="module")
+def url(published: Path) -> Iterator[str]:
+    with examples.server(published) as base:
+        yield base
+
+
+@pytest.mark.e2e
+def test_a_server_gives_the_same_and_bad_rows_err_alone(published: Path, tmp_path: Path, url: str) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b"\n".join([*BAD, *(json.dumps({"text": text}).encode() for text in TEXTS * 100)]))
+    locally, remotely = tmp_path / "local.npy", tmp_path / "remote.npy"
+
+    run(asked(published, path, locally, options=Options(dim=4)))
+    done: Done = run(asked(published, path, remotely, url=url, options=Options(dim=4)))
+
+    assert read(remotely)[0] == read(locally)[0]
+    np.testing.assert_allclose(np.load(remotely), np.load(locally), atol=SAME)
+    assert done.meta["space"].endswith("@4")
+    assert done.bad == 7
+
+
+@pytest.mark.e2e
+def test_a_server_that_is_not_there_is_named(published: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "in.jsonl", [{"text": "hello"}])
+
+    with pytest.raises(BulkError, match="no answer"):
+        run(asked(published, path, tmp_path / "out.npy", url="http://127.0.0.1:9"))
+
+
+@pytest.mark.e2e
+def test_a_killed_command_goes_on_and_loses_and_doubles_nothing(published: Path, tmp_path: Path) -> None:
+    """SIGKILL, three times, wherever it happens to be; then to the end."""
+    count = 60_000
+    path = write(tmp_path / "in.jsonl", [{"text": f"{'the ' * (n % 12)}cat"} for n in range(count)])
+    out = tmp_path / "out.npy"
+    line = [sys.executable, "-m", "encodery", "encode", str(path), str(out), "--models-dir", str(published)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ENCODERY_")}
+    partial = tmp_path / "out.npy.partial"
+
+    for _ in range(3):
+        before = len(list(partial.glob("*.npy"))) if partial.exists() else 0
+        process = subprocess.Popen(line, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+        while process.poll() is None and not (partial.exists() and len(list(partial.glob("*.npy"))) > before):
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait(30)
+    done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr
+    rows, vectors = read(out)
+    assert rows == list(range(count))
+    distinct = expected(published, [f"{'the ' * n}cat" for n in range(12)])
+    np.testing.assert_allclose(vectors, distinct[np.arange(count) % 12], atol=SAME)
+    assert not partial.exists()
