@@ -48,7 +48,7 @@ class EncodeResponse(BaseModel):
     version: str
     space: str = Field(description="only vectors of equal spaces can be compared")
     dim: int
-    embeddings: list[list[float]] | list[str]
+    embeddings: list[list[float]] | list[list[int]] | list[str]
     usage: Usage
     warnings: list[InputWarning]
 
@@ -75,6 +75,7 @@ _HEADERS: dict[str, Any] = {
         "X-Embedding-Space": "of the vectors",
         "Server-Timing": "prepare, queue and run in ms",
         "X-Embedding-Shape": "rows,columns; with raw vectors only",
+        "X-Embedding-Type": "of numpy, for example float32; with raw vectors only",
         "X-Embedding-Warnings": "how many inputs have warnings; with raw vectors and .npy only",
     }.items()
 }
@@ -116,19 +117,22 @@ async def encode(context: Context, request: Request) -> Response:
         space=asked.space,
         dim=asked.dimensions,
         truncate=asked.truncate,
+        output=asked.output,
     )
     return _respond(await encoded(context, request, ask), asked.encoding, media_type)
 
 
 def _respond(answer: Answer, encoding: Literal["float", "base64"], media_type: str) -> Response:
     headers, warnings = answer.headers(), _warnings(answer.facts)
+    values = answer.quantized(answer.output)  # [n, dim], or [n, dim / 8]
     if media_type != vectors.JSON:
         headers["X-Embedding-Warnings"] = str(len(warnings))
     if media_type == vectors.RAW:
-        headers["X-Embedding-Shape"] = f"{len(answer.vectors)},{answer.dim}"
-        return Response(vectors.to_raw(answer.vectors), headers=headers, media_type=media_type)
+        headers["X-Embedding-Shape"] = f"{values.shape[0]},{values.shape[1]}"
+        headers["X-Embedding-Type"] = values.dtype.name
+        return Response(vectors.to_raw(values), headers=headers, media_type=media_type)
     if media_type == vectors.NPY:
-        return Response(vectors.to_npy(answer.vectors), headers=headers, media_type=media_type)
+        return Response(vectors.to_npy(values), headers=headers, media_type=media_type)
     content = {
         "model": answer.loaded.manifest.name,
         "version": answer.loaded.manifest.version,
@@ -137,9 +141,7 @@ def _respond(answer: Answer, encoding: Literal["float", "base64"], media_type: s
         "usage": {"items": len(answer.vectors), "tokens": answer.tokens},
         "warnings": warnings,
     }
-    return Response(
-        vectors.to_json(content, answer.vectors, encoding), headers=headers, media_type=media_type
-    )
+    return Response(vectors.to_json(content, values, encoding), headers=headers, media_type=media_type)
 
 
 def _warnings(facts: Sequence[Facts]) -> list[dict[str, Any]]:

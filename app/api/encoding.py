@@ -22,7 +22,7 @@ from app.api.context import Context
 from app.api.vectors import Vectors
 from app.errors import InvalidRequest
 from bundle import Facts, Input, OutputType, Truncate
-from bundle.quantize import PACKED
+from bundle.quantize import FLOATS, PACKED
 
 WATCH_AFTER_S = 0.02  # a client that leaves is noticed from then on; most answers are out before
 TIMEOUT_HEADER, LANE_HEADER = "X-Request-Timeout-Ms", "X-Priority"
@@ -56,6 +56,7 @@ class Ask:
         space: what the vectors must be of.
         dim: length of the vectors; by default the full one.
         lane: bulk work yields to interactive work; by default what the request's header says.
+        output: type of the vectors; a part of their space.
     """
 
     inputs: Sequence[Input]
@@ -65,6 +66,7 @@ class Ask:
     dim: int | None = None
     truncate: Truncate = "none"
     lane: engine.Lane | None = None
+    output: OutputType = "float32"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,14 @@ class Answer:
     Attributes:
         loaded: the encoder that gave them.
         vectors: float32 [n, dim], in the order of the inputs.
+        output: the type that was asked for; `quantized(output)` are the vectors in it.
     """
 
     loaded: engine.Loaded
     vectors: Vectors
     facts: Sequence[Facts]
     timings: engine.Timings
+    output: OutputType = "float32"
 
     @property
     def dim(self) -> int:
@@ -89,7 +93,7 @@ class Answer:
     @property
     def space(self) -> str:
         """Of the vectors."""
-        return self.loaded.manifest.space_of(self.dim)
+        return self.loaded.manifest.space_of(self.dim, self.output)
 
     def quantized(self, kind: OutputType) -> npt.NDArray[Any]:
         """The vectors in that type. Raises InvalidRequest where they cannot be packed."""
@@ -125,7 +129,7 @@ async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
         ClientDisconnect: the client left.
     """
     loaded = context.registry.find(
-        ask.model or context.settings.default_model, version=ask.version, space=ask.space, dim=ask.dim
+        ask.model or context.settings.default_model, version=ask.version, space=_unquantized(ask), dim=ask.dim
     )
     dim = _dim(loaded, ask.dim)
     done = await unless_left(
@@ -139,7 +143,7 @@ async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
         ),
     )
     context.metrics.encoded(loaded, done)
-    return Answer(loaded, loaded.encoder.cut(done.vectors, dim), done.facts, done.timings)
+    return Answer(loaded, loaded.encoder.cut(done.vectors, dim), done.facts, done.timings, ask.output)
 
 
 def _dim(loaded: engine.Loaded, asked: int | None) -> int:
@@ -175,6 +179,19 @@ def _lane(asked: str | None) -> engine.Lane:
     raise InvalidRequest(
         f'{LANE_HEADER} is "interactive" or "bulk"', code="invalid_priority", param=LANE_HEADER
     )
+
+
+def _unquantized(ask: Ask) -> str | None:
+    """The space of the vectors that are asked for before they are quantized. Raises SpaceMismatch."""
+    if ask.space is None or ask.output in FLOATS:
+        return ask.space
+    space, _, kind = ask.space.rpartition("+")
+    if kind != ask.output:
+        raise engine.SpaceMismatch(
+            f"vectors as {ask.output} are of a space that ends in +{ask.output}, and cannot be compared "
+            "with those of the space you expect"
+        )
+    return space
 
 
 async def unless_left(receive: Receive, work: Awaitable[T]) -> T:

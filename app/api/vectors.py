@@ -1,4 +1,4 @@
-"""float32 [n, dim] as bytes on the wire: JSON numbers, base64, a raw block, or a .npy file.
+"""Vectors, [n, dim], as bytes on the wire: JSON numbers, base64, a raw block, or a .npy file.
 
 No Python object per number: orjson writes the array as it lies in memory, with the shortest digits that
 read back as the same float32.
@@ -24,21 +24,23 @@ _WILDCARDS: Mapping[str, str] = {"*/*": JSON, "application/*": JSON}
 Vectors = npt.NDArray[np.float32]
 
 
-def to_json(answer: Mapping[str, Any], vectors: Vectors, encoding: Literal["float", "base64"]) -> bytes:
+def to_json(
+    answer: Mapping[str, Any], vectors: npt.NDArray[Any], encoding: Literal["float", "base64"]
+) -> bytes:
     """The answer's fields with `embeddings` among them."""
     embeddings = base64_rows(vectors) if encoding == "base64" else np.ascontiguousarray(vectors)
     return orjson.dumps({**answer, "embeddings": embeddings}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def to_raw(vectors: Vectors) -> bytes:
+def to_raw(vectors: npt.NDArray[Any]) -> bytes:
     """Rows one after the other, little-endian."""
-    return vectors.astype("<f4", copy=False).tobytes()
+    return _little_endian(vectors).tobytes()
 
 
-def to_npy(vectors: Vectors) -> bytes:
+def to_npy(vectors: npt.NDArray[Any]) -> bytes:
     """What `numpy.load` reads."""
     file = io.BytesIO()
-    np.save(file, vectors.astype("<f4", copy=False), allow_pickle=False)
+    np.save(file, _little_endian(vectors), allow_pickle=False)
     return file.getvalue()
 
 
@@ -69,8 +71,11 @@ def _quality(part: str) -> tuple[str, float]:
 
 def base64_rows(vectors: npt.NDArray[Any]) -> list[str]:
     """Each row's little-endian bytes in base64."""
-    rows = np.ascontiguousarray(vectors, dtype=vectors.dtype.newbyteorder("<"))
-    return [base64.b64encode(row).decode() for row in rows]
+    return [base64.b64encode(row).decode() for row in np.ascontiguousarray(_little_endian(vectors))]
+
+
+def _little_endian(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    return vectors.astype(vectors.dtype.newbyteorder("<"), copy=False)
 
 
 def unit(vectors: Vectors) -> Vectors:

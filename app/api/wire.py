@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from app.errors import InvalidRequest, MalformedRequest
 from app.settings import Settings
-from bundle import Features, Input, InputError, Text, Truncate
+from bundle import Features, Input, InputError, OutputType, Text, Truncate
 
 _YEAR_1_S, _YEAR_10000_S = -62_135_596_800, 253_402_300_800
 
@@ -66,7 +66,13 @@ class EncodeRequest(BaseModel):
         description="what is done with a text that is too long: refused, or cut at the end or the start",
     )
     encoding: Literal["float", "base64"] = Field(
-        "float", description="of the vectors in a JSON answer; base64 is of little-endian float32"
+        "float",
+        description="of the vectors in a JSON answer: numbers, or base64 of their little-endian bytes",
+    )
+    output: OutputType = Field(
+        "float32",
+        description="type of the vectors; all but float16 are of a space of their own; binary and ubinary "
+        "have eight dimensions to a byte",
     )
     dimensions: Annotated[int, Field(ge=1, le=65536)] | None = Field(
         None, description="length of the vectors; only those that GET /models/{name} lists"

@@ -19,10 +19,12 @@ from app.api.context import Context, Ctx
 from app.api.encoding import Answer, Ask, encoded
 from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, texts
 from app.api.vectors import unit
+from app.engine import SpaceMismatch
 from app.errors import Failure, InvalidRequest
 from bundle import Input, Text
 from bundle.preprocess.text import TextPreprocessor
 
+UNIT = "+unit"  # ends the space of vectors that were normalised here, not by the model
 _TYPES = {422: "Validation", 424: "Backend", 429: "Overloaded", 503: "Unhealthy", 504: "Overloaded"}
 
 
@@ -110,7 +112,9 @@ async def embed(context: Context, request: Request) -> Response:
     headers = answer.headers() | _headers(answer, inputs, started_s)
     if asked.normalize and not answer.loaded.manifest.normalized:
         vectors = unit(vectors)
-        headers["X-Embedding-Space"] += "+unit"
+        headers["X-Embedding-Space"] += UNIT
+    if expected_space(request) not in (None, headers["X-Embedding-Space"]):
+        raise SpaceMismatch(f"the vectors would be of the space {headers['X-Embedding-Space']}")
     return json_response(np.ascontiguousarray(vectors), headers)
 
 
@@ -130,7 +134,9 @@ async def _encoded(
 ) -> Answer:
     if asked.prompt_name is not None:
         raise InvalidRequest("the model declares no prompts", code="unknown_prompt", param="prompt_name")
-    ask = Ask(inputs=inputs, dim=dim, truncate=asked.cut(), space=expected_space(request))
+    space = expected_space(request)
+    space = space.removesuffix(UNIT) if space else None  # whether it applies is known when the model is
+    ask = Ask(inputs=inputs, dim=dim, truncate=asked.cut(), space=space)
     return await encoded(context, request, ask)
 
 

@@ -47,9 +47,15 @@ async def test_tei_normalizes_what_the_model_does_not_and_says_so(serving, publi
     async with serving(load_registry(Store(models), versions_per_model=1)) as client:
         plain = await client.post("/embed", json={"inputs": "hello", "normalize": False})
         unit = await client.post("/embed", json={"inputs": "hello"})
+        spaces = [answer.headers["x-embedding-space"] for answer in (plain, unit)]
+        pinned = [
+            await client.post("/embed", json={"inputs": "hello"}, headers={"X-Expected-Space": space})
+            for space in spaces
+        ]
 
     assert np.linalg.norm(unit.json()) == pytest.approx(1, abs=1e-5)
-    assert unit.headers["x-embedding-space"] == plain.headers["x-embedding-space"] + "+unit"
+    assert spaces[1] == spaces[0] + "+unit"
+    assert [answer.status_code for answer in pinned] == [412, 200]
 
 
 async def test_tei_compares_by_cosine(client: httpx.AsyncClient) -> None:
