@@ -18,6 +18,7 @@ from encodery.bulk.parts import Parts
 from encodery.bulk.rows import Reading, Row, count_rows, read_rows
 
 CHUNK_ROWS, CHUNK_CHARS = 4096, 4_000_000
+REQUEST_S = 600.0  # patience with a server that is busy, retries included
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,8 @@ def _backend(asked: Asked) -> Backend:
         from encodery_client import Client, EncoderyClientError
     except ModuleNotFoundError:
         raise BulkError("a server is reached through its client: pip install encodery-client") from None
-    client = Client(asked.url, model=asked.model, version=asked.version, timeout_s=600.0)
+    headers = {"X-Priority": "bulk"}  # other callers of that server go first
+    client = Client(asked.url, model=asked.model, version=asked.version, timeout_s=REQUEST_S, headers=headers)
     try:
         schema = client.schema(asked.model)
     except EncoderyClientError as error:

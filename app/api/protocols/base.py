@@ -21,13 +21,23 @@ from starlette.requests import ClientDisconnect
 from app import errors
 from app.api.body import read_body, read_json_body
 from app.api.context import Context
+from app.api.encoding import HEADER_PARAMETERS
 from app.api.hot import CLIENT_LEFT, Handler, HotRoutes
 from app.api.vectors import JSON
 from app.api.wire import domain_inputs, kind_of, load_object
 from app.errors import Failure, InvalidRequest
 from bundle import Input, InputError
 
-EXPECTED_SPACE = "x-expected-space"  # a request header: the space that the vectors must be of
+EXPECTED_SPACE = "X-Expected-Space"
+_PARAMETERS: list[dict[str, Any]] = [
+    *HEADER_PARAMETERS,
+    {
+        "name": EXPECTED_SPACE,
+        "in": "header",
+        "description": "the space that the vectors must be of; another one is a 412",
+        "schema": {"type": "string"},
+    },
+]
 
 
 class Lenient(BaseModel):
@@ -36,11 +46,13 @@ class Lenient(BaseModel):
     Attributes:
         field: what holds the inputs, for messages.
         ignored: fields of the protocol that are taken and change nothing here.
+        encodes: the answer has vectors, so the headers that every such route reads are documented.
     """
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
     field: ClassVar[str] = "inputs"
     ignored: ClassVar[tuple[str, ...]] = ()
+    encodes: ClassVar[bool] = True
 
 
 class ErrorText(BaseModel):
@@ -198,7 +210,8 @@ def json_response(content: Any, headers: Mapping[str, str] | None = None) -> Res
 def _documented(request: type[Lenient]) -> dict[str, Any]:
     schema = request.model_json_schema()
     inlined = _inlined(schema, schema.pop("$defs", {}))  # "#/$defs" would mean the whole document's
-    return {"requestBody": {"required": True, "content": {JSON: {"schema": inlined}}}}
+    body = {"requestBody": {"required": True, "content": {JSON: {"schema": inlined}}}}
+    return body | ({"parameters": _PARAMETERS} if request.encodes else {})
 
 
 def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:

@@ -74,6 +74,8 @@ class InferRequest(Lenient):
 class IndexRequest(Lenient):
     """Which models to list."""
 
+    encodes = False
+
     field = "ready"
     ready: bool = Field(False, description="only those that can answer")
 

@@ -59,6 +59,8 @@ class EmbeddingsRequest(Lenient):
 class ShowRequest(Lenient):
     """Which model to tell of; older clients call it `name`."""
 
+    encodes = False
+
     field = "model"
     ignored = ("verbose",)
 

@@ -83,6 +83,8 @@ class SimilarityRequest(Lenient):
 class TokenizeRequest(Lenient):
     """Texts to take apart."""
 
+    encodes = False
+
     ignored = ("prompt_name",)
     inputs: Any = Field(description="a text or a list of texts")
     add_special_tokens: bool = True
@@ -91,6 +93,8 @@ class TokenizeRequest(Lenient):
 class DecodeRequest(Lenient):
     """Token ids to put together."""
 
+    encodes = False
+
     field = "ids"
     ids: list[int] | list[list[int]]
     skip_special_tokens: bool = True
@@ -98,6 +102,8 @@ class DecodeRequest(Lenient):
 
 class OtherRequest(Lenient):
     """What a model of another kind takes; not looked at."""
+
+    encodes = False
 
 
 @TEI.post("/embed", EmbedRequest, "Encode texts")

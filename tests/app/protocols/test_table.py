@@ -43,3 +43,15 @@ async def test_the_document_names_the_fields_that_are_read(client: httpx.AsyncCl
         assert schema.get("properties", {}).keys() == row.request.model_fields.keys()
         assert "$ref" not in str(schema)
         assert not set(row.request.ignored) & row.request.model_fields.keys()
+
+
+async def test_routes_that_encode_document_the_headers_that_they_read(client: httpx.AsyncClient) -> None:
+    paths = (await client.get("/openapi.json")).json()["paths"]
+
+    def headers(path: str) -> set[str]:
+        parameters = paths[path]["post"].get("parameters", [])
+        return {one["name"] for one in parameters if one["in"] == "header"}
+
+    expected = {"X-Request-Timeout-Ms", "X-Priority", "X-Expected-Space"}
+    assert headers("/v1/embeddings") == headers("/v2/models/{model}/infer") == expected
+    assert headers("/tokenize") == set()
