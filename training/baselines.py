@@ -32,13 +32,17 @@ def popularity(train: Floats) -> Floats:
     return np.asarray(train.sum(axis=0), dtype=np.float32)
 
 
-def item_cosine(train: Floats, shrink: float = 0.0) -> Floats:
+def item_cosine(train: Floats) -> Floats:
+    """ItemCF of who took what, (n, k) of 0 and 1, without shrinkage. float32 [k, k]."""
+    return item_cosine_of(train.T @ train)
+
+
+def item_cosine_of(counts: Floats, shrink: float = 0.0) -> Floats:
     """ItemCF: c_ij / (sqrt(c_i c_j) + shrink), c how many users took both; diagonal 0. float32 [k, k].
 
     Without shrinkage the cosine between the items' columns. Sources: Sarwar et al. 2001, WWW10; shrinkage:
     Bell and Koren 2007, ICDM.
     """
-    counts = train.T @ train
     norms = np.sqrt(np.maximum(np.diag(counts), 1.0))
     similar = np.asarray(counts / (norms[:, None] * norms[None, :] + shrink), dtype=np.float32)
     np.fill_diagonal(similar, 0.0)

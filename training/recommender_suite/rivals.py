@@ -42,10 +42,15 @@ class Taken:
         """(users, k) of 0 and 1."""
         return baselines.multi_hot(self.histories, self.items)
 
+    @cached_property
+    def together(self) -> Floats:
+        """How many users took both of two items: (k, k)."""
+        return self.matrix.T @ self.matrix
+
     @lru_cache(maxsize=2)  # noqa: B019  # lives as long as one fold; each is seconds of work and 40 MB
     def ease(self, regularisation: float) -> Floats:
         """EASE's weights, which several half-lives share: (k, k)."""
-        return baselines.ease(self.matrix, regularisation)
+        return baselines.ease_of(self.together, regularisation)
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def _popularity(taken: Taken, settings: Settings) -> Scorer:
 
 
 def _itemcf(taken: Taken, settings: Settings) -> Scorer:
-    similar = baselines.item_cosine(taken.matrix, settings["shrink"])
+    similar = baselines.item_cosine_of(taken.together, settings["shrink"])
     if settings["neighbours"] < len(similar):
         least = np.partition(similar, -settings["neighbours"], axis=0)[-settings["neighbours"]]
         similar = np.asarray(similar * (similar >= least), dtype=np.float32)
