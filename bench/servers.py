@@ -1,0 +1,204 @@
+"""Servers as processes: started on a free port, waited for, their CPU time and memory read, ended.
+
+Ours runs from this checkout's environment; each peer in one of its own, made on demand from its list in
+`bench/peers/`. A peer that cannot be installed or started is skipped, with the reason in the results.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS = Path(__file__).parent / "peers"
+START_S = 120.0
+INSTALL_S = 900.0
+TICK_S = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class Unavailable(Exception):
+    """The server cannot be measured here; the message says why."""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One of those that are measured.
+
+    Attributes:
+        command: to its arguments, given a port.
+        path: of the route that encodes.
+        ready: a path that answers 200 when it serves.
+        environment: made before it starts.
+    """
+
+    name: str
+    command: Callable[[int], Sequence[str]]
+    path: str = "/encode"
+    ready: str = "/health"
+    environment: str | None = None
+
+
+@dataclass
+class Running:
+    """A server that answers."""
+
+    server: Server
+    process: subprocess.Popen[bytes]
+    port: int
+
+    def cpu_s(self) -> float:
+        """CPU time of the process and all under it so far."""
+        return sum(_cpu_s(pid) for pid in _tree(self.process.pid))
+
+    def memory_mib(self) -> float:
+        """Resident memory of the process and all under it."""
+        return sum(_resident_mib(pid) for pid in _tree(self.process.pid))
+
+
+def ours(models: Path) -> Server:
+    """This server, with the default settings."""
+    arguments = ("-m", "encodery", "serve", "--models-dir", str(models))
+    return Server(
+        "encodery", lambda port: [sys.executable, *arguments, "--port", str(port)], ready="/health/ready"
+    )
+
+
+def peers(network: Path, padded: Path) -> list[Server]:
+    """The others.
+
+    Args:
+        network: the pretrained directory.
+        padded: a directory with the same network as ONNX, padded, beside its tokenizer.
+    """
+
+    def library(name: str, directory: Path) -> Server:
+        script = str(PEERS / f"{name}.py")
+        return Server(
+            f"{name} behind FastAPI",
+            lambda port: [str(python_of(name)), script, str(port), str(directory)],
+            environment=name,
+        )
+
+    infinity = ("v2", "--model-id", str(network), "--engine", "optimum", "--device", "cpu")
+    return [
+        library("fastembed", padded),
+        library("sentence_transformers", network),
+        library("model2vec", network),
+        Server(
+            "infinity",
+            lambda port: [str(python_of("infinity").parent / "infinity_emb"), *infinity, "--port", str(port)],
+            path="/embeddings",
+            environment="infinity",
+        ),
+    ]
+
+
+def python_of(name: str) -> Path:
+    """The interpreter of a peer's environment."""
+    return ROOT / ".venv" / f"bench-{name}" / "bin" / "python"
+
+
+def install(name: str) -> None:
+    """Make a peer's environment, if it is not there. Raises Unavailable."""
+    python, stamp = python_of(name), python_of(name).parent.parent / "installed"
+    if stamp.exists():
+        return
+    index = os.environ.get("ENCODERY_TORCH_INDEX")  # where PyTorch's CPU builds are
+    commands = [[sys.executable, "-m", "venv", str(python.parent.parent)]]
+    install = [str(python), "-m", "pip", "install", "-qq", "--no-input"]
+    if name in ("sentence_transformers", "infinity"):  # torch first, or its CUDA build comes as well
+        where = [f"--extra-index-url={index}"] if index else []
+        commands.append([*install, *where, "-r", str(ROOT / "requirements" / "torch.txt")])
+    commands.append([*install, "-r", str(PEERS / f"{name}.txt")])
+    for command in commands:
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
+        except subprocess.TimeoutExpired:
+            raise Unavailable(f"its installation took more than {INSTALL_S:.0f} s") from None
+        if done.returncode != 0:
+            raise Unavailable(f"cannot be installed: {(done.stderr.strip().splitlines() or ['?'])[-1][:200]}")
+    stamp.touch()
+
+
+@contextmanager
+def running(server: Server, log: Path) -> Iterator[Running]:
+    """The server, until the block ends. Raises Unavailable."""
+    if server.environment is not None:
+        install(server.environment)
+    port = _free_port()
+    environment = os.environ | {"ENCODERY_LOG_LEVEL": "warning", "HF_HUB_OFFLINE": "1"}
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            server.command(port), cwd=ROOT, env=environment, stdout=output, stderr=output
+        )
+    try:
+        _wait(server, process, port, log)
+        yield Running(server, process, port)
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(server: Server, process: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    until_s = time.monotonic() + START_S
+    while time.monotonic() < until_s:
+        if process.poll() is not None:
+            lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
+            raise Unavailable(f"ended when it was started: {lines[-1][:200]}")
+        if _answers(port, server.ready):
+            return
+        time.sleep(0.1)
+    raise Unavailable(f"did not answer within {START_S:.0f} s")
+
+
+def _answers(port: int, path: str) -> bool:
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
+            connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+            return connection.recv(12).endswith(b"200")
+    except OSError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _tree(pid: int) -> list[int]:
+    found = [pid]
+    for one in found:
+        try:
+            children = Path(f"/proc/{one}/task/{one}/children").read_text().split()
+        except OSError:
+            continue
+        found += map(int, children)
+    return found
+
+
+def _cpu_s(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) * TICK_S
+
+
+def _resident_mib(pid: int) -> float:
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0.0
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20

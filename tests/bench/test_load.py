@@ -1,0 +1,106 @@
+"""The load generator: it counts what came back, and hides no wait."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from bench.load import Load, Measured, Run
+from bench.texts import bodies, texts
+
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+BUSY = b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 0\r\n\r\n"
+Answer = Callable[[bytes], Awaitable[bytes]]
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[int]:
+    """A server that answers each request by that function of its body; the port."""
+    writers: list[asyncio.StreamWriter] = []
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+                writer.write(await answer(await reader.readexactly(length)))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.sleep(0.05)  # so that the transports are closed before the loop is
+
+
+async def measured(answer: Answer, **how: float) -> Measured:
+    async with serving(answer) as port:
+        settings = {"seconds": 0.3, "warm_s": 0.05} | how
+        load = Load("127.0.0.1", port, "/encode", [b"a", b"bb"], **settings)  # type: ignore[arg-type]
+        return await Run(Load.from_json(load.to_json())).measure()
+
+
+async def test_a_closed_loop_has_each_caller_waiting_for_its_answer() -> None:
+    """3 callers and 20 ms an answer: never more than 3 at once, about 45 in 0.3 s."""
+    at_once, most = 0, 0
+
+    async def answer(body: bytes) -> bytes:
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(0.02)
+        at_once -= 1
+        return OK
+
+    found = await measured(answer, callers=3)
+
+    assert most == 3
+    assert 3 <= found.ok <= 45
+    assert found.latency_ms["p50"] >= 20
+
+
+async def test_an_open_loop_counts_from_the_time_a_request_was_due() -> None:
+    """A server that stalls once makes all late that were due meanwhile, sent or not."""
+    stalled = False
+
+    async def answer(body: bytes) -> bytes:
+        nonlocal stalled
+        if not stalled:
+            stalled = True
+            time.sleep(0.2)  # nothing is read meanwhile, which is the point
+        return OK
+
+    found = await measured(answer, rate=300.0)
+
+    assert found.latency_ms["p99"] >= 50
+    assert found.late == 0
+
+
+async def test_refusals_and_broken_connections_are_counted_apart() -> None:
+    async def answer(body: bytes) -> bytes:
+        return OK if body == b"a" else BUSY
+
+    found = await measured(answer, callers=2)
+
+    assert set(found.statuses) == {"200", "429"}
+    assert abs(found.statuses["200"] - found.statuses["429"]) <= 2
+    assert found.broken == 0
+
+
+@pytest.mark.parametrize("per_request", [1, 32])
+def test_bodies_hold_every_text_once(per_request: int) -> None:
+    some = texts(64)
+    sent = [json.loads(body) for body in bodies(some, per_request, model="text")]
+
+    flat = [one for body in sent for one in ([body["inputs"]] if per_request == 1 else body["inputs"])]
+    assert flat == some
+    assert {body["model"] for body in sent} == {"text"}
+    assert all(5 <= len(text.split()) <= 60 for text in some)
