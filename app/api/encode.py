@@ -1,6 +1,8 @@
 """POST /encode: from a body to vectors.
 
 read (bounded) -> parse -> limits -> encoded (any protocol) -> JSON, raw block or .npy
+
+A body of NDJSON is of any size, and answered line by line: app.api.stream.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from app import errors
-from app.api import vectors
+from app.api import stream, vectors
 from app.api.body import read_json_body
 from app.api.context import Context
 from app.api.encoding import HEADER_PARAMETERS, Answer, Ask, encoded
@@ -86,10 +88,13 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
     "/encode",
     summary="Encode inputs",
     openapi_extra={
-        "parameters": HEADER_PARAMETERS,
+        "parameters": [*HEADER_PARAMETERS, *stream.PARAMETERS],
         "requestBody": {
             "required": True,
-            "content": {vectors.JSON: {"schema": EncodeRequest.model_json_schema(), "examples": _EXAMPLES}},
+            "content": {
+                vectors.JSON: {"schema": EncodeRequest.model_json_schema(), "examples": _EXAMPLES},
+                stream.NDJSON: {"schema": {"type": "string", "description": "an input per line"}},
+            },
         },
     },
     responses={
@@ -97,7 +102,11 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
             "model": EncodeResponse,
             "description": "The vectors, in the media type that `Accept` asks for",
             "headers": _HEADERS,
-            "content": {vectors.RAW: _BINARY, vectors.NPY: _BINARY},
+            "content": {
+                vectors.RAW: _BINARY,
+                vectors.NPY: _BINARY,
+                stream.NDJSON: {"schema": {"type": "string", "description": "a line per line"}},
+            },
         },
         **errors.documented(*errors.TABLE),
     },
@@ -108,6 +117,8 @@ async def encode(context: Context, request: Request) -> Response:
     A client that sends the `space` it is pinned to keeps getting vectors of that space from a loaded older
     version while its index is encoded anew, and a 412 when there is none; never vectors it cannot compare.
     """
+    if stream.is_stream(request):
+        return await stream.respond(context, request)
     media_type = vectors.media_type(request.headers.get("accept"))
     asked = parse(await read_json_body(request, context.settings), EncodeRequest)
     ask = Ask(

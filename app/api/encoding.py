@@ -128,10 +128,7 @@ async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
         EngineError, InputError, InvalidRequest: as `app.errors` tells them.
         ClientDisconnect: the client left.
     """
-    loaded = context.registry.find(
-        ask.model or context.settings.default_model, version=ask.version, space=_unquantized(ask), dim=ask.dim
-    )
-    dim = _dim(loaded, ask.dim)
+    loaded, dim = find(context, ask)
     done = await unless_left(
         request.receive,
         context.engine.encode(
@@ -144,6 +141,14 @@ async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
     )
     context.metrics.encoded(loaded, done)
     return Answer(loaded, loaded.encoder.cut(done.vectors, dim), done.facts, done.timings, ask.output)
+
+
+def find(context: Context, ask: Ask) -> tuple[engine.Loaded, int]:
+    """The encoder, and the length of its vectors. Raises EngineError, InvalidRequest."""
+    loaded = context.registry.find(
+        ask.model or context.settings.default_model, version=ask.version, space=_unquantized(ask), dim=ask.dim
+    )
+    return loaded, _dim(loaded, ask.dim)
 
 
 def _dim(loaded: engine.Loaded, asked: int | None) -> int:

@@ -94,7 +94,11 @@ def parse(body: bytes, model: type[Body]) -> Body:
     Raises:
         MalformedRequest, InvalidRequest: naming the place.
     """
-    content = load_object(body, next(iter(model.model_fields)))
+    return validated(load_object(body, next(iter(model.model_fields))), model)
+
+
+def validated(content: Mapping[str, Any], model: type[Body]) -> Body:
+    """The request. Raises InvalidRequest, naming the field."""
     try:
         return model.model_validate(content)
     except ValidationError as error:

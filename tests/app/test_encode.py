@@ -205,6 +205,7 @@ async def test_the_openapi_document_describes_what_is_taken(client: httpx.AsyncC
     assert set(operation["responses"]["200"]["content"]) == {
         "application/json",
         "application/octet-stream",
+        "application/x-ndjson",
         "application/x-npy",
     }
 
