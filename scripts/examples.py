@@ -150,6 +150,11 @@ def agrees(example: Example, printed: str) -> bool:
     return example.answer.split() == printed.split()
 
 
+def bench_table() -> str:
+    """What `dev.py bench` printed when it was last run for the page."""
+    return (ROOT / "bench" / "results" / "table.md").read_text()
+
+
 def settings_table() -> str:
     """Every setting of the server, from its declaration."""
     from app.settings import settings_table as table
@@ -205,6 +210,7 @@ def clients_table() -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
+    "bench": bench_table,
     "settings": settings_table,
     "models": models_table,
     "protocols": protocols_table,
