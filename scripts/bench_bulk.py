@@ -148,7 +148,7 @@ async def beside(url: str, lines: int) -> dict[str, Any]:
     }
 
 
-def stream(lines: int = 60_000) -> None:
+def stream(lines: int = 90_000) -> None:
     """A stream beside single requests."""
     with examples.server() as url:
         report(what="stream", **asyncio.run(beside(url, lines)), server_peak_mib=peak_of_children())
