@@ -19,7 +19,7 @@ from bundle.errors import (
     ManifestError,
     VersionExistsError,
 )
-from bundle.inputs import Features, Input, Text
+from bundle.inputs import Features, Input, Text, prompted
 from bundle.manifest import Manifest
 from bundle.preprocess import KINDS, Cut, Facts, Prepared, Truncate
 from bundle.publish import Draft, publish, switch_current
@@ -48,6 +48,7 @@ __all__ = [
     "Text",
     "Truncate",
     "VersionExistsError",
+    "prompted",
     "publish",
     "switch_current",
 ]

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from bundle.errors import IntegrityError
-from bundle.inputs import Input
+from bundle.inputs import Input, prompted
 from bundle.preprocess import Prepared, Preprocessor, Truncate
 from bundle.quantize import OutputType, int8_limit, quantized
 
@@ -110,9 +110,11 @@ class Encoder:
     def encode(self, inputs: Sequence[Input], truncate: Truncate = "end") -> npt.NDArray[np.float32]:
         """Everything at once, in batches of like length, for evaluation and bulk work.
 
+        The manifest's default prompt, if it has one, is put before every text.
+
         float32 [n, dim]; [0, dim] for no inputs.
         """
-        prepared = self.prepare(inputs, truncate)
+        prepared = self.prepare(prompted(inputs, self.manifest.prompt(None) or ""), truncate)
         vectors = np.zeros((len(prepared), self.manifest.dim), dtype=np.float32)
         for rows in batches([one.cost for one in prepared], BATCH_COST):
             vectors[rows] = self.run([prepared[row] for row in rows])

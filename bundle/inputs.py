@@ -6,7 +6,7 @@ A new kind of input is one more dataclass here and one row in `bundle.preprocess
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -54,3 +54,10 @@ class Features:
 
 
 Input: TypeAlias = Text | Features
+
+
+def prompted(inputs: Sequence[Input], prompt: str) -> Sequence[Input]:
+    """The inputs with a prompt's text before each; features have none."""
+    if not prompt:
+        return inputs
+    return [Text(prompt + one.text) if isinstance(one, Text) else one for one in inputs]

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from bundle.errors import ManifestError
 from bundle.quantize import FLOATS, OutputType
@@ -93,6 +93,9 @@ class Manifest(_Part):
         normalized: every vector has L2 norm 1.
         metric: how two vectors of the space are compared.
         max_length: most tokens the encoder reads; 1 for features.
+        prompts: name to text that the encoder was trained to find before an input, as `query: `. What they
+            are for is to be compared across: all of them are of one space.
+        default_prompt: the one that is put before an input unless another is asked for.
         files: every file of the bundle but this one.
         digest: SHA-256 of all the rest, so that the manifest is as hard to change unnoticed as the files.
     """
@@ -111,11 +114,19 @@ class Manifest(_Part):
     normalized: bool
     metric: Literal["cosine", "inner_product"]
     max_length: Positive
+    prompts: dict[str, str] = {}
+    default_prompt: str | None = None
     opset: Positive
     files: dict[str, FileEntry]
     parity: Parity
     trained: Trained
     digest: str = ""
+
+    @model_validator(mode="after")
+    def _default_is_there(self) -> Manifest:
+        if self.default_prompt is not None and self.default_prompt not in self.prompts:
+            raise ValueError(f"default_prompt {self.default_prompt!r} is none of the prompts")
+        return self
 
     def sealed(self) -> Manifest:
         """The same manifest with its own digest."""
@@ -123,12 +134,13 @@ class Manifest(_Part):
 
     def expected_digest(self) -> str:
         """What `digest` must be."""
-        rest = self.model_dump(mode="json", exclude={"digest"})
+        rest = self._content()
+        del rest["digest"]
         return hashlib.sha256(canonical_json(rest)).hexdigest()
 
     def encoder_digest(self, preprocessor_file: str) -> str:
         """SHA-256 over all that decides this encoder's numbers."""
-        decides = {
+        decides: dict[str, Any] = {
             "kind": self.kind,
             "preprocess_version": self.preprocess_version,
             "graph": self.files["model.onnx"].sha256,
@@ -137,7 +149,14 @@ class Manifest(_Part):
             "normalized": self.normalized,
             "metric": self.metric,
         }
+        if self.prompts:
+            decides |= {"prompts": self.prompts, "default_prompt": self.default_prompt}
         return hashlib.sha256(canonical_json(decides)).hexdigest()
+
+    def prompt(self, name: str | None) -> str | None:
+        """The text of a prompt; of the default one for None, and empty for "". None if there is no such."""
+        chosen = self.default_prompt if name is None else name
+        return self.prompts.get(chosen) if chosen else ""
 
     def space_of(self, dim: int, output: OutputType = "float32") -> str:
         """The space of vectors cut to `dim`, in that type: other lengths or bits cannot be compared."""
@@ -154,7 +173,12 @@ class Manifest(_Part):
 
     def to_bytes(self) -> bytes:
         """The file as written."""
-        return (json.dumps(self.model_dump(mode="json"), indent=1, sort_keys=True) + "\n").encode()
+        return (json.dumps(self._content(), indent=1, sort_keys=True) + "\n").encode()
+
+    def _content(self) -> dict[str, Any]:
+        """What is written. Fields that came later are left out where they say nothing, for old digests."""
+        later = set[str]() if self.prompts else {"prompts", "default_prompt"}
+        return self.model_dump(mode="json", exclude=later)
 
 
 def space_id(encoder_digests: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +37,7 @@ class Draft:
         golden: content of golden.json.
         card: content of the model card, README.md.
         dimensions: lengths a vector may be cut to, `dim` included.
+        prompts, default_prompt: see `Manifest`.
     """
 
     name: str
@@ -53,6 +54,8 @@ class Draft:
     max_length: int
     parity: Parity
     trained: Trained
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt: str | None = None
 
     def files(self) -> dict[str, bytes]:
         """File name to content, all but the manifest."""
@@ -182,6 +185,8 @@ def _unproven(draft: Draft, version: str) -> Manifest:
         normalized=draft.normalized,
         metric=draft.metric,
         max_length=draft.max_length,
+        prompts=dict(draft.prompts),
+        default_prompt=draft.default_prompt,
         opset=check_graph(draft.graph),
         files={
             name: FileEntry(sha256=hashlib.sha256(content).hexdigest(), size=len(content))

@@ -14,7 +14,7 @@ import subprocess
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -67,6 +67,8 @@ class Exportable:
     max_length: int
     now: float | None = None
     packed: nn.Module | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    default_prompt: str | None = None
 
 
 def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, Metric]) -> Draft:
@@ -95,6 +97,8 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
         max_length=encoder.max_length,
         parity=parity,
         trained=_trained(provenance, metrics),
+        prompts=encoder.prompts,
+        default_prompt=encoder.default_prompt,
     )
     return model_card(draft, provenance, preprocessor.to_json(encoder.probes[0]))
 

@@ -74,6 +74,8 @@ def imported(
         normalized=spec.normalize,
         metric=spec.metric,
         max_length=spec.max_length,
+        prompts=spec.prompts,
+        default_prompt=spec.default_prompt if spec.default_prompt in spec.prompts else None,
         packed=packed(model),
     )
     return draft_of(encoder, provenance(spec, tokenizer), {})
@@ -143,7 +145,7 @@ def _details(spec: Pretrained, weights: dict[str, str]) -> Iterator[str]:
     yield "|---|---|"
     yield from (f"| {name} | `{digest}` |" for name, digest in weights.items())
     if spec.prompts:
-        yield from ("", "Trained with prompts; put the one that fits before a text yourself:", "")
+        yield from ("", 'Trained with prompts; ask for the one that fits as `"prompt"`:', "")
         yield from (f"- {name}: `{text}`" for name, text in spec.prompts.items())
-    if spec.default_prompt:
-        yield from ("", f"sentence-transformers puts `{spec.default_prompt}` before every text by default.")
+    if spec.default_prompt in spec.prompts:
+        yield from ("", f'`{spec.default_prompt}` is put before every text unless `"prompt"` says otherwise.')

@@ -128,6 +128,7 @@ async def encode(context: Context, request: Request) -> Response:
         space=asked.space,
         dim=asked.dimensions,
         truncate=asked.truncate,
+        prompt=asked.prompt,
         output=asked.output,
     )
     return _respond(await encoded(context, request, ask), asked.encoding, media_type)

@@ -21,7 +21,7 @@ from app import engine
 from app.api.context import Context
 from app.api.vectors import Vectors
 from app.errors import InvalidRequest
-from bundle import Facts, Input, OutputType, Truncate
+from bundle import Facts, Input, OutputType, Truncate, prompted
 from bundle.quantize import FLOATS, PACKED
 
 WATCH_AFTER_S = 0.02  # a client that leaves is noticed from then on; most answers are out before
@@ -55,6 +55,7 @@ class Ask:
         version: exactly this one; by default the current one.
         space: what the vectors must be of.
         dim: length of the vectors; by default the full one.
+        prompt: name of what is put before every text; by default the encoder's default, "" for none.
         lane: bulk work yields to interactive work; by default what the request's header says.
         output: type of the vectors; a part of their space.
     """
@@ -65,6 +66,7 @@ class Ask:
     space: str | None = None
     dim: int | None = None
     truncate: Truncate = "none"
+    prompt: str | None = None
     lane: engine.Lane | None = None
     output: OutputType = "float32"
 
@@ -133,7 +135,7 @@ async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
         request.receive,
         context.engine.encode(
             loaded,
-            ask.inputs,
+            prompted(ask.inputs, prompt_of(loaded, ask.prompt)),
             truncate=ask.truncate,
             timeout_s=_timeout_s(request.headers.get(TIMEOUT_HEADER), context.settings.request_timeout_s),
             lane=ask.lane or _lane(request.headers.get(LANE_HEADER)),
@@ -149,6 +151,20 @@ def find(context: Context, ask: Ask) -> tuple[engine.Loaded, int]:
         ask.model or context.settings.default_model, version=ask.version, space=_unquantized(ask), dim=ask.dim
     )
     return loaded, _dim(loaded, ask.dim)
+
+
+def prompt_of(loaded: engine.Loaded, name: str | None) -> str:
+    """The text to put before every input. Raises InvalidRequest for a prompt that is not there."""
+    manifest = loaded.manifest
+    text = manifest.prompt(name)
+    if text is None:
+        has = f"it has: {', '.join(manifest.prompts)}" if manifest.prompts else "it has none"
+        raise InvalidRequest(
+            f"{manifest.name}/{manifest.version} has no prompt of that name; {has}",
+            code="unknown_prompt",
+            param="prompt",
+        )
+    return text
 
 
 def _dim(loaded: engine.Loaded, asked: int | None) -> int:

@@ -25,13 +25,13 @@ from starlette.types import Receive, Scope, Send
 
 from app import errors
 from app.api.context import Context
-from app.api.encoding import Answer, Ask, find
+from app.api.encoding import Answer, Ask, find, prompt_of
 from app.api.notes import noted_of
 from app.api.vectors import base64_rows
 from app.api.wire import EncodeRequest, inputs_of, moment_of, validated
 from app.engine import Draining, EngineError, Loaded, Overloaded
 from app.errors import BodyTimeout, MalformedRequest, RequestError
-from bundle import EncoderyError, Input, InputError
+from bundle import EncoderyError, Input, InputError, prompted
 
 NDJSON = "application/x-ndjson"
 CHUNK_LINES, CHUNK_BYTES, IN_FLIGHT = 128, 256 * 1024, 2
@@ -78,7 +78,8 @@ async def respond(context: Context, request: Request) -> Response:
         output=asked.output,
     )
     loaded, dim = find(context, ask)
-    job = _Job(context, asked, ask, loaded, dim, moment_of(asked.now, time.time()))
+    prompt = prompt_of(loaded, asked.prompt)
+    job = _Job(context, asked, ask, loaded, dim, prompt, moment_of(asked.now, time.time()))
     return _Streamed(job, request)
 
 
@@ -91,6 +92,7 @@ class _Job:
     ask: Ask
     loaded: Loaded
     dim: int
+    prompt: str
     now_s: float
 
     @property
@@ -138,7 +140,11 @@ class _Job:
         while True:
             try:
                 done = await self.context.engine.encode(
-                    self.loaded, inputs, truncate=self.ask.truncate, timeout_s=CHUNK_S, lane="bulk"
+                    self.loaded,
+                    prompted(inputs, self.prompt),
+                    truncate=self.ask.truncate,
+                    timeout_s=CHUNK_S,
+                    lane="bulk",
                 )
             except Overloaded as overloaded:  # the sender is held back meanwhile, which is what 429 is for
                 await asyncio.sleep(overloaded.retry_after_s or 1)

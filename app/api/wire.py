@@ -65,6 +65,11 @@ class EncodeRequest(BaseModel):
         "none",
         description="what is done with a text that is too long: refused, or cut at the end or the start",
     )
+    prompt: Annotated[str, Field(max_length=64)] | None = Field(
+        None,
+        description="name of a prompt that GET /models/{name} lists, to be put before every text; default: "
+        'the model\'s default prompt, if it has one; "" for none',
+    )
     encoding: Literal["float", "base64"] = Field(
         "float",
         description="of the vectors in a JSON answer: numbers, or base64 of their little-endian bytes",

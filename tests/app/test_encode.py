@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -14,7 +15,7 @@ import tiny
 
 from app.api.encode import EncodeResponse
 from app.engine import Registry
-from bundle import Features, Text
+from bundle import Features, Store, Text, publish
 
 SAME = 1e-5  # float32 through another batch shape
 
@@ -290,3 +291,61 @@ async def test_an_error_names_the_place_in_the_request_not_among_distinct_inputs
     response = await client.post("/encode", json={"inputs": ["cat", "cat", "cat", "the " * 20]})
 
     assert response.json()["error"]["param"] == "inputs[3]"
+
+
+PROMPTS = {"query": "the cat ", "passage": "the dog "}
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        ({"prompt": "query"}, None, "the cat hello"),
+        ({"prompt": "passage"}, "query", "the dog hello"),
+        ({}, "query", "the cat hello"),
+        ({}, None, "hello"),
+        ({"prompt": ""}, "query", "hello"),
+    ],
+)
+async def test_a_prompt_is_put_before_every_text(
+    case: tuple[dict[str, str], str | None, str], tmp_path: Path, serving: Any, only: Any
+) -> None:
+    """What is asked for, the model's default, and what the encoder then reads."""
+    asked, default, read = case
+    (manifest,) = publish(tmp_path, [tiny.text_draft(prompts=PROMPTS, default_prompt=default)])
+    encoder = Store(tmp_path).load("text")
+    prepared = encoder.prepare([Text(read)])
+    async with serving(only(encoder)) as client:
+        answer = (await encode(client, inputs=["hello"], **asked)).json()
+
+    np.testing.assert_allclose(answer["embeddings"], encoder.run(prepared), atol=SAME)
+    assert answer["usage"]["tokens"] == prepared[0].facts.tokens
+    assert answer["space"] == manifest.space  # prompts are made to be compared across
+
+
+@pytest.mark.parametrize(
+    ("prompts", "has"), [(PROMPTS, "it has: passage, query"), ({}, "it has none")], ids=["some", "none"]
+)
+async def test_a_prompt_that_is_not_there_is_refused(
+    prompts: dict[str, str], has: str, tmp_path: Path, serving: Any, only: Any
+) -> None:
+    publish(tmp_path, [tiny.text_draft(prompts=prompts)])
+    async with serving(only(Store(tmp_path).load("text"))) as client:
+        response = await encode(client, inputs="hello", prompt="question")
+
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (422, "unknown_prompt", "prompt")
+    assert error["message"].endswith(has)
+    assert "question" not in error["message"]
+
+
+async def test_a_prompt_is_put_before_every_line_of_a_stream(tmp_path: Path, serving: Any, only: Any) -> None:
+    publish(tmp_path, [tiny.text_draft(prompts=PROMPTS, default_prompt="query")])
+    encoder = Store(tmp_path).load("text")
+    async with serving(only(encoder)) as client:
+        headers = {"Content-Type": "application/x-ndjson"}
+        lines = (await client.post("/encode", content=b'"hello"\n', headers=headers)).text.splitlines()
+        tei = await client.post("/embed", json={"inputs": "hello", "prompt_name": "passage"})
+
+    found = orjson.loads(lines[0])["embedding"]
+    for text, vector in (("the cat hello", found), ("the dog hello", tei.json()[0])):
+        np.testing.assert_allclose(vector, encoder.run(encoder.prepare([Text(text)]))[0], atol=SAME)

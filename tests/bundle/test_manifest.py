@@ -12,7 +12,7 @@ import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundle import Draft, Manifest, ManifestError, Store, publish
+from bundle import Draft, Manifest, ManifestError, Store, Text, publish
 from bundle.directory import MANIFEST, read_manifest
 from bundle.manifest import Metric, space_id
 
@@ -164,3 +164,29 @@ def test_space_id_does_not_depend_on_order() -> None:
 def test_cut_vectors_are_of_a_space_of_their_own(manifest: Manifest) -> None:
     assert manifest.space_of(tiny.DIM) == manifest.space
     assert manifest.space_of(4) == f"{manifest.space}@4" != manifest.space_of(2)
+
+
+def test_prompts_are_a_part_of_the_space(tmp_path: Path) -> None:
+    """Another text before every input gives other vectors; none leaves a manifest as it always was."""
+    (plain,) = publish(tmp_path / "plain", [tiny.text_draft()])
+    (query,) = publish(tmp_path / "query", [tiny.text_draft(prompts={"query": "the "})])
+    (other,) = publish(tmp_path / "other", [tiny.text_draft(prompts={"query": "a "})])
+
+    assert len({plain.space, query.space, other.space}) == 3
+    assert b"prompt" not in plain.to_bytes()
+    assert Manifest.from_bytes(query.to_bytes()) == query
+
+
+def test_a_default_prompt_is_one_of_the_prompts(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="default_prompt 'query' is none of the prompts"):
+        publish(tmp_path, [tiny.text_draft(default_prompt="query")])
+
+
+def test_an_encoder_by_itself_puts_its_default_prompt_before_every_text(tmp_path: Path) -> None:
+    """As sentence-transformers does; so what is measured is what is served."""
+    publish(tmp_path, [tiny.text_draft(prompts={"query": "the cat "}, default_prompt="query")])
+    encoder = Store(tmp_path).load("text")
+
+    found = encoder.encode([Text("hello")])
+
+    assert (found == encoder.run(encoder.prepare([Text("the cat hello")]))).all()

@@ -47,10 +47,10 @@ def manifest(models: Path) -> Manifest:
 
 
 def test_an_imported_encoder_gives_the_vectors_of_its_library(models: Path, source: Path) -> None:
-    """The first state of transformers' own network, normalised."""
+    """The first state of transformers' own network, normalised; with the default prompt, as theirs has it."""
     texts = ["the ship", "rose and hedge", "bread " * 30]
     vectors = Store(models).load("tiny").encode([Text(text) for text in texts])
-    first = np.array([tiny.hidden_states(source, text)[0] for text in texts])
+    first = np.array([tiny.hidden_states(source, f"query: {text}")[0] for text in texts])
 
     np.testing.assert_allclose(vectors, first / np.linalg.norm(first, axis=1, keepdims=True), atol=SAME)
 
@@ -66,6 +66,7 @@ def test_the_manifest_says_what_the_directory_says(manifest: Manifest, source: P
     assert (manifest.normalized, manifest.metric, manifest.max_length) == (True, "cosine", tiny.POSITIONS)
     assert manifest.description == "Imported from tiny-bert: bert of 2 layers, first pooling, L2 norm."
     assert manifest.trained.data_sha256 == hashlib.sha256(weights.encode()).hexdigest()
+    assert (manifest.prompts, manifest.default_prompt) == ({"query": "query: "}, "query")
     assert manifest.trained.metrics == {}
     assert manifest.parity.inputs >= 64
     assert max(manifest.parity.max_abs_diff, manifest.parity.batch_max_abs_diff) <= SAME
@@ -79,7 +80,7 @@ def test_the_card_names_the_source_the_weights_and_the_prompts(models: Path, sou
     assert "directory `tiny-bert`" in card
     assert f"| {WEIGHTS} | `{weights}` |" in card
     assert "- query: `query: `" in card
-    assert "sentence-transformers puts `query` before every text by default" in card
+    assert "`query` is put before every text unless" in card
     assert "Not measured yet" in card
 
 

@@ -138,11 +138,9 @@ async def similarity(context: Context, request: Request) -> Response:
 async def _encoded(
     context: Context, request: Request, inputs: list[Input], asked: _Texts, dim: int | None
 ) -> Answer:
-    if asked.prompt_name is not None:
-        raise InvalidRequest("the model declares no prompts", code="unknown_prompt", param="prompt_name")
     space = expected_space(request)
     space = space.removesuffix(UNIT) if space else None  # whether it applies is known when the model is
-    ask = Ask(inputs=inputs, dim=dim, truncate=asked.cut(), space=space)
+    ask = Ask(inputs=inputs, dim=dim, truncate=asked.cut(), space=space, prompt=asked.prompt_name)
     return await encoded(context, request, ask)
 
 
