@@ -43,6 +43,8 @@ models = typer.Typer(
     help="List, show and verify published models, and choose versions.", no_args_is_help=True
 )
 app.add_typer(models, name="models")
+schema = typer.Typer(help="Draft the config of a recommender from data.", no_args_is_help=True)
+app.add_typer(schema, name="schema")
 
 ModelsDir = Annotated[
     Path | None,
@@ -271,6 +273,20 @@ def encode(  # noqa: PLR0917  # typer calls it, by name
         typer.echo(f"{done.truncated:,} rows were too long and were cut", err=True)
     if done.bad:
         typer.echo(f"{done.bad:,} bad rows, with reasons in {out}.bad.jsonl", err=True)
+
+
+@schema.command("infer")
+def infer_schema(
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE...", help="CSV of the log and, if there is one, of the items."),
+    ],
+) -> None:
+    """Print a config that proposes columns, kinds and sides, with reasons, to be edited and trained."""
+    with _training():
+        from training.schema_draft import infer
+
+        typer.echo(infer(files), nl=False)
 
 
 @models.command("list")
