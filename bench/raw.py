@@ -58,14 +58,14 @@ def _forward(encoder: Encoder, texts: Sequence[str], workers: int, seconds: floa
 
         def work() -> float:
             prepared = encoder.prepare([Text(text) for text in texts])
-            list(pool.map(encoder.run, _batches(prepared, budget, packed=encoder.is_packed)))
+            list(pool.map(encoder.run, batches_of(prepared, budget, packed=encoder.is_packed)))
             return len(texts)
 
         work()
         return measured(work, seconds)
 
 
-def _batches(prepared: Sequence[Prepared], budget: int, *, packed: bool) -> Iterator[list[Prepared]]:
+def batches_of(prepared: Sequence[Prepared], budget: int, *, packed: bool) -> Iterator[list[Prepared]]:
     batch: list[Prepared] = []
     for one in sorted(prepared, key=lambda each: each.cost):
         cost = sum(each.cost for each in batch) + one.cost if packed else one.cost * (len(batch) + 1)

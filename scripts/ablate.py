@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("config", type=Path)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--keep", type=Path, help="JSON file to write all figures to")
     parser.add_argument("names", nargs="*")
     given = parser.parse_intermixed_args()
     described = tomllib.loads(given.config.read_text())
@@ -107,10 +108,14 @@ def main() -> None:
         kept = results / f"{name}.json"
         if not kept.exists():
             variant = by_name[name]
+            if variant.get("gone"):
+                raise SystemExit(f"{name} cannot be measured again: its code was taken out")
             settings, trained = merged(base, variant.get("set", {})), variant.get("trained", True)
             figures = measure(name, settings, data=given.data, work=given.work, trained=trained)
             kept.write_text(json.dumps(figures))
     found = {path.stem: json.loads(path.read_text()) for path in results.glob("*.json")}
+    if given.keep:
+        given.keep.write_text(json.dumps(dict(sorted(found.items())), indent=1) + "\n")
     print("\n".join(table(found, described["variant"])))
 
 
