@@ -27,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import text_results
+
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = ROOT / "clients" / "python"
 SHOWN_URL = "http://127.0.0.1:8000"
@@ -215,6 +217,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "models": models_table,
     "protocols": protocols_table,
     "clients": clients_table,
+    **text_results.TABLES,
 }
 
 

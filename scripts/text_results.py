@@ -1,0 +1,106 @@
+"""Tables of docs/text-encoders.md, from results that were kept as the programs wrote them.
+
+docs/results/text-ablations.json   by scripts/ablate.py
+docs/results/text-test.json        by encodery evaluate text --split test
+docs/results/text-speed.json       by bench.encoders
+docs/results/text-fine-tuning.json by encodery evaluate faq, the story of a new user
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import ablate
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "results"
+
+
+def ablations() -> str:
+    """A row per variant."""
+    variants = tomllib.loads((ROOT / "scripts" / "ablations.toml").read_text())["variant"]
+    return "\n".join(ablate.table(_read("text-ablations"), variants)) + "\n"
+
+
+def quality() -> str:
+    """The headline of every set at full length, and what share of the teacher's it is."""
+    return "\n".join(_quality(_read("text-test"))) + "\n"
+
+
+def fine_tuning() -> str:
+    """The same of a fine-tuned encoder beside the one that it was."""
+    return "\n".join(_quality(_read("text-fine-tuning"))) + "\n"
+
+
+def dimensions() -> str:
+    """The headlines of the bundled encoders at every length."""
+    results = _read("text-test")
+    bundled = [one for one in results["encoders"] if one["source"] == "bundle"]
+    columns = [(one["name"], dim) for one in bundled for dim in one["dimensions"]]
+    lines = _head("set", "figure", *(f"`{name}` {dim}" for name, dim in columns))
+    for task, figure, values in _headlines(results):
+        lines.append(_row(task, figure, *(f"{values[name, dim]:.4f}" for name, dim in columns)))
+    return "\n".join(lines) + "\n"
+
+
+def speed() -> str:
+    """Texts per second, and where the time of a text goes; compared with the last encoder."""
+    found: dict[str, dict[str, float]] = _read("text-speed")
+    *_, teacher = found
+    lines = _head("encoder", "texts/s", "of the teacher's", "tokenising", "all of prepare", "forward pass")
+    for name, row in found.items():
+        times = row["per_s"] / found[teacher]["per_s"]
+        parts = (f"{row[key]:.0f} µs" for key in ("tokenise_us", "prepare_us", "run_us"))
+        lines.append(_row(f"`{name}`", f"{row['per_s']:,.0f}", f"{times:.1f} times", *parts))
+    return "\n".join(lines) + "\n"
+
+
+def _quality(results: Mapping[str, Any]) -> Iterator[str]:
+    encoders = [(one["name"], one["dimensions"][0]) for one in results["encoders"]]
+    *own, teacher = encoders
+    shares = [f"`{name}` of `{teacher[0]}`" for name, _ in own]
+    yield from _head("set", "figure", *(f"`{name}`" for name, _ in encoders), "BM25", *shares)
+    for task, figure, values in _headlines(results):
+        cells = [f"{values[one]:.4f}" for one in encoders]
+        bm25 = f"{values['bm25', None]:.4f}" if ("bm25", None) in values else ""
+        of_teacher = (f"{100 * values[one] / values[teacher]:.1f} %" for one in own)
+        yield _row(task, figure, *cells, bm25, *of_teacher)
+
+
+def _headlines(results: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[tuple[str, int | None], float]]]:
+    for task in results["tasks"]:
+        rows = [
+            row
+            for row in results["figures"]
+            if (row["task"], row["kind"], row["figure"]) == (task["name"], task["kind"], task["headline"])
+        ]
+        yield (
+            task["name"],
+            task["headline"],
+            {(row["encoder"], row["dimension"]): row["value"] for row in rows},
+        )
+
+
+def _head(*cells: str) -> list[str]:
+    return [_row(*cells), "|" + "---|" * len(cells)]
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _read(name: str) -> Any:
+    return json.loads((RESULTS / f"{name}.json").read_text())
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "text-ablations": ablations,
+    "text-quality": quality,
+    "text-dimensions": dimensions,
+    "text-speed": speed,
+    "text-fine-tuning": fine_tuning,
+}
