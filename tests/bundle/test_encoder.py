@@ -11,7 +11,7 @@ import tiny
 from onnx import TensorProto, helper
 
 from bundle import Encoder, Features, Input, IntegrityError, Store, Text
-from bundle.encoder import BATCH_COST, Runner, _batches
+from bundle.encoder import BATCH_COST, Runner, batches
 from bundle.preprocess.text import TextPreprocessor
 
 SAME = 1e-6  # float32 sums in another order
@@ -105,9 +105,9 @@ def test_cut_of_a_vector_that_starts_with_zeros_is_finite(encoder: Encoder) -> N
 @pytest.mark.parametrize("costs", [[], [5], [1] * 10, [3, 1, 2, 9, 4], [50, 1, 1]])
 def test_batches_hold_every_row_once_within_the_budget(costs: list[int]) -> None:
     """Only a row that is over the budget by itself goes over it, alone."""
-    batches = list(_batches(costs, budget=6))
-    assert sorted(row for batch in batches for row in batch) == list(range(len(costs)))
-    for batch in batches:
+    found = list(batches(costs, budget=6))
+    assert sorted(row for batch in found for row in batch) == list(range(len(costs)))
+    for batch in found:
         assert len(batch) == 1 or max(costs[row] for row in batch) * len(batch) <= 6
 
 
