@@ -12,6 +12,7 @@ import gzip
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -19,7 +20,7 @@ from typing import Any, BinaryIO, cast
 from encodery.bulk.errors import BulkError
 
 BATCH = 1024  # rows of a Parquet file in memory at once
-csv.field_size_limit(1 << 24)
+LONGEST_FIELD = 1 << 24  # characters of a CSV field; a longer one is an unclosed quote
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,7 @@ def _jsonl(path: Path, reading: Reading) -> Iterator[Any]:
 
 
 def _csv(path: Path, reading: Reading) -> Iterator[Any]:
-    with _readable(path), _open(path) as file:
+    with _readable(path), _long_fields(), _open(path) as file:
         text = (line.decode(errors="replace") for line in file)
         rows = csv.reader(text)
         header = next(rows, [])
@@ -179,6 +180,16 @@ def _reader(path: Path) -> Callable[[Path, Reading], Iterator[Any]]:
 
 def _open(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path, "rb")) if path.suffix == ".gz" else path.open("rb")
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """The limit belongs to the process: others who read CSV get theirs back."""
+    before = csv.field_size_limit(LONGEST_FIELD)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 class _readable:  # a context manager, used as a function

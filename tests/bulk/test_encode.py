@@ -26,6 +26,7 @@ from encodery.bulk.backends import Options
 from encodery.bulk.command import Asked, Done, run
 from encodery.bulk.errors import BulkError
 from encodery.bulk.parts import Parts
+from encodery.bulk.rows import Reading, read_rows
 
 ROOT = Path(__file__).parents[2]
 SAME = 1e-5  # float32 through another batch shape
@@ -295,3 +296,12 @@ def test_a_killed_command_goes_on_and_loses_and_doubles_nothing(published: Path,
     distinct = expected(published, [f"{'the ' * n}cat" for n in range(12)])
     np.testing.assert_allclose(vectors, distinct[np.arange(count) % 12], atol=SAME)
     assert not partial.exists()
+
+
+def test_a_csv_field_may_be_long_and_the_limit_of_others_stays(tmp_path: Path) -> None:
+    path, before = tmp_path / "long.csv", csv.field_size_limit()
+    path.write_text(f"text\n{'x' * (before + 1)}\n")
+    [row] = read_rows(path, Reading("text"))
+
+    assert len(row.value) == before + 1
+    assert csv.field_size_limit() == before

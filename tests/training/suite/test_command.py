@@ -167,7 +167,7 @@ def test_only_the_lengths_asked_for_are_measured(sets: Path, published: Path, tm
     ("arguments", "complaint"),
     [
         (["text", "--split", "train"], "--split is 'train'; it must be dev or test"),
-        (["text", "--suite", "images"], "--suite is 'images'; the one there is: text"),
+        (["text", "--suite", "images"], "--suite is 'images'; a model is measured by text"),
         (["text", "--dimensions", "5"], "--dimensions 5: text was trained for 8, 4"),
         (["text", "--baseline", "text"], "compare a model with itself"),
         (["shop-user"], "shop-user encodes features, and the suite is about texts"),
