@@ -23,7 +23,7 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
-from training.config import Precision
+from training.config import Precision, TeacherConfig
 from training.encoders.pretrained import PretrainedEncoder
 from training.errors import TeacherError
 from training.pretrained import WEIGHTS, Pretrained, read_pretrained
@@ -219,3 +219,17 @@ class CachedTeacher:
                 np.save(file, vectors)
             partial.replace(path)
         return np.asarray(np.load(path), dtype=np.float16)
+
+
+def cache_directory() -> Path:
+    """Where costly results are kept between runs: ENCODERY_CACHE, or the user's cache directory."""
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(os.environ.get("ENCODERY_CACHE") or f"{base}/encodery").expanduser()
+
+
+def teacher_of(config: TeacherConfig | None) -> PretrainedTeacher | None:
+    """The one that a config names. Raises TeacherError."""
+    if config is None:
+        return None
+    directory = find_directory(config.source)
+    return PretrainedTeacher(directory, config.sha256, config.max_tokens, config.precision)

@@ -41,7 +41,7 @@ from training.export import (
     stripped,
 )
 from training.provenance import of_run
-from training.tasks.text import probes
+from training.tasks.text_probes import probes
 
 LENGTH = 200
 

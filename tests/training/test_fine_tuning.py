@@ -339,6 +339,7 @@ def test_what_the_network_does_not_have_is_refused(
         ({"model": {"poolings": ["max"]}}, "model.poolings says nothing about a pretrained encoder"),
         ({"vocabulary": {"size": 99}}, "vocabulary.size says nothing about a pretrained encoder"),
         ({"rates": {"table": 0.1}}, "rates.table says nothing about a pretrained encoder"),
+        ({"export": {"layers": "float16"}}, "export.layers says nothing about a pretrained encoder"),
         ({"model": {"window": {}}}, "model.window says nothing about a pretrained encoder"),
         ({"model": {"frozen_layers": 1}}, 'model.frozen_layers needs model.tune = "top"'),
         ({"model": {"lora": {"rank": 2}}}, 'model.lora needs model.tune = "lora"'),

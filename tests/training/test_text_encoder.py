@@ -16,7 +16,7 @@ from bundle.encoder import Runner
 from bundle.inputs import Text
 from bundle.preprocess import KINDS, Prepared
 from training.config import TextModelConfig
-from training.encoders.layers import Int8Table
+from training.encoders.layers import Int8Table, halve_layers
 from training.encoders.text import (
     TextEncoder,
     principal_axes,
@@ -237,6 +237,23 @@ def test_quantising_twice_is_quantising_once() -> None:
     model.quantize_table()
 
     assert model.table is table
+
+
+def test_layers_in_float16_are_half_as_large_in_the_graph_and_compute_in_float32() -> None:
+    """The widths of the bundled encoder, so that folding the weights back would show."""
+    torch.manual_seed(0)
+    config = TextModelConfig.model_validate(
+        {"embedding_dim": 256, "window": {}, "hidden": {"widths": [256], "output_dim": 256}}
+    )
+    model, inputs = TextEncoder(len(tiny.WORDS), config).eval(), prepared()
+    layout = preprocessor().layouts[0]
+    before, whole = run_torch(model, preprocessor(), inputs), len(export_graph(model, layout, inputs))
+    halve_layers(model)
+    after, graph = run_torch(model, preprocessor(), inputs), export_graph(model, layout, inputs)
+
+    assert 0 < np.abs(after - before).max() < 1e-3
+    np.testing.assert_allclose(Runner(preprocessor(), graph).run(inputs), after, atol=CLOSE)
+    assert len(graph) < 0.6 * whole
 
 
 def test_principal_axes_are_orthonormal_and_keep_cosines() -> None:

@@ -301,9 +301,12 @@ class TextExportConfig(Section):
     Attributes:
         table: storage of the token embeddings; `int8` keeps one scale per row and is expanded in the
             graph after the gather, so that a vector does not depend on its neighbours.
+        layers: storage of the other layers' weights, not of a pretrained encoder's; `float16` ones are
+            widened when the graph is loaded, so they cost no time.
     """
 
     table: Literal["float32", "int8"] = "float32"
+    layers: Literal["float32", "float16"] = "float32"
 
 
 class TextRun(Section):

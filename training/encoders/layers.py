@@ -79,6 +79,35 @@ class Int8Table(nn.Module):
         return self.quantized[index].float() * self.scale[index].unsqueeze(-1)
 
 
+class HalfLinear(nn.Module):
+    """A linear layer whose weights are kept in float16; it computes in float32.
+
+    Half the bytes on disk. onnxruntime widens them once, when it loads the graph.
+
+    Args:
+        linear: the trained layer.
+    """
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        self.register_buffer("weight", linear.weight.detach().half())
+        self.register_buffer("bias", None if linear.bias is None else linear.bias.detach())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., in) -> (..., out)."""
+        return nn.functional.linear(x, self.weight.float(), self.bias)
+
+
+def halve_layers(module: nn.Module) -> None:
+    """Replace every linear layer inside by its float16 form."""
+    for name, part in list(module.named_modules()):
+        if isinstance(part, nn.Linear):
+            module.set_submodule(name, HalfLinear(part))
+
+
 class Hidden(nn.Module):
     """[LayerNorm] -> (Linear -> activation -> dropout) x k -> Linear, plus a linear skip path.
 

@@ -19,7 +19,7 @@ from training.suite.results import Measured, Results, Row, rows_of
 from training.suite.subjects import Subject, pretrained, published, remote
 from training.suite.task import Split, Task
 from training.suite.vectors import encoded, speed
-from training.tasks.text import cache_directory
+from training.teacher import cache_directory
 
 SPLITS: tuple[Split, ...] = ("dev", "test")
 

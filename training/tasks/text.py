@@ -6,7 +6,6 @@ files -> vocabulary -> the bundle's own preprocessing -> objectives -> encoder -
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -26,8 +25,9 @@ from bundle.publish import Draft
 from training.chunks import in_chunks
 from training.config import TextRun
 from training.data.tables import BadRows
-from training.data.text import Graded, files_sha256, read_grades
+from training.data.text import files_sha256, read_grades
 from training.data.tokenised import Tokenised, tokenise
+from training.encoders.layers import halve_layers
 from training.encoders.lora import merge_lora
 from training.encoders.packed import packed
 from training.encoders.pretrained import PretrainedEncoder
@@ -35,13 +35,13 @@ from training.encoders.text import TextEncoder, principal_axes, token_counts, to
 from training.encoders.tuned import tuned
 from training.errors import ConfigError
 from training.export import Exportable, draft_of, run_torch
-from training.metrics import cosines, spearman
 from training.objectives import Objective, Plan
 from training.pretrained import Pretrained, read_pretrained
 from training.pretrained_tokenizer import whole_tokenizer
 from training.provenance import of_run
 from training.task import Encode
 from training.tasks.text_examples import Examples, read_examples, tokenise_examples
+from training.tasks.text_figures import graded_metrics, graded_spearman
 from training.tasks.text_learner import (
     TextLearner,
     groups_of,
@@ -49,8 +49,9 @@ from training.tasks.text_learner import (
     refuse_without_dropout,
     special_ids,
 )
+from training.tasks.text_probes import probes
 from training.tasks.text_rules import check, check_pretrained, check_width, needs_teacher
-from training.teacher import CachedTeacher, PretrainedTeacher, Teacher, find_directory
+from training.teacher import CachedTeacher, Teacher, cache_directory, find_directory, teacher_of
 from training.vocabulary import pretrained_tokenizer, train_tokenizer
 
 
@@ -81,7 +82,7 @@ class TextTask:
     def __init__(self, run: TextRun, data: Path, teacher: Teacher | None = None) -> None:
         check(run)
         self.run, self._data = run, data
-        self.teacher = teacher or _configured_teacher(run)
+        self.teacher = teacher or teacher_of(run.teacher)
         if self.teacher is not None:
             check_width(run, self.teacher.dim)
         self._bad = BadRows(run.data.bad_rows)
@@ -252,23 +253,17 @@ class TextTask:
             merge_lora(encoder.backbone)
         if self.run.export.table == "int8":
             encoder.quantize_table()
+        if self.run.export.layers == "float16":
+            halve_layers(encoder)
         return {self.run.name: self._encode}
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
         """Spearman on the graded pairs, whole and at each Matryoshka dimension, beside the teacher's."""
         if self.graded is None or self.run.data.graded is None:
             return {}
-        encode, teacher = encoders[self.run.name], self.teacher
-        name = f"spearman {Path(self.run.data.graded.path).name.split('.')[0]}"
-        baselines = {}
-        if teacher is not None:
-            baselines["teacher"] = graded_spearman(
-                lambda inputs: teacher.encode([_text(item) for item in inputs]), self.graded
-            )
-        figures = {name: Metric(value=graded_spearman(encode, self.graded), baselines=baselines)}
-        for m in self.run.model.dimensions:
-            figures[f"{name} at {m} dimensions"] = Metric(value=graded_spearman(_cut(encode, m), self.graded))
-        return figures
+        name = Path(self.run.data.graded.path).name.split(".")[0]
+        encode, dimensions = encoders[self.run.name], self.run.model.dimensions
+        return graded_metrics(name, self.graded, encode, teacher=self.teacher, dimensions=dimensions)
 
     def drafts(self, metrics: dict[str, Metric]) -> list[Draft]:
         model = self.run.model
@@ -286,49 +281,3 @@ class TextTask:
             packed=packed(self.model.encoder),
         )
         return [draft_of(exportable, of_run(self.run, self.data_sha256), metrics)]
-
-
-def probes(max_length: int) -> list[str]:
-    """Texts of very different lengths and scripts for the parity check; too long ones among them."""
-    longest = "many words in one text, " * max_length
-    return [
-        "Where is my parcel?",
-        "a",
-        "The quick brown fox jumps over the lazy dog.",
-        longest,
-        "Größe, naïveté and 東京 in one line 🙂",
-        "MiXeD CaSe 1,234.50 EUR (incl. VAT)!",
-        "\tspaces \n and   lines\r\n",
-        "x" * 300,
-        *(longest[: 7 * k] for k in range(1, 41)),
-    ]
-
-
-def graded_spearman(encode: Encode, graded: Graded) -> float:
-    """Spearman's correlation of cosines with the given scores."""
-    vectors = encode([Text(text) for text in (*graded.first, *graded.second)])
-    half = len(graded.first)
-    return spearman(cosines(vectors[:half], vectors[half:]), graded.scores)
-
-
-def cache_directory() -> Path:
-    """Where costly results are kept between runs: ENCODERY_CACHE, or the user's cache directory."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("ENCODERY_CACHE") or f"{base}/encodery").expanduser()
-
-
-def _configured_teacher(run: TextRun) -> Teacher | None:
-    if run.teacher is None:
-        return None
-    config = run.teacher
-    directory = find_directory(config.source)
-    return PretrainedTeacher(directory, config.sha256, config.max_tokens, config.precision)
-
-
-def _cut(encode: Encode, dim: int) -> Encode:
-    return lambda inputs: encode(inputs)[:, :dim]
-
-
-def _text(item: Input) -> str:
-    assert isinstance(item, Text), type(item)
-    return item.text

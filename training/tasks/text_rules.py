@@ -134,6 +134,7 @@ def _check_idle(run: TextRun) -> None:
         "vocabulary": OF_TABLE_VOCABULARY,
         "model": OF_TABLE,
         "rates": None,
+        "export": ("layers",),
     }
     if not model.pretrained:
         idle = {"model": OF_PRETRAINED}
