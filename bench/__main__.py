@@ -243,6 +243,8 @@ def _ceilings(models: Path, rows: Sequence[Row], seconds: float) -> dict[str, An
             continue
         extra = {"workers": cores, "texts": some[:256]} if row.ceiling == "forward" else {}
         found[key] = ask(row.ceiling, **(given | extra))
+        if row.ceiling == "tokenising":
+            found[f"preparing {row.model}"] = ask("preparing", **given)
     return found
 
 

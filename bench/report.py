@@ -74,7 +74,7 @@ def _bar(results: Results, row: Row, runs: Sequence[Mapping[str, Any]]) -> tuple
         run["per_cpu_s"] / one["per_cpu_s"] for run, one in zip(runs, ceilings, strict=True)
     )
     by_clock = statistics.median(run["per_s"] / one["per_s"] for run, one in zip(runs, ceilings, strict=True))
-    what = "of raw" if row.ceiling == "forward" else "of tokenising alone"
+    what = "of raw" if row.ceiling == "forward" else "of the tokenizers library alone"
     return f"{row.share:.2f} {what}", f"{by_cpu:.2f} by CPU time, {by_clock:.2f} by the clock"
 
 

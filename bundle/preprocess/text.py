@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from tokenizers import Encoding, Tokenizer
 from bundle.errors import InputError, ManifestError
 from bundle.inputs import Input, Text
 from bundle.preprocess.base import Arrays, Cut, Facts, Kind, Layout, Prepared, Truncate, pad
+from bundle.preprocess.wordpiece import WordMemory
 
 FIELD = "text"
 
@@ -33,7 +35,7 @@ class Token:
 
 
 class TextPreprocessor:
-    """Tokenises whole requests at once (`encode_batch_fast` releases the GIL, `encode` does not).
+    """Tokenises whole requests at once: plain texts from a memory of words, all others by the library.
 
     Args:
         tokenizer_json: the content of tokenizer.json.
@@ -47,6 +49,7 @@ class TextPreprocessor:
         self.max_length = max_length
         self._tokenizer = _tokenizer(tokenizer_json)
         self._unknown_id = _unknown_id(tokenizer_json)
+        self._memory = WordMemory.of(self._tokenizer, tokenizer_json)
         self.layouts = (
             Layout(self.input_names, self.collate),
             Layout(self.packed_names, pack, is_packed=True),
@@ -59,14 +62,21 @@ class TextPreprocessor:
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         texts = [_checked(index, item) for index, item in enumerate(inputs)]
-        encodings = self._tokenizer.encode_batch_fast(texts)
         return [
-            self._prepare_one(index, text, encoding, truncate)
-            for index, (text, encoding) in enumerate(zip(texts, encodings, strict=True))
+            self._prepare_one(index, text, ids, truncate)
+            for index, (text, ids) in enumerate(zip(texts, self._ids(texts), strict=True))
         ]
 
-    def _prepare_one(self, index: int, text: str, encoding: Encoding, truncate: Truncate) -> Prepared:
-        ids = encoding.ids
+    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, uncut: from memory where that can be, else by the library, all at once."""
+        found = [self._memory.ids(text) if self._memory else None for text in texts]
+        rest = [row for row, ids in enumerate(found) if ids is None]
+        encodings = self._tokenizer.encode_batch_fast([texts[row] for row in rest]) if rest else ()
+        for row, encoding in zip(rest, encodings, strict=True):
+            found[row] = encoding.ids
+        return [ids for ids in found if ids is not None]
+
+    def _prepare_one(self, index: int, text: str, ids: list[int], truncate: Truncate) -> Prepared:
         if len(ids) <= self._specials:
             raise InputError(index, "empty_input", "the text is empty or has no token; leave it out")
         truncated: tuple[Cut, ...] = ()
@@ -78,8 +88,8 @@ class TextPreprocessor:
             truncated = (Cut(FIELD, length, self.max_length, "tokens"),)
         row = np.array(ids, dtype=np.int64)  # [t]
         unknown = (FIELD,) if self._unknown_id in ids else ()
-        facts = Facts(tokens=len(row), truncated=truncated, unknown=unknown)
-        return Prepared({"input_ids": row}, cost=len(row), facts=facts)
+        facts = _plain(len(ids)) if not (truncated or unknown) else Facts(len(ids), truncated, unknown)
+        return Prepared({"input_ids": row}, cost=len(ids), facts=facts)
 
     def _cut(self, text: str, truncate: Truncate) -> list[int]:
         """Ids of `max_length` tokens; the special ones are added after the cut, so they stay."""
@@ -134,6 +144,11 @@ def pack(batch: Sequence[Prepared]) -> Arrays:
     grid = np.full(present.shape, -1)
     grid.flat[spots] = np.arange(len(spots))
     return {"token_ids": np.concatenate(rows), "grid": grid, "spots": spots}
+
+
+@lru_cache(maxsize=8192)
+def _plain(tokens: int) -> Facts:
+    return Facts(tokens)
 
 
 def _tokens(encoding: Encoding) -> list[Token]:
