@@ -251,13 +251,17 @@ def encode(  # noqa: PLR0917  # typer calls it, by name
     ] = Truncation.none,
     dimensions: Annotated[int | None, typer.Option(help="Fewer, where the model was trained for it.")] = None,
     now: Annotated[float | None, typer.Option(help="Unix time that times are relative to.")] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The model's prompt before every text [default: its own default]."),
+    ] = None,
 ) -> None:
     """Encode every row of a file. Goes on where an interrupted run stopped; bad rows are set aside."""
     from bundle import EncoderyError
     from encodery.bulk.backends import Options
     from encodery.bulk.command import Asked, run
 
-    options = Options(truncate.value, dimensions, now)
+    options = Options(truncate.value, dimensions, now, prompt)
     models = Path() if url else _directory(models_dir)
     asked = Asked(source, out, model, version, models, url, text=text, keep=keep or (), options=options)
     try:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bundle import Encoder, InputError, Prepared, Truncate
+from bundle import Encoder, InputError, Prepared, Truncate, prompted
 from bundle.encoder import BATCH_COST, batches
 from encodery.bulk.errors import BulkError
 
@@ -76,11 +76,13 @@ class Options:
     Attributes:
         dim: fewer dimensions than the model has.
         now: unix time that `time` features are relative to.
+        prompt: name of the model's prompt to stand before every text; None is its default, "" none.
     """
 
     truncate: Truncate = "none"
     dim: int | None = None
     now: float | None = None
+    prompt: str | None = None
 
 
 class Local:
@@ -96,7 +98,14 @@ class Local:
         manifest = encoder.manifest
         if options.dim not in (None, *manifest.dimensions):
             raise BulkError(f"--dimensions is one of {', '.join(map(str, manifest.dimensions))}")
-        self._encoder, self._options = encoder, options
+        prompt = manifest.prompt(options.prompt)
+        if prompt is None:
+            raise BulkError(
+                f"--prompt is one of {', '.join(manifest.prompts)}"
+                if manifest.prompts
+                else f"--prompt: {manifest.name}/{manifest.version} has no prompts"
+            )
+        self._encoder, self._options, self._prompt = encoder, options, prompt
         self._dim = options.dim or manifest.dim
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="forward")
         space = manifest.space_of(self._dim)
@@ -123,7 +132,7 @@ class Local:
         """All at once; one by one if one of them is bad."""
         from_json = self._encoder.preprocessor.from_json
         now = time.time() if self._options.now is None else self._options.now
-        inputs = [from_json(value, now) for value in values]
+        inputs = prompted([from_json(value, now) for value in values], self._prompt)
         try:
             return self._encoder.prepare(inputs, self._options.truncate), {}
         except InputError:
@@ -155,6 +164,8 @@ class Remote:
             self._asked["dimensions"] = options.dim
         if options.now is not None:
             self._asked["now"] = options.now
+        if options.prompt is not None:
+            self._asked["prompt"] = options.prompt
         with _as_bulk_error():
             first = client.answer([probe], **self._asked | {"truncate": "end"})
         self.identity = Identity(first.model, first.version, first.space, first.vectors.shape[1])

@@ -168,6 +168,7 @@ def _done(asked: Asked, backend: Backend, parts: Parts) -> Done:
         "rows": rows,
         "bad": end - rows,
         "truncated": truncated,
+        "prompt": asked.options.prompt,
         "input": asked.source.name,
         "encodery": __version__,
     }

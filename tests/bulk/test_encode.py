@@ -21,7 +21,7 @@ import pytest
 import tiny
 from pyarrow import parquet
 
-from bundle import Features, Store, Text
+from bundle import Features, Store, Text, publish
 from encodery.bulk.backends import Options
 from encodery.bulk.command import Asked, Done, run
 from encodery.bulk.errors import BulkError
@@ -113,6 +113,21 @@ def test_the_output_says_which_vectors_these_are(published: Path, tmp_path: Path
     inside = parquet.read_schema(out).metadata
     assert inside[b"encodery.space"].decode() == meta["space"]
     assert parquet.read_schema(out).field("embedding").type == pa.list_(pa.float32(), 4)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "read"), [("passage", "the dog hello"), (None, "the cat hello"), ("", "hello")]
+)
+def test_a_prompt_is_put_before_every_text(tmp_path: Path, prompt: str | None, read: str) -> None:
+    prompts = {"query": "the cat ", "passage": "the dog "}
+    publish(tmp_path / "models", [tiny.text_draft(prompts=prompts, default_prompt="query")])
+    path, out = write(tmp_path / "in.jsonl", [{"text": "hello"}]), tmp_path / "out.npy"
+
+    done = run(asked(tmp_path / "models", path, out, options=Options(prompt=prompt)))
+
+    encoder = Store(tmp_path / "models").load("text")
+    np.testing.assert_allclose(np.load(out), encoder.run(encoder.prepare([Text(read)])), atol=SAME)
+    assert (done.meta["prompt"], done.meta["space"]) == (prompt, encoder.manifest.space)
 
 
 def test_columns_are_kept_and_cut_rows_are_marked(published: Path, tmp_path: Path) -> None:
@@ -226,6 +241,7 @@ def test_a_run_that_was_begun_otherwise_is_not_gone_on_with(published: Path, tmp
         ("in.csv", "out.npy", {"keep": ["row"]}, "already"),
         ("in.csv", "out.npy", {"model": "shop-user"}, "none of the model's columns"),
         ("in.csv", "out.npy", {"options": Options(dim=5)}, "--dimensions is one of 8, 4"),
+        ("in.csv", "out.npy", {"options": Options(prompt="query")}, "--prompt: text/1 has no prompts"),
         ("bad.parquet", "out.npy", {}, "bad.parquet"),
         ("bad.jsonl.gz", "out.npy", {}, "bad.jsonl.gz"),
     ],

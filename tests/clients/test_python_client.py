@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny
 
-from bundle import Features, Store, Text
+from bundle import OUTPUT_TYPES, Features, OutputType, Store, Text
 from encodery_client import AsyncClient, Client, RequestRefused, SpaceChanged
 
 pytestmark = pytest.mark.e2e
@@ -36,6 +36,23 @@ def test_vectors_are_those_of_the_bundle(published: Path, url: str, wire: str) -
     np.testing.assert_allclose(texts, store.load("text").encode(list(map(Text, TEXTS))), atol=SAME)
     expected = store.load("shop-user").encode([Features(user, tiny.NOW) for user in tiny.USERS])
     np.testing.assert_allclose(users, expected, atol=SAME)
+
+
+@pytest.mark.parametrize("wire", ["raw", "base64"])
+@pytest.mark.parametrize("output", OUTPUT_TYPES)
+def test_output_types_are_those_of_the_bundle(
+    published: Path, url: str, wire: str, output: OutputType
+) -> None:
+    with Client(url, wire=wire, batch_items=3, output=output) as client:
+        first = client.encode(TEXTS)
+        again = client.answer(TEXTS)
+
+    encoder = Store(published).load("text")
+    expected = encoder.quantized(encoder.encode(list(map(Text, TEXTS))), output)
+    assert first.dtype == expected.dtype
+    assert again.space == encoder.manifest.space_of(tiny.DIM, output)
+    for vectors in (first, again.vectors):
+        np.testing.assert_allclose(vectors, expected, atol=1e-3 if "float" in output else 0)
 
 
 def test_the_asynchronous_client_gets_the_same(url: str) -> None:

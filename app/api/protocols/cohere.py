@@ -1,7 +1,7 @@
 """Cohere's embed: POST /v2/embed and /v1/embed.
 
-cohere-python v2/client.py and types/; what `embedding_types` mean here is in `bundle.quantize`.
-`input_type` is required there and changes nothing here: no model of this server declares prompts.
+cohere-python v2/client.py and types/; what `embedding_types` mean here is in `bundle.quantize`, and what
+`input_type` does in `input_types`. It is required there and not here: a model may have no prompts.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from pydantic import BaseModel, Field
 from app.api.context import Context
 from app.api.encoding import Answer, Ask, encoded
 from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, named, texts
+from app.api.protocols.input_types import with_prompt_for
 from app.api.vectors import base64_rows
 from app.errors import Failure, InvalidRequest
 from bundle import Truncate
 
+InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering", "image"]
 EmbeddingType: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]
 _TRUNCATE: dict[str, Truncate] = {"NONE": "none", "START": "start", "END": "end"}
 
@@ -44,7 +46,7 @@ class EmbedRequest(Lenient):
     """Texts to encode."""
 
     field = "texts"
-    ignored = ("input_type", "max_tokens", "priority")
+    ignored = ("max_tokens", "priority")
 
     model: str | None = Field(None, description="default: the server's")
     texts: Any = None
@@ -52,6 +54,7 @@ class EmbedRequest(Lenient):
         None, description='`texts` in another form: [{"content": [{"type": "text", "text": ..}]}]'
     )
     images: Any = Field(None, description="refused: no model of this server takes images")
+    input_type: InputType | None = Field(None, description="picks the model's prompt for it, if it has one")
     embedding_types: list[EmbeddingType] | None = Field(None, description="default: float")
     output_dimension: int | None = Field(None, ge=1)
     truncate: Literal["NONE", "START", "END"] | None = "END"
@@ -93,7 +96,7 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, An
         dim=asked.output_dimension,
         truncate=_TRUNCATE[asked.truncate or "END"],
     )
-    return asked, await encoded(context, request, ask)
+    return asked, await encoded(context, request, with_prompt_for(asked.input_type, ask, context))
 
 
 def _texts(asked: EmbedRequest) -> Any:

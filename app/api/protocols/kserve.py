@@ -49,6 +49,7 @@ class _Output(Lenient):
 class _Parameters(Lenient):
     truncate: Literal["none", "end", "start"] = "none"
     dimensions: int | None = Field(default=None, ge=1)
+    prompt: str | None = Field(default=None, description="name of one of the model's prompts")
     space: str | None = None
     now: float | None = Field(default=None, description="unix time that times are relative to")
     binary_data_output: bool = False
@@ -156,6 +157,7 @@ async def infer(context: Ctx, request: Request, model: str, version: str | None 
         space=parameters.space or expected_space(request),
         dim=parameters.dimensions,
         truncate=parameters.truncate,
+        prompt=parameters.prompt,
     )
     return _respond(asked, await encoded(context, request, ask))
 

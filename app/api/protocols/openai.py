@@ -17,6 +17,7 @@ from app.api import vectors
 from app.api.context import Context, Ctx
 from app.api.encoding import Ask, encoded
 from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, named, texts
+from app.api.protocols.input_types import with_prompt_for
 from app.engine import Model
 from app.errors import ErrorBody, Failure, InvalidRequest
 from bundle import Truncate
@@ -44,6 +45,10 @@ class EmbeddingsRequest(Lenient):
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = Field(None, ge=1, description="only those the model was trained for")
     truncate: Truncate | None = Field(None, description="ours: cut what is too long, at the end or the start")
+    prompt: str | None = Field(None, description="ours: name of one of the model's prompts")
+    input_type: str | None = Field(
+        None, description="Voyage's: picks the model's prompt for it, if it has one"
+    )
 
 
 @OPENAI.post("/v1/embeddings", EmbeddingsRequest, "Encode texts")
@@ -53,18 +58,16 @@ async def embeddings(context: Context, request: Request) -> Response:
     asked = await OPENAI.read(context, request, EmbeddingsRequest)
     _refuse_token_ids(asked.input)
     model, version = named(asked.model)
-    answer = await encoded(
-        context,
-        request,
-        Ask(
-            inputs=texts(asked.input, context),
-            model=model,
-            version=version,
-            space=expected_space(request),
-            dim=asked.dimensions,
-            truncate=asked.truncate or "none",
-        ),
+    ask = Ask(
+        inputs=texts(asked.input, context),
+        model=model,
+        version=version,
+        space=expected_space(request),
+        dim=asked.dimensions,
+        truncate=asked.truncate or "none",
+        prompt=asked.prompt,
     )
+    answer = await encoded(context, request, with_prompt_for(asked.input_type, ask, context))
     rows = vectors.base64_rows(answer.vectors) if asked.encoding_format == "base64" else answer.vectors
     content = {
         "id": f"embd-{uuid.uuid4().hex}",

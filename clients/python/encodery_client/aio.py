@@ -15,7 +15,7 @@ import httpx2 as httpx
 from encodery_client.core import Core, headers_of, one
 from encodery_client.errors import ServerUnreachable, error_from
 from encodery_client.retry import Outcome, Retry, Wait, attempts
-from encodery_client.wire import Answer, Asked, Call, Limits, Options, Truncate, Vectors, Wire, joined
+from encodery_client.wire import Answer, Asked, Call, Limits, Options, Output, Truncate, Vectors, Wire, joined
 
 
 class AsyncClient:
@@ -29,6 +29,8 @@ class AsyncClient:
         version: str | None = None,
         truncate: Truncate | None = None,
         dimensions: int | None = None,
+        prompt: str | None = None,
+        output: Output | None = None,
         space: str | None = None,
         wire: Wire = "raw",
         timeout_s: float = 30.0,
@@ -41,7 +43,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._core = Core(
-            asked=Asked(model, version, truncate, dimensions),
+            asked=Asked(model, version, truncate, dimensions, prompt, output),
             space=space,
             wire=wire,
             limits=Limits(batch_items, batch_bytes),
@@ -80,6 +82,11 @@ class AsyncClient:
         """JSON Schema of one input of a model, with `examples`."""
         return await self._get(f"/models/{model}/schema")
 
+    async def prompts(self, model: str | None = None) -> dict[str, str]:
+        """The prompts of a model that `prompt` may name, with their texts."""
+        name = model or self._core.asked.model or (await self._get("/models"))["default"]
+        return self._core.prompts(await self._get(f"/models/{name}"))
+
     async def _get(self, path: str) -> dict[str, Any]:
         try:
             response = await self._http.get(path, timeout=self._core.timeout_s)
@@ -91,7 +98,7 @@ class AsyncClient:
 
     @property
     def pins(self) -> Mapping[tuple[Any, ...], str]:
-        """(model, version, dimensions) to the space it is pinned to."""
+        """(model, version, dimensions, output) to the space it is pinned to."""
         return self._core.pins
 
     def unpin(self) -> None:
@@ -112,7 +119,7 @@ class AsyncClient:
 
     async def _all(self, inputs: Any, options: Options, *, facts: bool) -> Answer:
         async with aclosing(self._answers(inputs, options, facts=facts)) as answers:
-            return joined([answer async for answer in answers])
+            return joined([answer async for answer in answers], self._core.asked.but(options))
 
     async def _answers(
         self, inputs: Any, options: Options, *, facts: bool, each: bool = False

@@ -15,7 +15,7 @@ import httpx2 as httpx
 from encodery_client.core import Core, headers_of, one
 from encodery_client.errors import ServerUnreachable, error_from
 from encodery_client.retry import Outcome, Retry, Wait, attempts
-from encodery_client.wire import Answer, Asked, Call, Limits, Options, Truncate, Vectors, Wire, joined
+from encodery_client.wire import Answer, Asked, Call, Limits, Options, Output, Truncate, Vectors, Wire, joined
 
 
 class Client:
@@ -23,11 +23,11 @@ class Client:
 
     Args:
         url: of the server, for example http://127.0.0.1:8000.
-        model, version, truncate, dimensions: for calls that do not say otherwise; None is the server's
-            default.
+        model, version, truncate, dimensions, prompt, output: for calls that do not say otherwise; None is
+            the server's default.
         space: what the vectors must be of; by default that of the first answer. From then on every
             request says so, and a server that no longer has it makes `SpaceChanged`, never a wrong vector.
-        wire: how vectors travel, raw float32 or base64 in JSON.
+        wire: how vectors travel, raw or base64 in JSON.
         timeout_s: of a whole call, retries included; the server is told.
         concurrency: most requests at once of calls that are split.
         batch_items, batch_bytes: of one request; larger calls are split.
@@ -45,6 +45,8 @@ class Client:
         version: str | None = None,
         truncate: Truncate | None = None,
         dimensions: int | None = None,
+        prompt: str | None = None,
+        output: Output | None = None,
         space: str | None = None,
         wire: Wire = "raw",
         timeout_s: float = 30.0,
@@ -57,7 +59,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._core = Core(
-            asked=Asked(model, version, truncate, dimensions),
+            asked=Asked(model, version, truncate, dimensions, prompt, output),
             space=space,
             wire=wire,
             limits=Limits(batch_items, batch_bytes),
@@ -76,15 +78,17 @@ class Client:
         Args:
             inputs: texts or objects of features: a list, an iterator, a column or a table of pandas,
                 polars or pyarrow.
-            **options: `model`, `version`, `truncate`, `dimensions`, `now`, `timeout_s`.
+            **options: `model`, `version`, `truncate`, `dimensions`, `prompt`, `output`, `now`,
+                `timeout_s`.
 
         Returns:
-            float32 [n, dim], in the order of the inputs; [0, 0] for none.
+            float32 [n, dim], in the order of the inputs, or of the type that `output` says, [n, dim / 8] if
+            packed; [0, 0] for none.
 
         Raises:
             EncoderyClientError: see `encodery_client.errors`; nothing is returned in part.
         """
-        return joined(list(self._answers(inputs, options, facts=False))).vectors
+        return self._all(inputs, options, facts=False).vectors
 
     def encode_one(self, item: str | Mapping[str, Any], **options: Unpack[Options]) -> Vectors:
         """The vector of one input. float32 [dim]."""
@@ -93,7 +97,7 @@ class Client:
 
     def answer(self, inputs: Any, **options: Unpack[Options]) -> Answer:
         """As `encode`, with the space, the version, token counts and warnings."""
-        return joined(list(self._answers(inputs, options, facts=True)))
+        return self._all(inputs, options, facts=True)
 
     def encode_iter(self, inputs: Any, **options: Unpack[Options]) -> Iterator[Vectors]:
         """Vectors in blocks, in order, while the inputs are read: for more than fits into memory.
@@ -111,6 +115,11 @@ class Client:
         """JSON Schema of one input of a model, with `examples`."""
         return self._get(f"/models/{model}/schema")
 
+    def prompts(self, model: str | None = None) -> dict[str, str]:
+        """The prompts of a model that `prompt` may name, with their texts."""
+        name = model or self._core.asked.model or self._get("/models")["default"]
+        return self._core.prompts(self._get(f"/models/{name}"))
+
     def _get(self, path: str) -> dict[str, Any]:
         try:
             response = self._http.get(path, timeout=self._core.timeout_s)
@@ -122,7 +131,7 @@ class Client:
 
     @property
     def pins(self) -> Mapping[tuple[Any, ...], str]:
-        """(model, version, dimensions) to the space it is pinned to."""
+        """(model, version, dimensions, output) to the space it is pinned to."""
         return self._core.pins
 
     def unpin(self) -> None:
@@ -141,6 +150,10 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _all(self, inputs: Any, options: Options, *, facts: bool) -> Answer:
+        answers = list(self._answers(inputs, options, facts=facts))
+        return joined(answers, self._core.asked.but(options))
 
     def _answers(self, inputs: Any, options: Options, *, facts: bool, each: bool = False) -> Iterator[Answer]:
         """Answers in order; `concurrency` requests at once. `each`: every request has its own deadline."""

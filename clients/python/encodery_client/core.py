@@ -61,12 +61,18 @@ class Core:
 
     @property
     def pins(self) -> Mapping[tuple[Any, ...], str]:
-        """(model, version, dimensions) to the space it is pinned to."""
+        """(model, version, dimensions, output) to the space it is pinned to."""
         return dict(self._pins)
 
     def unpin(self) -> None:
         """Take whatever space the server gives next."""
         self._pins.clear()
+
+    def prompts(self, detail: Mapping[str, Any]) -> dict[str, str]:
+        """Those of the version that answers, from what GET /models/{name} says; none if it is not loaded."""
+        version = self.asked.version or detail["current"]
+        loaded = {manifest["version"]: manifest for manifest in detail["versions"]}
+        return dict(loaded.get(version, {}).get("prompts", {}))
 
     def calls(self, inputs: Any, asked: Asked) -> Iterator[Call]:
         """The requests for these inputs."""

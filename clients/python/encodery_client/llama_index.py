@@ -16,9 +16,12 @@ class EncoderyEmbedding(BaseEmbedding):
 
     Args:
         client: how the server is reached.
+        query_prompt, text_prompt: names of the model's prompts for them; default: the client's.
         **fields: of BaseEmbedding, for example `embed_batch_size`.
     """
 
+    query_prompt: str | None = None
+    text_prompt: str | None = None
     _client: Client = PrivateAttr()
 
     def __init__(self, client: Client, **fields: Any) -> None:
@@ -30,13 +33,13 @@ class EncoderyEmbedding(BaseEmbedding):
         return "EncoderyEmbedding"
 
     def _get_query_embedding(self, query: str) -> list[float]:
-        return list(self._client.encode_one(query).tolist())
+        return list(self._client.encode_one(query, prompt=self.query_prompt).tolist())
 
     def _get_text_embedding(self, text: str) -> list[float]:
-        return list(self._client.encode_one(text).tolist())
+        return list(self._client.encode_one(text, prompt=self.text_prompt).tolist())
 
     def _get_text_embeddings(self, texts: list[str]) -> list[list[float]]:
-        return list(self._client.encode(texts).tolist())
+        return list(self._client.encode(texts, prompt=self.text_prompt).tolist())
 
     async def _aget_query_embedding(self, query: str) -> list[float]:
         return await asyncio.to_thread(self._get_query_embedding, query)

@@ -6,7 +6,8 @@
     server.fail_next(429, retry_after_s=0)   # then it is busy once
     server.space = "sp_other"                # then it has another model
 
-Vectors are seeded by the input's JSON, of unit length, and say nothing about meaning.
+Vectors are seeded by the input's JSON, of unit length, and say nothing about meaning. Dimensions, output
+types, prompts and their spaces are those of a real server, with 1 as the limit of int8.
 """
 
 from __future__ import annotations
@@ -14,14 +15,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import httpx2 as httpx
 import numpy as np
 
-from encodery_client.wire import RAW, Vectors
-
-PATHS = {"/encode", "/models"}
+from encodery_client.wire import DTYPES, RAW, Output, Vectors
 
 
 class FakeServer:
@@ -32,12 +32,20 @@ class FakeServer:
         requests: the bodies that came to /encode, parsed.
         headers: of those requests.
         space: of the vectors; change it to play a server with a new model.
+        prompts: name to text, of its model.
     """
 
     def __init__(
-        self, *, dim: int = 8, model: str = "fake", version: str = "1", space: str = "sp_fake"
+        self,
+        *,
+        dim: int = 8,
+        model: str = "fake",
+        version: str = "1",
+        space: str = "sp_fake",
+        prompts: Mapping[str, str] | None = None,
     ) -> None:
         self.dim, self.model, self.version, self.space = dim, model, version, space
+        self.prompts = dict(prompts or {})
         self.requests: list[dict[str, Any]] = []
         self.headers: list[httpx.Headers] = []
         self.transport = httpx.MockTransport(self._handle)
@@ -68,10 +76,14 @@ class FakeServer:
             number += 1
         self._planned[number] = failure
 
-    def vectors(self, inputs: list[Any]) -> Vectors:
-        """What it answers for these inputs. float32 [n, dim]."""
+    def vectors(
+        self, inputs: list[Any], *, dimensions: int | None = None, output: Output = "float32"
+    ) -> Vectors:
+        """What it answers for these inputs, prompts already before them. float32 [n, dim], or as `output`."""
         rows = [self._vector(json.dumps(item, sort_keys=True).encode()) for item in inputs]
-        return np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
+        full = np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
+        short = full[:, :dimensions]
+        return _quantized(short / np.linalg.norm(short, axis=1, keepdims=True), output)
 
     def _vector(self, content: bytes) -> Vectors:
         seed = int.from_bytes(hashlib.sha256(self.space.encode() + b"\0" + content).digest()[:8], "big")
@@ -79,11 +91,15 @@ class FakeServer:
         return np.asarray(vector / np.linalg.norm(vector), dtype=np.float32)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path not in PATHS:
-            return _error(404, "not_found", "there is nothing at this path")
+        model = {"name": self.model, "current": self.version}
+        facts = {"space": self.space, "dim": self.dim}
         if request.url.path == "/models":
-            model = {"name": self.model, "current": self.version, "space": self.space, "dim": self.dim}
-            return httpx.Response(200, json={"default": self.model, "models": [model]})
+            return httpx.Response(200, json={"default": self.model, "models": [model | facts]})
+        if request.url.path == f"/models/{self.model}":
+            manifest = {"name": self.model, "version": self.version, "prompts": self.prompts, **facts}
+            return httpx.Response(200, json=model | {"versions": [manifest]})
+        if request.url.path != "/encode":
+            return _error(404, "not_found", "there is nothing at this path")
         failure = self._planned.pop(len(self.requests), None)
         self.requests.append(json.loads(request.content))
         self.headers.append(request.headers)
@@ -92,15 +108,23 @@ class FakeServer:
         return failure or self._encode(self.requests[-1], request.headers.get("accept") == RAW)
 
     def _encode(self, asked: dict[str, Any], raw: bool) -> httpx.Response:
-        if asked.get("space", self.space) != self.space:
-            return _error(
-                412, "space_mismatch", f"loaded versions and their spaces: {self.version}: {self.space}"
-            )
+        output, dimensions = asked.get("output", "float32"), asked.get("dimensions", self.dim)
+        space = self.space + (f"@{dimensions}" if dimensions != self.dim else "")
+        space += "" if "float" in output else f"+{output}"
+        if asked.get("space", space) != space:
+            return _error(412, "space_mismatch", f"loaded versions and their spaces: {self.version}: {space}")
+        if "binary" in output and dimensions % 8:
+            return _error(422, "invalid_output", f"{output} packs eight dimensions into a byte")
+        prompt = self.prompts.get(asked.get("prompt", ""), "")
+        if asked.get("prompt") and not prompt:
+            return _error(422, "unknown_prompt", "the model has no prompt of that name")
         inputs = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
-        vectors = self.vectors(inputs)
-        headers = {"X-Model-Version": f"{self.model}/{self.version}", "X-Embedding-Space": self.space}
+        read = [prompt + item if isinstance(item, str) else item for item in inputs]
+        vectors = self.vectors(read, dimensions=dimensions, output=output)
+        headers = {"X-Model-Version": f"{self.model}/{self.version}", "X-Embedding-Space": space}
         if raw:
-            return httpx.Response(200, content=vectors.tobytes(), headers={"Content-Type": RAW, **headers})
+            headers |= {"Content-Type": RAW, "X-Embedding-Type": vectors.dtype.name}
+            return httpx.Response(200, content=vectors.tobytes(), headers=headers)
         as_base64 = asked.get("encoding") == "base64"
         rows = [base64.b64encode(row).decode() for row in vectors] if as_base64 else vectors.tolist()
         return httpx.Response(
@@ -108,14 +132,25 @@ class FakeServer:
             json={
                 "model": self.model,
                 "version": self.version,
-                "space": self.space,
-                "dim": self.dim,
-                "usage": {"items": len(inputs), "tokens": sum(len(str(item).split()) for item in inputs)},
+                "space": space,
+                "dim": dimensions,
+                "usage": {"items": len(inputs), "tokens": sum(len(str(item).split()) for item in read)},
                 "warnings": [],
                 "embeddings": rows,
             },
             headers=headers,
         )
+
+
+def _quantized(vectors: Vectors, output: Output) -> Vectors:
+    """By the server's rules, with 1 as the limit of int8."""
+    if "float" in output:
+        return vectors.astype(DTYPES[output])
+    if "binary" in output:
+        packed = np.packbits(vectors > 0, axis=1)
+        return packed if output == "ubinary" else np.asarray(packed.astype(np.int16) - 128, np.int8)
+    levels = np.rint(vectors * 127).astype(np.int16)
+    return np.asarray(levels, np.int8) if output == "int8" else np.asarray(levels + 128, np.uint8)
 
 
 def _error(status: int, code: str, message: str) -> httpx.Response:

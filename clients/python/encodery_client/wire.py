@@ -18,7 +18,16 @@ import numpy.typing as npt
 from encodery_client.errors import SpaceChanged, UnexpectedAnswer, error_from
 
 RAW, JSON = "application/octet-stream", "application/json"
-Vectors: TypeAlias = npt.NDArray[np.float32]
+Vectors: TypeAlias = npt.NDArray[Any]  # of float32, unless `output` says another type
+Output: TypeAlias = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
+DTYPES: Mapping[Output, str] = {
+    "float32": "<f4",
+    "float16": "<f2",
+    "int8": "|i1",
+    "uint8": "|u1",
+    "binary": "|i1",  # eight dimensions to a byte, as in the next
+    "ubinary": "|u1",
+}
 Truncate: TypeAlias = Literal["none", "end", "start"]
 Wire: TypeAlias = Literal["raw", "base64"]
 
@@ -30,6 +39,8 @@ class Options(TypedDict, total=False):
         model, version: of the encoder.
         truncate: what becomes of a text that is too long.
         dimensions: fewer, where the model was trained for it.
+        prompt: name of the model's prompt to stand before every text; "" for none.
+        output: type of the vectors; all but the floats are of a space of their own.
         now: ISO 8601 or unix time that `time` features are relative to.
         timeout_s: of the whole call, retries included.
     """
@@ -38,6 +49,8 @@ class Options(TypedDict, total=False):
     version: str
     truncate: Truncate
     dimensions: int
+    prompt: str | None
+    output: Output
     now: str | float
     timeout_s: float
 
@@ -50,7 +63,13 @@ class Asked:
     version: str | None = None
     truncate: Truncate | None = None
     dimensions: int | None = None
+    prompt: str | None = None
+    output: Output | None = None
     now: str | float | None = None
+
+    def __post_init__(self) -> None:
+        if self.output is not None and self.output not in DTYPES:
+            raise ValueError(f"output is one of {', '.join(DTYPES)}")
 
     def but(self, options: Options) -> Asked:
         """The same with what a call says. Raises TypeError for an option that does not exist."""
@@ -62,9 +81,14 @@ class Asked:
         return replace(self, **given)  # type: ignore[arg-type]  # the types are those of Options
 
     @property
-    def pin(self) -> tuple[str | None, str | None, int | None]:
-        """What decides the space of the vectors."""
-        return self.model, self.version, self.dimensions
+    def pin(self) -> tuple[str | None, str | None, int | None, str | None]:
+        """What decides the space of the vectors. Prompts do not: they are there to be compared across."""
+        return self.model, self.version, self.dimensions, self.output
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of the vectors on the wire."""
+        return np.dtype(DTYPES[self.output or "float32"])
 
 
 @dataclass(frozen=True)
@@ -119,7 +143,8 @@ class Answer:
     """Vectors with all that the server says about them.
 
     Attributes:
-        vectors: float32 [n, dim], in the order of the inputs; [0, 0] for no inputs.
+        vectors: float32 [n, dim], in the order of the inputs, or of the type that was asked for, [n, dim / 8]
+            if packed; [0, 0] for no inputs.
         space: only vectors of equal spaces can be compared; empty for no inputs.
         tokens: read by the encoder.
         warnings: one for each input about which there is something to tell.
@@ -158,11 +183,11 @@ def read_raw(call: Call, response: httpx.Response) -> Answer:
     check(call, response)
     model, _, version = response.headers.get("x-model-version", "").partition("/")
     space = response.headers.get("x-embedding-space", "")
-    content = response.content
-    if not space or not content or len(content) % (4 * len(call.inputs)):
+    content, dtype = response.content, call.asked.dtype
+    is_other_type = response.headers.get("x-embedding-type", dtype.name) != dtype.name
+    if is_other_type or not space or not content or len(content) % (dtype.itemsize * len(call.inputs)):
         raise _unexpected(response)
-    vectors = np.frombuffer(content, "<f4").reshape(len(call.inputs), -1).astype(np.float32)
-    return Answer(vectors, space, model, version)
+    return Answer(_native(content, dtype).reshape(len(call.inputs), -1), space, model, version)
 
 
 def read_base64(call: Call, response: httpx.Response) -> Answer:
@@ -170,8 +195,8 @@ def read_base64(call: Call, response: httpx.Response) -> Answer:
     check(call, response)
     try:
         content = response.json()
-        rows = [np.frombuffer(base64.b64decode(row), "<f4") for row in content["embeddings"]]
-        vectors = np.stack(rows).astype(np.float32)
+        rows = [base64.b64decode(row) for row in content["embeddings"]]
+        vectors = np.stack([_native(row, call.asked.dtype) for row in rows])
         warnings = [Warned(**one | {"index": one["index"] + call.offset}) for one in content["warnings"]]
         tokens = int(content["usage"]["tokens"])
         answer = Answer(vectors, content["space"], content["model"], content["version"], tokens, warnings)
@@ -188,10 +213,10 @@ def check(call: Call, response: httpx.Response) -> None:
         raise error_from(response.status_code, response.headers, response.content, offset=call.offset)
 
 
-def joined(answers: Sequence[Answer]) -> Answer:
+def joined(answers: Sequence[Answer], asked: Asked) -> Answer:
     """The answers to parts of one call as one. Raises SpaceChanged if they are of several spaces."""
     if not answers:
-        return Answer(np.zeros((0, 0), np.float32), "", "", "")
+        return Answer(_native(b"", asked.dtype).reshape(0, 0), "", "", "")
     first = answers[0]
     for answer in answers:
         refuse_other_space(first.space, answer)
@@ -213,6 +238,11 @@ def refuse_other_space(expected: str, answer: Answer) -> None:
             code="space_mismatch",
             param="space",
         )
+
+
+def _native(content: bytes, dtype: np.dtype[Any]) -> Vectors:
+    """Little-endian bytes as an array of this machine, which may be written to."""
+    return np.frombuffer(content, dtype).astype(dtype.newbyteorder("="))
 
 
 def _json(index: int, row: Any) -> bytes:

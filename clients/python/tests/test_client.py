@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import httpx2 as httpx
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 import encodery_client as ec
 from encodery_client import Retry
 from encodery_client.testing import FakeServer
+from encodery_client.wire import Output
 
 Connect = Callable[..., Any]
 
@@ -94,7 +95,7 @@ def test_the_first_answer_pins_the_space(server: FakeServer, connect: Connect) -
     client.call("encode", ["b"])
 
     assert [request.get("space") for request in server.requests] == [None, "sp_fake"]
-    assert dict(client.client.pins) == {(None, None, None): "sp_fake"}
+    assert dict(client.client.pins) == {(None, None, None, None): "sp_fake"}
 
 
 def test_a_server_with_another_model_raises_and_never_mixes(server: FakeServer, connect: Connect) -> None:
@@ -200,6 +201,59 @@ def test_an_error_names_the_input_counted_over_the_whole_call(server: FakeServer
         connect(server, batch_items=10, concurrency=1).call("encode", [str(number) for number in range(20)])
 
     assert (caught.value.index, caught.value.param, caught.value.code) == (13, "inputs[13].x", "too_long")
+
+
+@pytest.mark.parametrize("wire", ["raw", "base64"])
+@pytest.mark.parametrize("output", get_args(Output))
+def test_an_output_type_is_an_array_of_that_type_in_a_space_of_its_own(
+    connect: Connect, wire: str, output: Output
+) -> None:
+    server = FakeServer(dim=16)
+    client = connect(server, wire=wire, batch_items=2)
+
+    floats = client.call("encode", ["a", "b", "c"])
+    vectors = client.call("encode", ["a", "b", "c"], output=output)
+    again = client.call("answer", ["a", "b", "c"], output=output)  # with the pinned space
+
+    assert vectors.dtype == {"binary": "int8", "ubinary": "uint8"}.get(output, output)
+    np.testing.assert_array_equal(vectors, server.vectors(["a", "b", "c"], output=output))
+    np.testing.assert_array_equal(vectors, again.vectors)
+    assert again.space == ("sp_fake" if "float" in output else f"sp_fake+{output}")
+    assert client.call("encode", [], output=output).dtype == vectors.dtype
+    np.testing.assert_array_equal(floats, server.vectors(["a", "b", "c"]))
+
+
+def test_a_type_that_does_not_exist_is_refused_before_anything_is_sent(
+    server: FakeServer, connect: Connect
+) -> None:
+    for call in (
+        lambda: connect(server, output="int4"),
+        lambda: connect(server).call("encode", ["a"], output="f"),
+    ):
+        with pytest.raises(ValueError, match="output is one of float32"):
+            call()
+    assert server.requests == []
+
+
+def test_an_answer_in_another_type_is_not_misread(connect: Connect) -> None:
+    class Careless(FakeServer):
+        def _encode(self, asked: dict[str, Any], raw: bool) -> httpx.Response:
+            return super()._encode(asked | {"output": "float32"}, raw)
+
+    with pytest.raises(ec.UnexpectedAnswer):
+        connect(Careless()).call("encode", ["a"], output="int8")
+
+
+def test_a_prompt_is_named_and_put_before_the_texts_by_the_server(connect: Connect) -> None:
+    server = FakeServer(prompts={"query": "q: ", "passage": "p: "})
+    client = connect(server, prompt="passage")
+
+    assert client.call("prompts") == server.prompts
+    for options, text in (({}, "p: a"), ({"prompt": "query"}, "q: a"), ({"prompt": ""}, "a")):
+        np.testing.assert_array_equal(client.call("encode", ["a"], **options), server.vectors([text]))
+    with pytest.raises(ec.RequestRefused) as caught:
+        client.call("encode", ["a"], prompt="other")
+    assert caught.value.code == "unknown_prompt"
 
 
 def test_the_deadline_is_passed_on(server: FakeServer, connect: Connect) -> None:

@@ -42,6 +42,25 @@ def test_prompts_are_put_in_front(server: FakeServer, encoder: SentenceEncoder) 
     assert [request["inputs"] for request in server.requests] == [["q: a"], ["a"], ["o: a"], ["p a"]]
 
 
+def test_without_prompts_of_its_own_the_models_are_used() -> None:
+    server = FakeServer(prompts={"query": "q: ", "passage": "p: "})
+    encoder = SentenceEncoder(Client("http://fake", transport=server.transport))
+    encoder.encode_query(["a"])
+    encoder.encode_document(["a"])
+    encoder.encode(["a"])
+    with pytest.raises(KeyError):
+        encoder.encode(["a"], prompt_name="absent")
+
+    sent = [(request["inputs"], request.get("prompt")) for request in server.requests]
+    assert sent == [(["q: a"], ""), (["p: a"], ""), (["a"], None)]
+
+
+def test_precision_is_the_type_of_the_vectors(server: FakeServer, encoder: SentenceEncoder) -> None:
+    vectors = encoder.encode(["a"], precision="int8", normalize_embeddings=True)
+
+    np.testing.assert_array_equal(vectors, server.vectors(["a"], output="int8"))
+
+
 def test_tensors_are_refused(encoder: SentenceEncoder) -> None:
     with pytest.raises(TypeError, match="numpy"):
         encoder.encode("a", convert_to_tensor=True)

@@ -1,0 +1,35 @@
+"""`input_type`, as Cohere and Voyage call what a text is for, and the prompts that a model may have for it.
+
+The names are those that sentence-transformers' `encode_query` and `encode_document` look for, and theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from app.api.context import Context
+from app.api.encoding import Ask, find
+
+_QUERY, _DOCUMENT = ("query", "search_query"), ("document", "passage", "corpus", "search_document")
+PROMPTS: Mapping[str, Sequence[str]] = {
+    "search_query": _QUERY,
+    "search_document": _DOCUMENT,
+    "query": _QUERY,
+    "document": _DOCUMENT,
+    "classification": ("classification",),
+    "clustering": ("clustering",),
+}
+
+
+def with_prompt_for(input_type: str | None, ask: Ask, context: Context) -> Ask:
+    """With the first of its prompts that the model has; the model's default, if it has none.
+
+    A prompt that is asked for by name stays. Raises EngineError, InvalidRequest, as `find` does.
+    """
+    names = PROMPTS.get(input_type or "", ())
+    if ask.prompt is not None or not names:
+        return ask
+    loaded, _ = find(context, ask)
+    has = loaded.manifest.prompts
+    return replace(ask, prompt=next((name for name in names if name in has), None))
