@@ -20,6 +20,7 @@ from app.api.hot import HotPaths
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, load_registry
 from app.guard import HeaderGuard
+from app.listener import CannotServe
 from app.metrics import Metrics
 from app.observe import Observed
 from app.settings import Settings
@@ -27,10 +28,6 @@ from bundle import Store
 
 HOT = (encode.routes, score.routes, *(protocol.hot for protocol in PROTOCOLS))  # app.api.hot
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
-
-
-class CannotServe(Exception):
-    """No directory of models, no model that can be loaded, or no address to listen on."""
 
 
 def create_app(settings: Settings, registry: Registry | None = None) -> FastAPI:
@@ -49,7 +46,7 @@ def create_app(settings: Settings, registry: Registry | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         found = registry if registry is not None else await asyncio.to_thread(load_models, settings)
         engine = Engine(
-            workers=settings.workers,
+            workers=settings.threads,
             batch_cost=settings.batch_tokens,
             max_queue_items=settings.max_queue_items,
             max_queue_cost=settings.max_queue_tokens,

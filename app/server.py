@@ -15,8 +15,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.engine import Registry
-from app.main import CannotServe, create_app, load_models
-from app.observe import set_up_log
+from app.listener import bind
+from app.log import set_up_log
+from app.main import create_app, load_models
 from app.settings import Settings, unknown_variables
 
 THREADS_END_S = 2.0  # after the grace: forward passes that were going to end have ended
@@ -89,23 +90,6 @@ class _Server(uvicorn.Server):
         stop_s = time.monotonic() + self._settings.drain_delay_s
         while time.monotonic() < stop_s and not self.force_exit:
             await asyncio.sleep(0.05)
-
-
-def bind(settings: Settings) -> socket.socket:
-    """A socket with its address, not yet listening: until all is loaded, connections are refused."""
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(
-            settings.host, settings.listen_port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listener = socket.socket(family, kind)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-    except OSError as error:
-        raise CannotServe(
-            f"Cannot listen on {settings.host}:{settings.listen_port}: {error.strerror}; "
-            "set --host and --port, or ENCODERY_HOST and ENCODERY_LISTEN_PORT."
-        ) from None
-    return listener
 
 
 def _log_models(registry: Registry, settings: Settings) -> None:

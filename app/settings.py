@@ -54,7 +54,7 @@ class Settings(BaseSettings):
         25, description="how long accepted requests may take to finish after that"
     )
 
-    workers: Count = Field(
+    threads: Count = Field(
         default_factory=usable_cores,
         description="forward passes at once, each on one thread; by default the cores this process may use",
     )

@@ -85,7 +85,7 @@ def serve(
     models_dir: ModelsDir = None,
 ) -> None:
     """Serve the published models. Every other setting is an ENCODERY_* variable; the log shows them all."""
-    from app.main import CannotServe
+    from app.listener import CannotServe
     from app.server import serve as run
     from app.settings import SettingsError, settings_from
 

@@ -144,12 +144,12 @@ def test_a_missing_directory_is_one_sentence(tmp_path: Path, command: list[str])
 
 
 def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ENCODERY_WORKERS", "0")
+    monkeypatch.setenv("ENCODERY_THREADS", "0")
 
     for command in (["serve"], ["models", "list"]):
         result = run(*command)
         assert result.exit_code == 2
-        assert "ENCODERY_WORKERS" in one_sentence(result)
+        assert "ENCODERY_THREADS" in one_sentence(result)
 
 
 def test_a_missing_config_is_one_sentence(tmp_path: Path) -> None:

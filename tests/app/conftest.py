@@ -77,7 +77,7 @@ def registry_of(*encoders: Any) -> Registry:
 
 @asynccontextmanager
 async def _serving(registry: Registry, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Settings(**({"workers": 2} | settings)), registry)
+    app = create_app(Settings(**({"threads": 2} | settings)), registry)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

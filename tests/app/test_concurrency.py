@@ -50,7 +50,7 @@ async def test_a_poisoned_request_does_not_harm_its_neighbours(serving: Any, onl
             raise RuntimeError("secret words: red")
 
     encoder = fake(spoil)
-    async with serving(only(encoder), workers=1) as client:
+    async with serving(only(encoder), threads=1) as client:
         texts = ["hello", "a red lamp", "cat", "dog on the mat"] * 5
 
         responses = await asyncio.gather(*[client.post("/encode", json={"inputs": text}) for text in texts])

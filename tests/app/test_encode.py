@@ -264,7 +264,7 @@ async def test_equal_inputs_are_encoded_once(serving: Any, only: Any, fake: Any)
     """Each still has its vector, its warning and its tokens."""
     encoder = fake()
     texts = ["cat", "unheard", "cat", "dog", "unheard"]
-    async with serving(only(encoder), workers=1) as client:
+    async with serving(only(encoder), threads=1) as client:
         answer = (await client.post("/encode", json={"inputs": texts})).json()
 
     assert encoder.batches == [3]
@@ -278,7 +278,7 @@ async def test_equal_features_are_encoded_once_whatever_the_order_of_fields(
 ) -> None:
     encoder = fake(name="shop-user")
     users = [{"country": "GB", "history": ["A1"]}, {"history": ["A1"], "country": "GB"}, {"country": "DE"}]
-    async with serving(only(encoder), workers=1) as client:
+    async with serving(only(encoder), threads=1) as client:
         answer = (await client.post("/encode", json={"model": "shop-user", "inputs": users})).json()
 
     assert encoder.batches == [2]

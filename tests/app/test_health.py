@@ -59,7 +59,7 @@ async def test_unready_while_draining(client: httpx.AsyncClient) -> None:
 
 async def test_not_alive_when_a_forward_pass_hangs(serving: Any, only: Any, fake: Any) -> None:
     encoder = fake()
-    async with serving(only(encoder), workers=1, stall_limit_s=0.05) as client:
+    async with serving(only(encoder), threads=1, stall_limit_s=0.05) as client:
         encoder.hold()
         running = asyncio.create_task(client.post("/encode", json={"inputs": "hello"}))
         while not encoder.entered.is_set():
@@ -75,7 +75,7 @@ async def test_not_alive_when_a_forward_pass_hangs(serving: Any, only: Any, fake
 
 async def test_probes_answer_while_all_workers_are_busy(serving: Any, only: Any, fake: Any) -> None:
     encoder = fake()
-    async with serving(only(encoder), workers=1) as client:
+    async with serving(only(encoder), threads=1) as client:
         encoder.hold()
         running = [asyncio.create_task(client.post("/encode", json={"inputs": "hello"})) for _ in range(50)]
         while not encoder.entered.is_set():

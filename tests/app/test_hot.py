@@ -68,7 +68,7 @@ async def test_a_protocol_answers_errors_in_its_own_shape() -> None:
 async def test_work_for_a_client_that_left_is_dropped(serving: Any, only: Any, fake: Any) -> None:
     """The forward pass of another client runs; the one that left never reaches it."""
     encoder = fake()
-    async with serving(only(encoder), workers=1) as client:
+    async with serving(only(encoder), threads=1) as client:
         engine = client.app.state.context.engine
         encoder.hold()
         first = asyncio.create_task(client.post("/encode", json={"inputs": "hello"}))

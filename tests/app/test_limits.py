@@ -134,7 +134,7 @@ async def test_a_limit_is_named_with_its_setting(
 
 async def test_overload_is_a_429_with_retry_after_at_once(serving: Any, only: Any, fake: Any) -> None:
     encoder = fake()
-    async with serving(only(encoder), workers=1, max_queue_items=2) as client:
+    async with serving(only(encoder), threads=1, max_queue_items=2) as client:
         encoder.hold()
         accepted = [asyncio.create_task(client.post("/encode", json={"inputs": "hello"})) for _ in range(2)]
         while client.app.state.context.engine.items < 2:
@@ -151,7 +151,7 @@ async def test_overload_is_a_429_with_retry_after_at_once(serving: Any, only: An
 
 async def test_a_deadline_is_a_504_and_is_not_run(serving: Any, only: Any, fake: Any) -> None:
     encoder = fake()
-    async with serving(only(encoder), workers=1, request_timeout_s=0.2) as client:
+    async with serving(only(encoder), threads=1, request_timeout_s=0.2) as client:
         encoder.hold()
         running = asyncio.create_task(client.post("/encode", json={"inputs": "hello"}))
         while not encoder.entered.is_set():
@@ -200,7 +200,7 @@ async def longest_stall_s() -> float:
 async def test_a_client_that_leaves_is_dropped_from_the_queue(serving: Any, only: Any, fake: Any) -> None:
     """Seen through plain ASGI, as a server would tell it."""
     encoder = fake()
-    async with serving(only(encoder), workers=1) as client:
+    async with serving(only(encoder), threads=1) as client:
         engine = client.app.state.context.engine
         encoder.hold()
         running = asyncio.create_task(client.post("/encode", json={"inputs": "hello"}))

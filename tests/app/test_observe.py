@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from app.observe import set_up_log
+from app.log import set_up_log
 
 
 @pytest.fixture(autouse=True)

@@ -139,7 +139,7 @@ from bundle import Store
 
 encoder = Store(Path(sys.argv[1])).load("text")
 encoder.run = lambda batch: time.sleep(600)
-settings = settings_from(listen_port=0, workers=1, request_timeout_s=0.2, stall_limit_s=0.3)
+settings = settings_from(listen_port=0, threads=1, request_timeout_s=0.2, stall_limit_s=0.3)
 server.set_up_log("json", "info")
 with server.bind(settings) as listener:
     models = {"text": Model("text", "1", {"1": Loaded(encoder)})}

@@ -210,7 +210,7 @@ async def info(context: Ctx) -> Response:
             "max_batch_requests": None,
             "max_client_batch_size": settings.max_items,
             "auto_truncate": False,
-            "tokenization_workers": settings.workers,
+            "tokenization_workers": settings.threads,
             "version": health.running_version(),
             "sha": None,
             "docker_label": None,
