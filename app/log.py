@@ -25,6 +25,11 @@ def _with_request_id(logger: Any, name: str, event: EventDict) -> EventDict:
     return event
 
 
+def _with_worker(worker: int, logger: Any, name: str, event: EventDict) -> EventDict:
+    event["worker"] = worker
+    return event
+
+
 def _columns() -> list[structlog.dev.Column]:
     """Values of a fixed width, so that lines of one kind, as the models at start, stand as a table."""
     column, formatter = structlog.dev.Column, structlog.dev.KeyValueColumnFormatter
@@ -39,11 +44,18 @@ def _columns() -> list[structlog.dev.Column]:
     ]
 
 
-def set_up_log(log_format: str, level: str) -> None:
-    """One format for our lines and those of libraries, on standard error."""
+def set_up_log(log_format: str, level: str, worker: int | None = None) -> None:
+    """One format for our lines and those of libraries, on standard error.
+
+    Args:
+        log_format: "json", "console", or "auto": by whether a person looks.
+        level: the least that is written.
+        worker: which of several processes this is; stands in every line.
+    """
     on_terminal = sys.stderr.isatty()
     as_json = log_format == "json" or (log_format == "auto" and not on_terminal)
     shared: list[Any] = [
+        *([] if worker is None else [partial(_with_worker, worker)]),
         _with_request_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

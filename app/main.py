@@ -23,6 +23,7 @@ from app.guard import HeaderGuard
 from app.listener import CannotServe
 from app.metrics import Metrics
 from app.observe import Observed
+from app.scoreboard import Seat
 from app.settings import Settings
 from bundle import Store
 
@@ -30,17 +31,18 @@ HOT = (encode.routes, score.routes, *(protocol.hot for protocol in PROTOCOLS))  
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
 
 
-def create_app(settings: Settings, registry: Registry | None = None) -> FastAPI:
+def create_app(settings: Settings, registry: Registry | None = None, seat: Seat | None = None) -> FastAPI:
     """The application.
 
     Args:
         settings: of this app.
         registry: encoders already loaded; by default those of `settings.models_dir`, at start.
+        seat: of this process, where several serve together.
 
     Raises:
         CannotServe: at start, if there is no registry and nothing can be loaded.
     """
-    metrics = Metrics()
+    metrics = Metrics(seat)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -51,6 +53,7 @@ def create_app(settings: Settings, registry: Registry | None = None) -> FastAPI:
             max_queue_items=settings.max_queue_items,
             max_queue_cost=settings.max_queue_tokens,
             observer=metrics,
+            tally=seat,
         )
         metrics.watch(found, engine)
         app.state.context = Context(settings, found, engine, metrics, started_s=time.monotonic())
@@ -115,4 +118,4 @@ def load_models(settings: Settings) -> Registry:
 def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
     @app.get("/metrics", summary="For Prometheus", response_class=Response)
     async def prometheus() -> Response:
-        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(await metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,12 +19,16 @@ from prometheus_client import (
     generate_latest,
 )
 
+from app import shared_metrics
 from app.engine import Encoded, Engine, Loaded, Registry
+from app.scoreboard import Seat
 
 MODEL = ("model", "version")
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 LAG_PERIOD_S = 0.25
+_SUM: Mapping[str, Any] = {"multiprocess_mode": "livesum"}  # over processes, and no longer than they live
+_MOST: Mapping[str, Any] = {"multiprocess_mode": "livemax"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +45,14 @@ class _OfModel:
 
 
 class Metrics:
-    """Counters and gauges; also the engine's observer."""
+    """Counters and gauges; also the engine's observer.
 
-    def __init__(self) -> None:
+    Args:
+        seat: of this process, where there are several.
+    """
+
+    def __init__(self, seat: Seat | None = None) -> None:
+        self._seat = seat
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
         self.registry = r = CollectorRegistry()
         ProcessCollector(registry=r)
@@ -70,28 +81,42 @@ class Metrics:
         self._batch_rows = Histogram(
             "encodery_batch_rows", "rows of a forward pass", MODEL, buckets=ROWS, registry=r
         )
-        self._queue_items = Gauge("encodery_queue_items", "inputs that wait", MODEL, registry=r)
-        self._queue_cost = Gauge("encodery_queue_cost", "tokens or rows that wait", MODEL, registry=r)
-        self._in_work = Gauge("encodery_items_in_work", "inputs prepared, waiting or running", registry=r)
-        self._loaded = Gauge(
-            "encodery_model_loaded", "1 for each loaded version", (*MODEL, "space"), registry=r
+        self._queue_items = Gauge("encodery_queue_items", "inputs that wait", MODEL, **_SUM, registry=r)
+        self._queue_cost = Gauge("encodery_queue_cost", "tokens or rows that wait", MODEL, **_SUM, registry=r)
+        self._in_work = Gauge(
+            "encodery_items_in_work", "inputs prepared, waiting or running", **_SUM, registry=r
         )
-        self._refused = Gauge("encodery_model_refused", "1 for each refused version", MODEL, registry=r)
+        self._loaded = Gauge(
+            "encodery_model_loaded", "1 for each loaded version", (*MODEL, "space"), **_MOST, registry=r
+        )
+        self._refused = Gauge(
+            "encodery_model_refused", "1 for each refused version", MODEL, **_MOST, registry=r
+        )
         self._of_model: dict[tuple[str, str], _OfModel] = {}
         self._of_route: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
-        self._lag_s = Gauge("encodery_event_loop_lag_seconds", "how late the event loop is", registry=r)
+        self._lag_s = Gauge(
+            "encodery_event_loop_lag_seconds", "how late the event loop is", **_MOST, registry=r
+        )
+        self._refresh: Callable[[], None] = lambda: None
 
     def watch(self, registry: Registry, engine: Engine) -> None:
         """Make every series of every model exist from the start, at zero."""
-        self._in_work.set_function(lambda: engine.items)
         for refused in registry.refused:
             self._refused.labels(refused.name, refused.version or "").set(1)
         for loaded in registry.loaded:
             labels = _labels(loaded)
             self._model(loaded)
             self._loaded.labels(*labels, loaded.manifest.space).set(1)
-            self._queue_items.labels(*labels).set_function(partial(_queued_items, engine, loaded))
-            self._queue_cost.labels(*labels).set_function(partial(_queued_cost, engine, loaded))
+        self._refresh = partial(self._look, engine, registry.loaded)
+        self._refresh()
+
+    def _look(self, engine: Engine, encoders: Sequence[Loaded]) -> None:
+        """Gauges tell what is at the moment; other processes' are as old as their last look."""
+        self._in_work.set(engine.items)
+        for loaded in encoders:
+            items, cost = engine.queued(loaded)
+            self._queue_items.labels(*_labels(loaded)).set(items)
+            self._queue_cost.labels(*_labels(loaded)).set(cost)
 
     def request(self, *, route: str, method: str, status: int, seconds: float) -> None:
         """A request was answered."""
@@ -142,18 +167,14 @@ class Metrics:
             due_s = time.monotonic() + LAG_PERIOD_S
             await asyncio.sleep(LAG_PERIOD_S)
             self._lag_s.set(max(0.0, time.monotonic() - due_s))
+            self._refresh()
 
-    def text(self) -> bytes:
-        """The answer of /metrics."""
-        return generate_latest(self.registry)
-
-
-def _queued_items(engine: Engine, loaded: Loaded) -> float:
-    return engine.queued(loaded)[0]
-
-
-def _queued_cost(engine: Engine, loaded: Loaded) -> float:
-    return engine.queued(loaded)[1]
+    async def text(self) -> bytes:
+        """The answer of /metrics, for all processes of the server."""
+        self._refresh()
+        if self._seat is None:
+            return generate_latest(self.registry)
+        return await asyncio.to_thread(shared_metrics.text, self._seat.scoreboard)
 
 
 def _labels(loaded: Loaded) -> tuple[str, str]:

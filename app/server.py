@@ -15,33 +15,34 @@ import uvicorn
 from fastapi import FastAPI
 
 from app.engine import Registry
-from app.listener import bind
-from app.log import set_up_log
 from app.main import create_app, load_models
-from app.settings import Settings, unknown_variables
+from app.scoreboard import Seat
+from app.settings import Settings
 
+LINGER_S = 1.0  # for clients that keep a connection to use it once more, and learn that it closes
+POLL_S = 0.05
 THREADS_END_S = 2.0  # after the grace: forward passes that were going to end have ended
 
 log = structlog.get_logger("encodery")
 
 
-def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then finish what was accepted.
+def serve_on(listener: socket.socket, settings: Settings, seat: Seat | None = None) -> None:
+    """Load every model, then run until a signal comes.
+
+    Args:
+        listener: bound.
+        settings: of this process.
+        seat: of this process, where several serve on the socket.
 
     Raises:
-        CannotServe: before the first request is taken.
+        CannotServe: no model can be loaded.
     """
-    set_up_log(settings.log_format, settings.log_level)
-    log.info("settings", **settings.shown())
-    for name, nearest in unknown_variables(os.environ).items():
-        log.warning("unknown variable, ignored", name=name, nearest=nearest)
-    with bind(settings) as listener:
-        registry = load_models(settings)
-        _log_models(registry, settings)
-        run(create_app(settings, registry), settings, listener)
+    registry = load_models(settings)
+    _log_models(registry, settings)
+    run(create_app(settings, registry, seat), settings, listener, seat)
 
 
-def run(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
+def run(app: FastAPI, settings: Settings, listener: socket.socket, seat: Seat | None = None) -> None:
     """Serve an application on a bound socket until a signal comes."""
     # What was built so far stays for good; without this, every large body parsed sets off a walk through it.
     gc.collect()
@@ -49,7 +50,10 @@ def run(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
     # uvicorn raises the signal again when it is done: nothing more is to happen then, and the status is 0.
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
-    _Server(app, settings).run([listener])
+    server = _Server(app, settings, seat)
+    if seat is not None:
+        signal.signal(signal.SIGHUP, lambda *_: server.retire())
+    server.run([listener])
     # Python waits for its threads, and for a forward pass that hangs it would wait for ever.
     last_resort = threading.Timer(THREADS_END_S, os._exit, [1])
     last_resort.daemon = True
@@ -57,10 +61,15 @@ def run(app: FastAPI, settings: Settings, listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, which says where it listens, and is unready before it stops listening."""
+    """uvicorn, which says where it listens, is unready before it stops, and lets clients go gently.
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
-        self._app, self._settings = app, settings
+    From the moment it is to end, every answer says `Connection: close`, so that clients which keep their
+    connection leave it by themselves: one that is closed under a client may take a request with it.
+    """
+
+    def __init__(self, app: FastAPI, settings: Settings, seat: Seat | None) -> None:
+        self._app, self._settings, self._seat = app, settings, seat
+        self._parent, self._is_retiring = os.getppid(), False
         super().__init__(
             uvicorn.Config(
                 app,
@@ -81,15 +90,43 @@ class _Server(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             log.info("ready", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
+    def retire(self) -> None:
+        """Another process has taken this one's place: end, while the server as a whole goes on."""
+        self._is_retiring = self.should_exit = True
+
+    async def on_tick(self, counter: int) -> bool:
+        if self._seat is not None:
+            context = self._app.state.context
+            if context.engine.stalled_s <= self._settings.stall_limit_s:
+                self._seat.beat()
+            if os.getppid() != self._parent:
+                log.error("the supervisor is gone")
+                self.should_exit = True
+        return await super().on_tick(counter)
+
     async def main_loop(self) -> None:
         await super().main_loop()
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        if self._is_retiring:
+            log.info("retiring", grace_s=self._settings.shutdown_grace_s)
+        else:
+            await self._stop_being_ready()
+        for server in self.servers:
+            server.close()
+        await self._while_connected(LINGER_S)
+
+    async def _stop_being_ready(self) -> None:
         self._app.state.context.is_draining = True
-        log.info(
-            "stopping", drain_delay_s=self._settings.drain_delay_s, grace_s=self._settings.shutdown_grace_s
-        )
-        stop_s = time.monotonic() + self._settings.drain_delay_s
+        delay_s = self._settings.drain_delay_s
+        log.info("stopping", drain_delay_s=delay_s, grace_s=self._settings.shutdown_grace_s)
+        stop_s = time.monotonic() + delay_s
         while time.monotonic() < stop_s and not self.force_exit:
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(POLL_S)
+
+    async def _while_connected(self, most_s: float) -> None:
+        stop_s = time.monotonic() + most_s
+        while self.server_state.connections and time.monotonic() < stop_s and not self.force_exit:
+            await asyncio.sleep(POLL_S)
 
 
 def _log_models(registry: Registry, settings: Settings) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.cores import usable_cores
@@ -22,6 +22,8 @@ _SERVICE_LINK = re.compile(
     r"ENCODERY(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)"
 )
 _OTHERS = frozenset({"ENCODERY_DATA", "ENCODERY_TORCH_INDEX"})  # read by training and by dev.py
+
+MOST_WORKERS = 64  # each loads every model; who has more cores runs more servers
 
 Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
@@ -54,9 +56,16 @@ class Settings(BaseSettings):
         25, description="how long accepted requests may take to finish after that"
     )
 
+    workers: Count = Field(
+        1,
+        le=MOST_WORKERS,
+        description="server processes on the port; over 1, a supervisor starts them, "
+        "replaces one that dies or hangs, and on SIGHUP all of them, one after another",
+    )
     threads: Count = Field(
-        default_factory=usable_cores,
-        description="forward passes at once, each on one thread; by default the cores this process may use",
+        default_factory=lambda given: max(1, usable_cores() // given.get("workers", 1)),
+        description="forward passes at once in a worker, each on one thread; by default the cores this "
+        "process may use, divided among the workers",
     )
     batch_tokens: Count | None = Field(
         None,
@@ -80,9 +89,11 @@ class Settings(BaseSettings):
     max_chars_per_request: Count = Field(
         1_000_000, description="the same for all inputs of a request together"
     )
-    max_queue_items: Count = Field(8192, description="most inputs in work; over it requests get 429")
+    max_queue_items: Count = Field(
+        8192, description="most inputs in work, in all workers together; over it requests get 429"
+    )
     max_queue_tokens: Count = Field(
-        262_144, description="most tokens (or rows of features) that wait; over it requests get 429"
+        262_144, description="the same for tokens (or rows of features) that wait"
     )
     request_timeout_s: Seconds = Field(
         10.0, description="how long a request may take to be encoded; over it 504, and what waits is dropped"
@@ -95,6 +106,14 @@ class Settings(BaseSettings):
         "info", description="debug logs every request"
     )
     metrics: bool = Field(True, description="serve Prometheus metrics at /metrics")
+
+    def environment(self) -> dict[str, str]:
+        """What was given, as variables for another process; secrets come from the environment only."""
+        return {
+            f"{PREFIX}{name.upper()}": str(value)
+            for name in sorted(self.model_fields_set)
+            if not isinstance(value := getattr(self, name), SecretStr) and value is not None
+        }
 
     def shown(self) -> dict[str, str]:
         """Values as they may be printed: a SecretStr prints itself as asterisks."""
@@ -141,7 +160,7 @@ def settings_table() -> str:
     """Every setting as a Markdown table, for the docs."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
-        default: Any = "usable cores" if field.default_factory else field.default
+        default: Any = "usable cores / workers" if field.default_factory else field.default
         default = "measured" if default is None else default
         rows.append(f"| `{PREFIX}{name.upper()}` | `{default}` | {field.description} |")
     return "\n".join(rows) + "\n"

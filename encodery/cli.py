@@ -86,7 +86,7 @@ def serve(
 ) -> None:
     """Serve the published models. Every other setting is an ENCODERY_* variable; the log shows them all."""
     from app.listener import CannotServe
-    from app.server import serve as run
+    from app.serving import serve as run
     from app.settings import SettingsError, settings_from
 
     try:
@@ -354,7 +354,10 @@ def use(
     with _bundle_mistakes():
         for reference in switch_current(store.root, name, version):
             typer.echo(f"current: {reference.name}/{reference.version}")
-    typer.echo("A running server goes on with what it has loaded; restart it.", err=True)
+    typer.echo(
+        "A running server goes on with what it has loaded; restart it, or send SIGHUP if it has workers.",
+        err=True,
+    )
 
 
 def fail(message: str, status: int) -> NoReturn:

@@ -35,7 +35,7 @@ class ModelHealth(BaseModel):
 
 
 class QueueHealth(BaseModel):
-    """How much is in work."""
+    """How much is in work: in all server processes, and what waits in the one that answers."""
 
     items_in_work: int
     waiting_items: int
@@ -85,7 +85,7 @@ async def health(context: Ctx) -> Health:
         ],
         refused=registry.refused,
         queue=QueueHealth(
-            items_in_work=engine.items,
+            items_in_work=engine.items_in_all,
             waiting_items=sum(items for items, _ in waiting),
             waiting_cost=sum(cost for _, cost in waiting),
         ),

@@ -18,6 +18,7 @@ from app.engine.errors import (
     UnknownVersion,
 )
 from app.engine.registry import Loaded, Model, Refused, Registry, load_registry
+from app.engine.tally import Tally
 
 __all__ = [
     "DeadlineExceeded",
@@ -35,6 +36,7 @@ __all__ = [
     "Refused",
     "Registry",
     "SpaceMismatch",
+    "Tally",
     "Timings",
     "UnknownModel",
     "UnknownVersion",

@@ -23,6 +23,7 @@ import numpy.typing as npt
 from app.engine.batcher import Batcher, Lane, Observer
 from app.engine.errors import DeadlineExceeded, Draining, EncoderFailed, Overloaded
 from app.engine.registry import Loaded
+from app.engine.tally import Alone, Tally
 from bundle import Encoder, Facts, Input, InputError, Prepared, Truncate
 
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
@@ -67,6 +68,7 @@ class Engine:
         max_queue_items: most inputs in the engine.
         max_queue_cost: most cost that may wait.
         observer: is told of every batch.
+        tally: of the engines beside this one, whose work counts towards the limits.
         clock: seconds; monotonic.
     """
 
@@ -78,11 +80,14 @@ class Engine:
         max_queue_items: int,
         max_queue_cost: int,
         observer: Observer,
+        tally: Tally | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_items, self._max_cost, self._clock = max_queue_items, max_queue_cost, clock
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
-        self._batcher = Batcher(workers=workers, budget=batch_cost, observer=observer, clock=clock)
+        self._tally = tally or Alone()
+        telling = _Telling(observer, self._tell)
+        self._batcher = Batcher(workers=workers, budget=batch_cost, observer=telling, clock=clock)
         self._is_closed = False
         self.items = 0  # in the engine: being prepared, waiting or running
 
@@ -107,6 +112,7 @@ class Engine:
         """
         self._admit(len(inputs), lane)
         self.items += len(inputs)
+        self._tell()
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._encode(loaded, inputs, truncate, self._clock() + timeout_s, lane)
@@ -114,6 +120,7 @@ class Engine:
             raise DeadlineExceeded(timeout_s) from None
         finally:
             self.items -= len(inputs)
+            self._tell()
 
     async def _encode(
         self,
@@ -130,7 +137,9 @@ class Engine:
         else:
             loop = asyncio.get_running_loop()
             prepared = await loop.run_in_executor(self._threads, _prepare, loaded.encoder, distinct, truncate)
-        self._admit_cost(sum(one.cost for one in prepared), lane)
+        cost = sum(one.cost for one in prepared)
+        self._admit_cost(cost, lane)
+        self._tell(arriving=cost)
         prepared_s = self._clock()
         ticket = await self._batcher.run(loaded, prepared, deadline_s, places=distinct.places, lane=lane)
         assert ticket.started_s is not None
@@ -155,6 +164,11 @@ class Engine:
         return self._batcher.queued(loaded)
 
     @property
+    def items_in_all(self) -> int:
+        """Inputs in this engine and in those beside it."""
+        return self.items + self._tally.beside()[0]
+
+    @property
     def stalled_s(self) -> float:
         """How long there has been work without any batch ending: the engine's heartbeat."""
         return self._batcher.stalled_s
@@ -162,21 +176,37 @@ class Engine:
     def _admit(self, items: int, lane: Lane) -> None:
         if self._is_closed:
             raise Draining
-        limit = _limit(self._max_items, lane)
+        in_work, limit = self.items_in_all, _limit(self._max_items, lane)
         # Into an empty engine every request is let, or one within the limits could be refused for ever.
-        if self.items and self.items + items > limit:
-            raise self._overloaded(f"{self.items} inputs are in work, the limit is {limit}")
+        if in_work and in_work + items > limit:
+            raise self._overloaded(f"{in_work} inputs are in work, the limit is {limit}")
 
     def _admit_cost(self, cost: int, lane: Lane) -> None:
         if self._is_closed:
             raise Draining
-        queued, limit = self._batcher.queued_cost, _limit(self._max_cost, lane)
+        queued = self._batcher.queued_cost + self._tally.beside()[1]
+        limit = _limit(self._max_cost, lane)
         if queued and queued + cost > limit:
             raise self._overloaded(f"inputs of {queued} tokens or rows wait, the limit is {limit}")
+
+    def _tell(self, arriving: int = 0) -> None:
+        self._tally.put(self.items, self._batcher.queued_cost + arriving)
 
     def _overloaded(self, why: str) -> Overloaded:
         retry_s = min(max(self._batcher.drain_s, SHORTEST_RETRY_S), LONGEST_RETRY_S)
         return Overloaded(f"the server is busy: {why}; try again in {retry_s:.0f} s", retry_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """An observer that says after each batch what still waits, and passes on what it was told."""
+
+    observer: Observer
+    tell: Callable[[], None]
+
+    def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
+        self.tell()
+        self.observer.batch(loaded, rows=rows, run_s=run_s)
 
 
 def _limit(most: int, lane: Lane) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from app.engine import (
     Overloaded,
     Registry,
 )
+from app.scoreboard import Field, Scoreboard, Seat
 from bundle import InputError, Prepared, Text
 
 SAME = 1e-5  # float32 through another batch shape
@@ -352,3 +354,30 @@ async def test_what_waits_is_split_over_free_workers(fake: Any) -> None:
 
     assert encoder.batches == [2, 2]
     engine.close()
+
+
+async def test_limits_hold_for_engines_of_several_processes_together(fake: Any, tmp_path: Path) -> None:
+    """Until the one that had the work is gone."""
+    board = Scoreboard(tmp_path, 2)
+    limits = {"max_queue_items": 3, "max_queue_cost": 7}
+    one, other = (engine_of(tally=Seat(board, slot), **limits) for slot in range(2))
+    encoder = fake()
+    loaded = Loaded(encoder)
+    encoder.hold()
+    running = asyncio.create_task(encode(one, loaded, "hello"))
+    await settled(encoder.entered.is_set)
+    waiting = asyncio.create_task(encode(one, loaded, "the cat sat on the mat"))
+    await settled(lambda: one.queued(loaded)[0] == 1)
+
+    assert other.items_in_all == 2
+    with pytest.raises(Overloaded, match="2 inputs are in work, the limit is 3"):
+        await encode(other, loaded, "cat", "dog")
+    with pytest.raises(Overloaded, match="inputs of 6 tokens or rows wait, the limit is 7"):
+        await encode(other, loaded, "cat dog")
+    board.clear(0)
+    assert other.items_in_all == 0
+    encoder.gate.set()
+    await asyncio.gather(running, waiting, encode(other, loaded, "cat", "dog"))
+    assert (board.total(Field.ITEMS), board.total(Field.COST)) == (0, 0)
+    one.close()
+    other.close()

@@ -2,81 +2,24 @@
 
 from __future__ import annotations
 
+import http.client
 import json
-import os
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import httpx2 as httpx
 import pytest
 import tiny
+from running import ROOT, START_S, Server, server
 
 from bundle import Store, Text
 
 pytestmark = pytest.mark.e2e
-
-ROOT = Path(__file__).parents[2]
-START_S, STOP_S = 60.0, 30.0  # a busy machine is slow, not wrong
-
-
-class Server:
-    """`python -m encodery serve` on a free port; its log is read as it comes."""
-
-    def __init__(self, models: Path, command: Sequence[str] = (), **variables: str) -> None:
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("ENCODERY_")}
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                *(command or ["-m", "encodery", "serve", "--port", "0", "--models-dir", str(models)]),
-            ],
-            cwd=ROOT,
-            env=environment | {"ENCODERY_LOG_FORMAT": "json", "PYTHONWARNINGS": "error"} | variables,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self.log: list[dict[str, Any]] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stderr
-        for line in self.process.stderr:
-            self.log.append(json.loads(line) if line.startswith("{") else {"event": line})
-
-    def logged(self, event: str) -> dict[str, Any]:
-        """Wait for a line of the log."""
-        give_up_s = time.monotonic() + START_S
-        while time.monotonic() < give_up_s and self.process.poll() is None:
-            for line in list(self.log):
-                if line["event"] == event:
-                    return line
-            time.sleep(0.02)
-        raise AssertionError(f"never logged {event}: {self.log}")
-
-    def wait(self) -> int:
-        status = self.process.wait(STOP_S)
-        self._reader.join(STOP_S)
-        assert self.process.stderr
-        self.process.stderr.close()
-        return status
-
-
-@contextmanager
-def server(models: Path, command: Sequence[str] = (), **variables: str) -> Iterator[Server]:
-    running = Server(models, command, **variables)
-    try:
-        yield running
-    finally:
-        running.process.kill()
-        running.wait()
 
 
 def test_serves_and_stops_in_order(published: Path) -> None:
@@ -131,7 +74,7 @@ def wait_until_read(url: httpx.URL) -> None:
 HUNG = """
 import sys, time
 from pathlib import Path
-from app import server
+from app import listener, log, server
 from app.engine import Loaded, Model, Registry
 from app.main import create_app
 from app.settings import settings_from
@@ -140,10 +83,10 @@ from bundle import Store
 encoder = Store(Path(sys.argv[1])).load("text")
 encoder.run = lambda batch: time.sleep(600)
 settings = settings_from(listen_port=0, threads=1, request_timeout_s=0.2, stall_limit_s=0.3)
-server.set_up_log("json", "info")
-with server.bind(settings) as listener:
+log.set_up_log("json", "info")
+with listener.bind(settings) as socket:
     models = {"text": Model("text", "1", {"1": Loaded(encoder)})}
-    server.run(create_app(settings, Registry(models)), settings, listener)
+    server.run(create_app(settings, Registry(models)), settings, socket)
 """
 
 
@@ -249,3 +192,27 @@ def test_neither_log_nor_answer_repeats_what_was_sent(published: Path) -> None:
     assert "c4n4ry" not in "".join(answers)
     assert "c4n4ry" not in str(running.log)
     assert sum(line["event"] == "request" for line in running.log) == 10
+
+
+def test_a_connection_that_is_kept_is_answered_once_more_and_told_that_it_closes(published: Path) -> None:
+    """Closing it without a word would lose a request that is on its way."""
+    with server(published) as running:
+        url = httpx.URL(running.logged("ready")["url"])
+        with closing(http.client.HTTPConnection(url.host, url.port)) as connection:
+
+            def ask() -> tuple[int, str | None]:
+                connection.request(
+                    "POST", "/encode", b'{"inputs": "a"}', {"Content-Type": "application/json"}
+                )
+                with connection.getresponse() as response:
+                    response.read()
+                    return response.status, response.headers["Connection"]
+
+            assert ask() == (200, None)
+            kept = connection.sock
+            running.process.send_signal(signal.SIGTERM)
+            running.logged("stopping")
+            assert connection.sock is kept
+            assert ask() == (200, "close")
+
+        assert running.wait() == 0

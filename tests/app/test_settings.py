@@ -8,7 +8,14 @@ import pytest
 from pydantic import SecretStr
 
 from app.cores import usable_cores
-from app.settings import Settings, SettingsError, settings_from, settings_table, unknown_variables
+from app.settings import (
+    MOST_WORKERS,
+    Settings,
+    SettingsError,
+    settings_from,
+    settings_table,
+    unknown_variables,
+)
 
 
 def test_code_wins_over_the_environment_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,3 +106,11 @@ def test_cores_are_bounded_by_the_containers_quota(
     unbounded = usable_cores(tmp_path, tmp_path / "missing")
 
     assert usable_cores(tmp_path, own) == (expected or unbounded)
+
+
+def test_cores_are_divided_among_the_workers() -> None:
+    cores = usable_cores()
+
+    assert Settings().threads == cores
+    assert Settings(workers=2).threads == max(1, cores // 2)
+    assert Settings(workers=MOST_WORKERS).threads == max(1, cores // MOST_WORKERS)

@@ -1,0 +1,109 @@
+"""What the server processes of one port tell each other: a few numbers each, in shared memory.
+
+Every process writes its own slot and reads all, so there is no lock that a killed process could leave
+held; the supervisor clears the slot of a process that ended. Hence a limit on a sum is kept to within one
+request per process: two that ask at the same moment both see room. The idea and the name are Apache's.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import time
+from enum import IntEnum
+from pathlib import Path
+
+WIDTH = 8  # bytes of a number, written at once by every processor that Python runs on
+FILE = "scoreboard"
+
+
+class Field(IntEnum):
+    """What a slot holds."""
+
+    PID = 0
+    BEAT_MS = 1  # monotonic; the process's event loop turned and its forward passes ended
+    ITEMS = 2  # in work
+    COST = 3  # that waits
+    DEATHS = 4  # of processes in this slot, unasked; stays when the slot is cleared
+
+
+class Scoreboard:
+    """The slots, in a file of a directory that all processes can see.
+
+    Args:
+        directory: better one in memory.
+        slots: how many; by default as many as the file has, which must be there.
+    """
+
+    def __init__(self, directory: Path, slots: int | None = None) -> None:
+        self.directory = directory
+        flags = os.O_RDWR | (os.O_CREAT if slots else 0)
+        descriptor = os.open(directory / FILE, flags, 0o600)
+        try:
+            if slots:
+                os.ftruncate(descriptor, slots * len(Field) * WIDTH)
+            self._cells = memoryview(mmap.mmap(descriptor, 0)).cast("q")
+        finally:
+            os.close(descriptor)
+
+    def __len__(self) -> int:
+        return len(self._cells) // len(Field)
+
+    def get(self, slot: int, field: Field) -> int:
+        """One number."""
+        return self._cells[slot * len(Field) + field]
+
+    def set(self, slot: int, field: Field, value: int) -> None:
+        """Only the slot's owner does this, and the supervisor when there is none."""
+        self._cells[slot * len(Field) + field] = value
+
+    def total(self, field: Field) -> int:
+        """Over all slots."""
+        return sum(self._cells[field :: len(Field)])
+
+    def clear(self, slot: int) -> None:
+        """Its process is gone."""
+        for field in Field:
+            if field is not Field.DEATHS:
+                self.set(slot, field, 0)
+
+    def is_serving(self, slot: int) -> bool:
+        """Its process takes requests, or did so a moment ago."""
+        return self.get(slot, Field.BEAT_MS) > 0
+
+    def silent_s(self, slot: int) -> float:
+        """Since its last heartbeat; 0 before the first."""
+        beat_ms = self.get(slot, Field.BEAT_MS)
+        return max(0.0, time.monotonic() - beat_ms / 1e3) if beat_ms else 0.0
+
+    def pids(self) -> list[int]:
+        """Of the processes that there are."""
+        return [pid for pid in self._cells[Field.PID :: len(Field)] if pid]
+
+
+class Seat:
+    """One process's place at the scoreboard.
+
+    Attributes:
+        slot: its number, which no other living process has.
+    """
+
+    def __init__(self, scoreboard: Scoreboard, slot: int) -> None:
+        self.scoreboard, self.slot = scoreboard, slot
+        scoreboard.set(slot, Field.PID, os.getpid())
+
+    def beat(self) -> None:
+        """Say that all is well; the first time, that requests are taken."""
+        self.scoreboard.set(self.slot, Field.BEAT_MS, int(time.monotonic() * 1e3))
+
+    def put(self, items: int, cost: int) -> None:
+        """Say what this process has in work, and what waits in it."""
+        self.scoreboard.set(self.slot, Field.ITEMS, items)
+        self.scoreboard.set(self.slot, Field.COST, cost)
+
+    def beside(self) -> tuple[int, int]:
+        """What the other processes have: items in work, and the cost that waits."""
+        return self._others(Field.ITEMS), self._others(Field.COST)
+
+    def _others(self, field: Field) -> int:
+        return self.scoreboard.total(field) - self.scoreboard.get(self.slot, field)

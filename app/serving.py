@@ -1,0 +1,36 @@
+"""The door of `encodery serve`: the log, the socket, and then one process or several under a supervisor.
+
+Loads no server before it knows that this process is to be one.
+"""
+
+from __future__ import annotations
+
+import os
+
+import structlog
+
+from app.listener import bind
+from app.log import set_up_log
+from app.settings import Settings, unknown_variables
+from app.supervisor import supervise
+
+log = structlog.get_logger("encodery")
+
+
+def serve(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT, then finish what was accepted.
+
+    Raises:
+        CannotServe: before the first request is taken.
+    """
+    set_up_log(settings.log_format, settings.log_level)
+    log.info("settings", **settings.shown())
+    for name, nearest in unknown_variables(os.environ).items():
+        log.warning("unknown variable, ignored", name=name, nearest=nearest)
+    with bind(settings) as listener:
+        if settings.workers > 1:
+            supervise(settings, listener)
+            return
+        from app.server import serve_on  # noqa: PLC0415  # a supervisor has no use for a server
+
+        serve_on(listener, settings)

@@ -1,0 +1,68 @@
+"""The metrics of several processes as one: whichever is asked for /metrics answers for all.
+
+prometheus_client keeps each process's values in files; they are named by slot, not by process, so that a
+process that takes a dead one's place counts on, and the files stay as few as the slots.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest, values
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
+
+from app.scoreboard import Field, Scoreboard, Seat
+
+
+def keep(seat: Seat) -> None:
+    """Let every metric that this process makes from now on be kept for all to see."""
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(seat.scoreboard.directory)
+    values.ValueClass = values.MultiProcessValue(lambda: seat.slot)  # type: ignore[no-untyped-call]
+
+
+def forget(directory: Path, slot: int) -> None:
+    """Its process is gone: what it counted stays, what it had at the moment does not."""
+    mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]
+
+
+def text(scoreboard: Scoreboard) -> bytes:
+    """The answer of /metrics, for all processes."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(scoreboard.directory))  # type: ignore[no-untyped-call]
+    registry.register(_Processes(scoreboard))
+    return generate_latest(registry)
+
+
+class _Processes(Collector):
+    """How many there are, how many died, and what they use together."""
+
+    def __init__(self, scoreboard: Scoreboard) -> None:
+        self._scoreboard = scoreboard
+
+    def collect(self) -> Iterable[Metric]:
+        board = self._scoreboard
+        serving = sum(map(board.is_serving, range(len(board))))
+        yield GaugeMetricFamily("encodery_workers", "server processes that take requests", value=serving)
+        yield CounterMetricFamily(
+            "encodery_worker_deaths", "server processes that ended unasked", value=board.total(Field.DEATHS)
+        )
+        together: dict[str, Metric] = {}
+        for pid in board.pids():
+            for family in ProcessCollector(pid=partial(int, pid), registry=None).collect():
+                _add(together, family)
+        yield from together.values()
+
+
+def _add(together: dict[str, Metric], family: Metric) -> None:
+    known = together.setdefault(family.name, family)
+    if known is family:
+        return
+    [one], [other] = known.samples, family.samples
+    both = (one.value, other.value)
+    value = min(both) if family.name.endswith("start_time_seconds") else sum(both)
+    known.samples = [one._replace(value=value)]

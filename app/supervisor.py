@@ -1,0 +1,257 @@
+"""Keeps several server processes on one socket: starts them, replaces those that die or hang, drains them.
+
+    SIGHUP            replace all, one after another, each by one that serves already: new models, no gap
+    SIGTERM, SIGINT   let all finish what they accepted, then end; a second time, end now
+
+The processes inherit one bound socket, so what waits to be accepted belongs to all, and none of it is lost
+when one leaves. One starts at a time: measuring the size of batches is disturbed by company. uvicorn has a
+supervisor too; docs/decisions/0010 says why it is not this one.
+Loads no server, and knows of one no more than its signals and its slot at the scoreboard.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+
+from app import shared_metrics
+from app.listener import CannotServe
+from app.scoreboard import Field, Scoreboard
+from app.settings import Settings
+
+TICK_S = 0.1
+BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # before a start, by how many died in a row
+STEADY_S = 60.0  # a process that lived this long does not count as one in a row
+SLACK_S = 10.0  # over the time that a process may take to end, before it is killed
+IN_MEMORY = Path("/dev/shm")  # noqa: S108  # a private directory is made in it
+
+log = structlog.get_logger("encodery")
+
+
+class Process(Protocol):
+    """What is used of `subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """The exit status, if it ended."""
+        ...
+
+    def send_signal(self, number: int) -> None:
+        """Send it."""
+        ...
+
+
+@dataclass(eq=False)
+class Worker:
+    """One server process.
+
+    Attributes:
+        generation: how many times all had been replaced when it was started.
+        leaves_by_s: it was told to end, and is killed at that time.
+    """
+
+    process: Process
+    slot: int
+    generation: int
+    started_s: float
+    leaves_by_s: float | None = None
+
+
+class Supervisor:
+    """Brings the processes that there are to those that there should be, step by step; never waits.
+
+    Args:
+        start: starts a process in a slot.
+        scoreboard: has twice as many slots as processes: those that leave keep theirs until they ended.
+        settings: how many, and how long they may hang or take to end.
+        clock: seconds; monotonic.
+    """
+
+    def __init__(
+        self,
+        start: Callable[[int], Process],
+        scoreboard: Scoreboard,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._start, self._scoreboard, self._clock = start, scoreboard, clock
+        self._wanted, self._stall_limit_s = settings.workers, settings.stall_limit_s
+        self._end_s = settings.drain_delay_s + settings.shutdown_grace_s + SLACK_S
+        self._workers: list[Worker] = []
+        self._generation = self._deaths = 0
+        self._not_before_s = 0.0
+        self._is_stopping = self._is_complete = self._has_served = False
+        self.status = 0
+
+    @property
+    def is_done(self) -> bool:
+        """All have ended, as they were told to, or none ever came to serve."""
+        return self._is_stopping and not self._workers
+
+    def reload(self) -> None:
+        """Replace all."""
+        log.info("replacing all workers")
+        self._generation += 1
+
+    def stop(self) -> None:
+        """Let all finish; the second time, do not wait for that."""
+        if self._is_stopping:
+            for worker in self._workers:
+                worker.leaves_by_s = self._clock()
+            return
+        self._is_stopping = True
+        for worker in self._staying:
+            self._tell(worker, signal.SIGTERM)
+
+    def step(self) -> None:
+        """What is to be done now."""
+        for worker in list(self._workers):
+            if (status := worker.process.poll()) is not None:
+                self._ended(worker, status)
+            elif self._is_overdue(worker):
+                log.error("worker hangs, killed", worker=worker.slot)
+                worker.process.send_signal(signal.SIGKILL)
+        if not self._is_stopping:
+            self._replace()
+
+    @property
+    def _staying(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.leaves_by_s is None]
+
+    def _replace(self) -> None:
+        """One step from those that stay to as many as are wanted, all of this generation."""
+        staying = self._staying
+        if not all(self._is_serving(worker) for worker in staying):
+            return
+        outdated = [worker for worker in staying if worker.generation < self._generation]
+        if len(staying) > self._wanted:
+            self._tell(outdated[0], signal.SIGHUP)
+        elif outdated or len(staying) < self._wanted:
+            self._begin()
+        elif not self._is_complete:
+            self._is_complete = True
+            log.info("all workers serve", workers=self._wanted)
+
+    def _begin(self) -> None:
+        used = {worker.slot for worker in self._workers}
+        slot = next((slot for slot in range(len(self._scoreboard)) if slot not in used), None)
+        if slot is not None and self._clock() >= self._not_before_s:
+            self._is_complete = False
+            self._workers.append(Worker(self._start(slot), slot, self._generation, self._clock()))
+
+    def _is_serving(self, worker: Worker) -> bool:
+        is_serving = self._scoreboard.is_serving(worker.slot)
+        self._has_served |= is_serving
+        return is_serving
+
+    def _tell(self, worker: Worker, number: int) -> None:
+        worker.leaves_by_s = self._clock() + self._end_s
+        worker.process.send_signal(number)
+
+    def _is_overdue(self, worker: Worker) -> bool:
+        if worker.leaves_by_s is not None:
+            return self._clock() >= worker.leaves_by_s
+        return self._scoreboard.silent_s(worker.slot) > self._stall_limit_s
+
+    def _ended(self, worker: Worker, status: int) -> None:
+        served = self._is_serving(worker)
+        self._workers.remove(worker)
+        self._scoreboard.clear(worker.slot)
+        shared_metrics.forget(self._scoreboard.directory, worker.slot)
+        if worker.leaves_by_s is not None:
+            self.status = self.status or int(served and status != 0)
+            return
+        log.error("worker ended", worker=worker.slot, pid=worker.process.pid, status=status)
+        deaths = self._scoreboard.get(worker.slot, Field.DEATHS)
+        self._scoreboard.set(worker.slot, Field.DEATHS, deaths + 1)
+        self._deaths = 1 if self._clock() - worker.started_s > STEADY_S else self._deaths + 1
+        self._not_before_s = self._clock() + BACKOFF_S[min(self._deaths, len(BACKOFF_S)) - 1]
+        if not self._has_served:
+            self._is_stopping, self.status = True, 1
+        elif not served:
+            self._give_up_replacing()
+
+    def _give_up_replacing(self) -> None:
+        """A process of this generation does not start: go on with those that serve."""
+        outdated = [worker for worker in self._staying if worker.generation < self._generation]
+        if outdated:
+            log.error("the new workers do not start; those from before go on", workers=len(outdated))
+        for worker in outdated:
+            worker.generation = self._generation
+
+
+def supervise(settings: Settings, listener: socket.socket) -> None:
+    """Run `settings.workers` server processes until SIGTERM or SIGINT, then end with their status.
+
+    Raises:
+        CannotServe: none could start; its own last words say why.
+    """
+    if os.name == "nt":
+        raise CannotServe("Several workers need a POSIX system; set ENCODERY_WORKERS to 1.")
+    in_memory = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="encodery-", dir=in_memory) as directory, _signals() as wake:
+        scoreboard = Scoreboard(Path(directory), 2 * settings.workers)
+        supervisor = Supervisor(_starter(settings, listener, scoreboard), scoreboard, settings)
+        while not supervisor.is_done:
+            supervisor.step()
+            for number in wake(TICK_S):
+                if number == signal.SIGHUP:
+                    supervisor.reload()
+                elif number in (signal.SIGTERM, signal.SIGINT):
+                    listener.close()  # or connections would be taken that nobody answers
+                    supervisor.stop()
+    if supervisor.status:
+        raise CannotServe("The workers did not end well; the log says why.")
+
+
+def _starter(settings: Settings, listener: socket.socket, scoreboard: Scoreboard) -> Callable[[int], Process]:
+    environment = os.environ | settings.environment()
+    descriptor = listener.fileno()
+
+    def start(slot: int) -> Process:
+        place = ["--listener", str(descriptor), "--shared", str(scoreboard.directory), "--slot", str(slot)]
+        return subprocess.Popen(  # noqa: S603  # our own module
+            [sys.executable, "-m", "app.worker", *place],
+            env=environment,
+            pass_fds=[descriptor],
+            process_group=0,  # a terminal's Ctrl+C is for the supervisor, which passes it on
+        )
+
+    return start
+
+
+@contextmanager
+def _signals() -> Iterator[Callable[[float], bytes]]:
+    """`wake(seconds)` waits for signals, at most so long, and gives their numbers."""
+    reading, writing = socket.socketpair()
+    writing.setblocking(False)
+    numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+    before = {number: signal.signal(number, lambda *_: None) for number in numbers}
+    wakeup = signal.set_wakeup_fd(writing.fileno())
+
+    def wake(seconds: float) -> bytes:
+        ready, _, _ = select.select([reading], [], [], seconds)
+        return reading.recv(64) if ready else b""
+
+    try:
+        yield wake
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        reading.close()
+        writing.close()

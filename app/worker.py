@@ -1,0 +1,47 @@
+"""One of several server processes: `python -m app.worker`, which the supervisor runs.
+
+Its settings come from the environment, its socket and its slot at the scoreboard from the arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import socket
+import sys
+from pathlib import Path
+
+from app import shared_metrics
+from app.listener import CannotServe
+from app.log import set_up_log
+from app.scoreboard import Scoreboard, Seat
+from app.settings import settings_from
+
+
+def main() -> int:
+    """Serve until told to go; the exit status."""
+    options = _options()
+    settings = settings_from()
+    set_up_log(settings.log_format, settings.log_level, worker=options.slot)
+    seat = Seat(Scoreboard(options.shared), options.slot)
+    shared_metrics.keep(seat)
+    from app.server import serve_on  # noqa: PLC0415  # makes metrics, which by now know where to be kept
+
+    with socket.socket(fileno=options.listener) as listener:
+        try:
+            serve_on(listener, settings, seat)
+        except CannotServe as error:
+            sys.stderr.write(f"encodery: {error}\n")
+            return 1
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="app.worker", description=__doc__)
+    parser.add_argument("--listener", type=int, required=True, help="descriptor of the bound socket")
+    parser.add_argument("--shared", type=Path, required=True, help="directory of the scoreboard")
+    parser.add_argument("--slot", type=int, required=True)
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

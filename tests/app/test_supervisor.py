@@ -1,0 +1,236 @@
+"""The supervisor by itself, with processes that only pretend and a clock that is set by hand."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.scoreboard import Field, Scoreboard, Seat
+from app.settings import Settings
+from app.supervisor import BACKOFF_S, STEADY_S, Supervisor
+
+STALL_S, GRACE_S = 5.0, 7
+
+
+class FakeProcess:
+    """Does what the test tells it; remembers what it was sent."""
+
+    def __init__(self, slot: int) -> None:
+        self.slot, self.pid = slot, 1000 + slot
+        self.status: int | None = None
+        self.signals: list[int] = []
+
+    def poll(self) -> int | None:
+        return self.status
+
+    def send_signal(self, number: int) -> None:
+        self.signals.append(number)
+        if number == signal.SIGKILL:
+            self.status = -number
+
+
+class Supervised:
+    """A supervisor of fake processes."""
+
+    def __init__(self, directory: Path, workers: int = 2) -> None:
+        self.now_s = 1000.0
+        self.started: list[FakeProcess] = []
+        self.board = Scoreboard(directory, 2 * workers)
+        settings = Settings(workers=workers, stall_limit_s=STALL_S, shutdown_grace_s=GRACE_S)
+        self.supervisor = Supervisor(self._start, self.board, settings, clock=lambda: self.now_s)
+
+    def _start(self, slot: int) -> FakeProcess:
+        assert slot not in {one.slot for one in self.alive}, "a living process has that slot"
+        self.started.append(FakeProcess(slot))
+        return self.started[-1]
+
+    @property
+    def alive(self) -> list[FakeProcess]:
+        return [one for one in self.started if one.status is None]
+
+    def step(self, times: int = 1) -> None:
+        for _ in range(times):
+            self.supervisor.step()
+
+    def serve(self, process: FakeProcess) -> None:
+        Seat(self.board, process.slot).beat()
+
+    def settle(self) -> None:
+        """Let every process serve, and end when it is told to."""
+        for _ in range(20):
+            for process in self.alive:
+                self.serve(process)
+                if process.signals:
+                    process.status = 0
+            self.step()
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Supervised:
+    """Two workers that serve."""
+    supervised = Supervised(tmp_path)
+    supervised.settle()
+    return supervised
+
+
+def test_one_starts_at_a_time(tmp_path: Path) -> None:
+    supervised = Supervised(tmp_path, workers=3)
+
+    supervised.step(5)
+    assert len(supervised.started) == 1
+    supervised.serve(supervised.started[0])
+    supervised.step(5)
+    assert len(supervised.started) == 2
+    supervised.settle()
+    assert [one.slot for one in supervised.alive] == [0, 1, 2]
+
+
+def test_one_that_died_is_replaced_in_its_slot_and_its_work_is_forgotten(two: Supervised) -> None:
+    """What it had in work is no more, so it must not count towards the limits of those that live."""
+    Seat(two.board, 0).put(30, 500)
+    two.started[0].status = -signal.SIGKILL
+    two.step()
+
+    assert (two.board.total(Field.ITEMS), two.board.total(Field.COST)) == (0, 0)
+    assert [one.slot for one in two.alive] == [1, 0]
+    assert two.board.total(Field.DEATHS) == 1
+
+
+def test_the_pause_before_a_start_grows_while_they_die(two: Supervised) -> None:
+    pauses = []
+    for _ in range(len(BACKOFF_S) + 2):
+        two.alive[-1].status = 1
+        two.step()
+        died_s = two.now_s
+        while len(two.alive) < 2:
+            two.now_s += 0.5
+            two.step()
+        pauses.append(two.now_s - died_s)
+        two.serve(two.alive[-1])
+
+    assert pauses == [*BACKOFF_S, BACKOFF_S[-1], BACKOFF_S[-1]]
+    two.now_s += STEADY_S + 1
+    two.alive[-1].status = 1
+    two.step()
+    assert len(two.alive) == 2
+
+
+def test_reloading_replaces_all_and_always_enough_serve(two: Supervised) -> None:
+    before = two.alive
+    two.supervisor.reload()
+    fewest = 2
+    while set(two.alive) & set(before):
+        two.step()
+        serving = [one for one in two.alive if two.board.is_serving(one.slot) and not one.signals]
+        fewest = min(fewest, len(serving))
+        for process in two.alive:
+            two.serve(process)
+            if process.signals == [signal.SIGHUP]:
+                process.status = 0
+
+    assert fewest == 2
+    assert len(two.alive) == 2
+    assert len(two.started) == 4
+    assert two.board.total(Field.DEATHS) == 0
+
+
+def test_those_from_before_go_on_when_the_new_ones_do_not_start(two: Supervised) -> None:
+    before = two.alive
+    two.supervisor.reload()
+    two.step()
+    two.alive[-1].status = 1
+    two.settle()
+    two.now_s += 100
+    two.settle()
+
+    assert two.alive == before
+    assert not any(one.signals for one in before)
+
+
+def test_a_stop_is_heard_while_all_are_replaced(two: Supervised) -> None:
+    two.supervisor.reload()
+    two.step()
+    two.supervisor.stop()
+    two.step()
+
+    assert [one.signals for one in two.alive] == [[signal.SIGTERM]] * 3
+    two.settle()
+    assert two.supervisor.is_done
+    assert two.supervisor.status == 0
+
+
+def test_one_that_hangs_is_killed_and_replaced(two: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
+    hung, other = two.started
+    two.board.set(hung.slot, Field.BEAT_MS, 1)  # long ago
+    two.step(2)
+
+    assert hung.signals == [signal.SIGKILL]
+    assert not other.signals
+    assert len(two.alive) == 2
+
+
+def test_one_that_does_not_end_is_killed_and_the_status_tells(two: Supervised) -> None:
+    two.supervisor.stop()
+    two.started[0].status = 0
+    two.now_s += GRACE_S
+    two.step()
+    assert two.started[1].signals == [signal.SIGTERM]
+    two.now_s += 60
+    two.step(2)
+
+    assert two.started[1].signals == [signal.SIGTERM, signal.SIGKILL]
+    assert two.supervisor.is_done
+    assert two.supervisor.status == 1
+
+
+def test_a_second_stop_does_not_wait(two: Supervised) -> None:
+    two.supervisor.stop()
+    two.supervisor.stop()
+    two.step(2)
+
+    assert two.supervisor.is_done
+
+
+def test_it_ends_when_none_ever_served(tmp_path: Path) -> None:
+    supervised = Supervised(tmp_path)
+    supervised.step()
+    supervised.started[0].status = 1
+    supervised.step()
+
+    assert supervised.supervisor.is_done
+    assert supervised.supervisor.status == 1
+
+
+def test_slots_run_out_before_memory_does(two: Supervised) -> None:
+    """Reloading again and again while nobody leaves starts no more processes than there are slots."""
+    for _ in range(10):
+        two.supervisor.reload()
+        for process in two.alive:
+            two.serve(process)
+        two.step(3)
+
+    assert len(two.alive) == len(two.board) == 4
+
+
+def test_the_scoreboard_is_one_for_all(tmp_path: Path) -> None:
+    one, other = Seat(Scoreboard(tmp_path, 3), 0), Seat(Scoreboard(tmp_path), 2)
+    one.put(3, 40)
+    other.put(5, 70)
+
+    assert (one.beside(), other.beside()) == ((5, 70), (3, 40))
+    assert one.scoreboard.total(Field.ITEMS) == 8
+
+
+def test_settings_reach_the_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the command line, too, which their environment does not have."""
+    given: dict[str, Any] = {"workers": 2, "models_dir": Path("/m"), "host": "::1", "listen_port": 1}
+
+    assert Settings(**given).environment() == {
+        "ENCODERY_HOST": "::1",
+        "ENCODERY_LISTEN_PORT": "1",
+        "ENCODERY_MODELS_DIR": "/m",
+        "ENCODERY_WORKERS": "2",
+    }

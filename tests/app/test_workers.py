@@ -1,0 +1,133 @@
+"""Several real server processes on one port, as a client and an operator see them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2 as httpx
+import pytest
+import tiny
+from running import Server, server
+
+from bundle import publish
+
+pytestmark = pytest.mark.e2e
+
+CALLERS, PAUSE_S = 4, 0.005
+
+
+@contextmanager
+def callers(url: str) -> Iterator[Counter[str]]:
+    """Callers that keep asking, half of them on connections that they keep, and what they saw."""
+    seen: Counter[str] = Counter()
+    done = threading.Event()
+
+    def ask(keeps: bool) -> None:
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            while not done.is_set():
+                headers = {} if keeps else {"Connection": "close"}
+                try:
+                    answer = client.post("/encode", json={"inputs": "hello world"}, headers=headers)
+                    seen[answer.headers.get("X-Model-Version", str(answer.status_code))] += 1
+                except httpx.HTTPError as error:
+                    seen[type(error).__name__] += 1
+                time.sleep(PAUSE_S)
+
+    threads = [threading.Thread(target=ask, args=[number % 2 == 0]) for number in range(CALLERS)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+def serving(running: Server, times: int = 1) -> str:
+    running.logged("all workers serve", times)
+    return str(running.logged("ready")["url"])
+
+
+def metric(url: str, name: str) -> float:
+    with httpx.Client(base_url=url, trust_env=False) as client:
+        lines = client.get("/metrics").text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+
+def test_replacing_all_workers_switches_models_and_loses_no_request(models: Path) -> None:
+    with server(models, ENCODERY_WORKERS="2") as running:
+        url = serving(running)
+        publish(models, [tiny.text_draft(seed=1)])
+        with callers(url) as seen:
+            time.sleep(0.5)
+            running.process.send_signal(signal.SIGHUP)
+            serving(running, times=2)
+            time.sleep(0.5)
+        after = httpx.post(f"{url}/encode", json={"inputs": "hello"}, trust_env=False)
+        counted = metric(url, 'encodery_requests_total{method="POST",route="/encode",status="200"}')
+        running.process.send_signal(signal.SIGTERM)
+
+        assert set(seen) == {"text/1", "text/2"}
+        assert after.headers["X-Model-Version"] == "text/2"
+        assert counted == seen.total() + 1  # those that left counted, too
+        assert running.wait() == 0
+        retired = [line["worker"] for line in running.log if line["event"] == "retiring"]
+        assert sorted(retired) == [0, 1]
+
+
+def test_a_killed_worker_takes_only_its_own_requests_and_is_replaced(published: Path) -> None:
+    with server(published, ENCODERY_WORKERS="2") as running:
+        url = serving(running)
+        with callers(url) as seen:
+            time.sleep(0.5)
+            os.kill(_workers_of(running)[0], signal.SIGKILL)
+            serving(running, times=2)
+            time.sleep(0.5)
+
+        lost = seen.total() - seen["text/1"]
+        assert lost <= CALLERS
+        assert seen["text/1"] > lost
+        assert metric(url, "encodery_workers ") == 2
+        assert metric(url, "encodery_worker_deaths_total") == 1
+        assert metric(url, "encodery_items_in_work") == 0
+
+
+def test_workers_end_with_their_supervisor(published: Path) -> None:
+    with server(published, ENCODERY_WORKERS="2") as running:
+        serving(running)
+        workers = _workers_of(running)
+        running.process.kill()
+        give_up_s = time.monotonic() + 20
+        while any(map(_is_running, workers)) and time.monotonic() < give_up_s:
+            time.sleep(0.05)
+
+        assert not any(map(_is_running, workers))
+
+
+def test_without_a_model_no_worker_starts_and_it_says_why(tmp_path: Path) -> None:
+    running = Server(tmp_path / "nowhere", ENCODERY_WORKERS="2")
+
+    assert running.wait() == 1
+    assert any(str(tmp_path / "nowhere") in line["event"] for line in running.log)
+    assert not any("Traceback" in line["event"] for line in running.log)
+
+
+def _workers_of(running: Server) -> list[int]:
+    children = Path(f"/proc/{running.process.pid}/task/{running.process.pid}/children").read_text().split()
+    assert len(children) == 2
+    return [int(pid) for pid in children]
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False

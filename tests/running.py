@@ -1,0 +1,69 @@
+"""The real server as a process of its own, for tests: its log is read as it comes."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+START_S, STOP_S = 60.0, 30.0  # a busy machine is slow, not wrong
+
+
+class Server:
+    """`python -m encodery serve` on a free port; its log is read as it comes."""
+
+    def __init__(self, models: Path, command: Sequence[str] = (), **variables: str) -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("ENCODERY_")}
+        self.process = subprocess.Popen(
+            [
+                sys.executable,
+                *(command or ["-m", "encodery", "serve", "--port", "0", "--models-dir", str(models)]),
+            ],
+            cwd=ROOT,
+            env=environment | {"ENCODERY_LOG_FORMAT": "json", "PYTHONWARNINGS": "error"} | variables,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.log: list[dict[str, Any]] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.log.append(json.loads(line) if line.startswith("{") else {"event": line})
+
+    def logged(self, event: str, times: int = 1) -> dict[str, Any]:
+        """Wait for a line of the log, or for the last of several."""
+        give_up_s = time.monotonic() + START_S
+        while time.monotonic() < give_up_s and self.process.poll() is None:
+            lines = [line for line in list(self.log) if line["event"] == event]
+            if len(lines) >= times:
+                return lines[times - 1]
+            time.sleep(0.02)
+        raise AssertionError(f"never logged {event}: {self.log}")
+
+    def wait(self) -> int:
+        status = self.process.wait(STOP_S)
+        self._reader.join(STOP_S)
+        assert self.process.stderr
+        self.process.stderr.close()
+        return status
+
+
+@contextmanager
+def server(models: Path, command: Sequence[str] = (), **variables: str) -> Iterator[Server]:
+    running = Server(models, command, **variables)
+    try:
+        yield running
+    finally:
+        running.process.kill()
+        running.wait()
