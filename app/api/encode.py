@@ -1,6 +1,6 @@
 """POST /encode: from a body to vectors.
 
-read (bounded) -> parse -> limits -> encoded (any protocol) -> JSON, raw block or .npy
+read (bounded) -> parse -> limits -> encoded (any protocol) -> JSON, raw block, .npy or Arrow
 
 A body of NDJSON is of any size, and answered line by line: app.api.stream.
 """
@@ -8,14 +8,17 @@ A body of NDJSON is of any size, and answered line by line: app.api.stream.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+import numpy.typing as npt
+import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from app import errors
 from app.api import stream, vectors
+from app.api.arrow import ARROW, ArrowWriter
 from app.api.body import read_json_body
 from app.api.context import Context
 from app.api.encoding import HEADER_PARAMETERS, Answer, Ask, encoded
@@ -78,7 +81,7 @@ _HEADERS: dict[str, Any] = {
         "Server-Timing": "prepare, queue and run in ms",
         "X-Embedding-Shape": "rows,columns; with raw vectors only",
         "X-Embedding-Type": "of numpy, for example float32; with raw vectors only",
-        "X-Embedding-Warnings": "how many inputs have warnings; with raw vectors and .npy only",
+        "X-Embedding-Warnings": "how many inputs have warnings; not with JSON, which has them",
     }.items()
 }
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -105,6 +108,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
             "content": {
                 vectors.RAW: _BINARY,
                 vectors.NPY: _BINARY,
+                ARROW: _BINARY,
                 stream.NDJSON: {"schema": {"type": "string", "description": "a line per line"}},
             },
         },
@@ -119,7 +123,7 @@ async def encode(context: Context, request: Request) -> Response:
     """
     if stream.is_stream(request):
         return await stream.respond(context, request)
-    media_type = vectors.media_type(request.headers.get("accept"))
+    media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
     asked = parse(await read_json_body(request, context.settings), EncodeRequest)
     ask = Ask(
         inputs=to_inputs(asked, context.settings, clock_s=time.time()),
@@ -131,30 +135,51 @@ async def encode(context: Context, request: Request) -> Response:
         prompt=asked.prompt,
         output=asked.output,
     )
-    return _respond(await encoded(context, request, ask), asked.encoding, media_type)
+    answer = await encoded(context, request, ask)
+    if media_type == vectors.JSON:
+        return _as_json(answer, asked)
+    return _as_block(answer, media_type)
 
 
-def _respond(answer: Answer, encoding: Literal["float", "base64"], media_type: str) -> Response:
-    headers, warnings = answer.headers(), _warnings(answer.facts)
-    values = answer.quantized(answer.output)  # [n, dim], or [n, dim / 8]
-    if media_type != vectors.JSON:
-        headers["X-Embedding-Warnings"] = str(len(warnings))
-    if media_type == vectors.RAW:
-        headers["X-Embedding-Shape"] = f"{values.shape[0]},{values.shape[1]}"
-        headers["X-Embedding-Type"] = values.dtype.name
-        return Response(vectors.to_raw(values), headers=headers, media_type=media_type)
-    if media_type == vectors.NPY:
-        return Response(vectors.to_npy(values), headers=headers, media_type=media_type)
+def _as_json(answer: Answer, asked: EncodeRequest) -> Response:
     content = {
         "model": answer.loaded.manifest.name,
         "version": answer.loaded.manifest.version,
         "space": answer.space,
         "dim": answer.dim,
         "usage": {"items": len(answer.vectors), "tokens": answer.tokens},
-        "warnings": warnings,
+        "warnings": [{"index": index, **noted_of(fact)} for index, fact in _noteworthy(answer.facts)],
     }
-    return Response(vectors.to_json(content, values, encoding), headers=headers, media_type=media_type)
+    body = vectors.to_json(content, answer.quantized(answer.output), asked.encoding)
+    return Response(body, headers=answer.headers(), media_type=vectors.JSON)
 
 
-def _warnings(facts: Sequence[Facts]) -> list[dict[str, Any]]:
-    return [{"index": index, **noted_of(fact)} for index, fact in enumerate(facts) if fact.noteworthy]
+def _as_block(answer: Answer, media_type: str) -> Response:
+    values = answer.quantized(answer.output)  # [n, dim], or [n, dim / 8]
+    headers = answer.headers() | {"X-Embedding-Warnings": str(len(_noteworthy(answer.facts)))}
+    if media_type == vectors.RAW:
+        headers["X-Embedding-Shape"] = f"{values.shape[0]},{values.shape[1]}"
+        headers["X-Embedding-Type"] = values.dtype.name
+    return Response(_BLOCKS[media_type](answer, values), headers=headers, media_type=media_type)
+
+
+def _as_arrow(answer: Answer, values: npt.NDArray[Any]) -> bytes:
+    notes: list[str | None] = [None] * len(values)
+    for index, fact in _noteworthy(answer.facts):
+        notes[index] = orjson.dumps(noted_of(fact)).decode()
+    writer = ArrowWriter(values, answer.identity())
+    writer.write(range(len(values)), values, notes)
+    writer.close()
+    return writer.taken()
+
+
+_BLOCKS: Mapping[str, Callable[[Answer, npt.NDArray[Any]], bytes]] = {
+    vectors.RAW: lambda answer, values: vectors.to_raw(values),
+    vectors.NPY: lambda answer, values: vectors.to_npy(values),
+    ARROW: _as_arrow,
+}
+MEDIA_TYPES = (vectors.JSON, *_BLOCKS)
+
+
+def _noteworthy(facts: Sequence[Facts]) -> list[tuple[int, Facts]]:
+    return [(index, fact) for index, fact in enumerate(facts) if fact.noteworthy]

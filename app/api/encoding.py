@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
 import numpy.typing as npt
 from fastapi import Request
 from starlette.requests import ClientDisconnect
@@ -112,12 +113,29 @@ class Answer:
         """That the encoder read, over all inputs."""
         return sum(fact.tokens for fact in self.facts)
 
-    def headers(self) -> dict[str, str]:
-        """What every protocol's answer says, without a change to its body."""
-        manifest, timings = self.loaded.manifest, self.timings
+    def identity(self) -> dict[str, str]:
+        """Which vectors these are, for a file's or a stream's metadata."""
+        manifest = self.loaded.manifest
+        return {
+            "encodery.model": manifest.name,
+            "encodery.version": manifest.version,
+            "encodery.space": self.space,
+            "encodery.dim": str(self.dim),
+            "encodery.output": self.output,
+        }
+
+    def names(self) -> dict[str, str]:
+        """The headers that are known before anything is encoded."""
+        manifest = self.loaded.manifest
         return {
             "X-Model-Version": f"{manifest.name}/{manifest.version}",
             "X-Embedding-Space": self.space,
+        }
+
+    def headers(self) -> dict[str, str]:
+        """What every protocol's answer says, without a change to its body."""
+        timings = self.timings
+        return self.names() | {
             "Server-Timing": f"prepare;dur={timings.prepare_s * 1e3:.2f}, "
             f"queue;dur={timings.queue_s * 1e3:.2f}, run;dur={timings.run_s * 1e3:.2f}",
         }
@@ -151,6 +169,11 @@ def find(context: Context, ask: Ask) -> tuple[engine.Loaded, int]:
         ask.model or context.settings.default_model, version=ask.version, space=_unquantized(ask), dim=ask.dim
     )
     return loaded, _dim(loaded, ask.dim)
+
+
+def nothing(loaded: engine.Loaded, dim: int, output: OutputType) -> Answer:
+    """The answer to no inputs: says which vectors others would be, and of what type."""
+    return Answer(loaded, np.zeros((0, dim), np.float32), (), engine.Timings(0, 0, 0), output)
 
 
 def prompt_of(loaded: engine.Loaded, name: str | None) -> str:

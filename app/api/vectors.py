@@ -1,5 +1,7 @@
 """Vectors, [n, dim], as bytes on the wire: JSON numbers, base64, a raw block, or a .npy file.
 
+An Arrow stream, which has more than the vectors, is written by app.api.arrow.
+
 No Python object per number: orjson writes the array as it lies in memory, with the shortest digits that
 read back as the same float32.
 """
@@ -8,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -18,8 +20,7 @@ import orjson
 from app.errors import NotAcceptable
 
 JSON, RAW, NPY = "application/json", "application/octet-stream", "application/x-npy"
-MEDIA_TYPES = (JSON, RAW, NPY)
-_WILDCARDS: Mapping[str, str] = {"*/*": JSON, "application/*": JSON}
+_WILDCARDS = ("*/*", "application/*")
 
 Vectors = npt.NDArray[np.float32]
 
@@ -44,20 +45,20 @@ def to_npy(vectors: npt.NDArray[Any]) -> bytes:
     return file.getvalue()
 
 
-def media_type(accept: str | None) -> str:
-    """The media type that the caller likes best, of those we have; JSON when it does not say.
+def media_type(accept: str | None, ours: Sequence[str]) -> str:
+    """The media type that the caller likes best, of ours; the first of them when it does not say.
 
     Raises:
         NotAcceptable: naming those we have.
     """
     if not accept:
-        return JSON
+        return ours[0]
     liked = sorted(map(_quality, accept.split(",")), key=lambda one: -one[1])
     for name, quality in liked:
-        ours = _WILDCARDS.get(name, name)
-        if quality > 0 and ours in MEDIA_TYPES:
-            return ours
-    raise NotAcceptable(f"the answer can be had as {', '.join(MEDIA_TYPES)}", code="not_acceptable")
+        chosen = ours[0] if name in _WILDCARDS else name
+        if quality > 0 and chosen in ours:
+            return chosen
+    raise NotAcceptable(f"the answer can be had as {', '.join(ours)}", code="not_acceptable")
 
 
 def _quality(part: str) -> tuple[str, float]:

@@ -208,6 +208,7 @@ async def test_the_openapi_document_describes_what_is_taken(client: httpx.AsyncC
         "application/octet-stream",
         "application/x-ndjson",
         "application/x-npy",
+        "application/vnd.apache.arrow.stream",
     }
 
 

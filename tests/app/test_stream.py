@@ -13,6 +13,7 @@ import pytest
 import tiny
 
 from app.api import stream
+from app.api.arrow import ARROW
 from app.engine import Registry
 from bundle import Features, Text
 
@@ -62,7 +63,8 @@ async def test_options_stand_in_the_query(client: httpx.AsyncClient, registry: R
 @pytest.mark.parametrize(
     ("options", "status"),
     [({"model": "absent"}, 404), ({"dimensions": 5}, 422), ({"space": "sp_x"}, 412), ({"modle": "text"}, 422),
-     ({"dimensions": "x"}, 422), ({"truncate": "middle"}, 422)],
+     ({"prompt": "query"}, 422),
+     ({"dimensions": 4, "output": "binary"}, 422), ({"dimensions": "x"}, 422), ({"truncate": "middle"}, 422)],
 )  # fmt: skip
 async def test_what_is_wrong_with_all_lines_is_said_before_the_first(
     client: httpx.AsyncClient, options: dict[str, Any], status: int
@@ -141,7 +143,10 @@ async def test_types_and_base64_hold_here_too(client: httpx.AsyncClient, output:
     assert all(isinstance(line["embedding"], str) for line in coded)
 
 
-async def test_nothing_more_is_read_than_what_is_in_work(serving: Any, only: Any, fake: Any) -> None:
+@pytest.mark.parametrize("accept", [stream.NDJSON, ARROW])
+async def test_nothing_more_is_read_than_what_is_in_work(
+    serving: Any, only: Any, fake: Any, accept: str
+) -> None:
     """While forward passes are held, an endless body is taken up to the chunks in flight and no further."""
     encoder, taken = fake(), 0
 
@@ -153,7 +158,8 @@ async def test_nothing_more_is_read_than_what_is_in_work(serving: Any, only: Any
 
     async with serving(only(encoder)) as client:
         encoder.hold()
-        sending = asyncio.create_task(client.post("/encode", content=endless(), headers=HEADERS))
+        headers = HEADERS | {"Accept": accept}
+        sending = asyncio.create_task(client.post("/encode", content=endless(), headers=headers))
         await asyncio.to_thread(encoder.entered.wait, 10)
         await asyncio.sleep(0.3)
         held = taken

@@ -1,0 +1,139 @@
+"""Encodes a chunk of lines; around a line that cannot be encoded, the rest is.
+
+A queue that is full is waited for, as others go first: the sender is held back meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+import orjson
+
+from app import errors
+from app.api.context import Context
+from app.api.encoding import Answer, Ask
+from app.api.notes import noted_of
+from app.api.stream.lines import Line
+from app.api.wire import inputs_of
+from app.engine import Draining, EngineError, Loaded, Overloaded
+from app.errors import MalformedRequest, RequestError
+from bundle import EncoderyError, Input, InputError, prompted
+
+CHUNK_S = 600.0  # how long a chunk may wait for its turn; other callers go first
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one line.
+
+    Attributes:
+        index: of the line; None if it is about the whole stream.
+        vector: of the type that was asked for; None if there is none.
+        note: what there is to tell about the input, or `error`.
+    """
+
+    index: int | None
+    vector: npt.NDArray[Any] | None
+    note: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every chunk of a stream has in common.
+
+    Attributes:
+        prompt: text before every text.
+        now_s: unix time that times are relative to.
+    """
+
+    context: Context
+    ask: Ask
+    loaded: Loaded
+    dim: int
+    prompt: str
+    now_s: float
+
+    async def done(self, lines: Sequence[Line]) -> list[Outcome]:
+        """What became of the lines, in order. Raises Draining."""
+        found: dict[int, Outcome] = {}
+        inputs: list[tuple[int, Input]] = []
+        for line in lines:
+            try:
+                [one] = inputs_of([_value(line)], self.context.settings, self.now_s)
+                inputs.append((line.index, one))
+            except EncoderyError as error:
+                found[line.index] = failed(line.index, error)
+        await self._encode(inputs, found)
+        return [found[line.index] for line in lines]
+
+    async def _encode(self, inputs: Sequence[tuple[int, Input]], found: dict[int, Outcome]) -> None:
+        while inputs:
+            try:
+                answer = await self._answer([one for _, one in inputs])
+            except (InputError, RequestError, EngineError) as error:
+                if isinstance(error, Draining):
+                    raise
+                at = _culprit(error)
+                if at is None and len(inputs) > 1:  # it does not say whose fault it is: look in halves
+                    middle = len(inputs) // 2
+                    await self._encode(inputs[:middle], found)
+                    inputs = inputs[middle:]
+                    continue
+                index = inputs[at or 0][0]
+                found[index] = failed(index, error)
+                inputs = [*inputs[: at or 0], *inputs[(at or 0) + 1 :]]
+            else:
+                rows = answer.quantized(answer.output)
+                for (index, _), row, fact in zip(inputs, rows, answer.facts, strict=True):
+                    found[index] = Outcome(index, row, noted_of(fact) if fact.noteworthy else {})
+                return
+
+    async def _answer(self, inputs: Sequence[Input]) -> Answer:
+        while True:
+            try:
+                done = await self.context.engine.encode(
+                    self.loaded,
+                    prompted(inputs, self.prompt),
+                    truncate=self.ask.truncate,
+                    timeout_s=CHUNK_S,
+                    lane="bulk",
+                )
+            except Overloaded as overloaded:  # the sender is held back meanwhile, which is what 429 is for
+                await asyncio.sleep(overloaded.retry_after_s or 1)
+                continue
+            self.context.metrics.encoded(self.loaded, done)
+            cut = self.loaded.encoder.cut(done.vectors, self.dim)
+            return Answer(self.loaded, cut, done.facts, done.timings, self.ask.output)
+
+
+def failed(index: int | None, error: EncoderyError) -> Outcome:
+    """A line's error. Its place is the line, so a position within our chunk is left out."""
+    detail = errors.shortened(errors.failure(error).detail).model_dump()
+    if isinstance(error, InputError):
+        detail |= {"message": error.reason, "param": error.path.lstrip(".") or None}
+    elif _culprit(error) is not None:
+        detail |= {"message": detail["message"].partition(": ")[2], "param": None}
+    return Outcome(index, None, {"error": detail})
+
+
+def _value(line: Line) -> Any:
+    if line.content is None:
+        raise InputError(0, "too_large", "longer than any input may be (ENCODERY_MAX_CHARS_PER_ITEM)")
+    try:
+        return orjson.loads(line.content)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(
+            f"no JSON in UTF-8: {error.msg}, at character {error.pos}", code="invalid_json"
+        ) from None
+
+
+def _culprit(error: EncoderyError) -> int | None:
+    """Whose fault it is, by position, where the error says so."""
+    if isinstance(error, InputError):
+        return error.index
+    param = getattr(error, "param", None) or ""
+    return int(param[7:-1]) if param.startswith("inputs[") and param[7:-1].isdecimal() else None

@@ -1,0 +1,69 @@
+"""From a body to chunks of lines, however it is cut into blocks. A line that is too long is not kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from app.errors import BodyTimeout
+from app.settings import Settings
+
+CHUNK_LINES, CHUNK_BYTES = 128, 256 * 1024
+LONGEST_LINE_SLACK = 64 * 1024  # over 4 bytes a character: JSON escapes and field names
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the body; no content if it was too long to be kept."""
+
+    index: int
+    content: bytes | None
+
+
+async def chunks(request: Request, settings: Settings) -> AsyncIterator[list[Line]]:
+    """The lines of the body, some at a time. Raises BodyTimeout, ClientDisconnect."""
+    chunk: list[Line] = []
+    size = 0
+    async for line in _lines(request, settings):
+        chunk.append(line)
+        size += len(line.content or b"")
+        if len(chunk) >= CHUNK_LINES or size >= CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+async def _lines(request: Request, settings: Settings) -> AsyncIterator[Line]:
+    """The lines that are not blank."""
+    longest = 4 * settings.max_chars_per_item + LONGEST_LINE_SLACK
+    index, rest, is_too_long = 0, b"", False
+    async for block in _received(request, settings.body_timeout_s):
+        *whole, rest = (rest + block).split(b"\n")
+        for content in whole:
+            if content.strip() or is_too_long:
+                yield Line(index, None if is_too_long or len(content) > longest else content)
+                index += 1
+            is_too_long = False
+        if len(rest) > longest:
+            is_too_long, rest = True, b""
+    if rest.strip() or is_too_long:
+        yield Line(index, None if is_too_long else rest)
+
+
+async def _received(request: Request, timeout_s: float) -> AsyncIterator[bytes]:
+    stream = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(timeout_s):
+                block = await anext(stream, None)
+        except TimeoutError:
+            raise BodyTimeout(
+                f"nothing arrived for {timeout_s:g} s (ENCODERY_BODY_TIMEOUT_S)", code="body_timeout"
+            ) from None
+        if block is None:
+            return
+        yield block

@@ -1,0 +1,109 @@
+"""The streaming answer: reads, encodes and writes in turns.
+
+At most IN_FLIGHT chunks are in work: while they are, nothing is read, and while the client does not read,
+nothing is written, so it waits, not this server. Options are checked before the first byte of the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import Request, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from app.api.arrow import ARROW
+from app.api.context import Context
+from app.api.encoding import Ask, find, nothing, prompt_of
+from app.api.stream.formats import MEDIA_TYPES, NDJSON, Arrow, Format, Ndjson
+from app.api.stream.job import Job, Outcome, failed
+from app.api.stream.lines import chunks
+from app.api.vectors import media_type
+from app.api.wire import EncodeRequest, moment_of, validated
+from bundle import EncoderyError
+
+IN_FLIGHT = 2
+OPTIONS = ("model", "version", "space", "truncate", "prompt", "encoding", "output", "dimensions", "now")
+PARAMETERS: list[dict[str, Any]] = [
+    {
+        "name": name,
+        "in": "query",
+        "description": "of a body of NDJSON, what the field means in one of JSON",
+        "schema": EncodeRequest.model_json_schema()["properties"][name],
+    }
+    for name in OPTIONS
+]
+
+
+def is_stream(request: Request) -> bool:
+    """Whether the body is NDJSON."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == NDJSON
+
+
+async def respond(context: Context, request: Request) -> Response:
+    """The streaming answer. Raises what is wrong before the first line."""
+    kind = media_type(request.headers.get("accept"), MEDIA_TYPES)
+    options: dict[str, Any] = dict(request.query_params)
+    if options.get("dimensions", "").isdecimal():
+        options["dimensions"] = int(options["dimensions"])
+    asked = validated({"inputs": [], **options}, EncodeRequest)
+    ask = Ask(
+        inputs=(),
+        model=asked.model,
+        version=asked.version,
+        space=asked.space,
+        dim=asked.dimensions,
+        truncate=asked.truncate,
+        prompt=asked.prompt,
+        output=asked.output,
+    )
+    loaded, dim = find(context, ask)
+    job = Job(context, ask, loaded, dim, prompt_of(loaded, ask.prompt), moment_of(asked.now, time.time()))
+    answer = nothing(loaded, dim, ask.output)
+    like = answer.quantized(ask.output)  # or this type cannot be had, whatever the lines
+    form: Format = Arrow(like, answer.identity()) if kind == ARROW else Ndjson(asked.encoding)
+    return _Streamed(job, request, form, answer.names() | {"Content-Type": kind})
+
+
+class _Streamed(Response):
+    def __init__(self, job: Job, request: Request, form: Format, headers: dict[str, str]) -> None:
+        super().__init__(headers=headers)
+        del self.headers["content-length"]
+        self._job, self._request, self._form = job, request, form
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        timeout_s = self._job.context.settings.body_timeout_s
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        try:
+            async for block in self._blocks():
+                async with asyncio.timeout(
+                    timeout_s
+                ):  # a client that does not read would hold a chunk for ever
+                    await send({"type": "http.response.body", "body": block, "more_body": True})
+        except (ClientDisconnect, TimeoutError):
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _blocks(self) -> AsyncIterator[bytes]:
+        flying: deque[asyncio.Task[list[Outcome]]] = deque()
+        form, lines = self._form, 0
+        try:
+            yield form.begin()
+            async for chunk in chunks(self._request, self._job.context.settings):
+                lines += len(chunk)
+                flying.append(asyncio.create_task(self._job.done(chunk)))
+                if len(flying) >= IN_FLIGHT:
+                    yield form.chunk(await flying.popleft())
+            while flying:
+                yield form.chunk(await flying.popleft())
+            yield form.end(lines)
+        except EncoderyError as error:  # the end of the stream: what is true of all the lines to come
+            yield form.chunk([failed(None, error)])
+        finally:
+            for task in flying:
+                task.cancel()
+            await asyncio.gather(*flying, return_exceptions=True)
