@@ -175,6 +175,7 @@ TAUGHT = {"teacher": {"source": "x"}, "loss": {"cosine": 1.0}}
         ({"loss": {"infonce": 1.0}, "data": {}}, "loss.infonce needs data.pairs"),
         ({"loss": {"cross_entropy": 1.0}}, "loss.cross_entropy needs data.labels"),
         (TAUGHT, "learning from a teacher needs data.texts"),
+        ({"loss": {"infonce": 1.0}, "data": {"spans": 9}}, "data.spans needs a loss that follows a teacher"),
         (
             TAUGHT | {"data": {"texts": [{"path": "x"}]}, "teacher": None},
             "learning from a teacher needs a [teacher] table",

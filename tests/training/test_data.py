@@ -21,7 +21,7 @@ from bundle.inputs import Text
 from bundle.preprocess import KINDS
 from training.config import SourceConfig, VocabularyConfig
 from training.data.stream import Stream, held_out
-from training.data.text import files_sha256, read_graded, read_labels, read_pairs, read_texts
+from training.data.text import files_sha256, read_graded, read_labels, read_pairs, read_texts, spans_of
 from training.data.tokenised import CHUNK, Tokenised, tokenise
 from training.errors import ConfigError
 from training.vocabulary import pretrained_tokenizer, train_tokenizer
@@ -98,6 +98,21 @@ def test_held_out_rows_are_never_trained_on(n: int, seed: int) -> None:
 def write(path: Path, content: str | bytes) -> SourceConfig:
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return SourceConfig(path=path.name)
+
+
+def test_spans_are_neighbouring_words_of_longer_texts() -> None:
+    texts = ["too short a text", "a b c d e f g h i j k", "l m n o p q r s t u v w"]
+    spans = spans_of(texts, 300)
+
+    assert len(spans) == 300
+    assert {len(span.split()) for span in spans} == set(range(2, 11))
+    assert all(any(span in text for text in texts[1:]) for span in spans)
+    assert spans_of(texts, 300) == spans
+
+
+def test_spans_of_short_texts_are_refused() -> None:
+    with pytest.raises(ConfigError, match="needs texts of more than 10 words"):
+        spans_of(["a b c"], 1)
 
 
 def test_texts_are_read_line_by_line_without_blank_ones(tmp_path: Path) -> None:

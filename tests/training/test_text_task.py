@@ -108,6 +108,18 @@ def test_the_texts_of_pairs_are_learned_from_the_teacher_as_well(
 
 
 @pytest.mark.usefixtures("cache")
+def test_spans_of_the_texts_are_learned_from_besides(run_of: Callable[..., TextRun], data: Path) -> None:
+    words = " ".join(["orbit"] * 12)
+    (data / "long.txt").write_text(f"{words}\n" * 12)
+    settings = {"loss": {"cosine": 1.0}, "train": training("teacher_cosine", 1)["train"] | {"batch_size": 4}}
+    alone, more = (
+        TextTask(run_of(**settings, data={"texts": ["long.txt"], "spans": given}), data) for given in (0, 24)
+    )
+
+    assert (alone.steps_per_epoch, more.steps_per_epoch) == (2, 8)
+
+
+@pytest.mark.usefixtures("cache")
 def test_the_teachers_similarities_across_pairs_are_learned(
     run_of: Callable[..., TextRun], data: Path, tmp_path: Path
 ) -> None:

@@ -87,6 +87,8 @@ class TextDataConfig(Section):
         graded: (first, second, score) whose Spearman correlation is the validation figure `spearman`; plain:
             CSV without a header.
         pair_texts: learn from the teacher on the texts of `pairs` as well.
+        spans: learn from the teacher on so many spans of 2 to 10 words, cut at random out of `texts`, as
+            well: short queries look more like these than like sentences.
         bad_rows: `stop` at a row that lacks something, naming it; or `skip` it and list it at the end.
     """
 
@@ -98,6 +100,7 @@ class TextDataConfig(Section):
     labels: list[SourceConfig] = []
     graded: SourceConfig | None = None
     pair_texts: bool = False
+    spans: int = Field(0, ge=0)
     bad_rows: Literal["stop", "skip"] = "stop"
 
     @model_validator(mode="after")

@@ -8,6 +8,7 @@ category; CSV (first, second, score) without a header.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -35,7 +36,10 @@ __all__ = [
     "read_pairs",
     "read_texts",
     "read_triplets",
+    "spans_of",
 ]
+
+SPAN_WORDS = 2, 10
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,21 @@ class Graded:
 def read_texts(directory: Path, source: SourceConfig, bad: BadRows | None = None) -> list[str]:
     """Texts; empty lines of a plain file left out."""
     return [row["text"] for row in _rows(directory, source, "texts", bad)]
+
+
+def spans_of(texts: Sequence[str], count: int, seed: int = 0) -> list[str]:
+    """So many spans of 2 to 10 words, each out of a random text that has more. Raises ConfigError."""
+    fewest, most = SPAN_WORDS
+    whole = [words for text in texts if len(words := text.split()) > most]
+    if not whole:
+        raise ConfigError(f"data.spans needs texts of more than {most} words, and there is none")
+    chance = random.Random(seed)  # noqa: S311  # nothing secret
+    spans = []
+    for words in chance.choices(whole, k=count):
+        length = chance.randint(fewest, most)
+        start = chance.randrange(len(words) - length + 1)
+        spans.append(" ".join(words[start : start + length]))
+    return spans
 
 
 def read_pairs(

@@ -189,6 +189,7 @@ class TextTask:
         assert teacher is not None  # `check` has seen to it
         cached = CachedTeacher(teacher, cache_directory() / "teacher")
         names = [Path(source.path).name for source in self.run.data.texts]
+        names += ["spans"] if self.run.data.spans else []
         names += ["first of pairs", "second of pairs"] if self.run.data.pair_texts else []
         parts = [cached.vectors(some, f"teacher {name}") for some, name in zip(texts, names, strict=True)]
         vectors = np.concatenate(parts)[corpus.kept]

@@ -24,6 +24,7 @@ from training.data.text import (
     read_pairs,
     read_texts,
     read_triplets,
+    spans_of,
 )
 from training.data.tokenised import Tokenised, tokenise
 
@@ -106,6 +107,8 @@ def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> Exam
     """Read all files but the graded pairs to judge by, and list what was left out. Raises ConfigError."""
     pairs = read_pairs(directory, config.pairs, config.pair_sources, bad)
     texts = [read_texts(directory, source, bad) for source in config.texts]
+    if config.spans:
+        texts.append(spans_of(list(chain.from_iterable(texts)), config.spans))
     if config.pair_texts:
         texts += [pairs.first, pairs.second]
     examples = Examples(

@@ -83,6 +83,8 @@ def check(run: TextRun) -> None:
     needs = [
         (from_teacher, data.texts or data.pair_texts, "learning from a teacher needs data.texts"),
         (data.pair_texts, data.pairs, "data.pair_texts needs data.pairs"),
+        (data.spans, from_teacher, "data.spans needs a loss that follows a teacher"),
+        (data.spans, data.texts, "data.spans needs data.texts"),
         (loss.pair_similarity_kl, data.pair_texts, "loss.pair_similarity_kl needs data.pair_texts = true"),
         (from_teacher, run.teacher, "learning from a teacher needs a [teacher] table"),
         (
