@@ -23,7 +23,7 @@ from app.api.body import read_json_body
 from app.api.context import Context
 from app.api.encoding import HEADER_PARAMETERS, Answer, Ask, encoded
 from app.api.hot import HotRoutes
-from app.api.notes import noted_of
+from app.api.notes import NEW_ENTRIES, UNKNOWN_ENTRIES, noted_of
 from app.api.wire import EncodeRequest, parse, to_inputs
 from bundle import Cut, Facts
 
@@ -36,6 +36,8 @@ class InputWarning(BaseModel):
     index: int
     truncated: list[Cut] | None = None
     unknown: list[str] | None = Field(None, description="fields with a value that training did not see")
+    new_entries: list[int] | None = Field(None, description=NEW_ENTRIES)
+    unknown_entries: list[int] | None = Field(None, description=UNKNOWN_ENTRIES)
     empty_history: bool | None = Field(None, description="a history held nothing that the encoder knows")
 
 

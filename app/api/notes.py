@@ -7,6 +7,9 @@ from typing import Any
 
 from bundle import Facts
 
+NEW_ENTRIES = "places in the history of items never seen, encoded from their content"
+UNKNOWN_ENTRIES = "places in the history of items never seen of which nothing is told; they were skipped"
+
 
 def noted_of(facts: Facts) -> dict[str, Any]:
     """Empty if the facts are not noteworthy."""
@@ -15,6 +18,9 @@ def noted_of(facts: Facts) -> dict[str, Any]:
         noted["truncated"] = [asdict(cut) for cut in facts.truncated]
     if facts.unknown:
         noted["unknown"] = list(facts.unknown)
+    for name in ("new_entries", "unknown_entries"):
+        if entries := getattr(facts, name):
+            noted[name] = list(entries)
     if facts.empty_history:
         noted["empty_history"] = True
     return noted

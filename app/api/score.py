@@ -25,7 +25,7 @@ from app.api.body import read_json_body
 from app.api.context import Context
 from app.api.encoding import Answer, Ask, encoded
 from app.api.hot import HotRoutes
-from app.api.notes import noted_of
+from app.api.notes import NEW_ENTRIES, UNKNOWN_ENTRIES, noted_of
 from app.api.vectors import Vectors
 from app.api.wire import NOW_SCHEMA, ONE_INPUT, NameField, inputs_of, kind_of, moment_of, parse
 from app.engine import DeadlineExceeded
@@ -78,6 +78,8 @@ class ScoreWarning(BaseModel):
     param: str = Field(description="`query`, or for example `candidates[3]`")
     truncated: list[Cut] | None = None
     unknown: list[str] | None = Field(None, description="fields with a value that training did not see")
+    new_entries: list[int] | None = Field(None, description=NEW_ENTRIES)
+    unknown_entries: list[int] | None = Field(None, description=UNKNOWN_ENTRIES)
     empty_history: bool | None = Field(None, description="a history held nothing that the encoder knows")
 
 

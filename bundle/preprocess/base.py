@@ -33,18 +33,22 @@ class Facts:
         tokens: tokens the encoder reads (0 for kinds without tokens).
         truncated: what was cut.
         unknown: names of the fields with a value that training did not see.
+        new_entries: places in a history of items that training did not see, encoded from their content.
+        unknown_entries: places of those of which nothing is told; they are skipped. All others are known.
         empty_history: a declared history held nothing the encoder knows.
     """
 
     tokens: int = 0
     truncated: tuple[Cut, ...] = ()
     unknown: tuple[str, ...] = ()
+    new_entries: tuple[int, ...] = ()
+    unknown_entries: tuple[int, ...] = ()
     empty_history: bool = False
 
     @property
     def noteworthy(self) -> bool:
         """Whether the answer carries a warning for this input."""
-        return bool(self.truncated or self.unknown or self.empty_history)
+        return bool(self.truncated or self.unknown or self.new_entries or self.empty_history)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +141,15 @@ class Kind:
 
 
 def pad(rows: Sequence[npt.NDArray[Any]], fill: float = 0) -> npt.NDArray[Any]:
-    """Stack 1-D rows of different lengths: [n, longest], at least one column wide."""
-    longest = max(1, *map(len, rows))
-    padded = np.full((len(rows), longest), fill, dtype=rows[0].dtype)
+    """Stack arrays of different lengths: [n, longest, ...], at least one long in every axis."""
+    first = rows[0]
+    if first.ndim == 1:  # nearly always
+        padded = np.full((len(rows), max(1, *map(len, rows))), fill, dtype=first.dtype)
+        for target, row in zip(padded, rows, strict=True):
+            target[: len(row)] = row
+        return padded
+    longest = [max(1, *lengths) for lengths in zip(*(row.shape for row in rows), strict=True)]
+    padded = np.full((len(rows), *longest), fill, dtype=first.dtype)
     for target, row in zip(padded, rows, strict=True):
-        target[: len(row)] = row
+        target[tuple(map(slice, row.shape))] = row
     return padded

@@ -1,7 +1,7 @@
 """Raw features of users and items to the tensors of a tower.
 
-What one value becomes is in `bundle.preprocess.fields`. An unknown field or a value of the wrong type is
-the caller's mistake and is refused.
+What one value becomes is in `bundle.preprocess.fields` and `history`. An unknown field or a value of the
+wrong type is the caller's mistake and is refused.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Any
 from bundle.errors import InputError
 from bundle.inputs import Features, Input
 from bundle.preprocess.base import Arrays, Facts, Kind, Layout, Prepared, Truncate, pad
-from bundle.preprocess.fields import FIELDS, Noted
+from bundle.preprocess.fields import FIELDS, FeatureField, Noted
+from bundle.preprocess.history import History
 from bundle.preprocess.schema import FeatureSchema, input_names
 from bundle.preprocess.values import DAY_S, BadValueError
 
@@ -29,7 +30,9 @@ class FeaturePreprocessor:
 
     def __init__(self, schema: FeatureSchema) -> None:
         self.side = schema.side
-        self._features = [FIELDS[spec.kind](spec) for spec in schema.features]
+        self._features: list[FeatureField] = [
+            History(spec) if spec.kind == "history" else FIELDS[spec.kind](spec) for spec in schema.features
+        ]
         self._names = {feature.name for feature in self._features}
         self.input_names = tuple(name for spec in schema.features for name in input_names(spec))
         self.layouts = (Layout(self.input_names, self.collate),)
@@ -52,6 +55,8 @@ class FeaturePreprocessor:
         facts = Facts(
             truncated=tuple(noted.truncated),
             unknown=tuple(noted.unknown),
+            new_entries=tuple(noted.new_entries),
+            unknown_entries=tuple(noted.unknown_entries),
             empty_history=noted.empty_history,
         )
         return Prepared(arrays, cost=1, facts=facts)

@@ -69,22 +69,38 @@ class TimeSpec(_Spec):
     clip: Annotated[float, Field(gt=0, le=1e6)]
 
 
+ContentSpec: TypeAlias = Annotated[
+    CategorySpec | BagSpec | TextSpec | NumberSpec | TimeSpec, Field(discriminator="kind")
+]
+
+
 class HistorySpec(_Spec):
-    """Item ids, newest first; each alone or as {"id", "time"}. Only the newest max_length are read."""
+    """Items, newest first; each an id alone, or a record with `id`, `time`, and what `content` declares.
+
+    The content is read of items that are not in the vocabulary. Only the newest max_length are read.
+    """
 
     kind: Literal["history"]
     vocabulary: list[str]
     max_length: Positive
+    content: list[ContentSpec] = []
 
 
 FeatureSpec: TypeAlias = Annotated[
     CategorySpec | BagSpec | TextSpec | NumberSpec | TimeSpec | HistorySpec, Field(discriminator="kind")
 ]
 
+ENTRY_FIELDS = ("id", "time")  # of a history's record; no item feature besides the id is called so
+
 
 def input_names(feature: FeatureSpec) -> tuple[str, ...]:
     """The graph inputs that one feature becomes."""
-    return (feature.name, f"{feature.name}_age") if feature.kind == "history" else (feature.name,)
+    if feature.kind != "history":
+        return (feature.name,)
+    names = feature.name, f"{feature.name}_age"
+    if not feature.content:
+        return names
+    return (*names, f"{feature.name}_new", *(f"{feature.name}_new_{spec.name}" for spec in feature.content))
 
 
 class FeatureSchema(BaseModel):
@@ -101,7 +117,13 @@ class FeatureSchema(BaseModel):
         names = [name for feature in self.features for name in input_names(feature)]
         if len(set(names)) != len(names):
             raise ValueError("two features have the same name, or that of a history's ages")
-        for feature in self.features:
+        histories = [feature for feature in self.features if feature.kind == "history"]
+        if len(histories) > 1:
+            raise ValueError("there are two histories; a user has one")
+        content = [spec for history in histories for spec in history.content]
+        if any(spec.name in ENTRY_FIELDS for spec in content):
+            raise ValueError(f"a history's content cannot be called {' or '.join(ENTRY_FIELDS)}")
+        for feature in (*self.features, *content):
             vocabulary = getattr(feature, "vocabulary", [])
             if len(set(vocabulary)) != len(vocabulary):
                 raise ValueError(f"the vocabulary of {feature.name!r} holds an entry twice")

@@ -104,7 +104,12 @@ async def test_warnings_say_which_candidate_training_had_not_seen(client: httpx.
         await score(client, query={"history": ["gone"]}, candidates=[{"id": "A1"}, {"id": "new"}])
     ).json()
 
-    assert {"param": "query", "unknown": ["history"], "empty_history": True} in answer["warnings"]
+    assert {
+        "param": "query",
+        "unknown": ["history"],
+        "unknown_entries": [0],
+        "empty_history": True,
+    } in answer["warnings"]
     assert {"param": "candidates[1]", "unknown": ["id"]} in answer["warnings"]
     assert len(answer["warnings"]) == 2
 

@@ -258,7 +258,7 @@ def test_unknown_items_are_skipped_and_the_others_keep_their_ages() -> None:
     arrays, facts = read(history=history)
     assert arrays["history"] == [FIRST, FIRST + 1]
     assert arrays["history_age"] == [0.0, 2.0]
-    assert facts == Facts(unknown=("history",))
+    assert facts == Facts(unknown=("history",), unknown_entries=(1,))
 
 
 def test_history_is_cut_to_the_newest() -> None:
@@ -273,7 +273,9 @@ def test_history_without_a_known_item_is_empty_and_that_is_told(
 ) -> None:
     arrays, facts = read(history=history)
     assert (arrays["history"], arrays["history_age"]) == ([PAD], [0.0])
-    assert facts == Facts(unknown=unknown, empty_history=True)
+    assert facts == Facts(
+        unknown=unknown, unknown_entries=tuple(range(len(history or ()))), empty_history=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -291,6 +293,108 @@ def test_history_without_a_known_item_is_empty_and_that_is_told(
 def test_bad_history_entry_is_refused_with_its_place(entry: Any, code: str, path: str) -> None:
     error = refusal({"history": ["A", entry]})
     assert (error.code, error.path) == (code, f".history{path}")
+
+
+# Items never seen, told of in a history.
+
+CONTENT: list[dict[str, Any]] = [FEATURES[2], FEATURES[3]]  # title and price
+TOLD = loaded([FEATURES[6] | {"content": CONTENT}])
+
+
+def told(history: Any) -> tuple[dict[str, list[Any]], Facts]:
+    (prepared,) = TOLD.prepare([Features({"history": history}, NOW)])
+    return {name: array.tolist() for name, array in prepared.arrays.items()}, prepared.facts
+
+
+def test_new_item_is_an_entry_with_its_content_and_the_answer_says_which_was_which() -> None:
+    new = {"id": "Z", "title": "lamp café", "price": 1, "time": 5 * DAY_S}
+    arrays, facts = told(["Y", {"id": "A", "time": 6 * DAY_S}, new, "B"])
+
+    assert arrays == {
+        "history": [FIRST, UNKNOWN, FIRST + 1],
+        "history_age": [0.0, 1.0, 1.0],
+        "history_new": [2],
+        "history_new_title": [[FIRST, FIRST + 1]],
+        "history_new_price": [[0.0, 0.0]],
+    }
+    assert facts == Facts(unknown=("history",), new_entries=(2,), unknown_entries=(0,))
+
+
+def test_history_without_a_new_item_says_so_by_padding() -> None:
+    arrays, facts = told(["A"])
+
+    assert (arrays["history_new"], arrays["history_new_title"]) == ([PAD], [[MISSING]])
+    assert arrays["history_new_price"] == [[0.0, 1.0]]
+    assert not facts.noteworthy
+
+
+def test_id_alone_and_whole_record_of_a_known_item_are_the_same() -> None:
+    assert told([{"id": "A", "title": "another lamp", "price": 5}]) == told(["A"])
+
+
+def test_new_item_needs_no_id() -> None:
+    assert told([{"title": "lamp"}]) == told([{"id": "Z", "title": "lamp", "price": None}])
+
+
+def test_history_of_new_items_alone_is_not_empty() -> None:
+    assert told([{"title": "lamp"}])[1] == Facts(new_entries=(0,))
+
+
+@pytest.mark.parametrize("entry", ["Z", {"id": "Z"}, {"id": "Z", "title": None}])
+def test_item_never_seen_without_content_is_skipped(entry: Any) -> None:
+    arrays, facts = told([entry, "A"])
+
+    assert arrays == told(["A"])[0]
+    assert facts == Facts(unknown=("history",), unknown_entries=(0,))
+
+
+def test_what_is_cut_or_unknown_in_a_new_item_is_told_with_its_place() -> None:
+    _, facts = told(["A", {"id": "Z", "title": "lamp lamp lamp lampshade"}, {"id": "Y", "title": "shade"}])
+
+    assert facts.truncated == (Cut("history[1].title", 4, 3, "words"),)
+    assert facts.unknown == ("history.title",)
+
+
+@pytest.mark.parametrize(
+    ("entry", "code", "path"),
+    [
+        ({"id": "Z", "titel": "lamp"}, "unknown_field", "[1]"),
+        ({"time": 5}, "missing_field", "[1]"),
+        ({"id": "Z", "title": 5}, "wrong_type", "[1].title"),
+        ({"id": "Z", "price": math.inf}, "not_finite", "[1].price"),
+    ],
+)
+def test_bad_record_of_a_new_item_is_refused_with_its_place(entry: Any, code: str, path: str) -> None:
+    with pytest.raises(InputError) as caught:
+        told(["A", entry])
+    assert (caught.value.code, caught.value.path) == (code, f".history{path}")
+
+
+def test_new_items_are_padded_in_a_batch() -> None:
+    two = {"history": [{"title": "lamp"}, {"title": "lamp café lamp"}]}
+    arrays = TOLD.collate(TOLD.prepare([Features({"history": ["A"]}), Features(two)]))
+
+    assert arrays["history_new"].tolist() == [[PAD, PAD], [1, 2]]
+    assert arrays["history_new_title"][1].tolist() == [[FIRST, PAD, PAD], [FIRST, FIRST + 1, FIRST]]
+    assert arrays["history_new_price"].shape == (2, 2, 2)
+
+
+@given(values=feature_objects(["history", "title"]))
+def test_prepare_with_content_is_total(values: dict[Any, Any]) -> None:
+    try:
+        (prepared,) = TOLD.prepare([Features(values, NOW)])
+    except InputError as error:
+        str(error).encode()
+        return
+    assert set(prepared.arrays) == set(TOLD.input_names)
+    assert all(np.isfinite(array).all() for array in prepared.arrays.values())
+
+
+def test_json_schema_of_an_entry_has_the_content() -> None:
+    entry = TOLD.schema()["properties"]["history"]["items"]["anyOf"][1]
+
+    assert list(entry["properties"]) == ["id", "time", "title", "price"]
+    assert entry["additionalProperties"] is False
 
 
 # Batches.
@@ -366,6 +470,10 @@ def test_long_lists_are_not_read_beyond_the_limit() -> None:
         ({"features": [FEATURES[3] | {"mean": math.nan}]}, "mean"),
         ({"features": [FEATURES[3] | {"clip": math.inf}]}, "clip"),
         ({"features": [FEATURES[6] | {"max_length": 0}]}, "max_length"),
+        ({"features": [FEATURES[6], FEATURES[6] | {"name": "past"}]}, "two histories"),
+        ({"features": [FEATURES[6] | {"content": [FEATURES[3] | {"name": "time"}]}]}, "id or time"),
+        ({"features": [FEATURES[6] | {"content": [FEATURES[3], FEATURES[3]]}]}, "same name"),
+        ({"features": [FEATURES[6] | {"content": [FEATURES[6]]}]}, "content"),
         ({"schema_version": 2}, "schema_version"),
         ({"side": "shop"}, "side"),
     ],

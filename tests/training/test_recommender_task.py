@@ -23,8 +23,6 @@ from training.trainer import State, Trainer
 
 SAME = 1e-5  # onnxruntime against torch, and a batch against one alone
 
-REST = ("history_age", "country")  # the user side's other arrays
-
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,6 +35,12 @@ def run_of(**changes: Any) -> RecommenderRun:
     run = parse_config(tiny_shop.config(**changes))
     assert isinstance(run, RecommenderRun)
     return run
+
+
+def rest(task: RecommenderTask) -> list[torch.Tensor]:
+    """The first training user's arrays after its history."""
+    names = task.examples.users.input_names[1:]
+    return [torch.from_numpy(task._train[0].arrays[name])[None] for name in names]
 
 
 def trained(shop: Path, directory: Path, **changes: Any) -> RecommenderTask:
@@ -150,9 +154,35 @@ def test_known_item_in_a_history_carries_its_content(task: RecommenderTask) -> N
     table = task.model.history_table(*task._known)
     expected = table @ task.model.user_tower.hidden.first()[: table.shape[1]]
 
-    rows = users.table(torch.arange(len(expected))[None])[0]
-    assert torch.allclose(rows, expected, atol=float(expected.detach().abs().max()) / 127)
+    rows = users.entries.table(torch.arange(len(expected))[None])[0]
+    assert torch.allclose(rows[3:], expected[3:], atol=float(expected.detach().abs().max()) / 127)
     assert expected.abs().sum(1)[3:].min() > 0
+
+
+def test_new_items_in_a_history_count_by_their_content(models: Path) -> None:
+    """Of customers with nothing but items never seen, the known items of their group are the best."""
+    store = Store(models)
+    users, items = store.load("shop-user"), store.load("shop-item")
+    known = {group: [{"id": f"{group[0]}{n}"} for n in range(4)] for group in tiny_shop.GROUPS}
+    vectors = items.encode([Features(one) for records in known.values() for one in records])
+    new = [
+        Features({"history": [{"id": "new", "title": f"{group} novelty", "tags": [group, "all"]}] * 2})
+        for group in tiny_shop.GROUPS
+    ]
+
+    scores = (users.encode(new) @ vectors.T).reshape(3, 3, 4).mean(2)
+
+    assert scores.argmax(1).tolist() == [0, 1, 2]
+    assert not np.allclose(users.encode(new[:1]), users.encode([Features({})]))
+
+
+def test_known_item_in_a_history_is_the_same_by_id_and_by_record(task: RecommenderTask, models: Path) -> None:
+    users = Store(models).load("shop-user")
+    record = dict(task.examples.item_input(int(task.examples.known[0])).values)
+
+    whole, alone = users.encode([Features({"history": [one]}) for one in (record, record["id"])])
+
+    assert whole.tolist() == alone.tolist()
 
 
 def test_same_seed_gives_the_same_figures(shop: Path, tmp_path: Path) -> None:
@@ -220,7 +250,7 @@ def test_loss_is_the_softmax_over_what_was_not_shown(shop: Path) -> None:
     entries = torch.from_numpy(task._train[0].arrays["history"])[None]  # (1, h)
     asked = ask(entries, task.run.loss, np.random.default_rng(batch.seed))
     with torch.no_grad():
-        arrays = [entries * ~asked, *(torch.from_numpy(task._train[0].arrays[n])[None] for n in REST)]
+        arrays = [entries * ~asked, *rest(task)]
         user = task.model.user_tower(task.model.history_table(*task._known), *arrays)
         scores = (user @ task.model.item_vectors(*task._known).T)[0]
         left = sorted(set(range(len(scores))) - set((entries[~asked] - FIRST).tolist()))
@@ -246,7 +276,7 @@ def test_sampled_softmax_of_every_item_is_the_full_softmax_of_one_target(shop: P
     asked = ask(entries, task.run.loss, np.random.default_rng(batch.seed))
     assert asked.sum() == 1
     with torch.no_grad():
-        arrays = [entries * ~asked, *(torch.from_numpy(task._train[0].arrays[n])[None] for n in REST)]
+        arrays = [entries * ~asked, *rest(task)]
         user = task.model.user_tower(task.model.history_table(*task._known), *arrays)
         scores = (user @ task.model.item_vectors(*task._known).T)[0]
         left = sorted(set(range(items)) - set((entries[~asked] - FIRST).tolist()))
@@ -297,6 +327,10 @@ def test_sampled_losses_find_the_groups(shop: Path, tmp_path: Path, kind: str) -
         (
             {"item": [{"name": "item", "kind": "category"}, {"name": "h", "kind": "history"}]},
             "a history belongs to the user side",
+        ),
+        (
+            {"item": [{"name": "item", "kind": "category"}, {"name": "time", "kind": "time"}]},
+            "'time' means something else in a history; give the feature another name, with column = 'time'",
         ),
     ],
 )

@@ -12,10 +12,9 @@ from torch import Tensor
 from bundle.preprocess.schema import FIRST, MISSING, UNKNOWN, FeatureSchema
 from training.baselines import ease
 from training.config import ConfigError, FeatureConfig, HiddenConfig, StartConfig, TowersConfig
-from training.encoders.layers import Int8Table
 from training.encoders.parts import Bag, Category, Number
 from training.encoders.start import factors, standardised, start_from_ease
-from training.encoders.towers import HistoryPool, ServedItems, ServedUsers, TwoTowers
+from training.encoders.towers import HistoryPool, ServedEntries, ServedItems, ServedUsers, TwoTowers
 
 EXACT = 1e-5  # float32 sums of a few terms in another order
 ROUNDED = 0.05  # numbers of about 1, kept in 8 bits
@@ -121,12 +120,33 @@ def test_empty_history_gives_a_finite_vector() -> None:
 def test_training_pools_as_serving_does() -> None:
     """By a matrix product in place of a gather; an item twice in a history counts twice."""
     entries = torch.tensor([[3, 3, 4], [6, 0, 0], [0, 0, 0]])
-    table = torch.randn(FIRST + 4, 3)
-    table[0] = 0.0  # padding
-    pool = HistoryPool([10.0])
+    model = towers().eval()
+    pool, table = model.user_tower.pool, model.history_table(*ARRAYS)
+    weights, facts = pool.weights(entries, AGES)
 
-    served = pool.gathered(Int8Table(table), entries, AGES)
-    assert torch.allclose(pool(table, entries, AGES), served, atol=ROUNDED)
+    served = ServedEntries(model, ARRAYS, torch.eye(6)).pooled(weights, entries)
+    assert torch.allclose(pool(table, entries, AGES), torch.cat([served, facts], dim=1), atol=ROUNDED)
+
+
+def test_new_items_in_a_history_are_pooled_as_what_their_content_says() -> None:
+    """As if they were in the table, under an id that is unknown; padding of the new ones says nothing."""
+    model = towers().eval()
+    with torch.no_grad():
+        model.item_inputs.part(0).table.weight[UNKNOWN] = 1.0  # what training learns of unknown ids
+    new = torch.full((2, 1), UNKNOWN), torch.tensor([[3, 4], [4, 0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    table = torch.cat([model.history_table(*ARRAYS), model.item_inputs(*new)])
+    weights, _ = model.user_tower.pool.weights(torch.tensor([[3, 7, 8], [4, 0, 0]]), AGES[:2])
+    expected = weights.unsqueeze(1) @ table[torch.tensor([[3, 7, 8], [4, 0, 0]])]
+
+    pooled = ServedEntries(model, ARRAYS, torch.eye(6)).pooled(
+        weights,
+        torch.tensor([[3, UNKNOWN, UNKNOWN], [4, 0, 0]]),
+        torch.tensor([[2, 3], [0, 0]]),
+        torch.stack([new[1], torch.tensor([[MISSING, 0]] * 2)]),
+        torch.stack([new[2], torch.zeros(2, 2)]),
+    )
+
+    assert torch.allclose(pooled, expected.squeeze(1), atol=ROUNDED)
 
 
 def test_gradient_of_the_pool_against_finite_differences() -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from bundle.inputs import Features
 from bundle.preprocess import Prepared
 from bundle.preprocess.features import DAY_S, FeaturePreprocessor
+from bundle.preprocess.schema import ENTRY_FIELDS
 from bundle.preprocess.words import words
 from training.config import ConfigError, RecommenderRun
 from training.data.features import fit_schema
@@ -80,19 +81,20 @@ class Examples:
         self.cold = cold_items(len(self.log.items), run.data.cold_items, run.data.split_seed)
         self.known = self._known()
         names = [self.log.items[number] for number in self.known]
-        self.user_schema = fit_schema(
-            "user",
-            run.user,
-            [self.log.user_records[user] for user in self.split.train],
-            items=names,
-            now=self.now,
-        )
         self.item_schema = fit_schema(
             "item",
             run.item,
             [self.log.item_records[number] for number in self.known],
             items=names,
             id_name=self.id_name,
+            now=self.now,
+        )
+        self.user_schema = fit_schema(
+            "user",
+            run.user,
+            [self.log.user_records[user] for user in self.split.train],
+            items=names,
+            content=[spec for spec in self.item_schema.features if spec.name != self.id_name],
             now=self.now,
         )
         self.users = FeaturePreprocessor(self.user_schema)
@@ -227,6 +229,12 @@ def _names(run: RecommenderRun) -> tuple[str, str]:
         raise ConfigError(f"item: {ids[0].name!r} is the id; which ids are known is up to data.core")
     if any(feature.kind == "history" for feature in run.item):
         raise ConfigError("item: a history belongs to the user side; move it there")
+    for feature in run.item:
+        if feature.name in ENTRY_FIELDS and feature is not ids[0]:
+            raise ConfigError(
+                f"item: {feature.name!r} means something else in a history; give the feature another name, "
+                f"with column = {column_of(feature)!r}"
+            )
     histories = [feature.name for feature in run.user if feature.kind == "history"]
     if len(histories) != 1:
         raise ConfigError(

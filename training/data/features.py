@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bundle.preprocess.features import DAY_S
-from bundle.preprocess.schema import SCHEMA_VERSION, FeatureSchema
+from bundle.preprocess.schema import SCHEMA_VERSION, FeatureSchema, FeatureSpec
 from bundle.preprocess.words import words
 from training.config import ConfigError, FeatureConfig
 from training.data.interactions import Record
@@ -30,6 +30,7 @@ def fit_schema(
     *,
     items: Sequence[str],
     id_name: str | None = None,
+    content: Sequence[FeatureSpec] = (),
     now: float,
 ) -> FeatureSchema:
     """What `FeaturePreprocessor` needs to know.
@@ -40,6 +41,7 @@ def fit_schema(
         records: of the users or items that are trained on.
         items: known items in the order of the vocabulary; of the id feature and of histories alike.
         id_name: which feature is the item's id.
+        content: what a history may tell of an item that is not known, as fitted for the item side.
         now: unix time that ages are counted back from.
 
     Raises:
@@ -49,7 +51,10 @@ def fit_schema(
     for feature in features:
         common = {"name": feature.name, "kind": feature.kind, "description": feature.description}
         if feature.kind == "history":
-            fitted.append(common | {"vocabulary": list(items), "max_length": feature.max_length})
+            told = [spec.model_dump() for spec in content]
+            fitted.append(
+                common | {"vocabulary": list(items), "max_length": feature.max_length, "content": told}
+            )
         elif feature.name == id_name:
             fitted.append(common | {"vocabulary": list(items)})
         else:

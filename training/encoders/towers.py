@@ -4,10 +4,10 @@
     user: history pooled over the items' input vectors, user features -> hidden layers -> vector, then 1
 
 A plain inner product of the two is the training score. There is no table of users: a new user is served
-from history and features, a new item from its content. At export the input vectors of all known items
-are folded into one table, so that a history is one gather.
+from history and features, a new item from its content, in a history as well. At export the input vectors of
+all known items are folded into one table, so that a history is one gather.
 
-n rows, h entries of a history, d dimensions. Index layout: `bundle.preprocess.schema`.
+n rows, h entries of a history, m of them new, d dimensions. Index layout: `bundle.preprocess.schema`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from bundle.preprocess.schema import FIRST, MISSING, PAD, FeatureSchema, FeatureSpec, input_names
+from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema, FeatureSpec, input_names
 from training.config import FeatureConfig, HiddenConfig, TowersConfig
 from training.encoders.layers import Hidden, Int8Table
 from training.encoders.parts import Part, feature_module
@@ -104,12 +104,6 @@ class HistoryPool(nn.Module):
         dense = weights.new_zeros(len(weights), len(table)).scatter_add(1, entries, weights)
         return torch.cat([dense @ table, facts], dim=1)
 
-    def gathered(self, table: Int8Table, entries: Tensor, ages_days: Tensor) -> Tensor:
-        """The same for serving, by a gather."""
-        weights, facts = self.weights(entries, ages_days)
-        total = torch.matmul(weights.unsqueeze(1), table(entries)).squeeze(1)  # (n, 1, h) @ (n, h, d)
-        return torch.cat([total, facts], dim=1)
-
     def weights(self, entries: Tensor, ages_days: Tensor) -> tuple[Tensor, Tensor]:
         """Of every entry, (n, h), 0 for padding; and HISTORY_FACTS of every history, (n, 2)."""
         mask = (entries != PAD).to(ages_days.dtype)  # (n, h)
@@ -145,7 +139,7 @@ class UserTower(nn.Module):
         parts, width, start = [], config.item_dim + HISTORY_FACTS, 0
         for spec, feature in _pairs(schema, features):
             if spec.kind == "history":
-                self.history_slot = start
+                self.history_slots = slice(start, start + len(input_names(spec)))
             else:
                 self.slots.append(start)
                 dim = feature.dim or USER_FEATURE_DIM
@@ -159,12 +153,13 @@ class UserTower(nn.Module):
 
     def forward(self, table: Tensor, *arrays: Tensor) -> Tensor:
         """The items' input vectors (FIRST + items, d) and the preprocessor's arrays -> (n, output_dim)."""
-        pooled = self.pool(table, *self.history(arrays))
+        entries, ages_days, *_ = self.history(arrays)  # a log's items are all known
+        pooled = self.pool(table, entries, ages_days)
         return self.finished(self.hidden(torch.cat([pooled, *self.said(arrays)], dim=1)))
 
     def history(self, arrays: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Entries and their ages, among the preprocessor's arrays."""
-        return arrays[self.history_slot : self.history_slot + 2]
+        """Entries, their ages, and the new ones' places and content, among the preprocessor's arrays."""
+        return arrays[self.history_slots]
 
     def said(self, arrays: Sequence[Tensor]) -> list[Tensor]:
         """What each other feature says, each (n, dim of its own)."""
@@ -254,11 +249,58 @@ class ServedItems(nn.Module):
         return torch.where(missing, part(known), given)
 
 
-class ServedUsers(nn.Module):
-    """The user tower as it is exported: the known items' input vectors are one constant table.
+class ServedEntries(nn.Module):
+    """The items of histories, as a matrix reads their input vectors: all that is linear before it is folded.
 
-    The first matrix of the hidden layers is folded into it, so that a history is gathered at the width it
-    is read at; it is kept in 8 bits a number.
+    Known items are rows of one table in 8 bits a number, new ones the sum of what their features say.
+
+    Args:
+        towers: trained.
+        items: the known items' arrays, in the order of the vocabulary.
+        weights: (item_dim, c).
+    """
+
+    def __init__(self, towers: TwoTowers, items: Sequence[Tensor], weights: Tensor) -> None:
+        super().__init__()
+        inputs, positions = towers.item_inputs, range(len(items))
+        with torch.no_grad():
+            table = towers.eval().history_table(*items)
+            table[UNKNOWN] = inputs.said(inputs.id_position, torch.tensor([[UNKNOWN]]))[0]
+            self.table = Int8Table(table @ weights)  # (FIRST + items, c)
+        self.content = nn.ModuleList(
+            inputs.part(position).folded(inputs.projected(position, weights))
+            for position in positions
+            if position != inputs.id_position
+        )
+
+    def pooled(self, weights: Tensor, entries: Tensor, *new: Tensor) -> Tensor:
+        """Weighted sums: (n, c).
+
+        Args:
+            weights: (n, h).
+            entries: int64 (n, h), padded with 0; UNKNOWN for new ones.
+            new: places from 1 of the new ones, int64 (n, m), and their features' arrays, (n, m, ...) each.
+        """
+        total = torch.matmul(weights.unsqueeze(1), self.table(entries))  # (n, 1, h) @ (n, h, c)
+        if new:
+            places, *content = new
+            at = (places.unsqueeze(1) == torch.arange(1, entries.shape[1] + 1).unsqueeze(1)).float()
+            of_new = torch.matmul(weights.unsqueeze(1), at)  # (n, 1, h) @ (n, h, m)
+            total = total + torch.matmul(of_new, self._said(content))  # (n, 1, m) @ (n, m, c)
+        return total.squeeze(1)
+
+    def _said(self, content: Sequence[Tensor]) -> Tensor:
+        """(n, m, ...) each -> (n, m, c)."""
+        flat = [array.flatten(0, 1) for array in content]  # (n * m, ...)
+        said = torch.stack([part(array) for part, array in zip(self.content, flat, strict=True)]).sum(0)
+        return said.reshape(*content[0].shape[:2], -1)  # (n, m, c)
+
+
+class ServedUsers(nn.Module):
+    """The user tower as it is exported.
+
+    The first matrix of the hidden layers is folded into the items' vectors, so that a history is gathered
+    at the width it is read at.
 
     Args:
         towers: trained.
@@ -269,15 +311,15 @@ class ServedUsers(nn.Module):
         super().__init__()
         self.tower = towers.user_tower
         first, dim = self.tower.hidden.first(), towers.item_dim
-        with torch.no_grad():
-            self.table = Int8Table(towers.eval().history_table(*items) @ first[:dim])  # (FIRST + items, c)
+        self.entries = ServedEntries(towers, items, first[:dim])
         self.register_buffer("beside", first[dim:])  # of the history's facts and the other features
 
     def forward(self, *arrays: Tensor) -> Tensor:
         """The user preprocessor's arrays -> (n, output_dim)."""
         tower = self.tower
-        pooled = tower.pool.gathered(self.table, *tower.history(arrays))  # (n, c + HISTORY_FACTS)
-        history, facts = pooled[:, :-HISTORY_FACTS], pooled[:, -HISTORY_FACTS:]
+        entries, ages_days, *new = tower.history(arrays)
+        weights, facts = tower.pool.weights(entries, ages_days)
+        history = self.entries.pooled(weights, entries, *new)  # (n, c)
         read = history + torch.cat([facts, *tower.said(arrays)], dim=1) @ self.get_buffer("beside")
         return tower.finished(tower.hidden.rest(read))
 

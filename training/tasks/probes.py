@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from training.data.examples import Examples
 
 ORDINARY = 40
 ORDINARY_LENGTHS = range(3, 3 + ORDINARY)  # of made-up histories
+NEW_ENTRIES = 2  # of each of them
 ODD_TEXTS = (
     "",
     "!?",
@@ -25,7 +26,7 @@ ODD_NUMBERS = (0, -5, 1e-9, 1e12, -1e12, None)
 
 
 def user_probes(examples: Examples) -> list[Input]:
-    """Empty, short, long and unknown histories, with and without times; odd values.
+    """Empty, short, long and unknown histories, with and without times, new items among them; odd values.
 
     All are made up: golden.json is published, and what real people bought is not.
     """
@@ -44,6 +45,7 @@ def user_probes(examples: Examples) -> list[Input]:
         [{"id": ids[0], "time": 0}, {"id": ids[-1], "time": examples.now}],
         [{"id": ids[0], "time": "2011-06-01T12:00:00Z"}, ids[1], ids[1]],
         (ids * 30)[:2000],
+        *([told, *ids[:2]] for told in _told(examples, _odd_values(examples.item_schema, examples.id_name))),
     ]
     odd = [Features({name: history}, examples.now) for history in histories]
     values = [{name: ids[:2]} | one for one in _odd_values(examples.user_schema, name)]
@@ -51,14 +53,24 @@ def user_probes(examples: Examples) -> list[Input]:
     return _mixed([*odd, Features({}, examples.now), *(Features(v, examples.now) for v in values)], ordinary)
 
 
+def _told(examples: Examples, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Items never seen, as a history tells of them; nothing where items have no content."""
+    has_content = len(examples.item_schema.features) > 1
+    return [{"id": "never seen"} | record for record in records] if has_content else []
+
+
 def _made_up(examples: Examples, ids: list[str], length: int) -> Features:
-    """A user with random known items, the newest some days ago, and a random known category each."""
+    """A user with random items, two of them never seen, some days ago, and a random known category each."""
     generator = np.random.default_rng(length)
     ages = np.cumsum(generator.integers(1, 20, length)) * DAY_S
     history = [
         {"id": str(item), "time": examples.now - float(age)}
         for item, age in zip(generator.choice(ids, length), ages, strict=True)
     ]
+    records = [examples.item_input(int(n)).values for n in generator.choice(examples.known, NEW_ENTRIES)]
+    content = ({k: v for k, v in record.items() if k != examples.id_name} for record in records)
+    for place, told in zip(generator.permutation(length), _told(examples, content), strict=False):
+        history[place] |= told
     known = {
         spec.name: str(generator.choice(spec.vocabulary))
         for spec in examples.user_schema.features

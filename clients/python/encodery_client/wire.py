@@ -129,12 +129,16 @@ class Warned:
         index: position among all inputs.
         truncated: what was cut: field, length, limit and unit.
         unknown: fields with a value that training did not see.
+        new_entries: places in the history of items never seen, encoded from their content.
+        unknown_entries: places of those of which nothing was told; they were skipped.
         empty_history: a history held nothing that the encoder knows.
     """
 
     index: int
     truncated: Sequence[Mapping[str, Any]] = ()
     unknown: Sequence[str] = ()
+    new_entries: Sequence[int] = ()
+    unknown_entries: Sequence[int] = ()
     empty_history: bool = False
 
 
