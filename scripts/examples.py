@@ -21,7 +21,7 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -190,16 +190,24 @@ def models_table() -> str:
 
 
 def protocols_table() -> str:
-    """Every route of other people's protocols, from what registers them."""
+    """Every route that takes a body, and those of other people's protocols, from what registers them."""
     from app.api.protocols import PROTOCOLS
+    from app.api.score import ScoreRequest
+    from app.api.wire import EncodeRequest
 
     lines = ["| protocol | route | reads | takes and ignores |", "|---|---|---|---|"]
+    for path, fields in {"/encode": EncodeRequest.model_fields, "/score": ScoreRequest.model_fields}.items():
+        lines.append(f"| Encodery | `POST {path}` | {_named(fields)} | |")
     for protocol in PROTOCOLS:
         for row in protocol.rows:
-            reads = ", ".join(f"`{name}`" for name in row.request.model_fields) if row.request else ""
-            ignored = ", ".join(f"`{name}`" for name in row.request.ignored) if row.request else ""
+            reads = _named(row.request.fields()) if row.request else ""
+            ignored = _named(row.request.ignored) if row.request else ""
             lines.append(f"| {protocol.name} | `{row.method} {row.path}` | {reads} | {ignored} |")
     return "\n".join(lines) + "\n"
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def clients_table() -> str:

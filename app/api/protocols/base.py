@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -53,6 +53,15 @@ class Lenient(BaseModel):
     field: ClassVar[str] = "inputs"
     ignored: ClassVar[tuple[str, ...]] = ()
     encodes: ClassVar[bool] = True
+
+    @classmethod
+    def fields(cls) -> Iterator[str]:
+        """Names of what is read; of a field that is an object itself, those within."""
+        for name, field in cls.model_fields.items():
+            kinds = (field.annotation, *get_args(field.annotation))
+            inner = next((one for one in kinds if isinstance(one, type) and issubclass(one, Lenient)), None)
+            is_list = get_origin(field.annotation) is list
+            yield from [name] if inner is None or is_list else (f"{name}.{each}" for each in inner.fields())
 
 
 class ErrorText(BaseModel):

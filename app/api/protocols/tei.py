@@ -16,12 +16,12 @@ from pydantic import BaseModel, Field
 
 from app.api import health
 from app.api.context import Context, Ctx
-from app.api.encoding import Answer, Ask, encoded
+from app.api.encoding import Answer, Ask, encoded, prompt_of
 from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, texts
 from app.api.vectors import unit
-from app.engine import SpaceMismatch
+from app.engine import Loaded, SpaceMismatch
 from app.errors import Failure, InvalidRequest
-from bundle import Input, Text
+from bundle import Input, Text, prompted
 from bundle.preprocess.text import TextPreprocessor
 
 UNIT = "+unit"  # ends the space of vectors that were normalised here, not by the model
@@ -85,9 +85,9 @@ class TokenizeRequest(Lenient):
 
     encodes = False
 
-    ignored = ("prompt_name",)
     inputs: Any = Field(description="a text or a list of texts")
     add_special_tokens: bool = True
+    prompt_name: str | None = None
 
 
 class DecodeRequest(Lenient):
@@ -166,8 +166,10 @@ def _headers(answer: Answer, inputs: list[Input], started_s: float) -> dict[str,
 async def tokenize(context: Context, request: Request) -> Response:
     """The tokens that the encoder would read."""
     asked = await TEI.read(context, request, TokenizeRequest)
-    inputs = [item.text for item in texts(asked.inputs, context) if isinstance(item, Text)]
-    preprocessor = _preprocessor(context)
+    loaded, preprocessor = _default(context)
+    prompt = prompt_of(loaded, asked.prompt_name)
+    read = prompted(texts(asked.inputs, context), prompt)
+    inputs = [item.text for item in read if isinstance(item, Text)]
     found = await asyncio.to_thread(preprocessor.tokens, inputs, add_special_tokens=asked.add_special_tokens)
     return json_response(found)  # orjson writes dataclasses
 
@@ -180,16 +182,16 @@ async def decode(context: Context, request: Request) -> Response:
     batch = rows if any(isinstance(one, list) for one in asked.ids) else [[row[0] for row in rows]]
     if not all(0 <= number < 1 << 32 for row in batch for number in row):
         raise InvalidRequest("a token id is from 0 to 4294967295", code="invalid_value", param="ids")
-    preprocessor = _preprocessor(context)
+    _, preprocessor = _default(context)
     found = await asyncio.to_thread(preprocessor.decode, batch, skip_special_tokens=asked.skip_special_tokens)
     return json_response(found)
 
 
-def _preprocessor(context: Context) -> TextPreprocessor:
-    preprocessor = context.registry.find(context.settings.default_model).encoder.preprocessor
-    if not isinstance(preprocessor, TextPreprocessor):
+def _default(context: Context) -> tuple[Loaded, TextPreprocessor]:
+    loaded = context.registry.find(context.settings.default_model)
+    if not isinstance(loaded.encoder.preprocessor, TextPreprocessor):
         raise InvalidRequest("the default model takes no texts", code="wrong_kind")
-    return preprocessor
+    return loaded, loaded.encoder.preprocessor
 
 
 @TEI.route("GET", "/info", "The default model and the limits")

@@ -75,17 +75,28 @@ async def test_kserve_takes_a_prompt_as_a_parameter(
     np.testing.assert_allclose([output["data"]], read(encoder, text), atol=SAME)
 
 
+@pytest.mark.parametrize(("prompt", "count"), [("query", 3), ("", 1), (None, 3)])
+async def test_tei_takes_apart_what_the_encoder_would_read(
+    prompting: httpx.AsyncClient, prompt: str | None, count: int
+) -> None:
+    ask = {"inputs": "hello", "prompt_name": prompt, "add_special_tokens": False}
+    [tokens] = (await prompting.post("/tokenize", json=ask)).json()
+
+    assert (len(tokens), tokens[-1]["text"]) == (count, "hello")
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [("/v1/embeddings", {"input": "hello", "prompt": "c4n4ry"}),
-     ("/v2/models/text/infer", {"inputs": [TENSOR], "parameters": {"prompt": "c4n4ry"}})],
+     ("/v2/models/text/infer", {"inputs": [TENSOR], "parameters": {"prompt": "c4n4ry"}}),
+     ("/tokenize", {"inputs": "hello", "prompt_name": "c4n4ry"})],
 )  # fmt: skip
 async def test_a_prompt_by_name_must_be_there(
     prompting: httpx.AsyncClient, path: str, body: dict[str, Any]
 ) -> None:
     answer = await prompting.post(path, json=body)
 
-    assert answer.status_code == 400
+    assert answer.status_code in (400, 422)
     assert "it has: clustering, passage, query" in answer.text
     assert "c4n4ry" not in answer.text
 

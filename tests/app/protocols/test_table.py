@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx2 as httpx
 import pytest
 
 from app.api.protocols import PROTOCOLS
+from app.api.wire import EncodeRequest
+
+DOCS = Path(__file__).parents[3] / "docs"
 
 ROWS = [
     pytest.param(protocol, row, id=f"{row.method} {row.path}")
@@ -43,6 +48,19 @@ async def test_the_document_names_the_fields_that_are_read(client: httpx.AsyncCl
         assert schema.get("properties", {}).keys() == row.request.model_fields.keys()
         assert "$ref" not in str(schema)
         assert not set(row.request.ignored) & row.request.model_fields.keys()
+
+
+async def test_every_path_is_in_the_pages(client: httpx.AsyncClient) -> None:
+    pages = "".join((DOCS / name).read_text() for name in ("api.md", "clients.md", "operations.md"))
+    paths = (await client.get("/openapi.json")).json()["paths"]
+
+    assert [path for path in paths if path not in pages] == []
+
+
+async def test_every_field_of_encode_is_in_the_page_of_the_api() -> None:
+    page = (DOCS / "api.md").read_text()
+
+    assert [name for name in EncodeRequest.model_fields if f"`{name}`" not in page] == []
 
 
 async def test_routes_that_encode_document_the_headers_that_they_read(client: httpx.AsyncClient) -> None:
