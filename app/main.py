@@ -18,7 +18,7 @@ from app.api import docs, encode, health, models, score
 from app.api.context import Context
 from app.api.hot import HotPaths
 from app.api.protocols import PROTOCOLS
-from app.engine import Engine, Registry, load_registry
+from app.engine import Engine, Registry, ResultCache, load_registry
 from app.guard import HeaderGuard
 from app.listener import CannotServe
 from app.metrics import Metrics
@@ -53,6 +53,7 @@ def create_app(settings: Settings, registry: Registry | None = None, seat: Seat 
             max_queue_items=settings.max_queue_items,
             max_queue_cost=settings.max_queue_tokens,
             observer=metrics,
+            cache=ResultCache(size) if (size := settings.result_cache_bytes) else None,
             tally=seat,
         )
         metrics.watch(found, engine)

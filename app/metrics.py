@@ -39,6 +39,7 @@ class _OfModel:
     tokens: Counter
     truncated: Counter
     unknown: Counter
+    cached: Counter
     queue_wait_s: Histogram
     run_s: Histogram
     batch_rows: Histogram
@@ -67,6 +68,9 @@ class Metrics:
         self._truncated = Counter("encodery_truncated_items", "inputs that were cut", MODEL, registry=r)
         self._unknown = Counter(
             "encodery_unknown_items", "inputs with a value that training did not see", MODEL, registry=r
+        )
+        self._cached = Counter(
+            "encodery_cached_items", "different inputs answered from the result cache", MODEL, registry=r
         )
         self._queue_wait_s = Histogram(
             "encodery_queue_wait_seconds",
@@ -97,6 +101,9 @@ class Metrics:
         self._lag_s = Gauge(
             "encodery_event_loop_lag_seconds", "how late the event loop is", **_MOST, registry=r
         )
+        self._cache_bytes = Gauge(
+            "encodery_result_cache_bytes", "in use by the result cache", **_SUM, registry=r
+        )
         self._refresh: Callable[[], None] = lambda: None
 
     def watch(self, registry: Registry, engine: Engine) -> None:
@@ -113,6 +120,7 @@ class Metrics:
     def _look(self, engine: Engine, encoders: Sequence[Loaded]) -> None:
         """Gauges tell what is at the moment; other processes' are as old as their last look."""
         self._in_work.set(engine.items)
+        self._cache_bytes.set(engine.cache.size if engine.cache else 0)
         for loaded in encoders:
             items, cost = engine.queued(loaded)
             self._queue_items.labels(*_labels(loaded)).set(items)
@@ -138,6 +146,8 @@ class Metrics:
             of.truncated.inc(truncated)
         if unknown := sum(bool(fact.unknown) for fact in facts):
             of.unknown.inc(unknown)
+        if encoded.cached:
+            of.cached.inc(encoded.cached)
         of.queue_wait_s.observe(encoded.timings.queue_s)
 
     def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
@@ -155,6 +165,7 @@ class Metrics:
                 tokens=self._tokens.labels(*labels),
                 truncated=self._truncated.labels(*labels),
                 unknown=self._unknown.labels(*labels),
+                cached=self._cached.labels(*labels),
                 queue_wait_s=self._queue_wait_s.labels(*labels),
                 run_s=self._run_s.labels(*labels),
                 batch_rows=self._batch_rows.labels(*labels),

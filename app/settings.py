@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     max_queue_tokens: Count = Field(
         262_144, description="the same for tokens (or rows of features) that wait"
     )
+    result_cache_bytes: int = Field(
+        0,
+        ge=0,
+        description="memory for vectors of inputs that may come again, in each worker; 0 keeps none",
+    )
     request_timeout_s: Seconds = Field(
         10.0, description="how long a request may take to be encoded; over it 504, and what waits is dropped"
     )

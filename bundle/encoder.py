@@ -7,7 +7,7 @@ Thread-safe: both halves release the GIL, and neither keeps state between calls.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from bundle.errors import IntegrityError
-from bundle.inputs import Input, prompted
+from bundle.inputs import Features, Input, prompted
 from bundle.preprocess import Prepared, Preprocessor, Truncate
 from bundle.quantize import OutputType, int8_limit, quantized
 
@@ -102,6 +102,12 @@ class Encoder:
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         """Check, tokenise and look up. Raises InputError for the first input that cannot be encoded."""
         return self.preprocessor.prepare(inputs, truncate)
+
+    def key(self, one: Input) -> Hashable:
+        """Equal for inputs that this encoder gives the same vector."""
+        if isinstance(one, Features) and not self.preprocessor.uses_now:
+            one = Features(one.values)
+        return one.key
 
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
         """One forward pass. float32 [n, dim], rows in the order of the batch (n >= 1)."""

@@ -81,6 +81,8 @@ _HEADERS: dict[str, Any] = {
         "X-Model-Version": "that answered",
         "X-Embedding-Space": "of the vectors",
         "Server-Timing": "prepare, queue and run in ms",
+        "X-Embedding-Cached": "how many different inputs were not computed for this request; only where "
+        "the server keeps results",
         "X-Embedding-Shape": "rows,columns; with raw vectors only",
         "X-Embedding-Type": "of numpy, for example float32; with raw vectors only",
         "X-Embedding-Warnings": "how many inputs have warnings; not with JSON, which has them",

@@ -26,6 +26,7 @@ from bundle import Facts, Input, OutputType, Truncate, prompted
 from bundle.quantize import FLOATS, PACKED
 
 WATCH_AFTER_S = 0.02  # a client that leaves is noticed from then on; most answers are out before
+CACHED_HEADER = "X-Embedding-Cached"
 TIMEOUT_HEADER, LANE_HEADER = "X-Request-Timeout-Ms", "X-Priority"
 _MOST_DIGITS = 12  # of a number that is parsed; more milliseconds than anybody has
 HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every route that encodes
@@ -80,6 +81,7 @@ class Answer:
         loaded: the encoder that gave them.
         vectors: float32 [n, dim], in the order of the inputs.
         output: the type that was asked for; `quantized(output)` are the vectors in it.
+        cached: different inputs that were not computed for this request; None without a cache.
     """
 
     loaded: engine.Loaded
@@ -87,6 +89,7 @@ class Answer:
     facts: Sequence[Facts]
     timings: engine.Timings
     output: OutputType = "float32"
+    cached: int | None = None
 
     @property
     def dim(self) -> int:
@@ -135,7 +138,10 @@ class Answer:
     def headers(self) -> dict[str, str]:
         """What every protocol's answer says, without a change to its body."""
         timings = self.timings
-        return self.names() | {
+        cached = {} if self.cached is None else {CACHED_HEADER: str(self.cached)}
+        return {
+            **self.names(),
+            **cached,
             "Server-Timing": f"prepare;dur={timings.prepare_s * 1e3:.2f}, "
             f"queue;dur={timings.queue_s * 1e3:.2f}, run;dur={timings.run_s * 1e3:.2f}",
         }
@@ -160,7 +166,8 @@ async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
         ),
     )
     context.metrics.encoded(loaded, done)
-    return Answer(loaded, loaded.encoder.cut(done.vectors, dim), done.facts, done.timings, ask.output)
+    vectors = loaded.encoder.cut(done.vectors, dim)
+    return Answer(loaded, vectors, done.facts, done.timings, ask.output, done.cached)
 
 
 def find(context: Context, ask: Ask) -> tuple[engine.Loaded, int]:

@@ -245,7 +245,7 @@ async def _scored(caller: _Caller, given: list[Any]) -> Response:
         "results": [{"index": index, "score": float(scores[index])} for index in best],
         "warnings": [{"param": place, **noted_of(one)} for place, one in noted if one.noteworthy],
     }
-    headers = {name: value for name, value in query.headers().items() if name != "Server-Timing"}
+    headers = query.names()
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 

@@ -4,6 +4,7 @@ inputs -> prepare (threads) -> queue -> batch -> forward pass (threads) -> float
 """
 
 from app.engine.batcher import Lane
+from app.engine.cache import ResultCache
 from app.engine.engine import Encoded, Engine, Timings
 from app.engine.errors import (
     DeadlineExceeded,
@@ -35,6 +36,7 @@ __all__ = [
     "Overloaded",
     "Refused",
     "Registry",
+    "ResultCache",
     "SpaceMismatch",
     "Tally",
     "Timings",

@@ -1,6 +1,6 @@
 """The one door: `await engine.encode(loaded, inputs, ...)`. Bounded, so that overload is refused at once.
 
-    admission (items) -> equal inputs once -> prepare -> admission (cost) -> batcher -> Encoded
+    admission (items) -> equal inputs once -> [cache] -> prepare -> admission (cost) -> batcher -> Encoded
 
 Small requests are prepared where they are: handing 50 us of tokenising to a thread and back costs as much
 again. What is larger goes to a thread, so that the event loop never waits for it.
@@ -15,12 +15,13 @@ import asyncio
 import time
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from app.engine.batcher import Batcher, Lane, Observer
+from app.engine.cache import ResultCache, Row
 from app.engine.errors import DeadlineExceeded, Draining, EncoderFailed, Overloaded
 from app.engine.registry import Loaded
 from app.engine.tally import Alone, Tally
@@ -52,11 +53,13 @@ class Encoded:
     Attributes:
         vectors: float32 [n, dim], in the order of the inputs, every one finite.
         facts: what the caller is told, one per input.
+        cached: inputs that were not computed for this request; None without a cache.
     """
 
     vectors: npt.NDArray[np.float32]
     facts: Sequence[Facts]
     timings: Timings
+    cached: int | None = None
 
 
 class Engine:
@@ -68,6 +71,7 @@ class Engine:
         max_queue_items: most inputs in the engine.
         max_queue_cost: most cost that may wait.
         observer: is told of every batch.
+        cache: of results, if any.
         tally: of the engines beside this one, whose work counts towards the limits.
         clock: seconds; monotonic.
     """
@@ -80,12 +84,14 @@ class Engine:
         max_queue_items: int,
         max_queue_cost: int,
         observer: Observer,
+        cache: ResultCache | None = None,
         tally: Tally | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_items, self._max_cost, self._clock = max_queue_items, max_queue_cost, clock
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
         self._tally = tally or Alone()
+        self.cache = cache
         telling = _Telling(observer, self._tell)
         self._batcher = Batcher(workers=workers, budget=batch_cost, observer=telling, clock=clock)
         self._is_closed = False
@@ -115,37 +121,61 @@ class Engine:
         self._tell()
         try:
             async with asyncio.timeout(timeout_s):
-                return await self._encode(loaded, inputs, truncate, self._clock() + timeout_s, lane)
+                distinct, how = _Distinct.of(inputs), _How(truncate, self._clock() + timeout_s, lane)
+                if self.cache is None:
+                    done = await self._encode(loaded, distinct, how)
+                else:
+                    done = await self._remember(self.cache, loaded, distinct, how)
+                return distinct.spread(done)
         except TimeoutError:
             raise DeadlineExceeded(timeout_s) from None
         finally:
             self.items -= len(inputs)
             self._tell()
 
-    async def _encode(
-        self,
-        loaded: Loaded,
-        inputs: Sequence[Input],
-        truncate: Truncate,
-        deadline_s: float,
-        lane: Lane,
-    ) -> Encoded:
+    async def _remember(self, cache: ResultCache, loaded: Loaded, distinct: _Distinct, how: _How) -> Encoded:
+        """From the cache what is there, computed what is not."""
         began_s = self._clock()
-        distinct = _Distinct.of(inputs)
+        space, encoder = loaded.manifest.space, loaded.encoder
+        keys = [cache.key(space, how.truncate, encoder.key(one)) for one in distinct.inputs]
+        timings, computed = Timings(self._clock() - began_s, 0.0, 0.0), 0
+
+        async def compute(places: Sequence[int]) -> None:
+            nonlocal timings, computed
+            done = await self._encode(loaded, distinct.only(places), how)
+            timings, computed = done.timings, computed + len(places)
+            claim.put(places, list(map(Row.of, done.vectors, done.facts)))
+
+        with cache.claim(keys) as claim:
+            if claim.missing:
+                await compute(claim.missing)
+        if lost := await claim.arrivals():
+            await compute(lost)
+        rows = [row for row in claim.rows if row is not None]
+        vectors = np.stack([row.vector for row in rows])  # [n, dim]
+        return Encoded(vectors, [row.facts for row in rows], timings, cached=len(rows) - computed)
+
+    async def _encode(self, loaded: Loaded, distinct: _Distinct, how: _How) -> Encoded:
+        """Vectors and facts of the distinct inputs."""
+        began_s = self._clock()
         if sum(one.size for one in distinct.inputs) <= SMALL:
-            prepared = _prepare(loaded.encoder, distinct, truncate)
+            prepared = _prepare(loaded.encoder, distinct, how.truncate)
         else:
             loop = asyncio.get_running_loop()
-            prepared = await loop.run_in_executor(self._threads, _prepare, loaded.encoder, distinct, truncate)
+            prepared = await loop.run_in_executor(
+                self._threads, _prepare, loaded.encoder, distinct, how.truncate
+            )
         cost = sum(one.cost for one in prepared)
-        self._admit_cost(cost, lane)
+        self._admit_cost(cost, how.lane)
         self._tell(arriving=cost)
         prepared_s = self._clock()
-        ticket = await self._batcher.run(loaded, prepared, deadline_s, places=distinct.places, lane=lane)
+        ticket = await self._batcher.run(
+            loaded, prepared, how.deadline_s, places=distinct.places, lane=how.lane
+        )
         assert ticket.started_s is not None
         return Encoded(
-            vectors=distinct.spread(ticket.vectors),
-            facts=[prepared[row].facts for row in distinct.rows],
+            vectors=ticket.vectors,
+            facts=[one.facts for one in prepared],
             timings=Timings(
                 prepare_s=prepared_s - began_s,
                 queue_s=ticket.started_s - prepared_s,
@@ -215,6 +245,15 @@ def _limit(most: int, lane: Lane) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class _How:
+    """What a request wants of the engine."""
+
+    truncate: Truncate
+    deadline_s: float
+    lane: Lane
+
+
+@dataclass(frozen=True, slots=True)
 class _Distinct:
     """The inputs of a request, equal ones once.
 
@@ -242,9 +281,18 @@ class _Distinct:
             rows.append(row)
         return cls([inputs[place] for place in places], places, rows)
 
-    def spread(self, vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def only(self, which: Sequence[int]) -> _Distinct:
+        """Some of them."""
+        if len(which) == len(self.inputs):
+            return self
+        return _Distinct([self.inputs[one] for one in which], [self.places[one] for one in which], ())
+
+    def spread(self, done: Encoded) -> Encoded:
         """One row per distinct input -> one per input of the request."""
-        return vectors if len(self.places) == len(self.rows) else vectors[list(self.rows)]
+        if len(self.places) == len(self.rows):
+            return done
+        rows = list(self.rows)
+        return replace(done, vectors=done.vectors[rows], facts=[done.facts[row] for row in rows])
 
 
 def _prepare(encoder: Encoder, distinct: _Distinct, truncate: Truncate) -> list[Prepared]:

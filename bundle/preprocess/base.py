@@ -94,6 +94,11 @@ class Preprocessor(Protocol):
         """Those of the first layout."""
         ...
 
+    @property
+    def uses_now(self) -> bool:
+        """Whether a vector depends on the moment it is asked for."""
+        ...
+
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         """One `Prepared` per input, in order.
 

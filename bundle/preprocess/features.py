@@ -33,6 +33,7 @@ class FeaturePreprocessor:
         self._features: list[FeatureField] = [
             History(spec) if spec.kind == "history" else FIELDS[spec.kind](spec) for spec in schema.features
         ]
+        self.uses_now = any(spec.kind in ("time", "history") for spec in schema.features)
         self._names = {feature.name for feature in self._features}
         self.input_names = tuple(name for spec in schema.features for name in input_names(spec))
         self.layouts = (Layout(self.input_names, self.collate),)

@@ -43,6 +43,7 @@ class TextPreprocessor:
     """
 
     input_names = ("input_ids", "attention_mask")
+    uses_now = False
     packed_names = ("token_ids", "grid", "spots")
 
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:

@@ -1,0 +1,204 @@
+"""Results that are kept: nothing is computed twice, nothing is mixed up, and memory is bounded."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Hashable
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+import tiny
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.engine import Engine, Loaded, Registry, ResultCache
+from app.engine.cache import ROW_BYTES, Row
+from bundle import Encoder, Facts, Features, InputError, Text
+
+
+@dataclass
+class Counting:
+    """An observer that counts what was computed."""
+
+    rows: int = 0
+
+    def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
+        self.rows += rows
+
+
+def row(number: int, dim: int = 4) -> Row:
+    return Row(np.full(dim, number, np.float32), Facts(tokens=number))
+
+
+def engine_of(observer: Counting, cache: ResultCache | None) -> Engine:
+    return Engine(
+        workers=1,
+        batch_cost=1000,
+        max_queue_items=1000,
+        max_queue_cost=10_000,
+        observer=observer,
+        cache=cache,
+    )
+
+
+async def encode(engine: Engine, loaded: Loaded, *texts: str, **how: Any) -> Any:
+    given: dict[str, Any] = {"truncate": "none", "timeout_s": 5.0} | how
+    return await engine.encode(loaded, [Text(text) for text in texts], **given)
+
+
+@pytest.fixture
+def loaded(registry: Registry) -> Loaded:
+    return registry.find("text")
+
+
+@given(st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=4, unique=True), max_size=12))
+def test_memory_is_bounded_and_rows_are_those_that_were_put(requests: list[list[str]]) -> None:
+    async def run() -> None:
+        size = row(0).size
+        cache = ResultCache(3 * size)
+        for names in requests:
+            keys = [cache.key(name) for name in names]
+            with cache.claim(keys) as claim:
+                claim.put(claim.missing, [row(ord(names[place])) for place in claim.missing])
+            assert not await claim.arrivals()
+            assert [one and one.facts.tokens for one in claim.rows] == [ord(name) for name in names]
+            assert cache.size == len(cache) * size <= 3 * size
+
+    asyncio.run(run())
+
+
+def test_the_row_used_longest_ago_goes_first() -> None:
+    async def run() -> list[int]:
+        cache = ResultCache(2 * row(0).size)
+
+        def ask(name: str) -> list[int]:
+            with cache.claim([cache.key(name)]) as claim:
+                claim.put(claim.missing, [row(0) for _ in claim.missing])
+            return claim.missing
+
+        for name in ("a", "b", "a", "c"):
+            ask(name)
+        return [len(ask(name)) for name in ("a", "b")]
+
+    assert asyncio.run(run()) == [0, 1]
+
+
+def test_a_row_larger_than_all_memory_is_not_kept() -> None:
+    async def run() -> int:
+        cache = ResultCache(ROW_BYTES)
+        with cache.claim([b"k"]) as claim:
+            claim.put(claim.missing, [row(1)])
+        return len(cache)
+
+    assert asyncio.run(run()) == 0
+
+
+def test_an_input_that_came_before_is_not_computed_again(loaded: Loaded) -> None:
+    async def run() -> None:
+        counting = Counting()
+        engine = engine_of(counting, ResultCache(10**6))
+        first = await encode(engine, loaded, "red", "blue")
+        again = await encode(engine, loaded, "blue", "green", "red", "blue")
+
+        assert (first.cached, again.cached, counting.rows) == (0, 2, 3)
+        np.testing.assert_array_equal(again.vectors[[2, 0, 3]], first.vectors[[0, 1, 1]])
+        assert [fact.tokens for fact in again.facts] == [1, 1, 1, 1]
+
+    asyncio.run(run())
+
+
+def test_equal_inputs_in_flight_are_computed_once(loaded: Loaded) -> None:
+    async def run() -> None:
+        counting = Counting()
+        engine = engine_of(counting, ResultCache(10**6))
+        answers = await asyncio.gather(*(encode(engine, loaded, "red", "blue") for _ in range(8)))
+
+        assert counting.rows == 2
+        assert sorted(answer.cached for answer in answers) == [0] + 7 * [2]
+        for answer in answers:
+            np.testing.assert_array_equal(answer.vectors, answers[0].vectors)
+
+    asyncio.run(run())
+
+
+def test_who_waits_for_one_that_left_computes_for_himself(loaded: Loaded) -> None:
+    async def run() -> None:
+        engine = engine_of(Counting(), ResultCache(10**6))
+        leaving = asyncio.create_task(encode(engine, loaded, "red"))
+        waiting = asyncio.create_task(encode(engine, loaded, "red"))
+        await asyncio.sleep(0)
+        leaving.cancel()
+
+        assert (await waiting).cached == 0
+        assert leaving.cancelled() or leaving.done()
+
+    asyncio.run(run())
+
+
+def test_who_leaves_takes_nothing_from_the_one_he_waited_for(loaded: Loaded) -> None:
+    async def run() -> None:
+        engine = engine_of(Counting(), ResultCache(10**6))
+        computing = asyncio.create_task(encode(engine, loaded, "red"))
+        leaving = asyncio.create_task(encode(engine, loaded, "red"))
+        third = asyncio.create_task(encode(engine, loaded, "red"))
+        await asyncio.sleep(0)
+        leaving.cancel()
+
+        assert np.isfinite((await computing).vectors).all()
+        assert (await third).cached == 1
+
+    asyncio.run(run())
+
+
+def test_errors_are_not_kept_and_harm_no_neighbour(loaded: Loaded) -> None:
+    async def run() -> None:
+        engine = engine_of(Counting(), ResultCache(10**6))
+        await encode(engine, loaded, "red")
+        for _ in range(2):
+            with pytest.raises(InputError) as caught:
+                await encode(engine, loaded, "red", "")
+            assert caught.value.index == 1  # as it stands in the request, not among what was computed
+        assert (await encode(engine, loaded, "red")).cached == 1
+
+    asyncio.run(run())
+
+
+def test_truncation_is_a_part_of_what_is_kept(loaded: Loaded) -> None:
+    """A text that was cut for one caller is refused to another who did not ask for that."""
+
+    async def run() -> None:
+        engine = engine_of(Counting(), ResultCache(10**6))
+        long = " ".join(["red"] * (tiny.MAX_LENGTH + 1))
+        assert (await encode(engine, loaded, long, truncate="end")).facts[0].truncated
+        with pytest.raises(InputError):
+            await encode(engine, loaded, long)
+
+    asyncio.run(run())
+
+
+def test_features_are_kept_beyond_the_moment_only_where_it_does_not_matter(registry: Registry) -> None:
+    item, user = registry.find("shop-item").encoder, registry.find("shop-user").encoder
+
+    def keys(encoder: Encoder) -> set[Hashable]:
+        return {encoder.key(Features({}, now)) for now in (1.0, 2.0)}
+
+    assert (len(keys(item)), len(keys(user))) == (1, 2)
+
+
+async def test_the_answer_and_the_metrics_say_what_was_kept(registry: Registry, serving: Any) -> None:
+    async with serving(registry, result_cache_bytes=10**6) as client:
+        answers = [await client.post("/encode", json={"inputs": ["red", "blue", "red"]}) for _ in range(2)]
+        metrics = (await client.get("/metrics")).text
+
+    assert [answer.headers["X-Embedding-Cached"] for answer in answers] == ["0", "2"]
+    assert answers[0].json() == answers[1].json()
+    assert 'encodery_cached_items_total{model="text",version="1"} 2.0' in metrics
+    assert f"encodery_result_cache_bytes {2 * (4 * tiny.DIM + ROW_BYTES):.1f}" in metrics
+
+
+async def test_without_a_cache_the_answer_says_nothing_of_it(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/encode", json={"inputs": "red"})
+    assert "X-Embedding-Cached" not in answer.headers
