@@ -18,6 +18,7 @@ from app.engine import Registry
 from app.main import create_app, load_models
 from app.scoreboard import Seat
 from app.settings import Settings
+from bundle import memory
 
 LINGER_S = 1.0  # for clients that keep a connection to use it once more, and learn that it closes
 POLL_S = 0.05
@@ -37,7 +38,9 @@ def serve_on(listener: socket.socket, settings: Settings, seat: Seat | None = No
     Raises:
         CannotServe: no model can be loaded.
     """
+    memory.keep_freed()
     registry = load_models(settings)
+    memory.give_back()
     _log_models(registry, settings)
     run(create_app(settings, registry, seat), settings, listener, seat)
 

@@ -44,6 +44,7 @@ class Runner:
             self._session = ort.InferenceSession(graph, _options(threads), ["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise IntegrityError(f"onnxruntime refuses model.onnx: {type(error).__name__}") from error
+        self._session._model_bytes = None  # or its wrapper keeps the whole file, for another provider
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = [node.name for node in self._session.get_outputs()]
         layouts = [layout for layout in preprocessor.layouts if inputs <= set(layout.input_names)]
@@ -168,6 +169,7 @@ def _options(threads: int) -> ort.SessionOptions:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    options.enable_cpu_mem_arena = False  # it keeps what loading took: `bundle.memory`
     options.enable_mem_pattern = False  # with it, memory grows with every new shape of batch
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.load_model_format", "ONNX")  # no other: only ONNX was checked

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bundle import Encoder, InputError, Prepared, Truncate, prompted
+from bundle import Encoder, InputError, Prepared, Truncate, memory, prompted
 from bundle.encoder import BATCH_COST, batches
 from encodery.bulk.errors import BulkError
 
@@ -105,6 +105,7 @@ class Local:
                 if manifest.prompts
                 else f"--prompt: {manifest.name}/{manifest.version} has no prompts"
             )
+        memory.keep_freed()
         self._encoder, self._options, self._prompt = encoder, options, prompt
         self._dim = options.dim or manifest.dim
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="forward")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -121,6 +122,16 @@ def runner(graph: bytes) -> Runner:
 def test_graph_that_onnxruntime_refuses_is_an_integrity_error() -> None:
     with pytest.raises(IntegrityError, match=r"onnxruntime refuses model\.onnx"):
         runner(b"not a graph")
+
+
+def test_graph_is_not_kept_beside_what_was_made_of_it() -> None:
+    """A loaded encoder would need its size on disk twice."""
+    graph = tiny.text_draft().graph
+    before = sys.getrefcount(graph)
+    made = runner(graph)
+
+    assert sys.getrefcount(graph) == before
+    assert made.run(TextPreprocessor(tiny.tokenizer_json(), tiny.MAX_LENGTH).prepare(TEXTS[:1])).any()
 
 
 def test_graph_with_an_input_that_preprocessing_lacks_is_refused() -> None:
