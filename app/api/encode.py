@@ -21,7 +21,7 @@ from app.api import stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
 from app.api.body import read_json_body
 from app.api.context import Context
-from app.api.encoding import HEADER_PARAMETERS, Answer, Ask, encoded
+from app.api.encoding import HEADER_PARAMETERS, Answer, Ask, admit, encoded
 from app.api.hot import HotRoutes
 from app.api.notes import NEW_ENTRIES, UNKNOWN_ENTRIES, noted_of
 from app.api.wire import EncodeRequest, parse, to_inputs
@@ -128,6 +128,7 @@ async def encode(context: Context, request: Request) -> Response:
     if stream.is_stream(request):
         return await stream.respond(context, request)
     media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
+    admit(context, request)
     asked = parse(await read_json_body(request, context.settings), EncodeRequest)
     ask = Ask(
         inputs=to_inputs(asked, context.settings, clock_s=time.time()),

@@ -147,6 +147,16 @@ class Answer:
         }
 
 
+def admit(context: Context, request: Request) -> None:
+    """Refuse by its head what would be refused when its body has been read and parsed.
+
+    Raises:
+        EngineError: the queue is full, or the server stops.
+        InvalidRequest: there is no such lane.
+    """
+    context.engine.check_room(_lane(request.headers.get(LANE_HEADER)))
+
+
 async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
     """The vectors. Work for a client that leaves is dropped.
 

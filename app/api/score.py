@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from app import errors
 from app.api.body import read_json_body
 from app.api.context import Context
-from app.api.encoding import Answer, Ask, encoded
+from app.api.encoding import Answer, Ask, admit, encoded
 from app.api.hot import HotRoutes
 from app.api.notes import NEW_ENTRIES, UNKNOWN_ENTRIES, noted_of
 from app.api.vectors import Vectors
@@ -139,6 +139,7 @@ _EXAMPLES: dict[str, Any] = {
 async def score(context: Context, request: Request) -> Response:
     """The best of many candidates for one user or query, without shipping vectors."""
     settings = context.settings
+    admit(context, request)
     asked = parse(await read_json_body(request, settings, "max_score_body_bytes"), ScoreRequest)
     given = _given(asked, settings)
     try:

@@ -183,6 +183,12 @@ class Engine:
             ),
         )
 
+    def check_room(self, lane: Lane = "interactive") -> None:
+        """Raise Overloaded or Draining if every request of that lane would have to: before it is read."""
+        self._admit(1, lane)
+        if self.cache is None:  # else it may need no room in the queue
+            self._admit_cost(1, lane)
+
     def close(self) -> None:
         """Refuse what comes and what waits."""
         self._is_closed = True

@@ -149,6 +149,70 @@ async def test_overload_is_a_429_with_retry_after_at_once(serving: Any, only: An
         assert [one.status_code for one in await asyncio.gather(*accepted)] == [200, 200]
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/encode",
+        "/score",
+        "/v1/embeddings",
+        "/embed",
+        "/similarity",
+        "/api/embed",
+        "/v2/embed",
+        "/v2/models/text/infer",
+    ],
+)
+async def test_a_full_queue_refuses_before_the_body_is_read(
+    serving: Any, only: Any, fake: Any, path: str
+) -> None:
+    """On every route that encodes; others go on."""
+
+    async def never() -> AsyncIterator[bytes]:
+        raise AssertionError("the body was read")
+        yield b""
+
+    encoder = fake()
+    async with serving(only(encoder), threads=1, max_queue_items=1) as client:
+        encoder.hold()
+        accepted = asyncio.create_task(client.post("/encode", json={"inputs": "hello"}))
+        while client.app.state.context.engine.items < 1:
+            await asyncio.sleep(0.001)
+
+        refused = await client.post(path, content=never(), headers=JSON | {"Content-Length": "1000"})
+        other = await client.post("/tokenize", json={"inputs": "hello"})
+        encoder.gate.set()
+
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        assert other.status_code == 200
+        assert (await accepted).status_code == 200
+
+
+async def test_a_kept_result_needs_no_room_among_the_tokens_that_wait(
+    serving: Any, only: Any, fake: Any
+) -> None:
+    encoder = fake()
+    async with serving(
+        only(encoder), threads=1, max_queue_tokens=2, result_cache_bytes=10**6, batch_tokens=2
+    ) as client:
+        context = client.app.state.context
+        [loaded] = context.registry.loaded
+        await client.post("/encode", json={"inputs": "hello"})
+        encoder.hold()
+        others = []
+        for count, text in enumerate(("the cat", "the dog")):
+            others.append(asyncio.create_task(client.post("/encode", json={"inputs": text})))
+            while not encoder.entered.is_set() or context.engine.queued(loaded)[0] < count:
+                await asyncio.sleep(0.001)
+
+        kept = await client.post("/encode", json={"inputs": "hello"})
+        refused = await client.post("/encode", json={"inputs": "red"})
+        encoder.gate.set()
+        await asyncio.gather(*others)
+
+        assert (kept.status_code, refused.status_code) == (200, 429)
+
+
 async def test_a_deadline_is_a_504_and_is_not_run(serving: Any, only: Any, fake: Any) -> None:
     encoder = fake()
     async with serving(only(encoder), threads=1, request_timeout_s=0.2) as client:

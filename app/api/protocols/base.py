@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect
 from app import errors
 from app.api.body import read_body, read_json_body
 from app.api.context import Context
-from app.api.encoding import HEADER_PARAMETERS
+from app.api.encoding import HEADER_PARAMETERS, admit
 from app.api.hot import CLIENT_LEFT, Handler, HotRoutes
 from app.api.vectors import JSON
 from app.api.wire import domain_inputs, kind_of, load_object
@@ -168,8 +168,10 @@ class Protocol:
         """The protocol's status."""
         return self._statuses.get(found.status, found.status)
 
-    async def read(self, context: Context, request: Request, model: type[R]) -> R:
-        """The request, parsed. Raises RequestError."""
+    async def read(self, context: Context, request: Request, model: type[R], *, encodes: bool = True) -> R:
+        """The request, parsed. Raises RequestError, and EngineError if it `encodes` and the queue is full."""
+        if encodes:
+            admit(context, request)
         reader = read_body if self._any_type else read_json_body
         return parsed(load_object(await reader(request, context.settings), model.field), model)
 

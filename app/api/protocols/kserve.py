@@ -16,7 +16,7 @@ from pydantic import Field
 from app.api import health
 from app.api.body import read_body
 from app.api.context import Ctx
-from app.api.encoding import Answer, Ask, encoded
+from app.api.encoding import Answer, Ask, admit, encoded
 from app.api.protocols.base import ErrorText, Lenient, Protocol, expected_space, json_response, parsed
 from app.api.protocols.tensors import TensorSpec, described, inputs_of, read_tensors
 from app.api.vectors import RAW, to_raw
@@ -145,6 +145,7 @@ async def index(context: Ctx, request: Request) -> Response:
 @KSERVE.route("POST", "/v2/models/{model}/versions/{version}/infer", "Encode with a version", InferRequest)
 async def infer(context: Ctx, request: Request, model: str, version: str | None = None) -> Response:
     """Tensors in, vectors out, in JSON or in binary."""
+    admit(context, request)
     asked, binary = _read(await read_body(request, context.settings), request)
     parameters = asked.parameters
     loaded = context.registry.find(model, version=version)

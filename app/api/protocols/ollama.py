@@ -116,7 +116,7 @@ async def tags(context: Ctx) -> Response:
 @OLLAMA.post("/api/show", ShowRequest, "One model")
 async def show(context: Context, request: Request) -> Response:
     """Details of a model."""
-    asked = await OLLAMA.read(context, request, ShowRequest)
+    asked = await OLLAMA.read(context, request, ShowRequest, encodes=False)
     loaded = _find(context, asked.model or asked.name)
     manifest = loaded.manifest
     return json_response(

@@ -165,7 +165,7 @@ def _headers(answer: Answer, inputs: list[Input], started_s: float) -> dict[str,
 @TEI.post("/tokenize", TokenizeRequest, "Take texts apart")
 async def tokenize(context: Context, request: Request) -> Response:
     """The tokens that the encoder would read."""
-    asked = await TEI.read(context, request, TokenizeRequest)
+    asked = await TEI.read(context, request, TokenizeRequest, encodes=False)
     loaded, preprocessor = _default(context)
     prompt = prompt_of(loaded, asked.prompt_name)
     read = prompted(texts(asked.inputs, context), prompt)
@@ -177,7 +177,7 @@ async def tokenize(context: Context, request: Request) -> Response:
 @TEI.post("/decode", DecodeRequest, "Put token ids together")
 async def decode(context: Context, request: Request) -> Response:
     """Texts of token ids."""
-    asked = await TEI.read(context, request, DecodeRequest)
+    asked = await TEI.read(context, request, DecodeRequest, encodes=False)
     rows = [one if isinstance(one, list) else [one] for one in asked.ids]
     batch = rows if any(isinstance(one, list) for one in asked.ids) else [[row[0] for row in rows]]
     if not all(0 <= number < 1 << 32 for row in batch for number in row):
