@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from fastapi import FastAPI, Response
 from starlette.types import Receive, Scope, Send
@@ -25,7 +26,7 @@ from app.metrics import Metrics
 from app.observe import Observed
 from app.scoreboard import Seat
 from app.settings import Settings
-from bundle import Store
+from bundle import Execution, Store
 
 HOT = (encode.routes, score.routes, *(protocol.hot for protocol in PROTOCOLS))  # app.api.hot
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
@@ -102,12 +103,24 @@ class _App(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def load_models(settings: Settings) -> Registry:
-    """Every model that can be loaded. Raises CannotServe."""
+def load_models(settings: Settings, weights: Path | None = None) -> Registry:
+    """Every model that can be loaded.
+
+    Args:
+        settings: name the directory.
+        weights: a private directory for weights that sessions, and processes, are to share.
+
+    Raises:
+        CannotServe: there is none.
+    """
     directory = settings.models_dir
     if not directory.is_dir():
         raise CannotServe(f"There is no directory {directory}; set --models-dir or ENCODERY_MODELS_DIR.")
-    registry = load_registry(Store(directory), versions_per_model=settings.versions_per_model)
+    registry = load_registry(
+        Store(directory),
+        versions_per_model=settings.versions_per_model,
+        execution=Execution(lone_threads=settings.threads, weights=weights),
+    )
     if not registry.loaded:
         reasons = "; ".join(
             f"{one.name}/{one.version or 'current'}: {one.reason}" for one in registry.refused[:3]

@@ -9,6 +9,8 @@ import signal
 import socket
 import threading
 import time
+from contextlib import nullcontext
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -17,6 +19,7 @@ from fastapi import FastAPI
 from app.engine import Registry
 from app.main import create_app, load_models
 from app.scoreboard import Seat
+from app.scratch import scratch
 from app.settings import Settings
 from bundle import memory
 
@@ -27,19 +30,24 @@ THREADS_END_S = 2.0  # after the grace: forward passes that were going to end ha
 log = structlog.get_logger("encodery")
 
 
-def serve_on(listener: socket.socket, settings: Settings, seat: Seat | None = None) -> None:
+def serve_on(
+    listener: socket.socket, settings: Settings, seat: Seat | None = None, weights: Path | None = None
+) -> None:
     """Load every model, then run until a signal comes.
 
     Args:
         listener: bound.
         settings: of this process.
         seat: of this process, where several serve on the socket.
+        weights: a directory for weights that these processes share; by default one for the time of loading,
+            since what is mapped from a file stays when the file's name is gone.
 
     Raises:
         CannotServe: no model can be loaded.
     """
     memory.keep_freed()
-    registry = load_models(settings)
+    with nullcontext(weights) if weights else scratch() as directory:
+        registry = load_models(settings, directory)
     memory.give_back()
     _log_models(registry, settings)
     run(create_app(settings, registry, seat), settings, listener, seat)

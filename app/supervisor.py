@@ -30,6 +30,7 @@ import structlog
 from app import shared_metrics
 from app.listener import CannotServe
 from app.scoreboard import Field, Scoreboard
+from app.scratch import scratch
 from app.settings import Settings
 
 TICK_S = 0.1
@@ -203,9 +204,13 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
     if os.name == "nt":
         raise CannotServe("Several workers need a POSIX system; set ENCODERY_WORKERS to 1.")
     in_memory = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
-    with tempfile.TemporaryDirectory(prefix="encodery-", dir=in_memory) as directory, _signals() as wake:
+    with (
+        tempfile.TemporaryDirectory(prefix="encodery-", dir=in_memory) as directory,
+        scratch() as weights,
+        _signals() as wake,
+    ):
         scoreboard = Scoreboard(Path(directory), 2 * settings.workers)
-        supervisor = Supervisor(_starter(settings, listener, scoreboard), scoreboard, settings)
+        supervisor = Supervisor(_starter(settings, listener, scoreboard, weights), scoreboard, settings)
         while not supervisor.is_done:
             supervisor.step()
             for number in wake(TICK_S):
@@ -218,12 +223,15 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
         raise CannotServe("The workers did not end well; the log says why.")
 
 
-def _starter(settings: Settings, listener: socket.socket, scoreboard: Scoreboard) -> Callable[[int], Process]:
+def _starter(
+    settings: Settings, listener: socket.socket, scoreboard: Scoreboard, weights: Path | None
+) -> Callable[[int], Process]:
     environment = os.environ | settings.environment()
     descriptor = listener.fileno()
 
     def start(slot: int) -> Process:
         place = ["--listener", str(descriptor), "--shared", str(scoreboard.directory), "--slot", str(slot)]
+        place += ["--weights", str(weights)] if weights else []
         return subprocess.Popen(  # noqa: S603  # our own module
             [sys.executable, "-m", "app.worker", *place],
             env=environment,

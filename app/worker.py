@@ -28,7 +28,7 @@ def main() -> int:
 
     with socket.socket(fileno=options.listener) as listener:
         try:
-            serve_on(listener, settings, seat)
+            serve_on(listener, settings, seat, options.weights)
         except CannotServe as error:
             sys.stderr.write(f"encodery: {error}\n")
             return 1
@@ -40,6 +40,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--listener", type=int, required=True, help="descriptor of the bound socket")
     parser.add_argument("--shared", type=Path, required=True, help="directory of the scoreboard")
     parser.add_argument("--slot", type=int, required=True)
+    parser.add_argument("--weights", type=Path, help="directory of the weights that workers share")
     return parser.parse_args()
 
 

@@ -24,6 +24,7 @@ from bundle.manifest import Manifest
 from bundle.preprocess import KINDS, Cut, Facts, Prepared, Truncate
 from bundle.publish import Draft, publish, switch_current
 from bundle.quantize import OUTPUT_TYPES, OutputType
+from bundle.sessions import Execution
 from bundle.store import Store
 
 __all__ = [
@@ -34,6 +35,7 @@ __all__ = [
     "Draft",
     "Encoder",
     "EncoderyError",
+    "Execution",
     "Facts",
     "Features",
     "GoldenError",

@@ -82,7 +82,21 @@ def publishing(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+@contextmanager
+def waiting_lock(directory: Path) -> Iterator[None]:
+    """Only one process at a time; the others wait."""
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    try:
+        _wait_for_lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 if sys.platform == "win32":
+
+    def _wait_for_lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
 
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
@@ -91,6 +105,9 @@ if sys.platform == "win32":
         """A directory cannot be opened there, and a rename is durable without it."""
 
 else:
+
+    def _wait_for_lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

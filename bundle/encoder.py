@@ -8,22 +8,24 @@ Thread-safe: both halves release the GIL, and neither keeps state between calls.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
 from bundle.errors import IntegrityError
 from bundle.inputs import Features, Input, prompted
 from bundle.preprocess import Prepared, Preprocessor, Truncate
 from bundle.quantize import OutputType, int8_limit, quantized
+from bundle.sessions import Execution, open_session, source
 
 if TYPE_CHECKING:
     from bundle.manifest import Manifest
 
 OUTPUT = "vector"
 MAX_EXAMPLES = 3
+DEFAULT = Execution()
 BATCH_COST = 2048  # for `encode`: padded tokens (or rows) per forward pass
 
 
@@ -32,19 +34,15 @@ class Runner:
 
     Args:
         preprocessor: one of its layouts gives the graph's inputs.
-        graph: the content of model.onnx.
+        graph: the content of model.onnx, or where it is prepared: `bundle.sessions`.
         threads: onnxruntime's threads per forward pass.
 
     Raises:
         IntegrityError: onnxruntime refuses the graph, or its inputs and outputs are not as agreed.
     """
 
-    def __init__(self, preprocessor: Preprocessor, graph: bytes, threads: int = 1) -> None:
-        try:
-            self._session = ort.InferenceSession(graph, _options(threads), ["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise IntegrityError(f"onnxruntime refuses model.onnx: {type(error).__name__}") from error
-        self._session._model_bytes = None  # or its wrapper keeps the whole file, for another provider
+    def __init__(self, preprocessor: Preprocessor, graph: bytes | Path, threads: int = 1) -> None:
+        self._session = open_session(graph, threads)
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = [node.name for node in self._session.get_outputs()]
         layouts = [layout for layout in preprocessor.layouts if inputs <= set(layout.input_names)]
@@ -71,7 +69,7 @@ class Encoder:
         manifest: what the bundle says about itself.
         preprocessor: of the manifest's kind.
         graph: the content of model.onnx, already checked.
-        threads: onnxruntime's threads per forward pass.
+        execution: how it is to be run.
         examples: inputs as they stand in a request, to show what the encoder takes.
         calibration: vectors of this encoder, for the scale of int8; float32 [n, dim].
 
@@ -84,7 +82,7 @@ class Encoder:
         manifest: Manifest,
         preprocessor: Preprocessor,
         graph: bytes,
-        threads: int = 1,
+        execution: Execution = DEFAULT,
         *,
         examples: Sequence[Any] = (),
         calibration: npt.NDArray[np.float32] | None = None,
@@ -93,7 +91,9 @@ class Encoder:
         self.examples = list(examples[:MAX_EXAMPLES])
         self._calibration = np.zeros((0, manifest.dim), np.float32) if calibration is None else calibration
         self._limits: dict[int, float] = {}
-        self._runner = Runner(preprocessor, graph, threads)
+        origin, threads = source(graph, execution), execution.lone_threads
+        self._runner = Runner(preprocessor, origin)
+        self._lone = Runner(preprocessor, origin, threads) if threads > 1 else None
 
     @property
     def is_packed(self) -> bool:
@@ -113,6 +113,15 @@ class Encoder:
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
         """One forward pass. float32 [n, dim], rows in the order of the batch (n >= 1)."""
         return self._runner.run(batch)
+
+    @property
+    def has_lone(self) -> bool:
+        """Whether `run_alone` is something else than `run`."""
+        return self._lone is not None
+
+    def run_alone(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
+        """The same as `run` with all threads that it was given, for when nothing else runs."""
+        return (self._lone or self._runner).run(batch)
 
     def encode(self, inputs: Sequence[Input], truncate: Truncate = "end") -> npt.NDArray[np.float32]:
         """Everything at once, in batches of like length, for evaluation and bulk work.
@@ -162,16 +171,3 @@ def batches(costs: Sequence[int], budget: int) -> Iterator[list[int]]:
         batch.append(row)
     if batch:
         yield batch
-
-
-def _options(threads: int) -> ort.SessionOptions:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.enable_cpu_mem_arena = False  # it keeps what loading took: `bundle.memory`
-    options.enable_mem_pattern = False  # with it, memory grows with every new shape of batch
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.add_session_config_entry("session.load_model_format", "ONNX")  # no other: only ONNX was checked
-    options.log_severity_level = 4  # fatal only: failures come back as exceptions
-    return options

@@ -23,12 +23,13 @@ from bundle.directory import (
     read_file,
     read_manifest,
 )
-from bundle.encoder import Encoder
+from bundle.encoder import DEFAULT, Encoder
 from bundle.errors import BundleError, IntegrityError, ManifestError
 from bundle.golden import Golden
 from bundle.graph import check_graph
 from bundle.manifest import Digest, Manifest, Name, Reference
 from bundle.preprocess import KINDS
+from bundle.sessions import Execution
 
 CURRENT = "current"  # the pointer file
 TEMPORARY = ".tmp-"  # starts the names of what is still being written
@@ -100,13 +101,13 @@ class Store:
             self._check_peer(contents.manifest, peer)
         return contents
 
-    def load(self, name: str, version: str | None = None, threads: int = 1) -> Encoder:
+    def load(self, name: str, version: str | None = None, execution: Execution = DEFAULT) -> Encoder:
         """A proven encoder: files checked, graph checked, golden vectors reproduced.
 
         Raises:
             BundleError: with the reason.
         """
-        return build(self.read(name, self.current(name) if version is None else version), threads)
+        return build(self.read(name, self.current(name) if version is None else version), execution)
 
     def _directory(self, name: str, version: str) -> Path:
         return self.root / check_name(name) / check_name(version)
@@ -162,7 +163,7 @@ def _holds_model(directory: Path) -> bool:
     return any(each == CURRENT or os.path.isfile(directory / each / MANIFEST) for each in found)
 
 
-def build(contents: Contents, threads: int = 1) -> Encoder:
+def build(contents: Contents, execution: Execution = DEFAULT) -> Encoder:
     """From checked bytes to a proven encoder. Raises BundleError."""
     manifest = contents.manifest
     kind = KINDS[manifest.kind]
@@ -174,7 +175,7 @@ def build(contents: Contents, threads: int = 1) -> Encoder:
         manifest,
         preprocessor,
         contents.files[GRAPH],
-        threads,
+        execution,
         examples=golden.inputs,
         calibration=golden.vectors,
     )

@@ -2,9 +2,10 @@
 
 A batch starts the moment a worker is free, and while all are busy requests gather: there is no timer to
 tune. What arrives in one turn of the event loop goes together, and is split over the workers when several
-are free. Encoders take turns; bulk work yields to interactive work, but for every fourth batch. Callers
-that went away are dropped before padding. When a batch fails its rows are run again one by one, so that
-only the culprit errs; nothing that native code throws stops a worker.
+are free; one that has the machine to itself gets all its threads. Encoders take turns; bulk work yields to
+interactive work, but for every fourth batch. Callers that went away are dropped before padding. When a batch
+fails its rows are run again one by one, so that only the culprit errs; nothing that native code throws stops
+a worker.
 
 Lives on one event loop; only `run_isolated` runs on other threads.
 """
@@ -25,12 +26,13 @@ import numpy.typing as npt
 from app.engine.errors import Draining, EncoderFailed, EngineError, NumericalError
 from app.engine.queue import Budget, Entry, Queue
 from app.engine.registry import Loaded
-from bundle import Encoder, Prepared
+from bundle import Prepared
 
 SMOOTHING = 0.2  # weight of the newest batch in the measured rate
 SMALLEST_SHARE = 4  # a batch is split over free workers down to a quarter of the budget, not further
 BULK_EVERY = 4  # batches, of which bulk work gets one while interactive work waits
 
+Run: TypeAlias = Callable[[Sequence[Prepared]], npt.NDArray[np.float32]]
 Lane: TypeAlias = Literal["interactive", "bulk"]
 
 
@@ -216,7 +218,9 @@ class Batcher:
             ticket.started_s = now_s if ticket.started_s is None else ticket.started_s
         prepared = [entry.prepared for entry in batch]
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._pool, run_isolated, loaded.encoder, prepared)
+        alone = loaded.runs_alone and not self._is_busy
+        run = loaded.encoder.run_alone if alone else loaded.encoder.run
+        future = loop.run_in_executor(self._pool, run_isolated, run, prepared)
         future.add_done_callback(partial(self._finish, loaded, batch, now_s))
         self._running += 1
         self._batches += 1
@@ -240,23 +244,23 @@ class Batcher:
         self._rates[loaded] = rate + (1 - SMOOTHING) * (self._rates.get(loaded, rate) - rate)
 
 
-def run_isolated(encoder: Encoder, batch: Sequence[Prepared]) -> Outcome:
+def run_isolated(run: Run, batch: Sequence[Prepared]) -> Outcome:
     """One forward pass; when it fails, one per row."""
     try:
-        vectors = encoder.run(batch)
+        vectors = run(batch)
         assert len(vectors) == len(batch), (len(vectors), len(batch))
     except BaseException as error:  # pyo3's PanicException is no Exception
         if len(batch) == 1:
             return Outcome(np.empty((1, 0), np.float32), {0: error})
-        return _run_singly(encoder, batch)
+        return _run_singly(run, batch)
     if np.isfinite(vectors).all():
         return Outcome(vectors, {})
     finite = np.isfinite(vectors).all(axis=1)
     return Outcome(vectors, {int(row): None for row in np.flatnonzero(~finite)})
 
 
-def _run_singly(encoder: Encoder, batch: Sequence[Prepared]) -> Outcome:
-    outcomes = [run_isolated(encoder, [one]) for one in batch]
+def _run_singly(run: Run, batch: Sequence[Prepared]) -> Outcome:
+    outcomes = [run_isolated(run, [one]) for one in batch]
     failures = {row: outcome.failures[0] for row, outcome in enumerate(outcomes) if outcome.failures}
     dim = max(outcome.vectors.shape[1] for outcome in outcomes)
     vectors = np.zeros((len(batch), dim), dtype=np.float32)

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine.errors import NotReady, SpaceMismatch, UnknownModel, UnknownVersion
-from app.engine.tuning import DEFAULT, tuned_batch_cost
-from bundle import BundleError, Encoder, InputError, Manifest, Prepared, Store
+from app.engine.tuning import DEFAULT, is_faster_alone, tuned_batch_cost
+from bundle import BundleError, Encoder, Execution, InputError, Manifest, Prepared, Store
 
+ONE_THREAD = Execution()
 EXAMPLES = 3  # shown per model; golden inputs are many and alike
 
 
@@ -28,12 +29,14 @@ class Loaded:
         load_s: how long reading, checking and proving it took.
         examples: JSON inputs that it takes as they are.
         batch_cost: how large its batches are best on this machine.
+        runs_alone: a batch that has the machine to itself is sooner done by all threads.
     """
 
     encoder: Encoder
     load_s: float = 0.0
     examples: Sequence[Any] = ()
     batch_cost: int = DEFAULT
+    runs_alone: bool = False
 
     @property
     def manifest(self) -> Manifest:
@@ -123,12 +126,12 @@ class Registry:
         return model.versions[version or str(model.current)]
 
 
-def load_registry(store: Store, *, versions_per_model: int) -> Registry:
+def load_registry(store: Store, *, versions_per_model: int, execution: Execution = ONE_THREAD) -> Registry:
     """Load per model the current version and the newest others."""
-    return Registry({name: _load_model(store, name, versions_per_model) for name in store.names()})
+    return Registry({name: _load_model(store, name, versions_per_model, execution) for name in store.names()})
 
 
-def _load_model(store: Store, name: str, count: int) -> Model:
+def _load_model(store: Store, name: str, count: int, execution: Execution) -> Model:
     loaded: dict[str, Loaded] = {}
     refused: list[Refused] = []
     current = None
@@ -141,7 +144,7 @@ def _load_model(store: Store, name: str, count: int) -> Model:
     for version in wanted[:count]:
         started_s = time.monotonic()
         try:
-            encoder = store.load(name, version)
+            encoder = store.load(name, version, execution)
         except BundleError as error:
             refused.append(Refused(name, version, str(error)))
         except Exception as error:  # a bug in a loader must not keep the other models from serving
@@ -149,7 +152,13 @@ def _load_model(store: Store, name: str, count: int) -> Model:
         else:
             load_s = time.monotonic() - started_s
             examples, prepared = _examples(encoder)
-            loaded[version] = Loaded(encoder, load_s, examples, tuned_batch_cost(encoder, prepared))
+            loaded[version] = Loaded(
+                encoder,
+                load_s,
+                examples,
+                batch_cost=tuned_batch_cost(encoder, prepared),
+                runs_alone=is_faster_alone(encoder, prepared),
+            )
     return Model(name, current, loaded, refused)
 
 

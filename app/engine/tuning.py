@@ -1,4 +1,6 @@
-"""How large a batch should be on this machine: measured once, when an encoder is loaded.
+"""What is best on this machine, measured once, when an encoder is loaded.
+
+How large a batch should be, and whether a lone input gains by more threads.
 
 Large batches only gain until the matrix products saturate the core; from there on they cost latency, and
 padding for an encoder that pads. Where that is depends on the encoder and on the machine, so a few forward
@@ -7,6 +9,7 @@ passes are timed at start. The smallest batch that is about as good as the best 
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from itertools import cycle
@@ -18,6 +21,8 @@ COSTS = (64, 128, 256, 512, 1024, 2048)
 DEFAULT = 256  # for an encoder that gives no examples to measure with
 GOOD_ENOUGH = 0.95  # of the best rate
 REPEATS = 3
+LONE_REPEATS = 9
+WORTH_IT = 0.9  # of the time; threads that wait for each other take cores from other processes
 ENOUGH_S = 0.25  # a longer batch is not tried: it would block a worker for too long
 
 
@@ -30,12 +35,26 @@ def tuned_batch_cost(
     rates: dict[int, float] = {}
     for cost in COSTS:
         batch = _batch(examples, Budget(cost, encoder.is_packed))
-        seconds = min(_timed(encoder, batch, clock) for _ in range(REPEATS))
+        seconds = min(_timed(encoder.run, batch, clock) for _ in range(REPEATS))
         rates[cost] = sum(one.cost for one in batch) / max(seconds, 1e-9)
         if seconds > ENOUGH_S:
             break
     best = max(rates.values())
     return next(cost for cost, rate in rates.items() if rate >= GOOD_ENOUGH * best)
+
+
+def is_faster_alone(
+    encoder: Encoder, examples: Sequence[Prepared], clock: Callable[[], float] = time.perf_counter
+) -> bool:
+    """Whether one input by itself is sooner done by all threads than by one."""
+    if not (encoder.has_lone and examples):
+        return False
+    batch = [max(examples, key=lambda one: one.cost)]
+    together, alone = [], []
+    for _ in range(LONE_REPEATS):  # in turns: the machine may be busy with something else for a while
+        together.append(_timed(encoder.run, batch, clock))
+        alone.append(_timed(encoder.run_alone, batch, clock))
+    return statistics.median(alone) < WORTH_IT * statistics.median(together)
 
 
 def _batch(examples: Sequence[Prepared], budget: Budget) -> list[Prepared]:
@@ -49,7 +68,9 @@ def _batch(examples: Sequence[Prepared], budget: Budget) -> list[Prepared]:
     raise AssertionError("cycle ends only for no examples")
 
 
-def _timed(encoder: Encoder, batch: Sequence[Prepared], clock: Callable[[], float]) -> float:
+def _timed(
+    run: Callable[[Sequence[Prepared]], object], batch: Sequence[Prepared], clock: Callable[[], float]
+) -> float:
     started_s = clock()
-    encoder.run(batch)
+    run(batch)
     return clock() - started_s

@@ -356,6 +356,30 @@ async def test_what_waits_is_split_over_free_workers(fake: Any) -> None:
     engine.close()
 
 
+async def test_a_batch_that_has_the_machine_to_itself_gets_all_threads(fake: Any) -> None:
+    encoder = fake()
+    alone: list[int] = []
+
+    def run_alone(batch: Sequence[Prepared]) -> np.ndarray:
+        alone.append(len(batch))
+        vectors: np.ndarray = encoder.run(batch)
+        return vectors
+
+    encoder.run_alone = run_alone
+    loaded, engine = Loaded(encoder, runs_alone=True), engine_of(workers=2)
+    await encode(engine, loaded, "cat")
+    assert alone == [1]
+
+    encoder.hold()
+    first = asyncio.create_task(encode(engine, loaded, "cat"))
+    await settled(lambda: len(alone) == 2)
+    beside = asyncio.create_task(encode(engine, loaded, "dog", "sat"))
+    await settled(lambda: sum(encoder.batches) == 4)
+    encoder.gate.set()
+    await asyncio.gather(first, beside)
+    assert alone == [1, 1]
+
+
 async def test_limits_hold_for_engines_of_several_processes_together(fake: Any, tmp_path: Path) -> None:
     """Until the one that had the work is gone."""
     board = Scoreboard(tmp_path, 2)

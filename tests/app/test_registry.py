@@ -81,10 +81,10 @@ def test_a_broken_pointer_is_refused(models: Path) -> None:
 
 def test_a_loader_with_a_bug_does_not_stop_the_others(published: Path) -> None:
     class Buggy(Store):
-        def load(self, name: str, version: str | None = None, threads: int = 1) -> Any:
+        def load(self, name: str, version: str | None = None, execution: Any = None) -> Any:
             if name == "text":
                 raise ZeroDivisionError
-            return super().load(name, version, threads)
+            return super().load(name, version)
 
     registry = load_registry(Buggy(published), versions_per_model=2)
 

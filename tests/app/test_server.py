@@ -103,6 +103,15 @@ def test_a_forward_pass_that_hangs_neither_hides_nor_keeps_the_process(published
         assert running.wait() == 1
 
 
+def test_files_of_weights_are_gone_when_it_serves(published: Path, tmp_path: Path) -> None:
+    """Nothing is left behind, however it ends."""
+    with server(published, TMPDIR=str(tmp_path)) as running:
+        url = running.logged("ready")["url"]
+        assert not list(tmp_path.iterdir())
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            assert client.post("/encode", json={"inputs": "hello"}).status_code == 200
+
+
 def test_goes_on_answering_unready_for_the_drain_delay(published: Path) -> None:
     with server(published, ENCODERY_DRAIN_DELAY_S="3") as running:
         url = running.logged("ready")["url"]

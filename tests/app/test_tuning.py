@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from app.engine.tuning import DEFAULT, tuned_batch_cost
+from app.engine.tuning import DEFAULT, is_faster_alone, tuned_batch_cost
 from bundle import Facts, Prepared
 
 TEN = [Prepared({}, cost=10, facts=Facts())]
@@ -20,11 +20,16 @@ class Timed:
 
     def __init__(self, seconds: Callable[[int], float]) -> None:
         self._seconds, self.now_s = seconds, 0.0
+        self.has_lone, self.alone_s = True, 0.0
         self.costs: list[int] = []
 
     def run(self, batch: Sequence[Prepared]) -> np.ndarray:
         self.costs.append(sum(one.cost for one in batch))
         self.now_s += self._seconds(self.costs[-1])
+        return np.zeros((len(batch), 1), np.float32)
+
+    def run_alone(self, batch: Sequence[Prepared]) -> np.ndarray:
+        self.now_s += self.alone_s
         return np.zeros((len(batch), 1), np.float32)
 
 
@@ -61,3 +66,21 @@ def test_one_example_of_any_cost_is_enough(cost: int) -> None:
     found, _ = tuned(lambda cost: 1e-6 * cost, [Prepared({}, cost=cost, facts=Facts())])
 
     assert found == 64
+
+
+@pytest.mark.parametrize(("alone_s", "worth_it"), [(0.008, True), (0.0095, False), (0.012, False)])
+def test_more_threads_are_taken_for_a_lone_input_where_they_gain_a_tenth(
+    alone_s: float, worth_it: bool
+) -> None:
+    encoder = Timed(lambda cost: 0.01)
+    encoder.alone_s = alone_s
+
+    assert is_faster_alone(encoder, TEN, clock=lambda: encoder.now_s) is worth_it  # type: ignore[arg-type]
+
+
+def test_without_a_session_for_it_nothing_is_tried() -> None:
+    encoder = Timed(lambda cost: 0.01)
+    encoder.has_lone = False
+
+    assert not is_faster_alone(encoder, TEN)  # type: ignore[arg-type]
+    assert not encoder.costs
