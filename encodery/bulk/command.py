@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from itertools import islice
@@ -11,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from encodery import __version__
-from encodery.bulk.backends import Backend, Local, Options, Remote
+from encodery.bulk.backends import Backend, Encoded, Local, Options, Remote
 from encodery.bulk.errors import BulkError
 from encodery.bulk.outputs import EMBEDDING, ROW, TRUNCATED, assemble, beside, check_output
 from encodery.bulk.parts import Parts
 from encodery.bulk.rows import Reading, Row, count_rows, read_rows
 
 CHUNK_ROWS, CHUNK_CHARS = 4096, 4_000_000
+AHEAD = 2  # chunks being encoded while one is written and another read
 REQUEST_S = 600.0  # patience with a server that is busy, retries included
 
 
@@ -76,15 +79,35 @@ def _encode(source: Path, reading: Reading, backend: Backend, parts: Parts, tota
     before = parts.all()
     start = before[-1].end if before else 0
     rows = islice(read_rows(source, reading), start, None)
-    with Progress(total=total, label=backend.identity.model, unit="rows", done=start) as progress:
-        for chunk in chunks(rows):
-            _add(parts, chunk, backend)
+    with (
+        Progress(total=total, label=backend.identity.model, unit="rows", done=start) as progress,
+        closing(_encoded(chunks(rows), backend)) as done,
+    ):
+        for chunk, encoded in done:
+            _add(parts, chunk, encoded)
             progress.advance(len(chunk))
 
 
-def _add(parts: Parts, chunk: Sequence[Row], backend: Backend) -> None:
+def _encoded(found: Iterable[list[Row]], backend: Backend) -> Generator[tuple[list[Row], Encoded]]:
+    """Every chunk with its vectors, in order; AHEAD of them in work."""
+    flying: deque[tuple[list[Row], Future[Encoded]]] = deque()
+    threads = ThreadPoolExecutor(AHEAD, thread_name_prefix="chunk")
+    try:
+        for chunk in found:
+            values = [row.value for row in chunk if not row.fault]
+            flying.append((chunk, threads.submit(backend.encode, values)))
+            if len(flying) > AHEAD:
+                first, future = flying.popleft()
+                yield first, future.result()
+        while flying:
+            first, future = flying.popleft()
+            yield first, future.result()
+    finally:
+        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _add(parts: Parts, chunk: Sequence[Row], encoded: Encoded) -> None:
     whole = [row for row in chunk if not row.fault]
-    encoded = backend.encode([row.value for row in whole])
     faults = {whole[position].number: reason for position, reason in encoded.faults.items()}
     faults |= {row.number: row.fault for row in chunk if row.fault}
     kept = [
