@@ -3,9 +3,9 @@
 A batch starts the moment a worker is free, and while all are busy requests gather: there is no timer to
 tune. What arrives in one turn of the event loop goes together, and is split over the workers when several
 are free; one that has the machine to itself gets all its threads. Encoders take turns; bulk work yields to
-interactive work, but for every fourth batch. Callers that went away are dropped before padding. When a batch
-fails its rows are run again one by one, so that only the culprit errs; nothing that native code throws stops
-a worker.
+interactive work, but for one batch after every three. Callers that went away are dropped before padding.
+When a batch fails its rows are run again one by one, so that only the culprit errs; nothing that native code
+throws stops a worker.
 
 Lives on one event loop; only `run_isolated` runs on other threads.
 """
@@ -112,7 +112,7 @@ class Batcher:
     ) -> None:
         self._workers, self._budget, self._observer, self._clock = workers, budget, observer, clock
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="forward")
-        self._running = self._batches = 0
+        self._running = self._since_bulk = 0  # the other: interactive batches since the last bulk one
         self._is_waking = False
         self._queues: dict[tuple[Loaded, Lane], Queue] = {}  # in the order of their turns
         self._rates: dict[Loaded, float] = {}  # cost per second of a worker
@@ -191,20 +191,21 @@ class Batcher:
     def _start_batches(self) -> None:
         self._is_waking = False
         while self._running < self._workers and (turn := self._turn()) is not None:
-            loaded, queue = turn
-            now_s = self._clock()
+            loaded, lane = turn
+            queue, now_s = self._queues[turn], self._clock()
             if batch := queue.take(self._share(loaded, queue), now_s):
+                self._since_bulk = 0 if lane == "bulk" else self._since_bulk + 1
                 self._start(loaded, batch, now_s)
 
-    def _turn(self) -> tuple[Loaded, Queue] | None:
-        """Whose turn it is; None when nothing waits."""
-        preferred = "bulk" if self._batches % BULK_EVERY == BULK_EVERY - 1 else "interactive"
+    def _turn(self) -> tuple[Loaded, Lane] | None:
+        """Whose turn it is; None when nothing waits. Bulk work that just had one never goes first."""
+        preferred = "bulk" if self._since_bulk >= BULK_EVERY - 1 else "interactive"
         waiting = [key for key, queue in self._queues.items() if len(queue)]
         if not waiting:
             return None
         key = next((key for key in waiting if key[1] == preferred), waiting[0])
-        queue = self._queues[key] = self._queues.pop(key)  # to the end: encoders take turns
-        return key[0], queue
+        self._queues[key] = self._queues.pop(key)  # to the end: encoders take turns
+        return key
 
     def _share(self, loaded: Loaded, queue: Queue) -> Budget:
         """The budget, or less when what waits can be split over several free workers."""
@@ -223,7 +224,6 @@ class Batcher:
         future = loop.run_in_executor(self._pool, run_isolated, run, prepared)
         future.add_done_callback(partial(self._finish, loaded, batch, now_s))
         self._running += 1
-        self._batches += 1
 
     def _finish(
         self, loaded: Loaded, batch: list[Entry], started_s: float, future: asyncio.Future[Outcome]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -322,6 +323,34 @@ async def test_bulk_work_yields_to_interactive_work_but_is_not_shut_out(fake: An
     assert order.count("bulk") == 3
     assert [lane for lane in order if lane == "bulk"] != order[:3]
     assert order[:4] == ["interactive", "interactive", "interactive", "bulk"]
+    engine.close()
+
+
+@pytest.mark.parametrize("passed", range(1, 6))
+async def test_a_single_request_waits_for_the_bulk_batch_that_runs_and_for_no_other(
+    fake: Any, passed: int
+) -> None:
+    """However many batches of bulk work went before, while nobody else was there."""
+    order: list[str] = []
+    dogs = ["dog", "dog the", "dog a", "dog on", "dog ran", "dog cat", "dog mat"]
+    loop, arrived, singles = asyncio.get_running_loop(), threading.Event(), list[asyncio.Task[Any]]()
+
+    async def arrive() -> None:
+        singles.append(asyncio.create_task(encode(engine, loaded, "hello")))
+        await settled(lambda: engine.queued(loaded)[0] == len(dogs) - passed + 1)
+        arrived.set()
+
+    def spoil(batch: Sequence[Prepared]) -> None:
+        order.append("bulk" if tiny.WORDS.index("dog") in batch[0].arrays["input_ids"] else "interactive")
+        if len(order) == passed:
+            asyncio.run_coroutine_threadsafe(arrive(), loop)
+            arrived.wait(5)
+
+    engine, loaded = engine_of(batch_cost=1), Loaded(fake(spoil))
+    await encode_texts(engine, loaded, dogs, lane="bulk")
+    await asyncio.gather(*singles)
+
+    assert order.index("interactive") == passed
     engine.close()
 
 
