@@ -285,6 +285,34 @@ def test_sampled_softmax_of_every_item_is_the_full_softmax_of_one_target(shop: P
         assert task.loss(batch)["loss"].item() == pytest.approx(float(expected), abs=1e-5)
 
 
+def test_positive_is_corrected_as_first_published_where_the_config_says_so(shop: Path) -> None:
+    """One user, and an item j beside its own i: -log of e^(p - log E_i) over that and e^(s_j - log E_j).
+
+    E_i = 1/2, E_j = 1/4: uncorrected e^p / (e^p + 4 e^s), corrected 2 e^p / (2 e^p + 4 e^s).
+    """
+    found = {}
+    for positive in ("uncorrected", "corrected"):
+        loss = {"kind": "sampled_softmax", "positive": positive, "ask_share": [0.1, 0.1]}
+        task = RecommenderTask(run_of(loss=loss), shop)
+        task.model.eval()
+        entries = task._train[0].arrays["history"]
+        (other,) = [n for n in range(len(task.examples.known)) if n + FIRST not in entries][:1]
+
+        class One(Sampler):
+            def draw(
+                self, positives: torch.Tensor, generator: np.random.Generator, other: int = other
+            ) -> Sample:
+                return Sample(torch.cat([positives, torch.tensor([other])]), torch.tensor([0.5, 0.25]).log())
+
+        task._sampler = One(np.ones(1), 0)
+        batch = Batch(np.array([0]), (0, 0, 0))
+        found[positive] = float(np.exp(-task.loss(batch)["loss"].item()))
+
+    ratio = found["uncorrected"] / (1 - found["uncorrected"])  # e^p / 4 e^s
+    assert found["corrected"] == pytest.approx(2 * ratio / (2 * ratio + 1), rel=1e-4)
+    assert 0.01 < found["uncorrected"] < 0.99
+
+
 def test_expected_counts_are_those_of_many_draws() -> None:
     shares = np.array([0.7, 0.2, 0.1])
     sampler, generator = Sampler(shares, uniform=4), np.random.default_rng(0)
@@ -348,6 +376,12 @@ def test_too_few_users_to_split_are_refused(tmp_path: Path) -> None:
 def test_option_that_says_nothing_about_its_kind_is_refused() -> None:
     with pytest.raises(ConfigError, match="log1p says nothing about a category; leave it out of 'c'"):
         run_of(user=[{"name": "c", "kind": "category", "log1p": True}])
+
+
+@pytest.mark.parametrize("kind", ["full_softmax", "bpr"])
+def test_correction_of_the_positive_says_nothing_about_other_losses(kind: str) -> None:
+    with pytest.raises(ConfigError, match=f"positive says nothing about {kind}; leave it out"):
+        run_of(loss={"kind": kind, "positive": "corrected"})
 
 
 def test_bundled_config_is_valid() -> None:

@@ -147,7 +147,8 @@ class RecommenderTask:
         positive, others = sampled.scores_of(users, vectors, sample.columns, entries)
         if self.run.loss.kind == "bpr":
             return bpr(positive, others)
-        return sampled_softmax(positive, others, sample.log_expected)
+        own = sample.log_expected[: len(positive)] if self.run.loss.positive == "corrected" else None
+        return sampled_softmax(positive, others, sample.log_expected, log_expected_positive=own)
 
     def _multi_hot(self, entries: Tensor) -> Tensor:
         """int64 (n, h), padded with 0 -> (n, k) of 0 and 1."""
