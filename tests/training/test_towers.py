@@ -13,8 +13,9 @@ from bundle.preprocess.schema import FIRST, MISSING, UNKNOWN, FeatureSchema
 from training.baselines import ease
 from training.config import ConfigError, FeatureConfig, HiddenConfig, StartConfig, TowersConfig
 from training.encoders.parts import Bag, Category, Number
+from training.encoders.served import ServedEntries, ServedItems, ServedUsers
 from training.encoders.start import factors, standardised, start_from_ease
-from training.encoders.towers import HistoryPool, ServedEntries, ServedItems, ServedUsers, TwoTowers
+from training.encoders.towers import HistoryPool, TwoTowers
 
 EXACT = 1e-5  # float32 sums of a few terms in another order
 ROUNDED = 0.05  # numbers of about 1, kept in 8 bits

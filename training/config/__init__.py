@@ -11,6 +11,7 @@ from training.config.recommender import (
     InteractionsConfig,
     RecommenderLossConfig,
     RecommenderRun,
+    SequenceConfig,
     StartConfig,
     TowersConfig,
 )
@@ -57,6 +58,7 @@ __all__ = [
     "Rows",
     "RunConfig",
     "Section",
+    "SequenceConfig",
     "SourceConfig",
     "StartConfig",
     "TeacherConfig",

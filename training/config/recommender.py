@@ -120,6 +120,36 @@ class StartConfig(Section):
     content_ridge: Annotated[float, Field(gt=0)] = 0.3
 
 
+class SequenceConfig(Section):
+    """What reads the order of a history, beside the recency-weighted pool (`training.encoders.sequence`).
+
+    Attributes:
+        kind: self-attention (SASRec) or a GRU.
+        dim: of its vectors.
+        length: how many of the newest entries it reads.
+        heads: of attention.
+        layers: of attention.
+        rate: times the learning rate: it has all to learn, where the rest may start at a closed form.
+    """
+
+    kind: Literal["attention", "gru"]
+    dim: Positive = 64
+    length: Positive = 32
+    heads: Positive = 2
+    layers: Positive = 1
+    rate: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _fits(self) -> SequenceConfig:
+        if self.kind == "gru":
+            for option in ("heads", "layers"):
+                if option in self.model_fields_set:
+                    raise ValueError(f"{option} says nothing about a gru; leave it out")
+        elif self.dim % self.heads:
+            raise ValueError(f"dim = {self.dim} cannot be split among {self.heads} heads")
+        return self
+
+
 class TowersConfig(Section):
     """The pair of towers.
 
@@ -127,6 +157,7 @@ class TowersConfig(Section):
         item_dim: width of the item inputs that both towers share.
         half_lives_days: start of the learned recency weighting of a history, mixed if several; without one,
             all entries weigh alike.
+        sequence: what reads the order of a history as well; nothing, if not given.
         start: where the weights start; random if not given.
         user, item: hidden layers of each tower; `output_dim` must be the same.
         item_bias: an item's popularity as one more dimension, against a constant 1 of the user.
@@ -134,6 +165,7 @@ class TowersConfig(Section):
 
     item_dim: Positive = 256
     half_lives_days: list[Annotated[float, Field(gt=0)]] = []
+    sequence: SequenceConfig | None = None
     start: StartConfig | None = None
     user: HiddenConfig = HiddenConfig()
     item: HiddenConfig = HiddenConfig()

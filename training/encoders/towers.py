@@ -4,10 +4,9 @@
     user: history pooled over the items' input vectors, user features -> hidden layers -> vector, then 1
 
 A plain inner product of the two is the training score. There is no table of users: a new user is served
-from history and features, a new item from its content, in a history as well. At export the input vectors of
-all known items are folded into one table, so that a history is one gather.
+from history and features, a new item from its content. How they are exported: `training.encoders.served`.
 
-n rows, h entries of a history, m of them new, d dimensions. Index layout: `bundle.preprocess.schema`.
+n rows, h entries of a history, d dimensions. Index layout: `bundle.preprocess.schema`.
 """
 
 from __future__ import annotations
@@ -17,11 +16,13 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema, FeatureSpec, input_names
-from training.config import FeatureConfig, HiddenConfig, TowersConfig
-from training.encoders.layers import Hidden, Int8Table
+from bundle.preprocess.schema import FIRST, PAD, FeatureSchema, FeatureSpec, input_names
+from training.config import FeatureConfig, HiddenConfig, SequenceConfig, TowersConfig
+from training.encoders.layers import Hidden
 from training.encoders.parts import Part, feature_module
+from training.encoders.sequence import sequence_module, window, without_gaps
 
 HISTORY_FACTS = 2  # log of the number of entries, and of their summed recency weights
 USER_FEATURE_DIM = 16  # where the config says nothing else
@@ -122,8 +123,36 @@ class HistoryPool(nn.Module):
         return weights, torch.stack([mask.sum(1).log1p(), recent.log1p()], dim=1)
 
 
+class HistorySequence(nn.Module):
+    """What the order of a history adds to a user's vector: nothing at first, so that a start stays as it is.
+
+    Args:
+        item_dim: of the items' input vectors, which are read at the config's width.
+        config: how.
+        output_dim: of the user's vector, without the constant.
+    """
+
+    def __init__(self, item_dim: int, config: SequenceConfig, output_dim: int) -> None:
+        super().__init__()
+        self.length = config.length
+        self.read = nn.Linear(item_dim, config.dim, bias=False)
+        self.layers = sequence_module(config)
+        self.write = nn.Linear(config.dim, output_dim, bias=False)
+        nn.init.zeros_(self.write.weight)
+
+    def forward(self, table: Tensor, entries: Tensor) -> Tensor:
+        """Input vectors of items (FIRST + items, d) and int64 (n, h), padded at its end -> (n, output)."""
+        shown = window(entries, self.length)
+        return self.of_vectors(F.embedding(shown, self.read(table)), shown)
+
+    def of_vectors(self, vectors: Tensor, shown: Tensor) -> Tensor:
+        """What `read` makes of a window's entries (n, w, s), and these (n, w) -> (n, output_dim)."""
+        added: Tensor = self.write(self.layers(vectors, (shown != PAD).to(vectors.dtype)))
+        return added
+
+
 class UserTower(nn.Module):
-    """From the pooled history and the user's features to a vector.
+    """From the pooled history, its order and the user's features to a vector.
 
     Args:
         schema: of the user side.
@@ -136,7 +165,7 @@ class UserTower(nn.Module):
     ) -> None:
         super().__init__()
         self.slots = []  # where each feature's arrays start among the inputs
-        parts, width, start = [], config.item_dim + HISTORY_FACTS, 0
+        parts, width, start = list[Part](), config.item_dim + HISTORY_FACTS, 0
         for spec, feature in _pairs(schema, features):
             if spec.kind == "history":
                 self.history_slots = slice(start, start + len(input_names(spec)))
@@ -148,14 +177,21 @@ class UserTower(nn.Module):
             start += len(input_names(spec))
         self.parts = nn.ModuleList(parts)
         self.pool = HistoryPool(config.half_lives_days)
-        self.hidden = Hidden(width, _outputs(config.user, config.user.output_dim - config.item_bias))
+        output_dim = config.user.output_dim - config.item_bias
+        self.hidden = Hidden(width, _outputs(config.user, output_dim))
+        self.sequence: HistorySequence | None = None
+        if config.sequence is not None:
+            self.sequence = HistorySequence(config.item_dim, config.sequence, output_dim)
         self.item_bias = config.item_bias
 
     def forward(self, table: Tensor, *arrays: Tensor) -> Tensor:
         """The items' input vectors (FIRST + items, d) and the preprocessor's arrays -> (n, output_dim)."""
         entries, ages_days, *_ = self.history(arrays)  # a log's items are all known
         pooled = self.pool(table, entries, ages_days)
-        return self.finished(self.hidden(torch.cat([pooled, *self.said(arrays)], dim=1)))
+        vector: Tensor = self.hidden(torch.cat([pooled, *self.said(arrays)], dim=1))
+        if self.sequence is not None:
+            vector = vector + self.sequence(table, without_gaps(entries))
+        return self.finished(vector)
 
     def history(self, arrays: Sequence[Tensor]) -> Sequence[Tensor]:
         """Entries, their ages, and the new ones' places and content, among the preprocessor's arrays."""
@@ -206,127 +242,6 @@ class TwoTowers(nn.Module):
         """What a history looks up, (FIRST + items, d), of the known items' arrays in vocabulary order."""
         inputs: Tensor = self.item_inputs(*arrays)
         return torch.cat([inputs.new_zeros(FIRST, inputs.shape[1]), inputs])
-
-
-class ServedItems(nn.Module):
-    """The item tower as it is exported: what is not said of a known item is what training knew of it.
-
-    So a known item's id alone gives the vector of its whole record. Whatever is linear between a feature's
-    table and the first hidden layer is folded into the table, which is then kept in 8 bits a number.
-
-    Args:
-        towers: trained.
-        items: the known items' arrays, in the order of the vocabulary.
-    """
-
-    def __init__(self, towers: TwoTowers, items: Sequence[Tensor]) -> None:
-        super().__init__()
-        inputs, self.hidden = towers.item_inputs, towers.item_tower
-        self.id_position = inputs.id_position
-        first = self.hidden.first()
-        self.parts = nn.ModuleList(
-            inputs.part(position).folded(inputs.projected(position, first)) for position in range(len(items))
-        )
-        for position, array in enumerate(items):
-            missing = torch.zeros(FIRST, array.shape[1], dtype=array.dtype)
-            missing[:, _missing_at(array)] = MISSING
-            self.register_buffer(f"known_{position}", torch.cat([missing, array]))
-
-    def forward(self, *arrays: Tensor) -> Tensor:
-        """The item preprocessor's arrays -> (n, output_dim)."""
-        ids = arrays[self.id_position][:, 0]  # (n,)
-        said = [self._said(position, array, ids) for position, array in enumerate(arrays)]
-        return self.hidden.rest(torch.stack(said).sum(0))
-
-    def _said(self, position: int, array: Tensor, ids: Tensor) -> Tensor:
-        part = self.parts[position]
-        given: Tensor = part(array)
-        if position == self.id_position:
-            return given
-        place = _missing_at(array)
-        missing = array[:, place : place + 1] == MISSING  # (n, 1)
-        known = self.get_buffer(f"known_{position}")[ids]
-        return torch.where(missing, part(known), given)
-
-
-class ServedEntries(nn.Module):
-    """The items of histories, as a matrix reads their input vectors: all that is linear before it is folded.
-
-    Known items are rows of one table in 8 bits a number, new ones the sum of what their features say.
-
-    Args:
-        towers: trained.
-        items: the known items' arrays, in the order of the vocabulary.
-        weights: (item_dim, c).
-    """
-
-    def __init__(self, towers: TwoTowers, items: Sequence[Tensor], weights: Tensor) -> None:
-        super().__init__()
-        inputs, positions = towers.item_inputs, range(len(items))
-        with torch.no_grad():
-            table = towers.eval().history_table(*items)
-            table[UNKNOWN] = inputs.said(inputs.id_position, torch.tensor([[UNKNOWN]]))[0]
-            self.table = Int8Table(table @ weights)  # (FIRST + items, c)
-        self.content = nn.ModuleList(
-            inputs.part(position).folded(inputs.projected(position, weights))
-            for position in positions
-            if position != inputs.id_position
-        )
-
-    def pooled(self, weights: Tensor, entries: Tensor, *new: Tensor) -> Tensor:
-        """Weighted sums: (n, c).
-
-        Args:
-            weights: (n, h).
-            entries: int64 (n, h), padded with 0; UNKNOWN for new ones.
-            new: places from 1 of the new ones, int64 (n, m), and their features' arrays, (n, m, ...) each.
-        """
-        total = torch.matmul(weights.unsqueeze(1), self.table(entries))  # (n, 1, h) @ (n, h, c)
-        if new:
-            places, *content = new
-            at = (places.unsqueeze(1) == torch.arange(1, entries.shape[1] + 1).unsqueeze(1)).float()
-            of_new = torch.matmul(weights.unsqueeze(1), at)  # (n, 1, h) @ (n, h, m)
-            total = total + torch.matmul(of_new, self._said(content))  # (n, 1, m) @ (n, m, c)
-        return total.squeeze(1)
-
-    def _said(self, content: Sequence[Tensor]) -> Tensor:
-        """(n, m, ...) each -> (n, m, c)."""
-        flat = [array.flatten(0, 1) for array in content]  # (n * m, ...)
-        said = torch.stack([part(array) for part, array in zip(self.content, flat, strict=True)]).sum(0)
-        return said.reshape(*content[0].shape[:2], -1)  # (n, m, c)
-
-
-class ServedUsers(nn.Module):
-    """The user tower as it is exported.
-
-    The first matrix of the hidden layers is folded into the items' vectors, so that a history is gathered
-    at the width it is read at.
-
-    Args:
-        towers: trained.
-        items: the known items' arrays, in the order of the vocabulary.
-    """
-
-    def __init__(self, towers: TwoTowers, items: Sequence[Tensor]) -> None:
-        super().__init__()
-        self.tower = towers.user_tower
-        first, dim = self.tower.hidden.first(), towers.item_dim
-        self.entries = ServedEntries(towers, items, first[:dim])
-        self.register_buffer("beside", first[dim:])  # of the history's facts and the other features
-
-    def forward(self, *arrays: Tensor) -> Tensor:
-        """The user preprocessor's arrays -> (n, output_dim)."""
-        tower = self.tower
-        entries, ages_days, *new = tower.history(arrays)
-        weights, facts = tower.pool.weights(entries, ages_days)
-        history = self.entries.pooled(weights, entries, *new)  # (n, c)
-        read = history + torch.cat([facts, *tower.said(arrays)], dim=1) @ self.get_buffer("beside")
-        return tower.finished(tower.hidden.rest(read))
-
-
-def _missing_at(array: Tensor) -> int:
-    """The column that holds MISSING for a missing value: the flag of a number, the first entry otherwise."""
-    return 1 if array.is_floating_point() else 0
 
 
 def _pairs(

@@ -26,8 +26,9 @@ from bundle.publish import Draft
 from training import baselines
 from training.config import ConfigError, RecommenderLossConfig, RecommenderRun, StartConfig
 from training.data.examples import Examples, Quiz
+from training.encoders.served import ServedItems, ServedUsers
 from training.encoders.start import start_from_ease
-from training.encoders.towers import ServedItems, ServedUsers, TwoTowers
+from training.encoders.towers import TwoTowers
 from training.export import Exportable, draft_of, run_torch
 from training.losses import bpr, full_softmax, sampled_softmax
 from training.provenance import of_run
@@ -104,13 +105,16 @@ class RecommenderTask:
         return -(-len(self._train) // self.run.train.batch_size)
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        half_life = list(self.model.user_tower.pool.parameters())
-        rest = [p for p in self.model.parameters() if not any(p is other for other in half_life)]
-        groups = [{"params": rest, "lr": learning_rate}]
-        if half_life:
-            faster = {"params": half_life, "lr": HALF_LIFE_RATE * learning_rate, "weight_decay": 0.0}
-            groups.append(faster)
-        return groups
+        tower, sequence = self.model.user_tower, self.run.towers.sequence
+        half_lives = list(tower.pool.parameters())
+        order = list(tower.sequence.parameters()) if tower.sequence is not None else []
+        apart = {id(parameter) for parameter in (*half_lives, *order)}
+        groups = [
+            {"params": [one for one in self.model.parameters() if id(one) not in apart], "lr": learning_rate},
+            {"params": half_lives, "lr": HALF_LIFE_RATE * learning_rate, "weight_decay": 0.0},
+            {"params": order, "lr": (sequence.rate if sequence else 1.0) * learning_rate},
+        ]
+        return [group for group in groups if group["params"]]
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
         order = np.random.default_rng((self.run.seed, epoch)).permutation(len(self._train))
@@ -287,6 +291,13 @@ def _check(run: RecommenderRun) -> None:
     user, item = run.towers.user.output_dim, run.towers.item.output_dim
     if user != item:
         raise ConfigError(f"towers.user.output_dim is {user}, towers.item.output_dim {item}; make them equal")
+    sequence = run.towers.sequence
+    longest = max((feature.max_length for feature in run.user if feature.kind == "history"), default=0)
+    if sequence is not None and longest and sequence.length > longest:
+        raise ConfigError(
+            f"towers.sequence.length is {sequence.length}, but a history has {longest} entries at most "
+            "(its max_length)"
+        )
     low, high = run.loss.ask_share
     if low > high:
         raise ConfigError(f"loss.ask_share = [{low}, {high}]: the smallest share comes first")
