@@ -1,0 +1,73 @@
+"""The command line. Parses, calls, and prints; knows no more of serving and training than their doors.
+
+Exit status: 0 done, 1 something failed (a bundle does not verify), 2 the command cannot be carried out as
+it was given. Both come with one sentence on standard error, and no traceback.
+
+Commands import what they need when they run: `encodery --help` must not wait for onnxruntime or torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from encodery import __version__
+from encodery.cli import models, serve, train
+
+app = typer.Typer(
+    help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The entry point."""
+    app(arguments, prog_name="encodery")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _encodery(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
+) -> None:
+    pass
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "serve": serve.serve,
+    "train": train.train,
+    "import": train.import_pretrained,
+    "mine": train.mine,
+    "evaluate": train.evaluate,
+    "encode": serve.encode,
+}
+OF_MODELS: dict[str, Callable[..., None]] = {
+    "list": models.list_models,
+    "show": models.show,
+    "verify": models.verify,
+    "use": models.use,
+}
+for name, command in COMMANDS.items():
+    app.command(name)(command)
+
+of_models = typer.Typer(
+    help="List, show and verify published models, and choose versions.", no_args_is_help=True
+)
+for name, command in OF_MODELS.items():
+    of_models.command(name)(command)
+app.add_typer(of_models, name="models")
+
+of_schemas = typer.Typer(help="Draft the config of a recommender from data.", no_args_is_help=True)
+of_schemas.command("infer")(train.infer_schema)
+app.add_typer(of_schemas, name="schema")

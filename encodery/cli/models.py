@@ -1,0 +1,73 @@
+"""Commands over published models."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from encodery.cli.common import FAILED, MISTAKE, AsJson, ModelsDir, Name, bundle_mistakes, fail, store_of
+
+
+def list_models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
+    """Every published version; the current ones are marked. Reads manifests only: see `verify`."""
+    from encodery.models import listed, table
+
+    store = store_of(models_dir)
+    if as_json:
+        typer.echo(json.dumps(listed(store), indent=1))
+    else:
+        typer.echo(table(listed(store)) or f"no models in {store.root}")
+
+
+def show(
+    name: Name,
+    version: Annotated[str | None, typer.Option(help="Default: the current one.")] = None,
+    models_dir: ModelsDir = None,
+) -> None:
+    """The manifest of one version, as JSON."""
+    store = store_of(models_dir)
+    with bundle_mistakes():
+        manifest = store.manifest(name, version or store.current(name))
+        typer.echo(manifest.to_bytes().decode(), nl=False)
+
+
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
+    models_dir: ModelsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load every version as the server does: checksums, graph, golden vectors. Exit status 1 if one fails."""
+    from encodery.models import verified
+
+    store = store_of(models_dir)
+    known = store.names()
+    if not known or not set(names or []) <= set(known):
+        fail(f"{store.root} holds: {', '.join(known) or 'no models'}", MISTAKE)
+    results = [result for name in names or known for result in verified(store, name)]
+    if as_json:
+        typer.echo(json.dumps(results, indent=1))
+    else:
+        for result in results:
+            typer.echo(f"{result['name']}/{result['version']}: {result['fault'] or 'sound'}")
+    if any(result["fault"] for result in results):
+        raise typer.Exit(FAILED)
+
+
+def use(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="A published version of it.")],
+    models_dir: ModelsDir = None,
+) -> None:
+    """Make a version the default, for every encoder that was published together with it."""
+    from bundle import switch_current
+
+    store = store_of(models_dir)
+    with bundle_mistakes():
+        for reference in switch_current(store.root, name, version):
+            typer.echo(f"current: {reference.name}/{reference.version}")
+    typer.echo(
+        "A running server goes on with what it has loaded; restart it, or send SIGHUP if it has workers.",
+        err=True,
+    )
