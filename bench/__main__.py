@@ -1,6 +1,8 @@
 """Measures everything in interleaved rounds, and writes JSON, a page and plots.
 
     python3 dev.py bench [--rounds 5] [--seconds 4] [--peers fastembed,model2vec] [--out DIRECTORY]
+    python3 dev.py bench --soak       a million requests: bench/soak.py
+    python3 dev.py bench --workers    one process beside several: bench/workers.py
 
 Needs the all-MiniLM-L6-v2 package of requirements/teacher.lock for the rows of that model.
 """
@@ -10,37 +12,45 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from bench import report, texts
-from bench.load import Load, Measured
+from bench import report, soak, texts, workers
+from bench.load import Load
+from bench.machine import described
+from bench.measure import measured
 from bench.rows import ROWS, TRANSFORMER, Row
 from bench.servers import ROOT, Running, Unavailable, ours, peers, running
 
 COUNT = 512  # texts, sent in turn
-LIBRARIES = ("onnxruntime", "tokenizers", "numpy", "fastapi", "starlette", "uvicorn", "uvloop", "orjson")
+ALONE = {"--soak": soak.main, "--workers": workers.main}  # measurements of their own, see there
 OFFERED = (0.25, 0.5, 0.75, 0.9, 1.1, 1.5)  # of what the closed loop reached, in an open loop
 
 
 def main() -> None:
     """The command."""
+    for option, alone in ALONE.items():
+        if option in sys.argv:
+            alone([one for one in sys.argv[1:] if one != option])
+            return
     options = _options()
     work = Path(tempfile.gettempdir()) / "encodery-bench"
     work.mkdir(exist_ok=True)
     models, network = _models(work, again=options.same_models)
-    results: dict[str, Any] = {"machine": _machine(), "skipped": {}, "rounds": [], "ceilings": [], "open": []}
+    results: dict[str, Any] = {
+        "machine": described(),
+        "skipped": {},
+        "rounds": [],
+        "ceilings": [],
+        "open": [],
+    }
     with ExitStack() as stack:
         servers = _started(stack, options, results["skipped"], work=work, models=models, network=network)
         if network is None:
@@ -161,9 +171,7 @@ def _started(
 
 def _bodies(row: Row, server: Running, models: Path) -> list[bytes]:
     if row.model == "retail-user":
-        schema = json.loads((models / "retail-user" / "1" / "features.json").read_text())
-        items = next(one["vocabulary"] for one in schema["features"] if one["name"] == "history")
-        inputs: Sequence[object] = texts.users(COUNT, items)
+        inputs: Sequence[object] = texts.users(COUNT, texts.items(models))
     else:
         inputs = texts.texts(COUNT)
     if server.server.path == "/embeddings":
@@ -181,7 +189,7 @@ def _closed(row: Row, server: Running, models: Path, seconds: float) -> dict[str
         row.callers,
         seconds=seconds,
     )
-    return {"row": row.name, "server": server.server.name} | _run(load, server, row.per_request)
+    return {"row": row.name, "server": server.server.name} | measured(load, server, row.per_request)
 
 
 def _opened(
@@ -193,38 +201,7 @@ def _opened(
     for share in OFFERED:
         bodies = _bodies(row, server, models)
         load = Load("127.0.0.1", server.port, "/encode", bodies, rate=max(1.0, share * peak), seconds=seconds)
-        yield {"row": row.name, "share": share, "offered_per_s": share * peak} | _run(load, server, 1)
-
-
-def _run(load: Load, server: Running, per_request: int) -> dict[str, Any]:
-    """Run the load in its own process, and read what the server used meanwhile."""
-    cpu_s, started_s, stolen_s = server.cpu_s(), time.monotonic(), _others_cpu_s(server)
-    done = subprocess.run(
-        [sys.executable, "-m", "bench.load"], input=load.to_json(), capture_output=True, cwd=ROOT, check=True
-    )
-    wall_s, used_s = time.monotonic() - started_s, server.cpu_s() - cpu_s
-    measured = Measured(**json.loads(done.stdout))
-    assert used_s > 0, "another process answered"
-    share = measured.seconds / (measured.seconds + load.warm_s)  # of the CPU time: the counted part
-    return {
-        "per_s": measured.ok * per_request / measured.seconds,
-        "per_cpu_s": measured.ok * per_request / (used_s * share),
-        "server_cores": used_s / wall_s,
-        "others_cores": (_others_cpu_s(server) - stolen_s - measured.client_cpu_s) / wall_s,
-        "client_cores": measured.client_cpu_s / wall_s,
-        "latency_ms": measured.latency_ms,
-        "statuses": measured.statuses,
-        "broken": measured.broken,
-        "late": measured.late,
-        "answer_bytes": measured.answer_bytes,
-    }
-
-
-def _others_cpu_s(server: Running) -> float:
-    """CPU time of the whole machine less the server's: what ran beside it."""
-    fields = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]))
-    busy = sum(fields[:3]) + sum(fields[5:8])  # user, nice, system; irq, softirq, steal
-    return busy / os.sysconf("SC_CLK_TCK") - server.cpu_s()
+        yield {"row": row.name, "share": share, "offered_per_s": share * peak} | measured(load, server)
 
 
 def _ceilings(models: Path, rows: Sequence[Row], seconds: float) -> dict[str, Any]:
@@ -246,30 +223,6 @@ def _ceilings(models: Path, rows: Sequence[Row], seconds: float) -> dict[str, An
         if row.ceiling == "tokenising":
             found[f"preparing {row.model}"] = ask("preparing", **given)
     return found
-
-
-def _machine() -> dict[str, Any]:
-    cpu = next(
-        (
-            line.split(":")[1].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if "model name" in line
-        ),
-        platform.processor(),
-    )
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    return {
-        "cpu": cpu,
-        "cores": len(os.sched_getaffinity(0)),
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release()}",
-        "commit": commit.stdout.strip(),
-        "date": datetime.now(UTC).date().isoformat(),
-        "load_average": os.getloadavg()[0],
-        "libraries": {name: version(name) for name in LIBRARIES},
-    }
 
 
 def _say(one: dict[str, Any]) -> None:

@@ -11,9 +11,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +36,7 @@ class Server:
         path: of the route that encodes.
         ready: a path that answers 200 when it serves.
         environment: made before it starts.
+        variables: of its environment.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Server:
     path: str = "/encode"
     ready: str = "/health"
     environment: str | None = None
+    variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -61,12 +63,23 @@ class Running:
         """Resident memory of the process and all under it."""
         return sum(_resident_mib(pid) for pid in _tree(self.process.pid))
 
+    def private_mib(self) -> float:
+        """Memory that the process and all under it have for themselves."""
+        return sum(private_mib(pid) for pid in _tree(self.process.pid))
 
-def ours(models: Path) -> Server:
-    """This server, with the default settings."""
+    def processes(self) -> list[int]:
+        """The process and all under it."""
+        return _tree(self.process.pid)
+
+
+def ours(models: Path, workers: int = 1) -> Server:
+    """This server, with the default settings but for its number of processes."""
     arguments = ("-m", "encodery", "serve", "--models-dir", str(models))
     return Server(
-        "encodery", lambda port: [sys.executable, *arguments, "--port", str(port)], ready="/health/ready"
+        "encodery",
+        lambda port: [sys.executable, *arguments, "--port", str(port)],
+        ready="/health/ready",
+        variables={"ENCODERY_WORKERS": str(workers)},
     )
 
 
@@ -133,7 +146,9 @@ def running(server: Server, log: Path) -> Iterator[Running]:
     if server.environment is not None:
         install(server.environment)
     port = _free_port()
-    environment = os.environ | {"ENCODERY_LOG_LEVEL": "warning", "HF_HUB_OFFLINE": "1"}
+    environment = (
+        os.environ | {"ENCODERY_LOG_LEVEL": "warning", "HF_HUB_OFFLINE": "1"} | dict(server.variables)
+    )
     with log.open("wb") as output:
         process = subprocess.Popen(
             server.command(port), cwd=ROOT, env=environment, stdout=output, stderr=output
@@ -202,3 +217,21 @@ def _resident_mib(pid: int) -> float:
     except OSError:
         return 0.0
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+
+def private_mib(pid: int) -> float:
+    """What would be free if the process ended."""
+    return sum(_smaps_mib(pid, f"Private_{kind}") for kind in ("Clean", "Dirty"))
+
+
+def proportional_mib(pid: int) -> float:
+    """With its share of what it has together with others."""
+    return _smaps_mib(pid, "Pss")
+
+
+def _smaps_mib(pid: int, name: str) -> float:
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), 0.0)

@@ -19,6 +19,13 @@ def texts(count: int, seed: int = 0) -> list[str]:
     return [" ".join(chance.choices(WORDS, k=round(min(MOST, max(FEWEST, one))))) for one in lengths]
 
 
+def items(models: Path) -> list[str]:
+    """The catalogue of the bundled recommender."""
+    version = json.loads((models / "retail-user" / "current").read_text())["version"]
+    features = json.loads((models / "retail-user" / version / "features.json").read_text())["features"]
+    return next(list(one["vocabulary"]) for one in features if one["name"] == "history")
+
+
 def users(count: int, items: Sequence[str], history: int = 20, seed: int = 0) -> list[dict[str, object]]:
     """Users with that many items of a catalogue in their history, at times in one year."""
     chance = random.Random(seed)
