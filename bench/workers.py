@@ -85,7 +85,7 @@ def page(results: dict[str, Any]) -> str:
     others = statistics.median(one["others_cores"] for one in runs)
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, commit `{machine['commit']}`, {machine['date']}; "
-        f"medians of {rounds} interleaved rounds, {others:.1f} cores in use by others, the load among them not.",
+        f"medians of {rounds} interleaved rounds, {others:.1f} cores in use by others meanwhile.",
         "",
         "| work | workers | requests/s | per CPU-second | p50 ms | p99 ms | requests/s of one worker's |",
         "|---|---|---|---|---|---|---|",

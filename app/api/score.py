@@ -9,10 +9,7 @@ encoded in blocks of ENCODERY_MAX_ITEMS, so that other callers' inputs get betwe
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import time
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -26,8 +23,9 @@ from app.api.context import Context
 from app.api.encoding import Answer, Ask, admit, encoded
 from app.api.hot import HotRoutes
 from app.api.notes import NEW_ENTRIES, UNKNOWN_ENTRIES, noted_of
+from app.api.score_vectors import load_score, off_loop, vectors_of
 from app.api.vectors import Vectors
-from app.api.wire import NOW_SCHEMA, ONE_INPUT, NameField, inputs_of, kind_of, moment_of, parse
+from app.api.wire import NOW_SCHEMA, ONE_INPUT, NameField, inputs_of, moment_of, validated
 from app.engine import DeadlineExceeded
 from app.errors import InvalidRequest
 from app.settings import Settings
@@ -140,7 +138,8 @@ async def score(context: Context, request: Request) -> Response:
     """The best of many candidates for one user or query, without shipping vectors."""
     settings = context.settings
     admit(context, request)
-    asked = parse(await read_json_body(request, settings, "max_score_body_bytes"), ScoreRequest)
+    body = await read_json_body(request, settings, "max_score_body_bytes")
+    asked = await off_loop(len(body), lambda: validated(load_score(body), ScoreRequest))
     given = _given(asked, settings)
     try:
         async with asyncio.timeout(settings.request_timeout_s):
@@ -228,9 +227,13 @@ class _Caller:
 async def _scored(caller: _Caller, given: list[Any]) -> Response:
     query = await caller.query()
     blocks = [] if caller.asked.vectors is not None else await caller.candidates(given, query)
-    vectors = np.concatenate([b.vectors for b in blocks]) if blocks else vectors_of(given, query.dim)
-    scores = scores_of(query.vectors[0], vectors, query.loaded.manifest.metric)
-    best = top(scores, caller.asked.top_k)
+
+    def rank() -> tuple[Vectors, list[int]]:
+        vectors = np.concatenate([b.vectors for b in blocks]) if blocks else vectors_of(given, query.dim)
+        scores = scores_of(query.vectors[0], vectors, query.loaded.manifest.metric)
+        return scores, top(scores, caller.asked.top_k)
+
+    scores, best = await off_loop(4 * query.dim * len(given), rank)
     facts = [one for block in blocks for one in block.facts]
     noted = [("query", query.facts[0])]
     noted += [(f"candidates[{index}]", facts[index]) for index in best if facts]
@@ -267,40 +270,6 @@ def scores_of(query: Vectors, candidates: Vectors, metric: str) -> Vectors:
         lengths = np.linalg.norm(candidates, axis=1) * np.linalg.norm(query)
         scores = scores / np.maximum(lengths, np.finfo(np.float32).tiny)
     return np.asarray(scores, dtype=np.float32)
-
-
-def vectors_of(given: Sequence[Any], dim: int) -> Vectors:
-    """float32 (n, dim), of lists of numbers or base64. Raises InvalidRequest."""
-    rows = np.empty((len(given), dim), dtype=np.float32)
-    for index, value in enumerate(given):
-        row = _row(value, f"vectors[{index}]")
-        if row.shape != (dim,):
-            raise _bad_vector(f"{row.size} numbers", dim, index)
-        if not np.isfinite(row).all():
-            raise _bad_vector("a number that is not finite", dim, index)
-        rows[index] = row
-    return rows
-
-
-def _row(value: Any, place: str) -> Vectors:
-    try:
-        if isinstance(value, str):
-            return np.frombuffer(base64.b64decode(value, validate=True), dtype="<f4")
-        if isinstance(value, list) and all(type(number) in (int, float) for number in value):
-            with np.errstate(over="ignore"):
-                return np.array(value, dtype=np.float32)
-    except (binascii.Error, ValueError, OverflowError):
-        pass
-    raise InvalidRequest(
-        f"{place}: expected numbers, or base64 of little-endian float32, this is {kind_of(value)}",
-        code="invalid_vector",
-        param=place,
-    )
-
-
-def _bad_vector(found: str, dim: int, index: int) -> InvalidRequest:
-    place = f"vectors[{index}]"
-    return InvalidRequest(f"{place}: {found}; expected {dim} finite ones", code="invalid_vector", param=place)
 
 
 def _placed(error: InputError, place: str, start: int) -> InvalidRequest:

@@ -13,7 +13,6 @@ import tiny
 from app.engine import Registry
 
 JSON = {"Content-Type": "application/json"}
-STALL_S = 0.25  # generous: this machine is shared; the target on a quiet one is 0.05
 
 
 async def chunks(*parts: bytes, pause_s: float = 0.0) -> AsyncIterator[bytes]:
@@ -227,38 +226,6 @@ async def test_a_deadline_is_a_504_and_is_not_run(serving: Any, only: Any, fake:
         assert (late.status_code, (await error_of(late))["code"]) == (504, "deadline_exceeded")
         assert (await running).status_code == 504
         assert encoder.batches == [1]
-
-
-async def test_the_loop_never_stalls_on_the_largest_valid_request(client: httpx.AsyncClient) -> None:
-    text = ("the cat sat on the mat " * 30)[:480]
-    largest = {"inputs": [text] * 2048, "truncate": "end"}
-    users = {"model": "shop-user", "inputs": [{"history": [f"item {i}" for i in range(60)]}] * 1300}
-    await client.post("/encode", json={"inputs": "warm"})
-
-    for body in (largest, users):
-        assert min([await stall_s(client, body) for _ in range(3)]) < STALL_S
-
-
-async def stall_s(client: httpx.AsyncClient, body: dict[str, Any]) -> float:
-    """What one request does to the loop. A stall of ours comes back every time, the machine's does not."""
-    watching = asyncio.create_task(longest_stall_s())
-    response = await client.post("/encode", json=body)
-    watching.cancel()
-
-    assert response.status_code == 200, response.text
-    return await watching
-
-
-async def longest_stall_s() -> float:
-    """Of the event loop, until cancelled."""
-    loop, worst_s = asyncio.get_running_loop(), 0.0
-    try:
-        while True:
-            before_s = loop.time()
-            await asyncio.sleep(0.001)
-            worst_s = max(worst_s, loop.time() - before_s)
-    except asyncio.CancelledError:
-        return worst_s
 
 
 async def test_a_client_that_leaves_is_dropped_from_the_queue(serving: Any, only: Any, fake: Any) -> None:

@@ -1,0 +1,85 @@
+"""Kept vectors are the same however they were read."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.api import score_vectors
+from app.api.score_vectors import load_score
+from app.errors import InvalidRequest, MalformedRequest
+
+MANY = np.random.default_rng(0).standard_normal((3000, 16)).round(5).tolist()
+
+
+def read(body: bytes) -> Any:
+    content = load_score(body)
+    rows = content.get("vectors")
+    return content | {"vectors": [np.asarray(row, np.float32).tolist() for row in rows]} if rows else content
+
+
+def whole(body: bytes) -> Any:
+    content = orjson.loads(body)
+    rows = content["vectors"]
+    return content | {"vectors": [np.asarray(row, np.float32).tolist() for row in rows]}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("order", [("query", "vectors", "space"), ("vectors", "query"), ("query", "vectors")])
+def test_many_rows_are_read_in_pieces(indent: int | None, order: tuple[str, ...]) -> None:
+    fields = {"query": 'about "vectors": [[1, 2]]', "vectors": MANY, "space": "sp"}
+    body = json.dumps({name: fields[name] for name in order}, indent=indent).encode()
+    assert len(body) > score_vectors.PIECE
+
+    assert isinstance(load_score(body)["vectors"][0], np.ndarray)
+    assert read(body) == whole(body)
+
+
+@given(st.lists(st.lists(st.integers(-9, 9), max_size=4), min_size=1, max_size=12), st.integers(1, 60))
+def test_pieces_lose_no_row(rows: list[list[int]], size: int) -> None:
+    body = json.dumps({"vectors": rows}).encode()
+    before, score_vectors.PIECE = score_vectors.PIECE, size
+    try:
+        assert read(body) == whole(body)
+    finally:
+        score_vectors.PIECE = before
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda body: body[:-1],
+        lambda body: body.replace(b"], [", b"] [", 1),
+        lambda body: body.replace(b"], [", b"], , [", 1),
+        lambda body: body + b"]",
+        lambda body: body.replace(b"[[", b"[[1.2.3, ", 1),
+        lambda body: body.replace(b"[[", b"[[NaN, ", 1),
+    ],
+)
+def test_broken_json_is_told_as_ever(broken: Any) -> None:
+    body = broken(json.dumps({"query": "a", "vectors": MANY}).encode())
+
+    with pytest.raises(MalformedRequest) as told:
+        load_score(body)
+    with pytest.raises(orjson.JSONDecodeError) as expected:
+        orjson.loads(body)
+    assert f"at character {expected.value.pos}" in str(told.value)
+
+
+def test_rows_elsewhere_are_left_where_they_are() -> None:
+    body = json.dumps({"query": "a", "candidates": [{"vectors": MANY}]}).encode()
+
+    assert load_score(body) == orjson.loads(body)
+
+
+def test_a_row_that_holds_no_numbers_is_named() -> None:
+    body = json.dumps({"query": "a", "vectors": [*MANY, [[1]], *MANY]}).encode()
+
+    with pytest.raises(InvalidRequest, match=rf"vectors\[{len(MANY)}\]: expected numbers"):
+        load_score(body)
