@@ -1,57 +1,62 @@
 """What bulk work costs: `encodery encode` against the bare encoder, and a stream beside single requests.
 
     python scripts/bench_bulk.py rate       rows/s of the encoder alone, of the command, and at a server
-    python scripts/bench_bulk.py memory     peak memory of the command at 10,000 and at 1,000,000 rows
+    python scripts/bench_bulk.py memory     peak memory of the command at 10,000 to 1,000,000 rows
     python scripts/bench_bulk.py stream     p50 and p99 of single requests, idle and beside a stream; memory
 
-Texts are random words of the bundled vocabulary, 5 to 60 of them, log-normal. One JSON line per figure.
+Texts are those of `bench`: English words, 5 to 60 of them, log-normal. One JSON line per figure. Whatever
+is large runs in a process of its own: a child's peak memory is never less than its parent's at the start.
 """
 
 from __future__ import annotations
 
-import asyncio
+import http.client
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
-
-import httpx2 as httpx
-import numpy as np
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "clients" / "python")]
 
 import examples  # noqa: E402  # its server is the one that the documentation runs
 
-from bundle import Store, Text  # noqa: E402
-from bundle.encoder import BATCH_COST, batches  # noqa: E402
+from bench.load import Load, Measured  # noqa: E402
+from bench.texts import bodies, texts  # noqa: E402
 
-WORDS = [
-    *("order", "parcel", "red", "blue", "lamp", "night", "light", "holder", "paper", "heart"),
-    *("set", "box", "card", "garden", "small", "large", "wooden"),
-]
-SINGLES = 600
-
-
-def texts(count: int) -> Iterator[str]:
-    """Random texts, the same every time."""
-    random = np.random.default_rng(0)
-    for _ in range(count):
-        length = int(np.clip(random.lognormal(2.7, 0.6), 5, 60))
-        yield " ".join(random.choice(WORDS, length))
+ROUNDS, SECONDS, SINGLES_PER_S = 3, 8.0, 100.0
+DISTINCT, BLOCK = 20_000, 64  # texts of a stream before they come again; lines of one write
 
 
 def rate(rows: int = 50_000) -> None:
     """Rows per second."""
+    done = subprocess.run([*_self("alone"), str(rows)], cwd=ROOT, capture_output=True, check=True)
+    report(what="encoder alone", **json.loads(done.stdout))
+    for output in ("out.npy", "out.parquet", "out.jsonl"):
+        report(what=f"encodery encode, {output}", **encode(rows, output))
+    with examples.server() as url:
+        report(what="encodery encode --url, out.npy", **encode(rows, "out.npy", "--url", url))
+
+
+def alone(rows: str) -> None:
+    """The encoder on all cores, with nothing around it."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from bundle import Store, Text
+    from bundle.encoder import BATCH_COST, batches
+
     encoder = Store(ROOT / "models").load("text")
-    inputs = [Text(text) for text in texts(rows)]
+    inputs = [Text(text) for text in texts(int(rows))]
     started = time.perf_counter()
     prepared = encoder.prepare(inputs, "end")
     prepare_s = time.perf_counter() - started
@@ -61,20 +66,15 @@ def rate(rows: int = 50_000) -> None:
         list(pool.map(lambda group: encoder.run([prepared[row] for row in group]), groups))
         run_s = time.perf_counter() - started
     report(
-        what="encoder alone",
-        rows=rows,
-        rows_per_s=round(rows / (prepare_s + run_s)),
-        forward_only=round(rows / run_s),
+        rows=int(rows),
+        rows_per_s=round(int(rows) / (prepare_s + run_s)),
+        forward_only=round(int(rows) / run_s),
     )
-    for output in ("out.npy", "out.parquet", "out.jsonl"):
-        report(what=f"encodery encode, {output}", **encode(rows, output))
-    with examples.server() as url:
-        report(what="encodery encode --url, out.npy", **encode(rows, "out.npy", "--url", url))
 
 
 def memory() -> None:
     """Peak memory; short texts, since it is the number of rows that must not count."""
-    for rows in (10_000, 1_000_000):
+    for rows in (10_000, 50_000, 200_000, 1_000_000):
         report(what="encodery encode, out.npy", **encode(rows, "out.npy", short=True))
 
 
@@ -100,81 +100,138 @@ def encode(rows: int, output: str, *options: str, short: bool = False) -> dict[s
     }
 
 
-async def beside(url: str, lines: int) -> dict[str, Any]:
-    """Latency of single requests, first alone, then while a stream runs."""
+def stream() -> None:
+    """Single requests at an even rate, alone and beside a stream, in turns; medians over the rounds.
 
-    async def body() -> AsyncIterator[bytes]:
-        for text in texts(lines):
-            yield json.dumps(text).encode() + b"\n"
-
-    async def stream(client: httpx.AsyncClient) -> int:
-        answered, headers = 0, {"Content-Type": "application/x-ndjson"}
-        parameters = {"encoding": "base64", "output": "ubinary"}  # small enough to wait in the buffers
-        async with client.stream(
-            "POST", "/encode", content=body(), headers=headers, params=parameters
-        ) as response:
-            async for block in response.aiter_bytes():
-                answered += block.count(b"\n")
-        return answered - 1
-
-    async def singles(client: httpx.AsyncClient) -> list[float]:
-        found = []
-        for text in texts(SINGLES):
-            started = time.perf_counter()
-            (await client.post("/encode", json={"inputs": text})).raise_for_status()
-            found.append((time.perf_counter() - started) * 1e3)
-            await asyncio.sleep(0.005)
-        return found
-
-    async with httpx.AsyncClient(base_url=url, timeout=120, trust_env=False) as client:
-        await singles(client)  # warm
-        idle = await singles(client)
-        began = time.perf_counter()
-        streaming = asyncio.create_task(stream(client))
-        await asyncio.sleep(0.5)
-        busy = await singles(client)
-        was_streaming = not streaming.done()
-        answered = await streaming
-        seconds = time.perf_counter() - began
-    figures = {
-        f"{name}_p{q}_ms": round(float(np.percentile(found, q)), 2)
-        for name, found in (("idle", idle), ("busy", busy))
-        for q in (50, 99)
-    }
-    return figures | {
-        "lines": answered,
-        "lines_per_s": round(answered / seconds),
-        "stream_outlasted_singles": was_streaming,
-    }
-
-
-def stream(lines: int = 90_000) -> None:
-    """A stream beside single requests."""
+    The bar: p99 beside the stream is at most twice that of the idle server, and one batch.
+    """
     with examples.server() as url:
-        report(what="stream", **asyncio.run(beside(url, lines)), server_peak_mib=peak_of_children())
+        singles(url, 2.0)  # warm
+        server_idle = peak_of_children()
+        found: dict[str, list[float]] = {}
+        for _ in range(ROUNDS):
+            idle = singles(url, SECONDS)
+            before = forward_passes(url)
+            with streaming(url) as ended:
+                time.sleep(1.0)
+                busy = singles(url, SECONDS)
+            batches, batch_s = (after - then for after, then in zip(forward_passes(url), before, strict=True))
+            figures = {
+                **{f"idle_{name}_ms": idle.latency_ms[name] for name in ("p50", "p99")},
+                **{f"busy_{name}_ms": busy.latency_ms[name] for name in ("p50", "p99")},
+                "batch_ms": 1e3 * batch_s / batches,
+                "lines_per_s": ended["lines_per_s"],
+            }
+            for name, value in figures.items():
+                found.setdefault(name, []).append(value)
+        server_peak = peak_of_children()
+    middle = {name: round(median(values), 2) for name, values in found.items()}
+    bar = 2 * middle["idle_p99_ms"] + middle["batch_ms"]
+    report(what="stream", **middle, bar_ms=round(bar, 2), within=middle["busy_p99_ms"] <= bar,
+           busy_p99_ms_of_rounds=[round(one, 2) for one in found["busy_p99_ms"]],
+           server_idle_mib=server_idle,
+        server_peak_mib=server_peak)  # fmt: skip
+
+
+def singles(url: str, seconds: float) -> Measured:
+    """Single requests at random times, from a process of their own."""
+    parts = urlsplit(url)
+    load = Load(
+        str(parts.hostname), int(parts.port or 80), "/encode", bodies(texts(2000, seed=1), 1),
+        rate=SINGLES_PER_S, seconds=seconds,
+    )  # fmt: skip
+    command = [sys.executable, "-m", "bench.load"]
+    done = subprocess.run(command, input=load.to_json(), capture_output=True, cwd=ROOT, check=True)
+    measured = Measured(**json.loads(done.stdout))
+    assert (set(measured.statuses), measured.broken) == ({"200"}, 0), measured
+    return measured
+
+
+@contextmanager
+def streaming(url: str) -> Iterator[dict[str, float]]:
+    """A stream from a process of its own; what it did is there afterwards."""
+    process = subprocess.Popen([*_self("send"), url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
+    ended: dict[str, float] = {}
+    try:
+        yield ended
+    finally:
+        out, _ = process.communicate(timeout=60)  # the end of its input ends the stream
+        ended |= json.loads(out)
+
+
+def send(url: str) -> None:
+    """Stream lines until standard input ends, and count the answers."""
+    lines = [json.dumps(text).encode() + b"\n" for text in texts(DISTINCT)]
+    blocks = [b"".join(lines[start : start + BLOCK]) for start in range(0, DISTINCT, BLOCK)]
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=60)
+    connection.putrequest("POST", "/encode?encoding=base64")
+    connection.putheader("Content-Type", "application/x-ndjson")
+    connection.putheader("Transfer-Encoding", "chunked")
+    connection.endheaders()
+    over = threading.Event()
+
+    def wait() -> None:
+        sys.stdin.read()
+        over.set()
+
+    def write() -> None:
+        number = 0
+        while not over.is_set():
+            block = blocks[number % len(blocks)]
+            connection.send(b"%x\r\n%b\r\n" % (len(block), block))
+            number += 1
+        connection.send(b"0\r\n\r\n")
+
+    started = time.perf_counter()
+    for each in (wait, write):
+        threading.Thread(target=each, daemon=True).start()
+    response, answered, last = connection.getresponse(), 0, b""
+    while block := response.read1(1 << 18):
+        answered += block.count(b"\n")
+        last = block[-200:]
+    assert b'"done":true' in last, last
+    seconds = time.perf_counter() - started
+    report(lines=answered - 1, lines_per_s=round((answered - 1) / seconds))
+
+
+def forward_passes(url: str) -> tuple[float, float]:
+    """How many there were, and the seconds that they took in all; from the server's metrics."""
+    with urllib.request.urlopen(f"{url}/metrics") as response:
+        lines = response.read().decode().splitlines()
+    found = [
+        sum(float(line.split()[-1]) for line in lines if line.startswith(f"encodery_run_seconds_{name}"))
+        for name in ("count", "sum")
+    ]
+    return found[0], found[1]
 
 
 def peak_of_children() -> int:
-    """Of the server, from the kernel's own account of the process."""
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            if (status.parent / "stat").read_text().rsplit(")", 1)[1].split()[1] == str(os.getpid()):
-                return (
-                    int(
-                        next(
-                            line for line in status.read_text().splitlines() if line.startswith("VmHWM")
-                        ).split()[1]
-                    )
-                    // 1024
-                )
-        except OSError:
-            continue
-    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
+    """Of the server, in MiB, from the kernel's own account of the process."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    peaks = [
+        int(line.split()[1])
+        for child in children
+        for line in Path(f"/proc/{child}/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    ]
+    return max(peaks) // 1024
 
 
 def report(**figures: Any) -> None:
     print(json.dumps(figures), flush=True)
 
 
+def _self(command: str) -> list[str]:
+    return [sys.executable, str(Path(__file__)), command]
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "rate": rate,
+    "memory": memory,
+    "stream": stream,
+    "alone": alone,
+    "send": send,
+}
+
 if __name__ == "__main__":
-    {"rate": rate, "memory": memory, "stream": stream}[sys.argv[1]]()
+    COMMANDS[sys.argv[1]](*sys.argv[2:])
