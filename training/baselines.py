@@ -1,7 +1,7 @@
 """What a recommender encoder has to beat: popularity, ItemCF, EASE; for new items, TF-IDF.
 
 An item-item model is a matrix [k, k]; a user's scores are its history row [k] times that matrix. Dense,
-so meant for up to some 20,000 items.
+so meant for up to MOST_ITEMS.
 n users, k items, v words.
 """
 
@@ -16,6 +16,7 @@ import torch
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
+MOST_ITEMS = 20_000  # 1.6 GB for each matrix of items by items
 EASE_LAMBDAS = (100.0, 250.0, 500.0, 1000.0, 2000.0)
 
 

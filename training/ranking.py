@@ -17,7 +17,7 @@ Ints = npt.NDArray[np.int64]
 
 RECALL_AT = (20, 50)
 NDCG_AT = 100
-BLOCK = 1024  # users ranked at a time
+BLOCK_SCORES = 1 << 25  # 128 MB, of as many users at a time as that is
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,12 @@ def rank(scores: Floats, history: Sequence[Ints], depth: int = NDCG_AT) -> Ints:
     """
     depth = min(depth, scores.shape[1])
     best = np.empty((len(scores), depth), dtype=np.int64)
-    for start in range(0, len(scores), BLOCK):
-        block = scores[start : start + BLOCK].copy()
-        for row, had in zip(block, history[start : start + BLOCK], strict=True):
-            row[had] = -np.inf
-        best[start : start + BLOCK] = np.argsort(-block, axis=1, kind="stable")[:, :depth]
+    for chosen, row, had in zip(best, scores, history, strict=True):
+        left = row.copy()
+        left[had] = -np.inf
+        least = np.partition(left, -depth)[-depth]  # sorting the few that can be among the best is enough
+        near = np.flatnonzero(left >= least)
+        chosen[:] = near[np.argsort(-left[near], kind="stable")[:depth]]
     return best
 
 
@@ -80,6 +81,18 @@ def judge_each(
     rows = {f"recall@{at}": recall(best, targets, at) for at in RECALL_AT}
     rows[f"ndcg@{NDCG_AT}"] = ndcg(best, targets, NDCG_AT)
     return rows
+
+
+def judge_vectors(
+    users: Floats, items: Floats, history: Sequence[Ints], targets: Sequence[Ints]
+) -> Mapping[str, Figure]:
+    """As `judge`, of inner products, which are never all there at once: users [n, d], items [k, d]."""
+    size = max(1, BLOCK_SCORES // max(1, len(items)))
+    blocks = [
+        judge_each(users[i : i + size] @ items.T, history[i : i + size], targets[i : i + size])
+        for i in range(0, len(users), size)
+    ]
+    return {name: figure(np.concatenate([block[name] for block in blocks])) for name in blocks[0]}
 
 
 def figure(values: npt.NDArray[np.float64]) -> Figure:

@@ -1,10 +1,15 @@
 from __future__ import annotations
 
 import gzip
+import json
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from training.config import ConfigError, FeatureConfig, InteractionsConfig
 from training.data.interactions import Interactions, read_interactions
@@ -101,6 +106,69 @@ def test_items_may_come_from_a_file_of_their_own_in_gzip(tmp_path: Path) -> None
     assert log.item_records == [{"title": "red", "price": 1.0, "tags": ["x"]}]
 
 
+ROWS = [
+    {"user": 7, "item": "a", "time": datetime(1970, 1, 2), "title": "red", "price": 1.5},
+    {"user": 7, "item": "b", "time": datetime(1970, 1, 1), "title": None, "price": None},
+]
+
+
+def write_parquet(path: Path) -> None:
+    parquet.write_table(pyarrow.Table.from_pylist(ROWS), path)
+
+
+def write_jsonl(path: Path) -> None:
+    path.write_text("".join(json.dumps(row, default=str) + "\n" for row in ROWS))
+
+
+@pytest.mark.parametrize(("name", "write"), [("log.parquet", write_parquet), ("log.jsonl", write_jsonl)])
+def test_log_may_be_of_another_kind_of_file(tmp_path: Path, name: str, write: Callable[[Path], None]) -> None:
+    """Values have types there: numbers, moments and nothing."""
+    write(tmp_path / name)
+    config = InteractionsConfig(path=name, user="user", item="item", time="time", core=1)
+
+    log = read_interactions(config, tmp_path, USER[:1], ITEM[:3])
+
+    assert pairs(log) == [("7", "b", 0.0), ("7", "a", 86_400.0)]
+    assert log.item_records == [{"title": "red", "price": 1.5}, {}]
+
+
+def of_jsonl(directory: Path, *rows: str) -> Interactions:
+    (directory / "log.jsonl").write_text("\n".join(rows))
+    config = InteractionsConfig(path="log.jsonl", user="user", item="item", time="time", core=1)
+    return read_interactions(config, directory, USER[:1], [ITEM[0], ITEM[3]])
+
+
+def test_lists_are_bags_and_absent_fields_are_empty(tmp_path: Path) -> None:
+    log = of_jsonl(
+        tmp_path,
+        '{"user": "u", "item": "a", "time": 1, "tags": ["x", "y"]}',
+        '{"user": "u", "item": "b", "time": 2}',
+    )
+
+    assert log.item_records == [{"tags": ["x", "y"]}, {}]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (
+            '{"user": "u", "item": {"id": 1}, "time": 1}',
+            "log.jsonl, line 1: an object; .* of its own",
+        ),
+        ('{"user": "u", "item": "a", "time": 1, "tags": ["x|y"]}', "an entry of a list holds '|'"),
+        ('{"user": "u"', "log.jsonl, line 1: no JSON"),
+        ('{"usr": "u", "item": "a", "time": 1}', "no row of log.jsonl has a 'user' and an 'item'"),
+    ],
+)
+def test_row_that_cannot_be_read_is_refused_with_the_way_out(tmp_path: Path, row: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        of_jsonl(tmp_path, row)
+
+
+def test_mark_that_spreadsheets_put_first_is_no_part_of_a_name(tmp_path: Path) -> None:
+    assert pairs(read(tmp_path, "u,a,1,,,,\n", header="\ufeff" + HEADER)) == [("u", "a", 1)]
+
+
 def test_digest_follows_the_data(tmp_path: Path) -> None:
     first = read(tmp_path, "u,a,1,,,,\n")
 
@@ -117,14 +185,19 @@ def test_histories_are_oldest_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "changes", "message"),
     [
-        ("u,a,soon,,,,\n", {}, r"data.time: 'time', line 2: 'soon' is no time"),
-        ("u,a,1,,cheap,,\n", {}, r"price: 'price', line 2: 'cheap' is no number"),
-        ("u,a,1,,x,,\n", {"where": ["price > 0"]}, r"data.where: 'price > 0', line 2: 'x' is no number"),
+        ("u,a,soon,,,,\n", {}, r"data.time: 'time', log.csv, line 2: 'soon' is no time"),
+        ("u,a,1,,cheap,,\n", {}, r"price: 'price', log.csv, line 2: 'cheap' is no number"),
+        (
+            "u,a,1,,x,,\n",
+            {"where": ["price > 0"]},
+            r"data.where: 'price > 0', log.csv, line 2: 'x' is no number",
+        ),
         ("", {"where": ["price"]}, r"data.where: 'price' is no condition"),
         ("", {"where": ["price > x"]}, r"data.where: 'price > x': 'x' is no number"),
         ("", {"where": ["item ~ ("]}, r"data.where: '\(' is no regular expression"),
-        ("", {"where": ["cost > 1"]}, r"data.path: no column 'cost' in log.csv; it has user, item"),
-        ("", {"path": "none.csv"}, r"data.path: .*none.csv does not exist; set --data or the path"),
+        ("", {"where": ["cost > 1"]}, r"data.path: log.csv has the columns user, item.* expected .*cost"),
+        ("", {"path": "none.csv"}, r"data.path: .*none.csv does not exist; .* --data"),
+        ("u,a\n", {}, r"data.path: log.csv, line 2: 2 fields, expected 7"),
         ("u,a,1,,,,\n", {"core": 2}, r"data.core: no user and item with 2 each is left of 1 pairs; lower it"),
     ],
 )

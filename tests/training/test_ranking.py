@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from training.ranking import figure, judge, ndcg, rank, recall
+from training.ranking import figure, judge, judge_vectors, ndcg, rank, recall
 
 # Two users, four items. User 0 had item 3.
 SCORES = np.array([[0.1, 0.9, 0.5, 2.0], [0.4, 0.3, 0.2, 0.1]], dtype=np.float32)
@@ -24,6 +26,31 @@ def test_ranking_leaves_the_scores_alone() -> None:
 
 def test_ties_go_to_the_lower_item_number() -> None:
     assert rank(np.zeros((1, 3), dtype=np.float32), [np.array([], dtype=np.int64)]).tolist() == [[0, 1, 2]]
+
+
+@given(
+    scores=st.lists(st.integers(0, 5), min_size=1, max_size=30),
+    had=st.sets(st.integers(0, 29)),
+    depth=st.integers(1, 40),
+)
+def test_the_best_are_those_of_a_stable_sort_of_all(scores: list[int], had: set[int], depth: int) -> None:
+    """Only the few that can be among them are sorted; most of these numbers are equal."""
+    row = np.array([scores], dtype=np.float32)
+    history = np.array(sorted(item for item in had if item < len(scores)), dtype=np.int64)
+    left = row[0].copy()
+    left[history] = -np.inf
+
+    expected = np.argsort(-left, kind="stable")[:depth]
+
+    assert rank(row, [history], depth)[0].tolist() == expected.tolist()
+
+
+def test_inner_products_are_judged_as_their_scores_are() -> None:
+    random = np.random.default_rng(0)
+    users, items = random.normal(size=(9, 4)), random.normal(size=(30, 4))
+    history, targets = [np.array([1])] * 9, [np.array([2, 3])] * 9
+
+    assert judge_vectors(users, items, history, targets) == judge(users @ items.T, history, targets)
 
 
 def test_recall_divides_by_what_could_be_hit() -> None:

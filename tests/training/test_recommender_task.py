@@ -12,13 +12,14 @@ import tiny_shop
 import torch
 
 from bundle.inputs import Features
+from bundle.preprocess import Prepared
 from bundle.preprocess.schema import FIRST, PAD
 from bundle.publish import publish
 from bundle.store import Store
 from training.config import ConfigError, RecommenderLossConfig, RecommenderRun, parse_config
 from training.errors import InterruptedRunError
-from training.tasks.recommender import Batch, RecommenderTask, ask
-from training.tasks.sampled import Sample, Sampler
+from training.tasks.recommender import Batch, RecommenderTask, ask, check_size
+from training.tasks.sampled import Sample, Sampler, taken
 from training.trainer import State, Trainer
 
 SAME = 1e-5  # onnxruntime against torch, and a batch against one alone
@@ -37,10 +38,15 @@ def run_of(**changes: Any) -> RecommenderRun:
     return run
 
 
+def first_user(task: RecommenderTask) -> Prepared:
+    (prepared,) = task.examples.training(np.array([0]))
+    return prepared
+
+
 def rest(task: RecommenderTask) -> list[torch.Tensor]:
     """The first training user's arrays after its history."""
     names = task.examples.users.input_names[1:]
-    return [torch.from_numpy(task._train[0].arrays[name])[None] for name in names]
+    return [torch.from_numpy(first_user(task).arrays[name])[None] for name in names]
 
 
 def trained(shop: Path, directory: Path, **changes: Any) -> RecommenderTask:
@@ -247,7 +253,7 @@ def test_loss_is_the_softmax_over_what_was_not_shown(shop: Path) -> None:
     task = RecommenderTask(run_of(), shop)
     batch = Batch(np.array([0]), (0, 0, 0))
     task.model.eval()
-    entries = torch.from_numpy(task._train[0].arrays["history"])[None]  # (1, h)
+    entries = torch.from_numpy(first_user(task).arrays["history"])[None]  # (1, h)
     asked = ask(entries, task.run.loss, np.random.default_rng(batch.seed))
     with torch.no_grad():
         arrays = [entries * ~asked, *rest(task)]
@@ -272,7 +278,7 @@ def test_sampled_softmax_of_every_item_is_the_full_softmax_of_one_target(shop: P
 
     task._sampler = Everything(np.ones(items) / items, 0)
     batch = Batch(np.array([0]), (0, 0, 0))
-    entries = torch.from_numpy(task._train[0].arrays["history"])[None]
+    entries = torch.from_numpy(first_user(task).arrays["history"])[None]
     asked = ask(entries, task.run.loss, np.random.default_rng(batch.seed))
     assert asked.sum() == 1
     with torch.no_grad():
@@ -295,7 +301,7 @@ def test_positive_is_corrected_as_first_published_where_the_config_says_so(shop:
         loss = {"kind": "sampled_softmax", "positive": positive, "ask_share": [0.1, 0.1]}
         task = RecommenderTask(run_of(loss=loss), shop)
         task.model.eval()
-        entries = task._train[0].arrays["history"]
+        entries = first_user(task).arrays["history"]
         (other,) = [n for n in range(len(task.examples.known)) if n + FIRST not in entries][:1]
 
         class One(Sampler):
@@ -323,6 +329,19 @@ def test_expected_counts_are_those_of_many_draws() -> None:
         expected[sample.columns] = sample.log_expected.exp()
 
     assert counts.tolist() == pytest.approx(expected.tolist(), rel=0.05)
+
+
+def test_accidental_hits_are_the_items_that_a_history_holds() -> None:
+    """Columns may repeat, and histories hold what is no column: below, between and above them."""
+    columns = torch.tensor([4, 2, 4, 7])
+    entries = torch.tensor([[4, 2, 0, 8], [0, 3, 5, 9], [7, 10, 5, 0]]) + FIRST
+    entries[0, 2] = PAD
+
+    assert taken(columns, entries).tolist() == [
+        [True, True, True, False],
+        [False, False, False, False],
+        [False, False, False, True],
+    ]
 
 
 @pytest.mark.parametrize("kind", ["sampled_softmax", "bpr"])
@@ -382,6 +401,34 @@ def test_option_that_says_nothing_about_its_kind_is_refused() -> None:
 def test_correction_of_the_positive_says_nothing_about_other_losses(kind: str) -> None:
     with pytest.raises(ConfigError, match=f"positive says nothing about {kind}; leave it out"):
         run_of(loss={"kind": kind, "positive": "corrected"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "items", "message"),
+    [
+        ({}, 50_001, "50,001 are more than 50,000, so use sampled_softmax"),
+        (
+            {"loss": {"kind": "bpr"}, "towers": {"start": {}}},
+            20_001,
+            "20,001 are more than 20,000, so leave it out",
+        ),
+    ],
+)
+def test_what_would_not_end_is_refused(changes: dict[str, Any], items: int, message: str) -> None:
+    run = run_of(**changes)
+
+    check_size(run, items - 1)
+    with pytest.raises(ConfigError, match=message):
+        check_size(run, items)
+
+
+def test_few_users_are_judged_where_the_config_says_so_and_the_others_are_trained_on(shop: Path) -> None:
+    data = tiny_shop.config()["data"] | {"judged_users": 3}
+    task = RecommenderTask(run_of(data=data), shop)
+
+    split = task.examples.split
+    assert (len(split.train), len(split.validation), len(split.test)) == (84, 3, 3)
+    assert len(task.examples.test().users) == 3
 
 
 def test_bundled_config_is_valid() -> None:

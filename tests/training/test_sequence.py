@@ -114,7 +114,10 @@ def test_training_reads_the_order_as_serving_does(tmp_path: Path, kind: str) -> 
     assert task.model.user_tower.sequence is not None
     torch.nn.init.normal_(task.model.user_tower.sequence.write.weight)  # it starts at 0
     users, _ = task._served()
-    arrays = [torch.from_numpy(array) for array in task.examples.users.collate(task._train[:9]).values()]
+    arrays = [
+        torch.from_numpy(array)
+        for array in task.examples.users.collate(task.examples.training(np.arange(9))).values()
+    ]
     trained = task.model.user_tower(task.model.history_table(*task._known), *arrays)
 
     assert torch.allclose(users(*arrays), trained, atol=0.05)

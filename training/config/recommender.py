@@ -74,7 +74,8 @@ class InteractionsConfig(Section):
     """A log of who took what and when, and how it becomes training data.
 
     Attributes:
-        path: CSV or CSV.gz with a header line.
+        path: CSV or TSV with a line of names, JSONL (each also as .gz), or Parquet; a list's entries are
+            joined by `|`.
         items: another such file with one line per item, joined by the item column; "" if the log has all.
         user, item, time: columns.
         where: conditions a line must meet, for example "Quantity > 0", "StockCode ~ ^[0-9]{5}"; signs are
@@ -85,6 +86,7 @@ class InteractionsConfig(Section):
             moment when 85 % of the log had happened, trained on what was before.
         split_seed: which 80/10/10 % of the users are for training, validation, test (`training.data.splits`).
         fold: which tenth of them is the test.
+        judged_users: most users for validation, and again for the test; all others are trained on.
         cold_items: share of the items kept out of training, to judge how new items are served.
     """
 
@@ -99,11 +101,14 @@ class InteractionsConfig(Section):
     protocol: Literal["users", "time"] = "users"
     split_seed: Annotated[int, Field(ge=0)] = 0
     fold: Annotated[int, Field(ge=0, le=9)] = 0
+    judged_users: Positive | None = None
     cold_items: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 class StartConfig(Section):
     """Starts the towers at EASE's solution, cut to their width (`training.encoders.start`).
+
+    It solves for every pair of items, so up to 20,000 of them.
 
     Attributes:
         ease_lambda: its regularisation.

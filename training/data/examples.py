@@ -73,7 +73,9 @@ class Examples:
         self.log = read_interactions(run.data, data, run.user, run.item)
         self._histories, self._later = self._by_time(run.data.protocol)
         self.now = float(self.log.time[np.concatenate(self._histories)].max())
-        self.split = split_users(len(self.log.users), run.data.split_seed, run.data.fold)
+        self.split = split_users(
+            len(self.log.users), run.data.split_seed, run.data.fold, most=run.data.judged_users
+        )
         if self._later:
             self.split = self._everybody(self.split)
         if not (len(self.split.test) and len(self.split.train)):
@@ -139,9 +141,13 @@ class Examples:
         ]
         return Features({self.history_name: history} | self.log.user_records[user], self.now)
 
-    def training(self) -> list[Prepared]:
-        """Every training user with all its history."""
-        inputs = [self.user_input(user, self._histories[user]) for user in self.split.train]
+    def training(self, positions: Ints) -> list[Prepared]:
+        """Some of the training users, by their positions in the split, with all their history.
+
+        They are prepared when a step wants them: all of them at once would be most of a large run's memory.
+        """
+        users = self.split.train[positions]
+        inputs = [self.user_input(int(user), self._histories[user]) for user in users]
         return self.users.prepare(inputs, "end")
 
     def training_items(self) -> list[Ints]:

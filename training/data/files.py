@@ -17,8 +17,8 @@ def open_text(path: Path) -> TextIO:
     """A text file, unpacked if it is gzipped. Raises ConfigError if it is not there."""
     refuse_absent(path)
     if path.suffix == ".gz":
-        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8", newline=""))
-    return path.open(encoding="utf-8", newline="")
+        return cast(TextIO, gzip.open(path, "rt", encoding="utf-8-sig", newline=""))
+    return path.open(encoding="utf-8-sig", newline="")  # a spreadsheet's mark at the start is no text
 
 
 def refuse_absent(path: Path) -> None:

@@ -1,19 +1,18 @@
-"""An interaction log, from CSV lines to arrays: who took what, first when, and what is said of both.
+"""An interaction log, from rows of a file to arrays: who took what, first when, and what is said of both.
 
-    CSV lines -> those that meet `where` -> first interaction of each (user, item) pair -> k-core
+    rows -> those that meet `where` -> first interaction of each (user, item) pair -> k-core
 
-Columns that feature declarations name are gathered per user and per item on the way. Knows nothing of
+Rows are read one by one and become numbers at once, so that memory holds 24 bytes for each, and not the
+file. Columns that feature declarations name are gathered per user and per item on the way. Knows nothing of
 splits, vocabularies or towers.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
 import operator
 import re
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.config import ConfigError, FeatureConfig, InteractionsConfig
+from training.data.tables import as_text, named_rows
 
 Record: TypeAlias = dict[str, Any]  # feature name -> JSON value, as a caller would send it
 Line: TypeAlias = Mapping[str, str]
@@ -82,28 +82,33 @@ def read_interactions(
     """
     gathered_users = _Gathered([f for f in user if f.kind != "history"])
     gathered_items = _Gathered([f for f in item if column_of(f) != config.item])
-    pairs = _first_times(config, data / config.path, gathered_users, gathered_items)
-    digest = hashlib.sha256((data / config.path).read_bytes())
+    taken = _taken(config, data / config.path, gathered_users, gathered_items)
     if config.items:
-        for number, line in _lines(data / config.items, [config.item], "data.items"):
-            gathered_items.add(_item_name(line[config.item], config), line, number)
-        digest.update((data / config.items).read_bytes())
-    core = _core(pairs, config.core)
-    if not core:
+        for place, line in _lines(data / config.items, [config.item, *gathered_items.columns], "data.items"):
+            gathered_items.add(_item_name(line[config.item], config), line, place)
+    if not len(taken.user):
         raise ConfigError(
-            f"data.core: no user and item with {config.core} each is left of {len(pairs)} pairs; lower it"
+            f"data: no row of {config.path} has a {config.user!r} and an {config.item!r}"
+            + (" and meets data.where" if config.where else "")
         )
-    users, items = sorted({user for user, _, _ in core}), sorted({item for _, item, _ in core})
-    of_user, of_item = ({name: index for index, name in enumerate(names)} for names in (users, items))
+    pairs = _first_times(taken)
+    core = _core(pairs, config.core)
+    if not len(core.user):
+        count = len(pairs.user)
+        raise ConfigError(
+            f"data.core: no user and item with {config.core} each is left of {count} pairs; lower it"
+        )
+    users, user_numbers = _sorted_names(core.users, core.user)
+    items, item_numbers = _sorted_names(core.items, core.item)
     return Interactions(
         users=users,
         items=items,
-        user=np.array([of_user[name] for name, _, _ in core], dtype=np.int64),
-        item=np.array([of_item[name] for _, name, _ in core], dtype=np.int64),
-        time=np.array([moment for _, _, moment in core], dtype=np.float64),
+        user=user_numbers,
+        item=item_numbers,
+        time=core.time,
         user_records=[gathered_users.record(name) for name in users],
         item_records=[gathered_items.record(name) for name in items],
-        sha256=digest.hexdigest(),
+        sha256=_digest([data / path for path in (config.path, config.items) if path]),
     )
 
 
@@ -112,44 +117,97 @@ def column_of(feature: FeatureConfig) -> str:
     return feature.column or feature.name
 
 
-def _first_times(
-    config: InteractionsConfig, path: Path, users: _Gathered, items: _Gathered
-) -> list[tuple[str, str, float]]:
-    """(user, item, first time) of every pair, by time and then by line."""
-    first: dict[tuple[str, str], tuple[float, int]] = {}
+@dataclass(frozen=True)
+class _Taken:
+    """Rows of a log: int64 [n] numbers of users and items among their names, float64 [n] unix seconds."""
+
+    users: Sequence[str]
+    items: Sequence[str]
+    user: npt.NDArray[np.int64]
+    item: npt.NDArray[np.int64]
+    time: npt.NDArray[np.float64]
+
+    def at(self, rows: npt.NDArray[Any]) -> _Taken:
+        """Some of the rows: their numbers, or True for each that is wanted."""
+        return _Taken(self.users, self.items, self.user[rows], self.item[rows], self.time[rows])
+
+
+def _taken(config: InteractionsConfig, path: Path, users: _Gathered, items: _Gathered) -> _Taken:
+    """The rows that meet the conditions, as they stand in the file."""
+    of_user: dict[str, int] = {}
+    of_item: dict[str, int] = {}
+    user_numbers, item_numbers, times = array("q"), array("q"), array("d")
     keep = [_condition(text) for text in config.where]
     in_log = [] if config.items else items.columns
     wanted = [config.user, config.item, config.time, *(c for c, _ in keep), *users.columns, *in_log]
-    for number, line in _lines(path, wanted, "data.path"):
+    for place, line in _lines(path, wanted, "data.path"):
         user, item = line[config.user], _item_name(line[config.item], config)
-        if not (user and item and all(test(line[column], number) for column, test in keep)):
+        if not (user and item and all(test(line[column], place) for column, test in keep)):
             continue
-        moment = _moment(line[config.time], f"data.time: {config.time!r}, line {number}")
-        pair = user, item
-        if pair not in first or moment < first[pair][0]:
-            first[pair] = moment, number
-        users.add(user, line, number)
+        times.append(_moment(line[config.time], f"data.time: {config.time!r}, {place}"))
+        user_numbers.append(of_user.setdefault(user, len(of_user)))
+        item_numbers.append(of_item.setdefault(item, len(of_item)))
+        users.add(user, line, place)
         if not config.items:
-            items.add(item, line, number)
-    ordered = sorted(first.items(), key=operator.itemgetter(1))
-    return [(user, item, moment) for (user, item), (moment, _) in ordered]
+            items.add(item, line, place)
+    return _Taken(
+        list(of_user),
+        list(of_item),
+        np.array(user_numbers, dtype=np.int64),
+        np.array(item_numbers, dtype=np.int64),
+        np.array(times, dtype=np.float64),
+    )
 
 
-def _lines(path: Path, columns: Sequence[str], key: str) -> Iterator[tuple[int, dict[str, str]]]:
-    """Line number and values by column, of a CSV or CSV.gz with a header line. Raises ConfigError."""
-    if not path.is_file():
-        raise ConfigError(f"{key}: {path} does not exist; set --data or the path")
-    opened = gzip.open if path.suffix == ".gz" else open
-    with opened(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, restval="")
-        for column in columns:
-            if column not in (header := reader.fieldnames or ()):
-                raise ConfigError(f"{key}: no column {column!r} in {path.name}; it has {', '.join(header)}")
-        for line in reader:
-            yield reader.line_num, line
+def _first_times(taken: _Taken) -> _Taken:
+    """The first row of every pair, by time and then by place in the file."""
+    by_time = taken.at(np.argsort(taken.time, kind="stable"))
+    pair = by_time.user * len(taken.items) + by_time.item
+    return by_time.at(np.sort(np.unique(pair, return_index=True)[1]))
 
 
-def _condition(text: str) -> tuple[str, Callable[[str, int], bool]]:
+def _core(pairs: _Taken, least: int) -> _Taken:
+    """The largest part in which every user and every item has at least `least` pairs."""
+    while True:
+        users, items = np.bincount(pairs.user), np.bincount(pairs.item)
+        enough = (users[pairs.user] >= least) & (items[pairs.item] >= least)
+        if enough.all():
+            return pairs
+        pairs = pairs.at(enough)
+
+
+def _sorted_names(
+    names: Sequence[str], numbers: npt.NDArray[np.int64]
+) -> tuple[list[str], npt.NDArray[np.int64]]:
+    """The names that are used, sorted, and the numbers as positions among them."""
+    used = sorted(np.unique(numbers).tolist(), key=names.__getitem__)
+    position = np.zeros(len(names), dtype=np.int64)
+    position[used] = np.arange(len(used))
+    return [names[number] for number in used], position[numbers]
+
+
+def _lines(path: Path, columns: Sequence[str], key: str) -> Iterator[tuple[str, Line]]:
+    """Where each row stands, and its values by column, as text. Raises ConfigError."""
+    try:
+        for row in named_rows(path, {column: column for column in columns}):
+            if not row.values:  # JSONL may leave out what is empty
+                raise ConfigError(f"{row.place}: {row.fault}")
+            yield row.place, {column: as_text(value, row.place) for column, value in row.values.items()}
+    except ConfigError as error:
+        raise ConfigError(f"{key}: {error}") from None
+
+
+def _digest(paths: Sequence[Path]) -> str:
+    """Over the content of the files, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _condition(text: str) -> tuple[str, Callable[[str, str], bool]]:
     """A column and a test of its value: numbers by < <= > >=, text by == and !=, patterns by ~ and !~."""
     match = _CONDITION.fullmatch(text)
     if not match:
@@ -160,16 +218,14 @@ def _condition(text: str) -> tuple[str, Callable[[str, int], bool]]:
     if sign in _NUMERIC:
         limit = _number(operand, f"data.where: {text!r}")
         compare = _NUMERIC[sign]
-        return column, lambda value, line: compare(
-            _number(value, f"data.where: {text!r}, line {line}"), limit
-        )
+        return column, lambda value, place: compare(_number(value, f"data.where: {text!r}, {place}"), limit)
     if sign in ("==", "!="):
-        return column, lambda value, line: (value == operand) == (sign == "==")
+        return column, lambda value, place: (value == operand) == (sign == "==")
     try:
         pattern = re.compile(operand)
     except re.error as error:
         raise ConfigError(f"data.where: {operand!r} is no regular expression: {error}") from None
-    return column, lambda value, line: bool(pattern.search(value)) == (sign == "~")
+    return column, lambda value, place: bool(pattern.search(value)) == (sign == "~")
 
 
 def _item_name(value: str, config: InteractionsConfig) -> str:
@@ -198,17 +254,6 @@ def _moment(value: str, where: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _core(pairs: Sequence[tuple[str, str, float]], least: int) -> list[tuple[str, str, float]]:
-    """The largest part in which every user and every item has at least `least` pairs."""
-    kept = list(pairs)
-    while True:
-        users, items = Counter(pair[0] for pair in kept), Counter(pair[1] for pair in kept)
-        fewer = [pair for pair in kept if users[pair[0]] >= least and items[pair[1]] >= least]
-        if len(fewer) == len(kept):
-            return kept
-        kept = fewer
-
-
 @dataclass
 class _Gathered:
     """What the lines say of each user or item, one value per feature in the end.
@@ -222,13 +267,13 @@ class _Gathered:
     def __post_init__(self) -> None:
         self.columns = [column_of(feature) for feature in self.features]
         self.seen = defaultdict(lambda: [Counter() for _ in self.columns])
-        self._line: dict[tuple[int, str], int] = {}  # where a number or time first stood, for messages
+        self._place: dict[tuple[int, str], str] = {}  # where a value first stood, for messages
 
-    def add(self, name: str, line: Line, number: int) -> None:
+    def add(self, name: str, line: Line, place: str) -> None:
         for position, column in enumerate(self.columns):
             if value := line[column].strip():
                 self.seen[name][position][value] += 1
-                self._line.setdefault((position, value), number)
+                self._place.setdefault((position, value), place)
 
     def record(self, name: str) -> Record:
         values = {
@@ -242,7 +287,7 @@ class _Gathered:
         if feature.kind in ("number", "time"):
             read = _number if feature.kind == "number" else _moment
             numbers = [
-                read(text, f"{feature.name}: {column_of(feature)!r}, line {self._line[position, text]}")
+                read(text, f"{feature.name}: {column_of(feature)!r}, {self._place[position, text]}")
                 for text in counts.elements()
             ]
             return median(numbers) if feature.kind == "number" else min(numbers)

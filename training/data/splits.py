@@ -48,13 +48,13 @@ class Judged:
     targets: list[Ints]
 
 
-def split_users(count: int, seed: int, fold: int = 0) -> UserSplit:
-    """80/10/10 % of the users; the same for the same count and seed.
+def split_users(count: int, seed: int, fold: int = 0, *, most: int | None = None) -> UserSplit:
+    """80/10/10 % of the users, or `most` to be judged, twice; the same for the same arguments.
 
     Folds 0 to 9 have disjoint test users; each judges its validation on the next one's test users.
     """
     order = np.random.default_rng(seed).permutation(count)
-    judged = int(JUDGED_SHARE * count)
+    judged = int(JUDGED_SHARE * count) if most is None else min(most, int(JUDGED_SHARE * count))
     order = np.roll(order, -fold * judged)
     return UserSplit(train=order[2 * judged :], validation=order[judged : 2 * judged], test=order[:judged])
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,8 @@ from training.data.files import csv_rows, lines, refuse_absent
 from training.errors import ConfigError
 
 LISTED = 20  # bad rows that are named at the end
+HEAD = 1000  # lines of JSONL whose fields are its columns
+LIST_SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,49 @@ def named_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
     yield from reader(path, columns)
 
 
+def columns_of(path: Path) -> list[str]:
+    """The names of a file's columns; of JSONL, those of its first rows. Raises ConfigError."""
+    refuse_absent(path)
+    suffix = Path(path.name.removesuffix(".gz")).suffix
+    if suffix == ".jsonl":
+        rows = (_object(line) for line in islice(lines(path), HEAD))
+        return list(dict.fromkeys(name for row in rows if isinstance(row, dict) for name in row))
+    if suffix == ".parquet":
+        return _parquet_columns(path)
+    if suffix == ".tsv":
+        return next(iter(lines(path)), "").rstrip("\r\n").split("\t")
+    if suffix == ".csv":
+        return next(csv_rows(path), (1, list[str]()))[1]
+    raise ConfigError(f"{path.name}: its columns are known by {', '.join(READERS)}")
+
+
+def as_text(value: Any, place: str) -> str:
+    """A value of a typed file as it would stand in a CSV; a list's entries are joined by `|`.
+
+    Raises:
+        ConfigError: it is an object, or an entry holds that sign.
+    """
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    if isinstance(value, dict):
+        raise ConfigError(f"{place}: an object; give each of its values a column of its own")
+    if not isinstance(value, list):
+        return str(value)
+    entries = [as_text(entry, place) for entry in value]
+    if any(LIST_SEPARATOR in entry for entry in entries):
+        raise ConfigError(f"{place}: an entry of a list holds {LIST_SEPARATOR!r}; replace it by another sign")
+    return LIST_SEPARATOR.join(entries)
+
+
+def _object(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None
+
+
 def _jsonl(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
     for number, line in enumerate(lines(path), start=1):
         if not line.strip():
@@ -114,17 +160,28 @@ def _parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
     import pyarrow  # noqa: PLC0415  # large, and only needed for this format
     from pyarrow import parquet  # noqa: PLC0415
 
-    number = 0
+    name, number = path.name, 0
     try:
         with parquet.ParquetFile(path) as file:
             _refuse_missing(path, columns, file.schema_arrow.names)
             for batch in file.iter_batches(columns=list(dict.fromkeys(columns.values()))):
-                for row in batch.to_pylist():
+                for values in zip(*(batch.column(at).to_pylist() for at in columns.values()), strict=True):
                     number += 1
-                    yield Row(f"{path.name}, row {number}", {name: row[at] for name, at in columns.items()})
+                    yield Row(f"{name}, row {number}", dict(zip(columns, values, strict=True)))
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ConfigError(f"{path.name}, after row {number}: it is no sound Parquet file: {reason}") from None
+        raise ConfigError(f"{name}, after row {number}: it is no sound Parquet file: {reason}") from None
+
+
+def _parquet_columns(path: Path) -> list[str]:
+    import pyarrow  # noqa: PLC0415  # as above
+    from pyarrow import parquet  # noqa: PLC0415
+
+    try:
+        return list(parquet.read_schema(path).names)
+    except (pyarrow.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{path.name}: it is no sound Parquet file: {reason}") from None
 
 
 READERS: Mapping[str, Callable[[Path, Mapping[str, str]], Iterator[Row]]] = {

@@ -32,7 +32,7 @@ from training.encoders.towers import TwoTowers
 from training.export import Exportable, draft_of, run_torch
 from training.losses import bpr, full_softmax, sampled_softmax
 from training.provenance import of_run
-from training.ranking import Figure, judge
+from training.ranking import Figure, judge, judge_vectors
 from training.task import Encode
 from training.tasks import sampled
 from training.tasks.probes import item_probes, user_probes
@@ -40,6 +40,7 @@ from training.tasks.probes import item_probes, user_probes
 HALF_LIFE_RATE = (
     30.0  # times the learning rate: it is one number, and its logarithm has to move by 1, not 0.01
 )
+MOST_SCORED = 50_000  # items of the full softmax
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,15 @@ class RecommenderTask:
         self.run = run
         _check(run)
         self.examples = Examples(run, data)
+        check_size(run, len(self.examples.log.items))
         self.data_sha256 = self.examples.log.sha256
         self.user_name, self.item_name = f"{run.name}-user", f"{run.name}-item"
-        self._train = self.examples.training()
         known = [self.examples.item_input(int(number)) for number in self.examples.known]
         self._known = _tensors(self.examples.items, known)
-        counts = np.bincount(
+        self._counts = np.bincount(
             np.concatenate(self.examples.training_items()), minlength=len(self.examples.known)
         )
-        self._sampler = sampled.Sampler(counts / counts.sum(), run.loss.uniform_negatives)
+        self._sampler = sampled.Sampler(self._counts / self._counts.sum(), run.loss.uniform_negatives)
         self._validation = self.examples.validation()
         self._history = self.examples.users.input_names.index(self.examples.history_name)
         torch.manual_seed(run.seed)
@@ -102,7 +103,7 @@ class RecommenderTask:
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self._train) // self.run.train.batch_size)
+        return -(-len(self.examples.split.train) // self.run.train.batch_size)
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         tower, sequence = self.model.user_tower, self.run.towers.sequence
@@ -117,13 +118,13 @@ class RecommenderTask:
         return [group for group in groups if group["params"]]
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        order = np.random.default_rng((self.run.seed, epoch)).permutation(len(self._train))
+        order = np.random.default_rng((self.run.seed, epoch)).permutation(len(self.examples.split.train))
         size = self.run.train.batch_size
         for step in range(start, self.steps_per_epoch):
             yield Batch(order[step * size : (step + 1) * size], (self.run.seed, epoch, step))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        arrays = _arrays(self.examples.users, [self._train[user] for user in batch.users])
+        arrays = _arrays(self.examples.users, self.examples.training(batch.users))
         entries = arrays[self._history]  # (n, h)
         generator = np.random.default_rng(batch.seed)
         asked = ask(entries, self.run.loss, generator)  # (n, h)
@@ -178,13 +179,15 @@ class RecommenderTask:
     def _judge(self, encoders: Mapping[str, Encode], quiz: Quiz) -> Mapping[str, Figure]:
         users = encoders[self.user_name](quiz.users)
         items = encoders[self.item_name]([self.examples.item_input(int(n)) for n in quiz.candidates])
-        return judge(users @ items.T, quiz.history, quiz.targets)
+        return judge_vectors(users, items, quiz.history, quiz.targets)
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
         """Recall and NDCG on test users, with standard errors and the baselines of the same data."""
         quiz = self.examples.test()
-        scores = self._baselines(quiz, self._choose_ease())
-        others = {name: judge(rows, quiz.history, quiz.targets) for name, rows in scores.items()}
+        others = {"popularity": self._popularity(quiz)}
+        if len(self.examples.log.items) <= baselines.MOST_ITEMS:
+            scores = self._baselines(quiz, self._choose_ease())
+            others |= {name: judge(rows, quiz.history, quiz.targets) for name, rows in scores.items()}
         metrics = _metrics(self._judge(encoders, quiz), others)
         if len(self.examples.cold):
             quiz = self.examples.new_items()
@@ -213,13 +216,18 @@ class RecommenderTask:
         numbers = [known[items] for items in self.examples.training_items()]
         return baselines.multi_hot(numbers, len(self.examples.log.items))
 
+    def _popularity(self, quiz: Quiz) -> Mapping[str, Figure]:
+        """How often each item was taken in training, as a vector of one dimension."""
+        counts = np.zeros(len(self.examples.log.items), dtype=np.float32)
+        counts[self.examples.known] = self._counts
+        everybody = np.ones((len(quiz.users), 1), dtype=np.float32)
+        return judge_vectors(everybody, counts[quiz.candidates, None], quiz.history, quiz.targets)
+
     def _baselines(self, quiz: Quiz, ease: baselines.Floats) -> dict[str, baselines.Floats]:
-        """Scores (n, candidates) of every baseline."""
+        """Scores (n, candidates) of the item-item ones."""
         train = self._all_taken()
         history = baselines.multi_hot(quiz.warm, train.shape[1])
-        popular = np.tile(baselines.popularity(train), (len(history), 1))
         scores = {
-            "popularity": popular,
             "itemcf": history @ baselines.item_cosine(train),
             "ease": history @ ease,
         }
@@ -301,6 +309,20 @@ def _check(run: RecommenderRun) -> None:
     low, high = run.loss.ask_share
     if low > high:
         raise ConfigError(f"loss.ask_share = [{low}, {high}]: the smallest share comes first")
+
+
+def check_size(run: RecommenderRun, items: int) -> None:
+    """What grows with the square of the items, or scores each of them, is refused where it would not end."""
+    if run.towers.start is not None and items > baselines.MOST_ITEMS:
+        raise ConfigError(
+            f"towers.start solves for every pair of items; {items:,} are more than {baselines.MOST_ITEMS:,}, "
+            "so leave it out"
+        )
+    if run.loss.kind == "full_softmax" and items > MOST_SCORED:
+        raise ConfigError(
+            f'loss.kind = "full_softmax" scores all items in every step; {items:,} are more than '
+            f"{MOST_SCORED:,}, so use sampled_softmax"
+        )
 
 
 def _tensors(preprocessor: FeaturePreprocessor, inputs: Sequence[Features]) -> list[Tensor]:

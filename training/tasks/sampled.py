@@ -81,7 +81,14 @@ def scores_of(users: Tensor, vectors: Tensor, columns: Tensor, entries: Tensor) 
     """
     scores = users @ vectors.T  # (n, c)
     positive = scores[:, : len(users)].diagonal()
-    has = torch.zeros_like(scores, dtype=torch.bool)
-    for row, history in zip(has, entries, strict=True):
-        row.copy_(torch.isin(columns + FIRST, history))
-    return positive, scores.masked_fill(has, -torch.inf)
+    return positive, scores.masked_fill(taken(columns, entries), -torch.inf)
+
+
+def taken(columns: Tensor, entries: Tensor) -> Tensor:
+    """Which columns (c,) are in each history (n, h): bool (n, c). Both as in `scores_of`."""
+    distinct, column_of = torch.unique(columns, return_inverse=True)  # sorted, (u,)
+    items = entries - FIRST
+    place = torch.searchsorted(distinct, items).clamp(max=len(distinct) - 1)  # (n, h)
+    holds = torch.zeros(len(entries), len(distinct))
+    holds.scatter_add_(1, place, (distinct[place] == items).float())
+    return (holds > 0)[:, column_of]
