@@ -1,6 +1,6 @@
 """`encodery schema infer FILE...`: a config drafted from a log, with the reason for every guess.
 
-CSV files -> training.data.columns (kinds, roles, sides) -> TOML, to be edited and trained
+files -> training.data.columns (kinds, roles, sides) -> TOML, to be edited and trained
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 
 from training.data.columns import Guess, Roles, Table, guess_kind, guess_roles, guess_side
-from training.data.files import csv_rows
+from training.data.tables import as_text, columns_of, named_rows
 from training.errors import ConfigError
 
 ROWS = 50_000  # read of each file
@@ -50,17 +50,16 @@ def infer(paths: Sequence[Path]) -> str:
 
 
 def read(path: Path) -> Table:
-    """Columns of the first rows of a CSV with a line of names. Raises ConfigError."""
-    rows = csv_rows(path)
-    _, header = next(rows, (1, list[str]()))
+    """Columns of a file's first rows, as text: CSV, TSV, JSONL or Parquet. Raises ConfigError."""
+    header = columns_of(path)
     if not header or len(set(header)) < len(header):
         raise ConfigError(f"{path.name}: the first line must name the columns, each once")
     columns: dict[str, list[str]] = {name: [] for name in header}
-    for number, row in islice(rows, ROWS):
-        if len(row) != len(header):
-            raise ConfigError(f"{path.name}, line {number}: {len(row)} fields, expected {len(header)}")
-        for name, value in zip(header, row, strict=True):
-            columns[name].append(value)
+    for row in islice(named_rows(path, {name: name for name in header}), ROWS):
+        if not row.values:  # JSONL may leave out what is empty
+            raise ConfigError(f"{row.place}: {row.fault}")
+        for name, value in row.values.items():
+            columns[name].append(as_text(value, row.place))
     if not columns[header[0]]:
         raise ConfigError(f"{path.name} has no rows")
     return columns

@@ -146,7 +146,9 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
 def infer_schema(
     files: Annotated[
         list[Path],
-        typer.Argument(metavar="FILE...", help="CSV of the log and, if there is one, of the items."),
+        typer.Argument(
+            metavar="FILE...", help="The log and, if there is one, the items: CSV, TSV, JSONL or Parquet."
+        ),
     ],
 ) -> None:
     """Print a config that proposes columns, kinds and sides, with reasons, to be edited and trained."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import json
 import tomllib
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+import pyarrow
 import pytest
 import tiny_shop
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from training.config import ConfigError, RecommenderRun, parse_config
 from training.data.columns import guess_kind
@@ -49,6 +54,55 @@ def test_a_drafted_config_reads_its_log(tmp_path: Path) -> None:
         "country": "category",
     }
     assert Examples(run, tmp_path).item_schema.features
+
+
+def rows_of_shop(directory: Path) -> list[dict[str, Any]]:
+    """With times that look like times, prices that are numbers, and tags as lists."""
+    tiny_shop.write_log(directory / "tiny.csv")
+    with (directory / "tiny.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        row
+        | {
+            "time": datetime.fromtimestamp(10**9 + int(row["time"])),
+            "price": float(row["price"]),
+            "tags": row["tags"].split("|"),
+        }
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet", "log.tsv"])
+def test_a_log_may_be_of_another_kind_of_file(tmp_path: Path, name: str) -> None:
+    """The draft is the same but for the name, and reads the log."""
+    rows = rows_of_shop(tmp_path)
+    text = [row | {"time": str(row["time"]), "tags": "|".join(row["tags"])} for row in rows]
+    if name == "log.jsonl":
+        (tmp_path / name).write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
+    elif name == "log.parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / name)
+    else:
+        lines = [list(text[0]), *([str(value) for value in row.values()] for row in text)]
+        (tmp_path / name).write_text("\n".join("\t".join(line) for line in lines))
+    with (tmp_path / "log.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(text[0]))
+        writer.writeheader()
+        writer.writerows(text)
+
+    assert infer([tmp_path / name]).replace(name, "log.csv") == infer([tmp_path / "log.csv"])
+    assert Examples(drafted(tmp_path / name), tmp_path).item_schema.features
+
+
+def test_file_of_no_known_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.xlsx").write_text("x")
+    with pytest.raises(ConfigError, match=r"log.xlsx: its columns are known by .jsonl, .csv, .tsv, .parquet"):
+        infer([tmp_path / "log.xlsx"])
+
+
+def test_parquet_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.parquet").write_text("x")
+    with pytest.raises(ConfigError, match=r"log.parquet: it is no sound Parquet file"):
+        infer([tmp_path / "log.parquet"])
 
 
 def test_items_may_have_a_file_of_their_own(tmp_path: Path) -> None:
