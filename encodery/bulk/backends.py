@@ -156,6 +156,9 @@ class Remote:
         options: of every input.
         schema: of the model there.
         probe: an input that it takes, to learn which vectors it gives.
+
+    Raises:
+        EncoderyClientError: the server refuses the options, or is not there.
     """
 
     def __init__(self, client: Client, options: Options, schema: Mapping[str, Any], probe: Any) -> None:
@@ -167,8 +170,7 @@ class Remote:
             self._asked["now"] = options.now
         if options.prompt is not None:
             self._asked["prompt"] = options.prompt
-        with _as_bulk_error():
-            first = client.answer([probe], **self._asked | {"truncate": "end"})
+        first = client.answer([probe], **self._asked | {"truncate": "end"})
         self.identity = Identity(first.model, first.version, first.space, first.vectors.shape[1])
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="requests")
 

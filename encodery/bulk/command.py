@@ -152,9 +152,10 @@ def _backend(asked: Asked) -> Backend:
     client = Client(asked.url, model=asked.model, version=asked.version, timeout_s=REQUEST_S, headers=headers)
     try:
         schema = client.schema(asked.model)
+        return Remote(client, asked.options, schema, schema["examples"][0])
     except EncoderyClientError as error:
+        client.close()
         raise BulkError(str(error)) from None
-    return Remote(client, asked.options, schema, schema["examples"][0])
 
 
 def _reading(asked: Asked, backend: Backend) -> Reading:

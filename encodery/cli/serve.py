@@ -57,7 +57,7 @@ def encode(  # noqa: PLR0917  # typer calls it, by name
     now: Annotated[float | None, typer.Option(help="Unix time that times are relative to.")] = None,
     prompt: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The model's prompt before every text [default: its own default]."),
+        typer.Option(metavar="NAME", help="The model's prompt before every text; default: its own."),
     ] = None,
 ) -> None:
     """Encode every row of a file. Goes on where an interrupted run stopped; bad rows are set aside."""

@@ -280,6 +280,20 @@ def test_a_server_gives_the_same_and_bad_rows_err_alone(published: Path, tmp_pat
 
 
 @pytest.mark.e2e
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(Options(prompt="query"), "no prompt of that name"), (Options(dim=5), "no vectors of that length")],
+)
+def test_an_option_that_a_server_refuses_ends_the_run_in_a_sentence(
+    published: Path, tmp_path: Path, url: str, options: Options, message: str
+) -> None:
+    path = write(tmp_path / "in.jsonl", [{"text": "hello"}])
+
+    with pytest.raises(BulkError, match=message):
+        run(asked(published, path, tmp_path / "out.npy", url=url, options=options))
+
+
+@pytest.mark.e2e
 def test_a_server_that_is_not_there_is_named(published: Path, tmp_path: Path) -> None:
     path = write(tmp_path / "in.jsonl", [{"text": "hello"}])
 
