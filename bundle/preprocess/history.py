@@ -84,7 +84,7 @@ class History:
             read.items.append(self._index.get(entry, UNKNOWN))
             read.times.append(None)
             return
-        if not isinstance(entry, Mapping):
+        if not isinstance(entry, (dict, Mapping)):  # the first is ten times as fast to tell
             raise BadValueError(
                 f'expected an item id or an object with "id" and "time", got {kind_of(entry)}'
             )
