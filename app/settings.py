@@ -83,11 +83,14 @@ class Settings(BaseSettings):
     body_timeout_s: Seconds = Field(10.0, description="how long a request body may take to arrive")
     max_items: Count = Field(2048, description="most inputs of a request")
     max_candidates: Count = Field(10_000, description="most candidates of a POST /score")
-    max_chars_per_item: Count = Field(
-        16_384, description="longest text, in characters; an object counts as its compact JSON, in bytes"
+    max_chars_per_item: Count = Field(16_384, description="longest text, in characters")
+    max_bytes_per_object: Count = Field(
+        131_072,
+        description="largest object of features, as compact JSON; 512 dated events of a history are 20,000",
     )
     max_chars_per_request: Count = Field(
-        1_000_000, description="the same for all inputs of a request together"
+        1_000_000,
+        description="most characters of all inputs of a request; an object counts as its compact JSON",
     )
     max_queue_items: Count = Field(
         8192, description="most inputs in work, in all workers together; over it requests get 429"

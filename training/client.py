@@ -18,6 +18,7 @@ from training.errors import ServerError as ServerError  # noqa: PLC0414  # raise
 from training.task import Encode
 
 ITEMS_PER_REQUEST = 256
+CHARS_PER_REQUEST = 500_000  # half of what a server takes by default; histories are long
 TIMEOUT_S = 60
 
 
@@ -46,11 +47,17 @@ def served(url: str, model: str, *, version: str | None = None) -> Encode:
 
 
 def _requests(inputs: Sequence[Input]) -> Iterator[list[Input]]:
-    """In order, at most ITEMS_PER_REQUEST at once; all of a request have the same `now`."""
+    """In order, as many at once as a server takes; all of a request have the same `now`."""
     for _, group in groupby(inputs, key=_now):
-        some = list(group)
-        for start in range(0, len(some), ITEMS_PER_REQUEST):
-            yield some[start : start + ITEMS_PER_REQUEST]
+        some, size = list[Input](), 0
+        for one in group:
+            length = len(json.dumps(_json(one)))
+            if some and (len(some) == ITEMS_PER_REQUEST or size + length > CHARS_PER_REQUEST):
+                yield some
+                some, size = [], 0
+            some.append(one)
+            size += length
+        yield some
 
 
 def _encode(url: str, asked: Mapping[str, str], inputs: Sequence[Input]) -> npt.NDArray[np.float32]:

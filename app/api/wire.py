@@ -206,15 +206,17 @@ def _check_count(count: int, settings: Settings) -> None:
 
 
 def _check_length(items: Sequence[Any], settings: Settings) -> None:
-    total, limit = 0, settings.max_chars_per_item
+    total = 0
     for index, item in enumerate(items):
-        length = len(item) if isinstance(item, str) else _json_bytes(index, item)
+        if isinstance(item, str):
+            length, limit = len(item), settings.max_chars_per_item
+            unit, name = "characters", "ENCODERY_MAX_CHARS_PER_ITEM"
+        else:
+            length, limit = _json_bytes(index, item), settings.max_bytes_per_object
+            unit, name = "bytes", "ENCODERY_MAX_BYTES_PER_OBJECT"
         if length > limit:
-            raise InputError(
-                index,
-                "too_large",
-                f"{length} characters, the limit is {limit} (ENCODERY_MAX_CHARS_PER_ITEM); shorten it",
-            )
+            message = f"{length} {unit}, the limit is {limit} ({name}); shorten it"
+            raise InputError(index, "too_large", message)
         total += length
     if total > settings.max_chars_per_request:
         raise InvalidRequest(

@@ -115,7 +115,12 @@ async def test_an_answer_that_we_do_not_have_is_a_406(client: httpx.AsyncClient)
             "inputs[1]",
             "6 characters, the limit is 5 (ENCODERY_MAX_CHARS_PER_ITEM)",
         ),
-        ({"max_chars_per_item": 5}, {"country": "GB"}, "inputs[0]", "ENCODERY_MAX_CHARS_PER_ITEM"),
+        (
+            {"max_bytes_per_object": 15},
+            {"country": "GB"},
+            "inputs[0]",
+            "16 bytes, the limit is 15 (ENCODERY_MAX_BYTES_PER_OBJECT)",
+        ),
         ({"max_chars_per_request": 9}, ["hello", "world"], "inputs", "10 characters together"),
         ({}, "the " * (tiny.MAX_LENGTH + 1), "inputs[0]", f"the limit is {tiny.MAX_LENGTH}"),
     ],
@@ -129,6 +134,15 @@ async def test_a_limit_is_named_with_its_setting(
     error = await error_of(response)
     assert (response.status_code, error["param"]) == (422, param)
     assert named in error["message"]
+
+
+async def test_history_of_512_dated_events_is_taken(client: httpx.AsyncClient) -> None:
+    """As much as the bundled recommender reads; it is more than the longest text."""
+    event = {"id": "A1-of-a-shop-with-long-codes", "time": "2011-11-02T10:00:00Z"}
+
+    response = await client.post("/encode", json={"model": "shop-user", "inputs": {"history": [event] * 512}})
+
+    assert response.status_code == 200, response.text
 
 
 async def test_overload_is_a_429_with_retry_after_at_once(serving: Any, only: Any, fake: Any) -> None:

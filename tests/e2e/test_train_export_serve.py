@@ -21,9 +21,11 @@ from bundle.inputs import Features, Input, Text
 from bundle.publish import publish
 from training.client import served
 from training.commands import make_task
-from training.config import parse_config
+from training.config import RecommenderRun, parse_config
+from training.recommender_suite.command import run as suite
 from training.run import open_run
 from training.task import Encode
+from training.tasks.recommender import RecommenderTask
 from training.trainer import Trainer
 
 pytestmark = pytest.mark.e2e
@@ -87,6 +89,7 @@ class Served:
 
     url: str
     torch: Mapping[str, Encode]
+    data: Path
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +106,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         torch |= task.encoders()
         publish(root / "models", task.drafts(task.score(task.encoders())))
     with examples.server(root / "models", default_model="topics") as url:
-        yield Served(url, torch)
+        yield Served(url, torch, root)
 
 
 def test_texts_over_http_are_torchs(trained: Served) -> None:
@@ -158,6 +161,18 @@ def test_what_was_trained_is_worth_something(trained: Served) -> None:
     vectors = served(trained.url, "shop-item")([Features({"id": item}) for item in items])
     best = [items[row] for row in np.argsort(-(vectors @ user))[:3]]
     assert all(item.startswith("a") for item in best), best
+
+
+def test_the_recommender_suite_finds_the_same_by_http_as_by_torch(trained: Served, tmp_path: Path) -> None:
+    run = parse_config(SHOP_CONFIG)
+    assert isinstance(run, RecommenderRun)
+
+    rows = suite(run, data=trained.data, split="test", out=tmp_path, url=trained.url)
+
+    served_ndcg = {row.method: row.value.mean for row in rows if row.figure == "ndcg@100"}
+    assert set(served_ndcg) == {"encoder", "popularity", "itemcf", "ials", "ease", "ease, recency"}
+    own = RecommenderTask(run, trained.data).score(trained.torch)
+    assert served_ndcg["encoder"] == pytest.approx(own["ndcg@100"].value, abs=1e-4)
 
 
 def floats(url: str, body: dict[str, Any]) -> npt.NDArray[np.float32]:

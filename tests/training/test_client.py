@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bundle.inputs import Features, Text
-from training.client import ITEMS_PER_REQUEST, served
+from training.client import CHARS_PER_REQUEST, ITEMS_PER_REQUEST, served
 from training.errors import ServerError
 
 
@@ -72,6 +72,14 @@ def test_vectors_come_in_the_order_of_the_inputs_over_many_requests(server: Serv
     assert vectors[:, 0].tolist() == [len(text) for text in texts]
     assert [len(body["inputs"]) for body in server.bodies] == [ITEMS_PER_REQUEST, 10]
     assert all(body["truncate"] == "end" and "now" not in body for body in server.bodies)
+
+
+def test_long_inputs_go_in_several_requests(server: Server) -> None:
+    long = "x" * (CHARS_PER_REQUEST // 3)
+    vectors = served(server.url, "text")([Text(long)] * 5 + [Text("x" * CHARS_PER_REQUEST)])
+
+    assert [len(body["inputs"]) for body in server.bodies] == [2, 2, 1, 1]
+    assert vectors[:, 0].tolist() == [len(long)] * 5 + [CHARS_PER_REQUEST]
 
 
 def test_each_input_is_encoded_as_of_its_own_time(server: Server) -> None:

@@ -39,7 +39,7 @@ async def chunks(request: Request, settings: Settings) -> AsyncIterator[list[Lin
 
 async def _lines(request: Request, settings: Settings) -> AsyncIterator[Line]:
     """The lines that are not blank."""
-    longest = 4 * settings.max_chars_per_item + LONGEST_LINE_SLACK
+    longest = max(4 * settings.max_chars_per_item, settings.max_bytes_per_object) + LONGEST_LINE_SLACK
     index, rest, is_too_long = 0, b"", False
     async for block in _received(request, settings.body_timeout_s):
         *whole, rest = (rest + block).split(b"\n")
