@@ -3,6 +3,7 @@
     python3 dev.py bench [--rounds 5] [--seconds 4] [--peers fastembed,model2vec] [--out DIRECTORY]
     python3 dev.py bench --soak       a million requests: bench/soak.py
     python3 dev.py bench --workers    one process beside several: bench/workers.py
+    python3 dev.py bench --curves     sizes of batches, and parts of a request: bench/curves.py
 
 Needs the all-MiniLM-L6-v2 package of requirements/teacher.lock for the rows of that model.
 """
@@ -22,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench import report, soak, texts, workers
+from bench import curves, report, soak, texts, workers
 from bench.load import Load
 from bench.machine import described
 from bench.measure import measured
@@ -30,7 +31,11 @@ from bench.rows import ROWS, TRANSFORMER, Row
 from bench.servers import ROOT, Running, Unavailable, ours, peers, running
 
 COUNT = 512  # texts, sent in turn
-ALONE = {"--soak": soak.main, "--workers": workers.main}  # measurements of their own, see there
+ALONE = {
+    "--soak": soak.main,
+    "--workers": workers.main,
+    "--curves": curves.main,
+}  # measurements of their own, see there
 OFFERED = (0.25, 0.5, 0.75, 0.9, 1.1, 1.5)  # of what the closed loop reached, in an open loop
 
 

@@ -4,8 +4,8 @@
 
 One text, 32 texts, a user with a history, and requests that must be refused, in random order by 16 callers.
 After a tenth as warm-up come ten tenths, each with a load generator of its own. Memory is what the server's
-processes have for themselves; throughput is counted by the server's CPU time, too, since a machine that does
-other things as well changes the clock's.
+processes have for themselves. Throughput is counted by the server's CPU time, too; and since a machine that
+does other things as well changes even that, the old server takes turns with a new one at the end.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from bench.measure import measured
 from bench.servers import ROOT, Running, ours, running
 
 COUNT, CALLERS, TENTHS = 2000, 16, 10
+TURNS, TURN_S = 9, 3.0
 MOST_GROWTH_MIB, MOST_CHANGE = 64, 0.05
 BAD = (
     b'{"inputs": ',
@@ -68,10 +70,20 @@ def main(arguments: Sequence[str]) -> None:
         for number in range(TENTHS):
             results["tenths"].append(_tenth(server, models, seconds, seed=number))
             print(json.dumps(results["tenths"][-1]), flush=True)
+        results["beside_new"] = list(_beside_new(server, models, log.with_suffix(".new.log")))
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "soak.json").write_text(json.dumps(results, indent=1) + "\n")
     (options.out / "soak.md").write_text(page(results))
     print(page(results))
+
+
+def _beside_new(old: Running, models: Path, log: Path) -> Iterator[float]:
+    """The old server's answers per CPU-second as a share of a new one's, in turns."""
+    with running(ours(models), log) as new:
+        _tenth(new, models, TURN_S)  # its warm-up
+        for number in range(TURNS):
+            rates = [_tenth(one, models, TURN_S, seed=number)["answers_per_cpu_s"] for one in (old, new)]
+            yield rates[0] / rates[1]
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -125,6 +137,7 @@ def page(results: dict[str, Any]) -> str:
         f"{answers} answers after the warm-up ({', '.join(statuses)}), {broken} connections broken. "
         f"Memory grew by {growth:.0f} MiB (bar: {MOST_GROWTH_MIB}). "
         f"The last tenth was {100 * by_cpu:+.1f} % of the first by CPU time, {100 * by_clock:+.1f} % by the "
-        f"clock (bar: within {100 * MOST_CHANGE:.0f} %).",
+        f"clock (bar: within {100 * MOST_CHANGE:.0f} %). In turns with a new server, the old one gave "
+        f"{statistics.median(results['beside_new']):.2f} of its answers per CPU-second (median of {TURNS}).",
     ]
     return "\n".join(lines) + "\n"

@@ -24,6 +24,7 @@ import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,9 @@ def agrees(example: Example, printed: str) -> bool:
     return example.answer.split() == printed.split()
 
 
-def bench_table() -> str:
+def bench_table(name: str = "table") -> str:
     """What `dev.py bench` printed when it was last run for the page."""
-    return (ROOT / "bench" / "results" / "table.md").read_text()
+    return (ROOT / "bench" / "results" / f"{name}.md").read_text()
 
 
 def settings_table() -> str:
@@ -221,6 +222,9 @@ def clients_table() -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "bench": bench_table,
+    "workers": partial(bench_table, "workers"),
+    "soak": partial(bench_table, "soak"),
+    "curves": partial(bench_table, "curves"),
     "settings": settings_table,
     "models": models_table,
     "protocols": protocols_table,
