@@ -15,7 +15,7 @@ from training.config import ConfigError, FeatureConfig, HiddenConfig, StartConfi
 from training.encoders.parts import Bag, Category, Number
 from training.encoders.served import ServedEntries, ServedItems, ServedUsers
 from training.encoders.start import factors, standardised, start_from_ease
-from training.encoders.towers import HistoryPool, TwoTowers
+from training.encoders.towers import MATRIX_ITEMS, HistoryPool, TwoTowers
 
 EXACT = 1e-5  # float32 sums of a few terms in another order
 ROUNDED = 0.05  # numbers of about 1, kept in 8 bits
@@ -148,6 +148,24 @@ def test_new_items_in_a_history_are_pooled_as_what_their_content_says() -> None:
     )
 
     assert torch.allclose(pooled, expected.squeeze(1), atol=ROUNDED)
+
+
+def test_pool_of_a_large_table_is_that_of_a_small_one_with_the_same_gradients() -> None:
+    """By gathering in place of a matrix of all items; rows that nobody has take no part."""
+    small = torch.randn(FIRST + 4, 3, requires_grad=True)
+    large = torch.cat([small.detach(), torch.randn(MATRIX_ITEMS, 3)]).requires_grad_()
+    found = []
+    for table in (small, large):
+        pool = HistoryPool([10.0, 50.0])
+        pooled = pool(table, HISTORY, AGES)
+        pooled.square().sum().backward()
+        assert table.grad is not None
+        assert pool.log_half_lives is not None
+        assert pool.log_half_lives.grad is not None
+        found.append((pooled, table.grad[3 : FIRST + 4], pool.log_half_lives.grad))
+
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=EXACT)
 
 
 def test_gradient_of_the_pool_against_finite_differences() -> None:
