@@ -84,13 +84,21 @@ class Scoreboard:
 class Seat:
     """One process's place at the scoreboard.
 
-    Attributes:
+    Args:
+        scoreboard: that all see.
         slot: its number, which no other living process has.
+        supervisor: its process; by default the parent of this one.
     """
 
-    def __init__(self, scoreboard: Scoreboard, slot: int) -> None:
+    def __init__(self, scoreboard: Scoreboard, slot: int, supervisor: int | None = None) -> None:
         self.scoreboard, self.slot = scoreboard, slot
+        self._supervisor = os.getppid() if supervisor is None else supervisor
         scoreboard.set(slot, Field.PID, os.getpid())
+
+    @property
+    def is_orphaned(self) -> bool:
+        """The supervisor is gone: killed, as it does not leave before its workers."""
+        return os.getppid() != self._supervisor
 
     def beat(self) -> None:
         """Say that all is well; the first time, that requests are taken."""

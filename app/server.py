@@ -80,7 +80,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, settings: Settings, seat: Seat | None) -> None:
         self._app, self._settings, self._seat = app, settings, seat
-        self._parent, self._is_retiring = os.getppid(), False
+        self._is_retiring = False
         super().__init__(
             uvicorn.Config(
                 app,
@@ -110,7 +110,7 @@ class _Server(uvicorn.Server):
             context = self._app.state.context
             if context.engine.stalled_s <= self._settings.stall_limit_s:
                 self._seat.beat()
-            if os.getppid() != self._parent:
+            if self._seat.is_orphaned:
                 log.error("the supervisor is gone")
                 self.should_exit = True
         return await super().on_tick(counter)

@@ -231,6 +231,7 @@ def _starter(
 
     def start(slot: int) -> Process:
         place = ["--listener", str(descriptor), "--shared", str(scoreboard.directory), "--slot", str(slot)]
+        place += ["--supervisor", str(os.getpid())]
         place += ["--weights", str(weights)] if weights else []
         return subprocess.Popen(  # noqa: S603  # our own module
             [sys.executable, "-m", "app.worker", *place],

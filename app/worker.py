@@ -6,6 +6,7 @@ Its settings come from the environment, its socket and its slot at the scoreboar
 from __future__ import annotations
 
 import argparse
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ def main() -> int:
     options = _options()
     settings = settings_from()
     set_up_log(settings.log_format, settings.log_level, worker=options.slot)
-    seat = Seat(Scoreboard(options.shared), options.slot)
+    seat = Seat(Scoreboard(options.shared), options.slot, options.supervisor)
     shared_metrics.keep(seat)
     from app.server import serve_on  # noqa: PLC0415  # makes metrics, which by now know where to be kept
 
@@ -32,6 +33,10 @@ def main() -> int:
         except CannotServe as error:
             sys.stderr.write(f"encodery: {error}\n")
             return 1
+        finally:
+            if seat.is_orphaned:  # nobody else is left to remove what all shared
+                for directory in filter(None, (options.shared, options.weights)):
+                    shutil.rmtree(directory, ignore_errors=True)
     return 0
 
 
@@ -40,6 +45,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--listener", type=int, required=True, help="descriptor of the bound socket")
     parser.add_argument("--shared", type=Path, required=True, help="directory of the scoreboard")
     parser.add_argument("--slot", type=int, required=True)
+    parser.add_argument("--supervisor", type=int, required=True, help="its process")
     parser.add_argument("--weights", type=Path, help="directory of the weights that workers share")
     return parser.parse_args()
 

@@ -100,16 +100,20 @@ def test_a_killed_worker_takes_only_its_own_requests_and_is_replaced(published: 
         assert metric(url, "encodery_items_in_work") == 0
 
 
-def test_workers_end_with_their_supervisor(published: Path) -> None:
+def test_workers_end_with_their_supervisor_and_leave_nothing_behind(published: Path) -> None:
     with server(published, ENCODERY_WORKERS="2") as running:
         serving(running)
         workers = _workers_of(running)
+        arguments = Path(f"/proc/{workers[0]}/cmdline").read_text().split("\0")
+        shared = Path(arguments[arguments.index("--shared") + 1])
+        assert shared.exists()
         running.process.kill()
         give_up_s = time.monotonic() + 20
         while any(map(_is_running, workers)) and time.monotonic() < give_up_s:
             time.sleep(0.05)
 
         assert not any(map(_is_running, workers))
+        assert not shared.exists()
 
 
 def test_without_a_model_no_worker_starts_and_it_says_why(tmp_path: Path) -> None:
