@@ -33,7 +33,8 @@ def quantized(vectors: npt.NDArray[np.float32], kind: OutputType, limit: float) 
     if kind in PACKED:
         packed = np.packbits(vectors > 0, axis=1)
         return packed if kind == "ubinary" else np.asarray(packed.astype(np.int16) - 128, dtype=np.int8)
-    levels = np.clip(np.rint(vectors * (LEVELS / limit)), -LEVELS, LEVELS).astype(np.int16)
+    scaled = vectors.astype(np.float64) * (LEVELS / limit)  # for the smallest limits more than float32 holds
+    levels = np.clip(np.rint(scaled), -LEVELS, LEVELS).astype(np.int16)
     return np.asarray(levels, np.int8) if kind == "int8" else np.asarray(levels + 128, np.uint8)
 
 
