@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 import tiny
-from running import Server, server
+from running import STOP_S, Server, server
 
 from bundle import publish
 
@@ -97,6 +97,9 @@ def test_a_killed_worker_takes_only_its_own_requests_and_is_replaced(published: 
         assert seen["text/1"] > lost
         assert metric(url, "encodery_workers ") == 2
         assert metric(url, "encodery_worker_deaths_total") == 1
+        give_up_s = time.monotonic() + STOP_S
+        while metric(url, "encodery_items_in_work") and time.monotonic() < give_up_s:
+            time.sleep(PAUSE_S)  # the other worker's gauge is as old as its last look
         assert metric(url, "encodery_items_in_work") == 0
 
 
