@@ -152,6 +152,7 @@ def _log_models(registry: Registry, settings: Settings) -> None:
             kind=manifest.kind,
             load_ms=round(loaded.load_s * 1e3),
             batch_tokens=settings.batch_tokens or loaded.batch_cost,
+            lone_threads=settings.threads if loaded.runs_alone else 1,
         )
     for refused in registry.refused:
         log.error("refused", name=refused.name, version=refused.version or "current", reason=refused.reason)

@@ -29,8 +29,8 @@ def _page(results: Results) -> Iterator[str]:
         f"commit `{machine['commit']}`, {machine['date']}; medians of {rounds} interleaved rounds."
     )
     yield (
-        f"Meanwhile other processes of the machine used {others:.1f} cores (median), so times of the clock "
-        "are those of a busy machine; figures per CPU-second are of the server's own CPU time."
+        f"Meanwhile other processes of the machine used {others:.1f} cores (median); "
+        "figures per CPU-second are of the server's own CPU time."
     )
     yield ""
     yield from _rows(results)
