@@ -1,6 +1,6 @@
 """What a process that encodes asks of the C library's allocator; nothing where that is not glibc.
 
-onnxruntime's own arena is switched off (`bundle.encoder`), because it never gives back what loading a graph
+onnxruntime's own arena is switched off (`bundle.sessions`), because it never gives back what loading a graph
 took: three times the memory of all the rest. glibc alone hands large blocks back to the system after every
 forward pass and takes them anew for the next one, which costs large batches 10 to 20 %; told to keep
 them, it is as fast as the arena. Process-wide, so a program calls this, and loading a bundle does not.

@@ -94,7 +94,8 @@ done
 for privilege in '^NoNewPrivs:\s*1$' '^CapBnd:\s*0*$'; do
     grep -q "${privilege}" "/proc/${server}/status" || fail "the server kept privileges, no ${privilege}"
 done
-! touch "/proc/${server}/root/srv/written" 2> /dev/null || fail "the root is not read-only"
+inside_root="/proc/${server}/root"
+! touch "${inside_root}/srv/written" 2> /dev/null || fail "the root is not read-only"
 say "ready after ${SECONDS} s, as uid $(stat -c %u "/proc/${server}")"
 inside "${container}" -- python -c "
 import json, urllib.request

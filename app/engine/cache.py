@@ -57,7 +57,7 @@ class ResultCache:
         self._max_bytes = max_bytes
         self._secret = secrets.token_bytes(32)
         self._rows: OrderedDict[bytes, Row] = OrderedDict()
-        self._flights: dict[bytes, asyncio.Future[Row | None]] = {}
+        self._flights: dict[tuple[Hashable, bytes], asyncio.Future[Row | None]] = {}
         self.size = 0
 
     def __len__(self) -> int:
@@ -68,23 +68,26 @@ class ResultCache:
         content = repr(parts).encode("utf-8", "backslashreplace")
         return hashlib.blake2b(content, digest_size=16, key=self._secret).digest()
 
-    def claim(self, keys: Sequence[bytes]) -> Claim:
-        """What there is for different keys, and what is to be computed; to be used in a `with` block."""
-        loop, claim = asyncio.get_running_loop(), Claim(self, keys)
+    def claim(self, keys: Sequence[bytes], lane: Hashable = None) -> Claim:
+        """What there is for different keys, and what is to be computed; to be used in a `with` block.
+
+        What another request computes is waited for in its own lane only: bulk work may take long to start.
+        """
+        loop, claim = asyncio.get_running_loop(), Claim(self, keys, lane)
         for place, key in enumerate(keys):
             if (row := self._rows.get(key)) is not None:
                 self._rows.move_to_end(key)
                 claim.rows[place] = row
-            elif (flight := self._flights.get(key)) is not None:
+            elif (flight := self._flights.get((lane, key))) is not None:
                 claim.joined[place] = flight
             else:
-                self._flights[key] = loop.create_future()
+                self._flights[lane, key] = loop.create_future()
                 claim.missing.append(place)
         return claim
 
-    def land(self, key: bytes, row: Row | None) -> None:
+    def land(self, key: bytes, row: Row | None, lane: Hashable = None) -> None:
         """Keep a row, and give it to all who wait for it; None when it could not be computed."""
-        if (flight := self._flights.pop(key, None)) is not None and not flight.done():
+        if (flight := self._flights.pop((lane, key), None)) is not None and not flight.done():
             flight.set_result(row)
         if row is None or row.size > self._max_bytes or key in self._rows:
             return
@@ -106,6 +109,7 @@ class Claim:
 
     cache: ResultCache
     keys: Sequence[bytes]
+    lane: Hashable
     rows: list[Row | None] = field(init=False)
     missing: list[int] = field(default_factory=list)
     joined: dict[int, asyncio.Future[Row | None]] = field(default_factory=dict)
@@ -121,13 +125,13 @@ class Claim:
     ) -> None:
         for place in self.missing:  # a failure or a client that left: the others compute it themselves
             if self.rows[place] is None:
-                self.cache.land(self.keys[place], None)
+                self.cache.land(self.keys[place], None, self.lane)
 
     def put(self, places: Sequence[int], rows: Sequence[Row]) -> None:
         """What was computed."""
         for place, row in zip(places, rows, strict=True):
             self.rows[place] = row
-            self.cache.land(self.keys[place], row)
+            self.cache.land(self.keys[place], row, self.lane)
 
     async def arrivals(self) -> list[int]:
         """Wait for what others compute. Returns the places that did not come."""

@@ -146,7 +146,7 @@ class Engine:
             timings, computed = done.timings, computed + len(places)
             claim.put(places, list(map(Row.of, done.vectors, done.facts)))
 
-        with cache.claim(keys) as claim:
+        with cache.claim(keys, how.lane) as claim:
             if claim.missing:
                 await compute(claim.missing)
         if lost := await claim.arrivals():

@@ -153,6 +153,20 @@ def test_who_leaves_takes_nothing_from_the_one_he_waited_for(loaded: Loaded) -> 
     asyncio.run(run())
 
 
+def test_a_caller_that_waits_does_not_wait_for_bulk_work(loaded: Loaded) -> None:
+    async def run() -> None:
+        counting = Counting()
+        engine = engine_of(counting, ResultCache(10**6))
+        bulk = asyncio.create_task(encode(engine, loaded, "red", lane="bulk"))
+        await asyncio.sleep(0)
+        answers = await asyncio.gather(encode(engine, loaded, "red"), bulk)
+
+        assert [answer.cached for answer in answers] == [0, 0]
+        assert counting.rows == 2
+
+    asyncio.run(run())
+
+
 def test_errors_are_not_kept_and_harm_no_neighbour(loaded: Loaded) -> None:
     async def run() -> None:
         engine = engine_of(Counting(), ResultCache(10**6))
