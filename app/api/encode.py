@@ -21,10 +21,10 @@ from app.api import stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
 from app.api.body import read_json_body
 from app.api.context import Context
-from app.api.encoding import HEADER_PARAMETERS, Answer, Ask, admit, encoded
+from app.api.encoding import HEADER_PARAMETERS, Answer, admit, encoded
 from app.api.hot import HotRoutes
 from app.api.notes import NEW_ENTRIES, UNKNOWN_ENTRIES, noted_of
-from app.api.wire import EncodeRequest, parse, to_inputs
+from app.api.wire import EncodeRequest, ask_of, parse, to_inputs
 from bundle import Cut, Facts
 
 routes = HotRoutes()
@@ -130,16 +130,7 @@ async def encode(context: Context, request: Request) -> Response:
     media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
     admit(context, request)
     asked = parse(await read_json_body(request, context.settings), EncodeRequest)
-    ask = Ask(
-        inputs=to_inputs(asked, context.settings, clock_s=time.time()),
-        model=asked.model,
-        version=asked.version,
-        space=asked.space,
-        dim=asked.dimensions,
-        truncate=asked.truncate,
-        prompt=asked.prompt,
-        output=asked.output,
-    )
+    ask = ask_of(asked, to_inputs(asked, context.settings, clock_s=time.time()))
     answer = await encoded(context, request, ask)
     if media_type == vectors.JSON:
         return _as_json(answer, asked)

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
+from app.api.encoding import Ask
 from app.errors import InvalidRequest, MalformedRequest
 from app.settings import Settings
 from bundle import Features, Input, InputError, OutputType, Text, Truncate
@@ -85,6 +86,20 @@ class EncodeRequest(BaseModel):
     now: Annotated[Any, WithJsonSchema(NOW_SCHEMA)] = Field(
         None,
         description="ISO 8601, or seconds since 1970: the moment that times are relative to; default: now",
+    )
+
+
+def ask_of(asked: EncodeRequest, inputs: Sequence[Input]) -> Ask:
+    """The same in the words of the domain."""
+    return Ask(
+        inputs=inputs,
+        model=asked.model,
+        version=asked.version,
+        space=asked.space,
+        dim=asked.dimensions,
+        truncate=asked.truncate,
+        prompt=asked.prompt,
+        output=asked.output,
     )
 
 

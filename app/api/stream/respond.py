@@ -18,12 +18,12 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.arrow import ARROW
 from app.api.context import Context
-from app.api.encoding import Ask, find, nothing, prompt_of
+from app.api.encoding import find, nothing, prompt_of
 from app.api.stream.formats import MEDIA_TYPES, NDJSON, Arrow, Format, Ndjson
 from app.api.stream.job import Job, Outcome, failed
 from app.api.stream.lines import chunks
 from app.api.vectors import media_type
-from app.api.wire import EncodeRequest, moment_of, validated
+from app.api.wire import EncodeRequest, ask_of, moment_of, validated
 from bundle import EncoderyError
 
 IN_FLIGHT = 2
@@ -51,16 +51,7 @@ async def respond(context: Context, request: Request) -> Response:
     if options.get("dimensions", "").isdecimal():
         options["dimensions"] = int(options["dimensions"])
     asked = validated({"inputs": [], **options}, EncodeRequest)
-    ask = Ask(
-        inputs=(),
-        model=asked.model,
-        version=asked.version,
-        space=asked.space,
-        dim=asked.dimensions,
-        truncate=asked.truncate,
-        prompt=asked.prompt,
-        output=asked.output,
-    )
+    ask = ask_of(asked, ())
     loaded, dim = find(context, ask)
     job = Job(context, ask, loaded, dim, prompt_of(loaded, ask.prompt), moment_of(asked.now, time.time()))
     answer = nothing(loaded, dim, ask.output)
