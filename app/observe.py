@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from collections.abc import Sequence
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -33,7 +34,7 @@ class Observed:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = _incoming_id(scope) or b"%032x" % random.getrandbits(128)
+        request_id = id_of(scope["headers"])
         status = 0
 
         async def send_with_id(message: Message) -> None:
@@ -51,18 +52,21 @@ class Observed:
             response = answer(error)
             if not status:
                 await response(scope, receive, send_with_id)
-        self._record(scope, status, time.perf_counter() - started_s)
+        route = getattr(scope.get("route"), "path", "unmatched")
+        record(self._metrics, route, scope["method"], status, time.perf_counter() - started_s)
         REQUEST_ID.reset(token)
 
-    def _record(self, scope: Scope, status: int, seconds: float) -> None:
-        route = getattr(scope.get("route"), "path", "unmatched")
-        method = scope["method"] if scope["method"] in _KNOWN_METHODS else "other"
-        self._metrics.request(route=route, method=method, status=status, seconds=seconds)
-        log.debug("request", method=method, route=route, status=status, ms=round(seconds * 1e3, 2))
 
-
-def _incoming_id(scope: Scope) -> bytes | None:
-    for name, value in scope["headers"]:
+def id_of(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """The id that the caller gave the request, or a new one."""
+    for name, value in headers:
         if name == HEADER and _SANE_ID.fullmatch(value):
-            return bytes(value)
-    return None
+            return value
+    return b"%032x" % random.getrandbits(128)
+
+
+def record(metrics: Metrics, route: str, method: str, status: int, seconds: float) -> None:
+    """Count a request that was answered, and log it at debug."""
+    method = method if method in _KNOWN_METHODS else "other"
+    metrics.request(route=route, method=method, status=status, seconds=seconds)
+    log.debug("request", method=method, route=route, status=status, ms=round(seconds * 1e3, 2))

@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from app.connection import Connection
 from app.engine import Registry
 from app.main import create_app, load_models
 from app.scoreboard import Seat
@@ -84,7 +85,7 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="httptools",
+                http=Connection,
                 ws="none",
                 timeout_keep_alive=settings.keep_alive_s,
                 timeout_graceful_shutdown=settings.shutdown_grace_s,
@@ -151,7 +152,7 @@ def _log_models(registry: Registry, settings: Settings) -> None:
             dim=manifest.dim,
             kind=manifest.kind,
             load_ms=round(loaded.load_s * 1e3),
-            batch_tokens=settings.batch_tokens or loaded.batch_cost,
+            batch_tokens=settings.batch_tokens or loaded.sizes.best,
             lone_threads=settings.threads if loaded.runs_alone else 1,
         )
     for refused in registry.refused:

@@ -6,11 +6,13 @@ Works on what arrives, so a chunked body and one with a Content-Length are bound
 from __future__ import annotations
 
 import asyncio
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from app.api.request import DirectRequest
 from app.errors import BodyTimeout, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from app.settings import PREFIX, Settings
 
@@ -37,34 +39,45 @@ async def read_body(request: Request, settings: Settings, limit: Limit = "max_bo
     most = int(getattr(settings, limit))
     if _declared_bytes(request) > most:
         raise _too_large(most, limit)
-    body = bytearray()
+    if isinstance(request, DirectRequest) and (arrived := request.arrived()) is not None:
+        if len(arrived) > most:
+            raise _too_large(most, limit)
+        return arrived
     try:
         async with asyncio.timeout(settings.body_timeout_s):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > most:
-                    raise _too_large(most, limit)
+            return await _received(request, most, limit)
     except TimeoutError:
         raise BodyTimeout(
             f"the body did not arrive within {settings.body_timeout_s:g} s (ENCODERY_BODY_TIMEOUT_S)",
             code="body_timeout",
         ) from None
+
+
+async def _received(request: Request, most: int, limit: Limit) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise _too_large(most, limit)
     return bytes(body)
 
 
 def _check_type(request: Request) -> None:
-    content_type = request.headers.get("content-type", "application/json")
-    essence, _, parameters = content_type.lower().partition(";")
-    essence = essence.strip()
-    is_json = essence == "application/json" or (
-        essence.startswith("application/") and essence.endswith("+json")
-    )
-    charset = parameters.replace(" ", "").replace('"', "")
-    if not is_json or (charset.startswith("charset=") and charset not in ("charset=utf-8", "charset=utf8")):
+    if not _is_json(request.headers.get("content-type", "application/json")):
         raise UnsupportedMediaType(
             "the body must be JSON in UTF-8; send the header Content-Type: application/json",
             code="unsupported_media_type",
         )
+
+
+@lru_cache(maxsize=64)  # clients send few different ones, over and over
+def _is_json(content_type: str) -> bool:
+    essence, _, parameters = content_type.lower().partition(";")
+    essence = essence.strip()
+    charset = parameters.replace(" ", "").replace('"', "")
+    return (
+        essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
+    ) and (not charset.startswith("charset=") or charset in ("charset=utf-8", "charset=utf8"))
 
 
 def _check_encoding(request: Request) -> None:

@@ -20,6 +20,7 @@ from starlette.types import Receive
 
 from app import engine
 from app.api.context import Context
+from app.api.request import DirectRequest
 from app.api.vectors import Vectors
 from app.errors import InvalidRequest
 from bundle import Facts, Input, OutputType, Truncate, prompted
@@ -166,7 +167,7 @@ async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
     """
     loaded, dim = find(context, ask)
     done = await unless_left(
-        request.receive,
+        request,
         context.engine.encode(
             loaded,
             prompted(ask.inputs, prompt_of(loaded, ask.prompt)),
@@ -255,14 +256,16 @@ def _unquantized(ask: Ask) -> str | None:
     return space
 
 
-async def unless_left(receive: Receive, work: Awaitable[T]) -> T:
+async def unless_left(request: Request, work: Awaitable[T]) -> T:
     """The result of the work, which is cancelled when the client leaves. Raises ClientDisconnect.
 
     The body must have been read: what comes after it can only be that the client left.
     """
+    if isinstance(request, DirectRequest):  # its connection cancels this task
+        return await work
     task = asyncio.current_task()
     assert task is not None
-    watch = _Watch(receive, task)
+    watch = _Watch(request.receive, task)
     timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, watch.start)
     try:
         return await work

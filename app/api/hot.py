@@ -20,7 +20,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
@@ -93,7 +93,7 @@ async def _respond(route: HotRoute, request: Request, context: Ctx) -> Response:
 
 
 class HotPaths:
-    """The ASGI application of the hot routes: one look into a table by path.
+    """All hot routes in a table by path, for `app.connection`; and an ASGI application of them.
 
     Args:
         app: has the context in its state.
@@ -103,11 +103,21 @@ class HotPaths:
     def __init__(self, app: FastAPI, protocols: tuple[HotRoutes, ...]) -> None:
         self._app = app
         self._routes = {route.path: route for protocol in protocols for route in protocol.routes}
+        self._by_bytes = {path.encode(): route for path, route in self._routes.items()}
+
+    @property
+    def context(self) -> Context:
+        """Of the app, once it has started."""
+        return cast(Context, self._app.state.context)
+
+    def find(self, method: bytes, path: bytes) -> HotRoute | None:
+        """The route of a request line."""
+        return self._by_bytes.get(path) if method == b"POST" else None
 
     def __contains__(self, scope: Scope) -> bool:
         return scope["type"] == "http" and scope["method"] == "POST" and scope["path"] in self._routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         route = scope["route"] = self._routes[scope["path"]]
-        response = await route.respond(self._app.state.context, Request(scope, receive))
+        response = await route.respond(self.context, Request(scope, receive))
         await response(scope, receive, send)

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -45,7 +46,8 @@ def to_npy(vectors: npt.NDArray[Any]) -> bytes:
     return file.getvalue()
 
 
-def media_type(accept: str | None, ours: Sequence[str]) -> str:
+@lru_cache(maxsize=64)  # clients send few different ones, over and over
+def media_type(accept: str | None, ours: tuple[str, ...]) -> str:
     """The media type that the caller likes best, of ours; the first of them when it does not say.
 
     Raises:

@@ -72,8 +72,8 @@ class Ticket:
             self.finished_s = now_s
             self.done.set_result(None)
 
-    def fail(self, error: EngineError) -> None:
-        """One row failed, and with it the request."""
+    def fail(self, error: EngineError | TimeoutError) -> None:
+        """One row failed, and with it the request; or its time is over."""
         if not self.done.done():
             self.done.set_exception(error)
 
@@ -132,6 +132,7 @@ class Batcher:
         Raises:
             NumericalError, EncoderFailed: for one of its inputs.
             Draining: the batcher was closed.
+            TimeoutError: the deadline passed.
         """
         now_s = self._clock()
         if not self._is_busy:
@@ -143,11 +144,14 @@ class Batcher:
         if not self._is_waking and self._running < self._workers:
             self._is_waking = True
             loop.call_soon(self._start_batches)  # after the others that this turn of the loop brought
+        timer = loop.call_later(deadline_s - now_s, ticket.fail, TimeoutError())
         try:
             await ticket.done
         except BaseException:  # a row failed, the deadline passed or the caller went away
             queue.drop(ticket)
             raise
+        finally:
+            timer.cancel()
         return ticket
 
     def close(self) -> None:
@@ -167,7 +171,7 @@ class Batcher:
     @property
     def queued_cost(self) -> int:
         """Cost of all that waits."""
-        return sum(queue.cost for queue in self._queues.values())
+        return sum([queue.cost for queue in self._queues.values()])
 
     @property
     def drain_s(self) -> float:
@@ -209,7 +213,7 @@ class Batcher:
 
     def _share(self, loaded: Loaded, queue: Queue) -> Budget:
         """The budget, or less when what waits can be split over several free workers."""
-        budget = self._budget or loaded.batch_cost
+        budget = self._budget or loaded.sizes.best
         share = -(-queue.cost // (self._workers - self._running))
         return Budget(min(budget, max(share, budget // SMALLEST_SHARE)), loaded.encoder.is_packed)
 
@@ -221,7 +225,11 @@ class Batcher:
         loop = asyncio.get_running_loop()
         alone = loaded.runs_alone and not self._is_busy
         run = loaded.encoder.run_alone if alone else loaded.encoder.run
-        future = loop.run_in_executor(self._pool, run_isolated, run, prepared)
+        if sum(entry.cost for entry in batch) <= loaded.sizes.inline:
+            future = loop.create_future()
+            future.set_result(run_isolated(run, prepared))
+        else:
+            future = loop.run_in_executor(self._pool, run_isolated, run, prepared)
         future.add_done_callback(partial(self._finish, loaded, batch, now_s))
         self._running += 1
 

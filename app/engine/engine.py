@@ -24,7 +24,7 @@ from app.engine.batcher import Batcher, Lane, Observer
 from app.engine.cache import ResultCache, Row
 from app.engine.errors import DeadlineExceeded, Draining, EncoderFailed, Overloaded
 from app.engine.registry import Loaded
-from app.engine.tally import Alone, Tally
+from app.engine.tally import Tally
 from bundle import Encoder, Facts, Input, InputError, Prepared, Truncate
 
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
@@ -90,10 +90,10 @@ class Engine:
     ) -> None:
         self._max_items, self._max_cost, self._clock = max_queue_items, max_queue_cost, clock
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
-        self._tally = tally or Alone()
+        self._tally = tally
         self.cache = cache
-        telling = _Telling(observer, self._tell)
-        self._batcher = Batcher(workers=workers, budget=batch_cost, observer=telling, clock=clock)
+        watching = observer if tally is None else _Telling(observer, self._tell)
+        self._batcher = Batcher(workers=workers, budget=batch_cost, observer=watching, clock=clock)
         self._is_closed = False
         self.items = 0  # in the engine: being prepared, waiting or running
 
@@ -120,13 +120,12 @@ class Engine:
         self.items += len(inputs)
         self._tell()
         try:
-            async with asyncio.timeout(timeout_s):
-                distinct, how = _Distinct.of(inputs), _How(truncate, self._clock() + timeout_s, lane)
-                if self.cache is None:
-                    done = await self._encode(loaded, distinct, how)
-                else:
-                    done = await self._remember(self.cache, loaded, distinct, how)
-                return distinct.spread(done)
+            distinct, how = _Distinct.of(inputs), _How(truncate, self._clock() + timeout_s, lane)
+            if self.cache is None:
+                done = await self._encode(loaded, distinct, how)
+            else:
+                done = await self._remember(self.cache, loaded, distinct, how)
+            return distinct.spread(done)
         except TimeoutError:
             raise DeadlineExceeded(timeout_s) from None
         finally:
@@ -149,7 +148,9 @@ class Engine:
         with cache.claim(keys, how.lane) as claim:
             if claim.missing:
                 await compute(claim.missing)
-        if lost := await claim.arrivals():
+        async with self._until(how):
+            lost = await claim.arrivals()
+        if lost:
             await compute(lost)
         rows = [row for row in claim.rows if row is not None]
         vectors = np.stack([row.vector for row in rows])  # [n, dim]
@@ -162,9 +163,10 @@ class Engine:
             prepared = _prepare(loaded.encoder, distinct, how.truncate)
         else:
             loop = asyncio.get_running_loop()
-            prepared = await loop.run_in_executor(
-                self._threads, _prepare, loaded.encoder, distinct, how.truncate
-            )
+            async with self._until(how):
+                prepared = await loop.run_in_executor(
+                    self._threads, _prepare, loaded.encoder, distinct, how.truncate
+                )
         cost = sum(one.cost for one in prepared)
         self._admit_cost(cost, how.lane)
         self._tell(arriving=cost)
@@ -182,6 +184,10 @@ class Engine:
                 run_s=ticket.finished_s - ticket.started_s,
             ),
         )
+
+    def _until(self, how: _How) -> asyncio.Timeout:
+        """Raises TimeoutError inside at the deadline; the batcher has its own."""
+        return asyncio.timeout(how.deadline_s - self._clock())
 
     def check_room(self, lane: Lane = "interactive") -> None:
         """Raise Overloaded or Draining if every request of that lane would have to: before it is read."""
@@ -202,7 +208,7 @@ class Engine:
     @property
     def items_in_all(self) -> int:
         """Inputs in this engine and in those beside it."""
-        return self.items + self._tally.beside()[0]
+        return self.items + (self._tally.beside()[0] if self._tally else 0)
 
     @property
     def stalled_s(self) -> float:
@@ -220,13 +226,14 @@ class Engine:
     def _admit_cost(self, cost: int, lane: Lane) -> None:
         if self._is_closed:
             raise Draining
-        queued = self._batcher.queued_cost + self._tally.beside()[1]
+        queued = self._batcher.queued_cost + (self._tally.beside()[1] if self._tally else 0)
         limit = _limit(self._max_cost, lane)
         if queued and queued + cost > limit:
             raise self._overloaded(f"inputs of {queued} tokens or rows wait, the limit is {limit}")
 
     def _tell(self, arriving: int = 0) -> None:
-        self._tally.put(self.items, self._batcher.queued_cost + arriving)
+        if self._tally is not None:
+            self._tally.put(self.items, self._batcher.queued_cost + arriving)
 
     def _overloaded(self, why: str) -> Overloaded:
         retry_s = min(max(self._batcher.drain_s, SHORTEST_RETRY_S), LONGEST_RETRY_S)

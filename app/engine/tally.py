@@ -15,13 +15,3 @@ class Tally(Protocol):
     def beside(self) -> tuple[int, int]:
         """The same of all others."""
         ...
-
-
-class Alone:
-    """There is no other engine."""
-
-    def put(self, items: int, cost: int) -> None:
-        """Nobody listens."""
-
-    def beside(self) -> tuple[int, int]:
-        return 0, 0

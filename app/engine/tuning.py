@@ -1,6 +1,7 @@
 """What is best on this machine, measured once, when an encoder is loaded.
 
-How large a batch should be, and whether a lone input gains by more threads.
+How large a batch should be, how small one is not worth a thread, and whether a lone input gains by more
+threads.
 
 Large batches only gain until the matrix products saturate the core; from there on they cost latency, and
 padding for an encoder that pads. Where that is depends on the encoder and on the machine, so a few forward
@@ -9,9 +10,11 @@ passes are timed at start. The smallest batch that is about as good as the best 
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 
 from app.engine.queue import Budget
@@ -24,23 +27,44 @@ REPEATS = 3
 LONE_REPEATS = 9
 WORTH_IT = 0.9  # of the time; threads that wait for each other take cores from other processes
 ENOUGH_S = 0.25  # a longer batch is not tried: it would block a worker for too long
+HAND_OVER_S = 0.2e-3  # of CPU time, to a thread and back, while both want Python's lock
 
 
-def tuned_batch_cost(
-    encoder: Encoder, examples: Sequence[Prepared], clock: Callable[[], float] = time.perf_counter
-) -> int:
-    """The cost of a batch, rows x longest or the sum for a packed encoder."""
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Costs of batches: rows x longest, or the sum for a packed encoder.
+
+    Attributes:
+        best: most of a batch.
+        inline: up to here a batch takes less than handing it over to a thread.
+    """
+
+    best: int = DEFAULT
+    inline: int = 0
+
+
+def tuned_sizes(
+    encoder: Encoder, examples: Sequence[Prepared], clock: Callable[[], float] = time.thread_time
+) -> Sizes:
+    """What is best for an encoder.
+
+    Timed by the CPU time of this thread, which runs the whole pass: other processes may come between.
+    """
     if not examples:
-        return DEFAULT
-    rates: dict[int, float] = {}
-    for cost in COSTS:
-        batch = _batch(examples, Budget(cost, encoder.is_packed))
-        seconds = min(_timed(encoder.run, batch, clock) for _ in range(REPEATS))
-        rates[cost] = sum(one.cost for one in batch) / max(seconds, 1e-9)
-        if seconds > ENOUGH_S:
-            break
-    best = max(rates.values())
-    return next(cost for cost, rate in rates.items() if rate >= GOOD_ENOUGH * best)
+        return Sizes()
+    seconds: dict[int, float] = {}
+    batches = {cost: _batch(examples, Budget(cost, encoder.is_packed)) for cost in COSTS}
+    for _ in range(REPEATS):  # in turns: the machine may be slow for a while
+        for cost, batch in batches.items():
+            seconds[cost] = min(seconds.get(cost, math.inf), _timed(encoder.run, batch, clock))
+            if seconds[cost] > ENOUGH_S:
+                break
+    rates = {cost: sum(one.cost for one in batches[cost]) / max(s, 1e-9) for cost, s in seconds.items()}
+    good = GOOD_ENOUGH * max(rates.values())
+    return Sizes(
+        best=next(cost for cost, rate in rates.items() if rate >= good),
+        inline=int(HAND_OVER_S * rates[COSTS[0]]),
+    )
 
 
 def is_faster_alone(

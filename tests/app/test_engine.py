@@ -23,6 +23,7 @@ from app.engine import (
     Overloaded,
     Registry,
 )
+from app.engine.tuning import Sizes
 from app.scoreboard import Field, Scoreboard, Seat
 from bundle import InputError, Prepared, Text
 
@@ -122,13 +123,14 @@ async def test_only_the_culprit_errs(fake: Any, spoil: Callable[..., None]) -> N
     engine.close()
 
 
-async def test_a_vector_that_is_not_finite_is_an_error_of_its_request_alone(fake: Any) -> None:
+@pytest.mark.parametrize("inline", [0, 100])
+async def test_a_vector_that_is_not_finite_is_an_error_of_its_request_alone(fake: Any, inline: int) -> None:
     def spoil(batch: Sequence[Prepared]) -> np.ndarray:
         rows = [[np.nan if is_poison(one) else 1.0] * tiny.DIM for one in batch]
         return np.array(rows, dtype=np.float32)
 
     encoder, engine = fake(spoil), engine_of()
-    loaded = Loaded(encoder)
+    loaded = Loaded(encoder, sizes=Sizes(inline=inline))
     good, bad = await asyncio.gather(
         encode(engine, loaded, "cat"), encode(engine, loaded, "dog", "red"), return_exceptions=True
     )
@@ -407,6 +409,25 @@ async def test_a_batch_that_has_the_machine_to_itself_gets_all_threads(fake: Any
     encoder.gate.set()
     await asyncio.gather(first, beside)
     assert alone == [1, 1]
+
+
+async def test_a_batch_that_takes_less_than_a_thread_runs_on_the_event_loops_own(fake: Any) -> None:
+    encoder, engine = fake(), engine_of()
+    threads: dict[int, int] = {}  # rows of the batch -> where it ran
+    run = encoder.run
+
+    def observed(batch: Sequence[Prepared]) -> np.ndarray:
+        threads[len(batch)] = threading.get_ident()
+        vectors: np.ndarray = run(batch)
+        return vectors
+
+    encoder.run = observed
+    loaded = Loaded(encoder, sizes=Sizes(best=1000, inline=2))
+    small = await encode(engine, loaded, "cat", "dog")
+    await encode(engine, loaded, "cat", "dog", "sat")
+
+    assert threads[2] == threading.get_ident() != threads[3]
+    assert np.abs(small.vectors - (await encode(engine, Loaded(encoder), "cat", "dog")).vectors).max() <= SAME
 
 
 async def test_limits_hold_for_engines_of_several_processes_together(fake: Any, tmp_path: Path) -> None:

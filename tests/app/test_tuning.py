@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from app.engine.tuning import DEFAULT, is_faster_alone, tuned_batch_cost
+from app.engine.tuning import DEFAULT, HAND_OVER_S, Sizes, is_faster_alone, tuned_sizes
 from bundle import Facts, Prepared
 
 TEN = [Prepared({}, cost=10, facts=Facts())]
@@ -33,9 +33,26 @@ class Timed:
         return np.zeros((len(batch), 1), np.float32)
 
 
-def tuned(seconds: Callable[[int], float], examples: Sequence[Prepared] = TEN) -> tuple[int, Timed]:
+def sizes(seconds: Callable[[int], float], examples: Sequence[Prepared] = TEN) -> tuple[Sizes, Timed]:
     encoder = Timed(seconds)
-    return tuned_batch_cost(encoder, examples, clock=lambda: encoder.now_s), encoder  # type: ignore[arg-type]
+    return tuned_sizes(encoder, examples, clock=lambda: encoder.now_s), encoder  # type: ignore[arg-type]
+
+
+def tuned(seconds: Callable[[int], float], examples: Sequence[Prepared] = TEN) -> tuple[int, Timed]:
+    found, encoder = sizes(seconds, examples)
+    return found.best, encoder
+
+
+@pytest.mark.parametrize("a_token_s", [1e-6, 1e-5])
+def test_what_takes_less_than_handing_over_is_run_inline(a_token_s: float) -> None:
+    """Of what is within it, at the rate of small batches."""
+    found, _ = sizes(lambda cost: a_token_s * cost)
+
+    assert found.inline in (int(HAND_OVER_S / a_token_s) - 1, int(HAND_OVER_S / a_token_s))
+
+
+def test_a_slow_encoder_is_never_run_inline() -> None:
+    assert sizes(lambda cost: 1e-3 * cost)[0].inline == 0
 
 
 def test_the_smallest_batch_that_saturates_is_taken() -> None:

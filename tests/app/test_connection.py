@@ -1,0 +1,281 @@
+"""Hot routes answered by the connection itself, in a real server: what goes over the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from starlette.responses import StreamingResponse
+
+from app.api.body import read_body
+from app.api.hot import HotPaths, HotRoutes
+from app.connection import Connection
+from app.errors import InvalidRequest
+from app.metrics import Metrics
+from app.settings import Settings
+
+routes = HotRoutes()
+
+
+class Context:
+    """What a hot route gets: here, what happened."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self.settings = Settings(max_body_bytes=100_000)
+        self.started, self.cancelled = asyncio.Event(), asyncio.Event()
+
+    def counted(self, status: int, route: str = "/echo") -> float | None:
+        labels = {"route": route, "method": "POST", "status": str(status)}
+        return self.metrics.registry.get_sample_value("encodery_requests_total", labels)
+
+
+@routes.post("/echo")
+async def echo(context: Any, request: Request) -> Response:
+    """The body, and how it was sent."""
+    body = await read_body(request, context.settings)
+    return Response(body, headers={"X-Query": request.url.query, "X-Kind": request.headers.get("kind", "")})
+
+
+@routes.post("/wait")
+async def wait(context: Any, request: Request) -> Response:
+    """For ever."""
+    context.started.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        context.cancelled.set()
+    raise AssertionError("nothing sets the event")
+
+
+@routes.post("/fail")
+async def fail(context: Any, request: Request) -> Response:
+    """In one of three ways."""
+    match (await read_body(request, context.settings)).decode():
+        case "ours":
+            raise InvalidRequest("no", code="wrong_type")
+        case "bug":
+            raise ZeroDivisionError("secret")
+        case _:
+            raise PanicException("secret")
+
+
+@routes.post("/stream")
+async def stream(context: Any, request: Request) -> Response:
+    """Part by part."""
+    return StreamingResponse(iter([b"one\n", b"two\n"]))
+
+
+class PanicException(BaseException):
+    """Like pyo3's: not an Exception."""
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[int, Context]]:
+    app = FastAPI()
+    app.include_router(routes.router)
+    app.state.context = context = Context()
+    app.hot = HotPaths(app, (routes,))  # type: ignore[attr-defined]
+    config = uvicorn.Config(app, port=0, http=Connection, ws="none", lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    server.config.load()
+    server.lifespan = config.lifespan_class(config)
+    await server.startup()
+    server.server_state.default_headers = [(b"date", b"today")]  # else it is set once a second
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1], context
+    finally:
+        server.should_exit = True
+        await server.shutdown()
+
+
+def head(path: str, *headers: str, length: int | None = None, version: str = "1.1") -> bytes:
+    lines = [f"POST {path} HTTP/{version}", "Host: a", *headers]
+    lines += [] if length is None else [f"Content-Length: {length}"]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def post(path: str, body: bytes = b"", *headers: str) -> bytes:
+    return head(path, *headers, length=len(body)) + body
+
+
+async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
+    """One answer with a Content-Length: status, headers, body."""
+    lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:-2])}
+    return int(lines[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+
+
+async def test_a_request_is_answered_and_counted() -> None:
+    async with serving() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/echo?a=1", b"hello", "X-Request-ID: mine", "Kind: first", "Kind: second"))
+        status, headers, body = await answer(reader)
+        writer.close()
+
+    assert (status, body, headers["x-request-id"]) == (200, b"hello", "mine")
+    assert (headers["x-query"], headers["x-kind"]) == ("a=1", "first")
+    assert headers["date"] == "today"
+    assert "connection" not in headers
+    assert context.counted(200) == 1
+
+
+async def test_pipelined_requests_are_answered_in_order() -> None:
+    """Hot and cold ones mixed, all sent before the first answer."""
+    bodies = [b"%d" % number for number in range(20)]
+    async with serving() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for number, body in enumerate(bodies):
+            writer.write(post("/nowhere" if number % 5 == 4 else "/echo", body))
+        found = [await answer(reader) for _ in bodies]
+        writer.close()
+
+    assert [status for status, _, _ in found] == [404 if n % 5 == 4 else 200 for n in range(20)]
+    assert [body for status, _, body in found if status == 200] == [
+        body for n, body in enumerate(bodies) if n % 5 != 4
+    ]
+    assert context.counted(200) == 16
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 70_000])
+async def test_a_body_may_come_in_pieces(size: int) -> None:
+    """By Content-Length and in chunks; larger than what uvicorn buffers, too."""
+    body = bytes(range(256)) * 380  # 97 kB
+    chunks = b"".join(
+        b"%x\r\n%b\r\n" % (len(part), part)
+        for part in (body[n : n + 9000] for n in range(0, len(body), 9000))
+    )
+    sent = [
+        head("/echo", length=len(body)) + body,
+        head("/echo", "Transfer-Encoding: chunked") + chunks + b"0\r\n\r\n",
+    ]
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in sent:
+            for start in range(0, min(len(request), 50 * size), size):
+                writer.write(request[start : start + size])
+                await asyncio.sleep(0)
+            writer.write(request[50 * size :])
+            status, _, found = await answer(reader)
+            assert (status, found) == (200, body)
+        writer.close()
+
+
+async def test_what_is_too_large_is_refused_by_its_head_and_the_connection_closed() -> None:
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head("/echo", length=100_001))
+        status, headers, body = await answer(reader)
+        end = await reader.read()
+        writer.close()
+
+    assert (status, headers["connection"], end) == (413, "close", b"")
+    assert json.loads(body)["error"]["code"] == "body_too_large"
+
+
+async def test_a_client_that_waits_for_leave_to_send_gets_it() -> None:
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head("/echo", "Expect: 100-continue", length=3))
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(b"abc")
+        assert (await answer(reader))[2] == b"abc"
+        writer.close()
+
+
+@pytest.mark.parametrize(
+    ("request_head", "closes"),
+    [
+        (head("/echo", length=0), False),
+        (head("/echo", "Connection: close", length=0), True),
+        (head("/echo", length=0, version="1.0"), True),
+    ],
+)
+async def test_a_connection_is_kept_or_closed_as_the_client_asks(request_head: bytes, closes: bool) -> None:
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(request_head)
+        _, headers, _ = await answer(reader)
+        assert headers.get("connection") == ("close" if closes else None)
+        if closes:
+            assert await reader.read() == b""
+        else:
+            writer.write(post("/echo", b"again"))
+            assert (await answer(reader))[2] == b"again"
+        writer.close()
+
+
+async def test_a_client_that_leaves_ends_the_work_for_it() -> None:
+    async with serving() as (port, context):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/wait"))
+        await asyncio.wait_for(context.started.wait(), 5)
+        writer.close()
+        await asyncio.wait_for(context.cancelled.wait(), 5)
+        while context.counted(499, "/wait") is None:
+            await asyncio.sleep(0.01)
+
+    assert context.counted(499, "/wait") == 1
+
+
+@pytest.mark.parametrize(("how", "status"), [(b"ours", 422), (b"bug", 500), (b"panic", 500)])
+async def test_whatever_is_raised_is_answered_and_tells_no_secret(how: bytes, status: int) -> None:
+    async with serving() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/fail", how) + post("/echo", b"next"))
+        failed, _, body = await answer(reader)
+        after = await answer(reader)
+        writer.close()
+
+    assert failed == status
+    assert b"secret" not in body
+    assert json.loads(body)["error"]["message"]
+    assert after[2] == b"next"
+    assert context.counted(status, "/fail") == 1
+
+
+async def test_a_bad_head_is_refused() -> None:
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head("/echo", "Host: b", length=0))
+        status, headers, body = await answer(reader)
+        writer.close()
+
+    assert (status, headers["connection"]) == (400, "close")
+    assert json.loads(body)["error"]["code"] == "invalid_headers"
+
+
+async def test_a_stream_goes_out_part_by_part_with_its_request_id() -> None:
+    async with serving() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/stream", b"", "X-Request-ID: mine"))
+        found = await reader.readuntil(b"0\r\n\r\n")
+        writer.close()
+
+    assert found.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"x-request-id: mine\r\n" in found
+    assert found.endswith(b"4\r\none\n\r\n4\r\ntwo\n\r\n0\r\n\r\n")
+    assert context.counted(200, "/stream") == 1
+
+
+async def test_a_line_break_cannot_get_into_a_head() -> None:
+    """The answer is an error of the server's; no second answer can be smuggled in."""
+
+    @routes.post("/broken")
+    async def broken(context: Any, request: Request) -> Response:
+        return Response(b"", headers={"X-Name": "a\r\nContent-Length: 5"})
+
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/broken"))
+        status, headers, _ = await answer(reader)
+        writer.close()
+
+    assert status == 500
+    assert "x-name" not in headers
