@@ -31,6 +31,8 @@ from bundle import Prepared
 SMOOTHING = 0.2  # weight of the newest batch in the measured rate
 SMALLEST_SHARE = 4  # a batch is split over free workers down to a quarter of the budget, not further
 BULK_EVERY = 4  # batches, of which bulk work gets one while interactive work waits
+HAND_OVER_S = 0.2e-3  # of CPU time, to a thread and back, while both want Python's lock
+LONGEST_INLINE_S = 0.01  # of one thread; who comes meanwhile waits, and would for the cores as well
 
 Run: TypeAlias = Callable[[Sequence[Prepared]], npt.NDArray[np.float32]]
 Lane: TypeAlias = Literal["interactive", "bulk"]
@@ -213,7 +215,7 @@ class Batcher:
 
     def _share(self, loaded: Loaded, queue: Queue) -> Budget:
         """The budget, or less when what waits can be split over several free workers."""
-        budget = self._budget or loaded.sizes.best
+        budget = self._budget or loaded.pace.batch_cost
         share = -(-queue.cost // (self._workers - self._running))
         return Budget(min(budget, max(share, budget // SMALLEST_SHARE)), loaded.encoder.is_packed)
 
@@ -225,7 +227,8 @@ class Batcher:
         loop = asyncio.get_running_loop()
         alone = loaded.runs_alone and not self._is_busy
         run = loaded.encoder.run_alone if alone else loaded.encoder.run
-        if sum(entry.cost for entry in batch) <= loaded.sizes.inline:
+        expected_s = loaded.pace.seconds(sum(entry.cost for entry in batch))
+        if expected_s <= (LONGEST_INLINE_S if alone else HAND_OVER_S):
             future = loop.create_future()
             future.set_result(run_isolated(run, prepared))
         else:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine.errors import NotReady, SpaceMismatch, UnknownModel, UnknownVersion
-from app.engine.tuning import Sizes, is_faster_alone, tuned_sizes
+from app.engine.tuning import Pace, is_faster_alone, pace_of
 from bundle import BundleError, Encoder, Execution, InputError, Manifest, Prepared, Store
 
 ONE_THREAD = Execution()
@@ -28,14 +28,14 @@ class Loaded:
     Attributes:
         load_s: how long reading, checking and proving it took.
         examples: JSON inputs that it takes as they are.
-        sizes: of its batches, best on this machine.
+        pace: on this machine, and with it how large its batches are.
         runs_alone: a batch that has the machine to itself is sooner done by all threads.
     """
 
     encoder: Encoder
     load_s: float = 0.0
     examples: Sequence[Any] = ()
-    sizes: Sizes = field(default_factory=Sizes)
+    pace: Pace = field(default_factory=Pace)
     runs_alone: bool = False
 
     @property
@@ -156,7 +156,7 @@ def _load_model(store: Store, name: str, count: int, execution: Execution) -> Mo
                 encoder,
                 load_s,
                 examples,
-                sizes=tuned_sizes(encoder, prepared),
+                pace=pace_of(encoder, prepared),
                 runs_alone=is_faster_alone(encoder, prepared),
             )
     return Model(name, current, loaded, refused)

@@ -1,7 +1,6 @@
 """What is best on this machine, measured once, when an encoder is loaded.
 
-How large a batch should be, how small one is not worth a thread, and whether a lone input gains by more
-threads.
+How large a batch should be, how fast a small one is, and whether a lone input gains by more threads.
 
 Large batches only gain until the matrix products saturate the core; from there on they cost latency, and
 padding for an encoder that pads. Where that is depends on the encoder and on the machine, so a few forward
@@ -27,31 +26,34 @@ REPEATS = 3
 LONE_REPEATS = 9
 WORTH_IT = 0.9  # of the time; threads that wait for each other take cores from other processes
 ENOUGH_S = 0.25  # a longer batch is not tried: it would block a worker for too long
-HAND_OVER_S = 0.2e-3  # of CPU time, to a thread and back, while both want Python's lock
 
 
 @dataclass(frozen=True, slots=True)
-class Sizes:
-    """Costs of batches: rows x longest, or the sum for a packed encoder.
+class Pace:
+    """How an encoder runs on one thread of this machine; costs are rows x longest, or the sum if packed.
 
     Attributes:
-        best: most of a batch.
-        inline: up to here a batch takes less than handing it over to a thread.
+        batch_cost: of the batches that are best.
+        rate: cost per second of small batches; 0 if that is not known.
     """
 
-    best: int = DEFAULT
-    inline: int = 0
+    batch_cost: int = DEFAULT
+    rate: float = 0.0
+
+    def seconds(self, cost: int) -> float:
+        """What a small batch of that cost takes."""
+        return cost / self.rate if self.rate else math.inf
 
 
-def tuned_sizes(
+def pace_of(
     encoder: Encoder, examples: Sequence[Prepared], clock: Callable[[], float] = time.thread_time
-) -> Sizes:
-    """What is best for an encoder.
+) -> Pace:
+    """Measure it.
 
     Timed by the CPU time of this thread, which runs the whole pass: other processes may come between.
     """
     if not examples:
-        return Sizes()
+        return Pace()
     seconds: dict[int, float] = {}
     batches = {cost: _batch(examples, Budget(cost, encoder.is_packed)) for cost in COSTS}
     for _ in range(REPEATS):  # in turns: the machine may be slow for a while
@@ -61,10 +63,7 @@ def tuned_sizes(
                 break
     rates = {cost: sum(one.cost for one in batches[cost]) / max(s, 1e-9) for cost, s in seconds.items()}
     good = GOOD_ENOUGH * max(rates.values())
-    return Sizes(
-        best=next(cost for cost, rate in rates.items() if rate >= good),
-        inline=int(HAND_OVER_S * rates[COSTS[0]]),
-    )
+    return Pace(next(cost for cost, rate in rates.items() if rate >= good), rates[COSTS[0]])
 
 
 def is_faster_alone(

@@ -23,7 +23,8 @@ from app.engine import (
     Overloaded,
     Registry,
 )
-from app.engine.tuning import Sizes
+from app.engine.batcher import HAND_OVER_S, LONGEST_INLINE_S
+from app.engine.tuning import Pace
 from app.scoreboard import Field, Scoreboard, Seat
 from bundle import InputError, Prepared, Text
 
@@ -123,14 +124,14 @@ async def test_only_the_culprit_errs(fake: Any, spoil: Callable[..., None]) -> N
     engine.close()
 
 
-@pytest.mark.parametrize("inline", [0, 100])
-async def test_a_vector_that_is_not_finite_is_an_error_of_its_request_alone(fake: Any, inline: int) -> None:
+@pytest.mark.parametrize("rate", [0.0, 1e9])
+async def test_a_vector_that_is_not_finite_is_an_error_of_its_request_alone(fake: Any, rate: float) -> None:
     def spoil(batch: Sequence[Prepared]) -> np.ndarray:
         rows = [[np.nan if is_poison(one) else 1.0] * tiny.DIM for one in batch]
         return np.array(rows, dtype=np.float32)
 
     encoder, engine = fake(spoil), engine_of()
-    loaded = Loaded(encoder, sizes=Sizes(inline=inline))
+    loaded = Loaded(encoder, pace=Pace(rate=rate))
     good, bad = await asyncio.gather(
         encode(engine, loaded, "cat"), encode(engine, loaded, "dog", "red"), return_exceptions=True
     )
@@ -411,7 +412,11 @@ async def test_a_batch_that_has_the_machine_to_itself_gets_all_threads(fake: Any
     assert alone == [1, 1]
 
 
-async def test_a_batch_that_takes_less_than_a_thread_runs_on_the_event_loops_own(fake: Any) -> None:
+@pytest.mark.parametrize(("runs_alone", "limit_s"), [(False, HAND_OVER_S), (True, LONGEST_INLINE_S)])
+async def test_a_short_batch_runs_on_the_event_loops_own_thread(
+    fake: Any, runs_alone: bool, limit_s: float
+) -> None:
+    """Up to two tokens here: as much as handing over takes, or more where nothing else is in work."""
     encoder, engine = fake(), engine_of()
     threads: dict[int, int] = {}  # rows of the batch -> where it ran
     run = encoder.run
@@ -421,13 +426,26 @@ async def test_a_batch_that_takes_less_than_a_thread_runs_on_the_event_loops_own
         vectors: np.ndarray = run(batch)
         return vectors
 
-    encoder.run = observed
-    loaded = Loaded(encoder, sizes=Sizes(best=1000, inline=2))
+    encoder.run = encoder.run_alone = observed
+    loaded = Loaded(encoder, pace=Pace(rate=2.5 / limit_s), runs_alone=runs_alone)
     small = await encode(engine, loaded, "cat", "dog")
     await encode(engine, loaded, "cat", "dog", "sat")
 
     assert threads[2] == threading.get_ident() != threads[3]
     assert np.abs(small.vectors - (await encode(engine, Loaded(encoder), "cat", "dog")).vectors).max() <= SAME
+
+
+async def test_a_batch_beside_others_is_never_run_inline_for_being_alone(fake: Any) -> None:
+    encoder, engine = fake(), engine_of(workers=2)
+    loaded = Loaded(encoder, pace=Pace(rate=2.0 / LONGEST_INLINE_S), runs_alone=True)
+    encoder.run_alone = encoder.run
+    encoder.hold()
+    first = asyncio.create_task(encode(engine, loaded, "cat", "dog", "sat"))
+    await settled(lambda: encoder.batches == [3])
+    second = asyncio.create_task(encode(engine, loaded, "hello"))
+    await settled(lambda: encoder.batches == [3, 1])  # waits at the gate, and the loop goes on
+    encoder.gate.set()
+    await asyncio.gather(first, second)
 
 
 async def test_limits_hold_for_engines_of_several_processes_together(fake: Any, tmp_path: Path) -> None:

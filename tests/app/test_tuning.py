@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
 
-from app.engine.tuning import DEFAULT, HAND_OVER_S, Sizes, is_faster_alone, tuned_sizes
+from app.engine.tuning import DEFAULT, Pace, is_faster_alone, pace_of
 from bundle import Facts, Prepared
 
 TEN = [Prepared({}, cost=10, facts=Facts())]
@@ -33,26 +34,26 @@ class Timed:
         return np.zeros((len(batch), 1), np.float32)
 
 
-def sizes(seconds: Callable[[int], float], examples: Sequence[Prepared] = TEN) -> tuple[Sizes, Timed]:
+def pace(seconds: Callable[[int], float], examples: Sequence[Prepared] = TEN) -> tuple[Pace, Timed]:
     encoder = Timed(seconds)
-    return tuned_sizes(encoder, examples, clock=lambda: encoder.now_s), encoder  # type: ignore[arg-type]
+    return pace_of(encoder, examples, clock=lambda: encoder.now_s), encoder  # type: ignore[arg-type]
 
 
 def tuned(seconds: Callable[[int], float], examples: Sequence[Prepared] = TEN) -> tuple[int, Timed]:
-    found, encoder = sizes(seconds, examples)
-    return found.best, encoder
+    found, encoder = pace(seconds, examples)
+    return found.batch_cost, encoder
 
 
-@pytest.mark.parametrize("a_token_s", [1e-6, 1e-5])
-def test_what_takes_less_than_handing_over_is_run_inline(a_token_s: float) -> None:
-    """Of what is within it, at the rate of small batches."""
-    found, _ = sizes(lambda cost: a_token_s * cost)
+def test_what_a_small_batch_takes_is_known() -> None:
+    """A batch of 60 tokens is the smallest that is measured."""
+    found, _ = pace(lambda cost: 1e-3 + 1e-4 * cost)
 
-    assert found.inline in (int(HAND_OVER_S / a_token_s) - 1, int(HAND_OVER_S / a_token_s))
+    assert found.seconds(60) == pytest.approx(7e-3)
+    assert found.seconds(30) == pytest.approx(3.5e-3)
 
 
-def test_a_slow_encoder_is_never_run_inline() -> None:
-    assert sizes(lambda cost: 1e-3 * cost)[0].inline == 0
+def test_nothing_is_known_without_examples() -> None:
+    assert pace(lambda cost: 1.0, examples=[])[0].seconds(1) == math.inf
 
 
 def test_the_smallest_batch_that_saturates_is_taken() -> None:
