@@ -30,6 +30,7 @@ class Context:
         self.metrics = Metrics()
         self.settings = Settings(max_body_bytes=100_000)
         self.started, self.cancelled = asyncio.Event(), asyncio.Event()
+        self.tasks: set[asyncio.Task[None]] = set()  # of the server
 
     def counted(self, status: int, route: str = "/echo") -> float | None:
         labels = {"route": route, "method": "POST", "status": str(status)}
@@ -72,6 +73,12 @@ async def stream(context: Any, request: Request) -> Response:
     return StreamingResponse(iter([b"one\n", b"two\n"]))
 
 
+@routes.post("/broken")
+async def broken(context: Any, request: Request) -> Response:
+    """With a second header in the first one's value."""
+    return Response(b"", headers={"X-Name": "a\r\nContent-Length: 5"})
+
+
 class PanicException(BaseException):
     """Like pyo3's: not an Exception."""
 
@@ -88,6 +95,7 @@ async def serving() -> AsyncIterator[tuple[int, Context]]:
     server.lifespan = config.lifespan_class(config)
     await server.startup()
     server.server_state.default_headers = [(b"date", b"today")]  # else it is set once a second
+    context.tasks = server.server_state.tasks
     try:
         yield server.servers[0].sockets[0].getsockname()[1], context
     finally:
@@ -218,10 +226,24 @@ async def test_a_client_that_leaves_ends_the_work_for_it() -> None:
         await asyncio.wait_for(context.started.wait(), 5)
         writer.close()
         await asyncio.wait_for(context.cancelled.wait(), 5)
-        while context.counted(499, "/wait") is None:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(5):
+            while context.counted(499, "/wait") is None:
+                await asyncio.sleep(0.01)
 
     assert context.counted(499, "/wait") == 1
+
+
+async def test_what_is_in_work_when_the_server_waits_no_longer_is_told_so() -> None:
+    async with serving() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/wait"))
+        await asyncio.wait_for(context.started.wait(), 5)
+        for task in context.tasks:
+            task.cancel()
+        status, headers, _ = await asyncio.wait_for(answer(reader), 5)
+        writer.close()
+
+    assert (status, int(headers["retry-after"]) >= 1) == (503, True)
 
 
 @pytest.mark.parametrize(("how", "status"), [(b"ours", 422), (b"bug", 500), (b"panic", 500)])
@@ -266,11 +288,6 @@ async def test_a_stream_goes_out_part_by_part_with_its_request_id() -> None:
 
 async def test_a_line_break_cannot_get_into_a_head() -> None:
     """The answer is an error of the server's; no second answer can be smuggled in."""
-
-    @routes.post("/broken")
-    async def broken(context: Any, request: Request) -> Response:
-        return Response(b"", headers={"X-Name": "a\r\nContent-Length: 5"})
-
     async with serving() as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/broken"))
