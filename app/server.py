@@ -153,6 +153,7 @@ def _log_models(registry: Registry, settings: Settings) -> None:
             kind=manifest.kind,
             load_ms=round(loaded.load_s * 1e3),
             batch_tokens=settings.batch_tokens or loaded.pace.batch_cost,
+            deep_batch_tokens=settings.batch_tokens or loaded.pace.deep_cost,
             lone_threads=settings.threads if loaded.runs_alone else 1,
         )
     for refused in registry.refused:

@@ -30,6 +30,7 @@ from bundle import Prepared
 
 SMOOTHING = 0.2  # weight of the newest batch in the measured rate
 SMALLEST_SHARE = 4  # a batch is split over free workers down to a quarter of the budget, not further
+DEEP = 2  # batches for every worker that wait: then everybody is served soonest by the best throughput
 BULK_EVERY = 4  # batches, of which bulk work gets one while interactive work waits
 HAND_OVER_S = 0.2e-3  # of CPU time, to a thread and back, while both want Python's lock
 LONGEST_INLINE_S = 0.01  # of one thread; who comes meanwhile waits, and would for the cores as well
@@ -215,7 +216,9 @@ class Batcher:
 
     def _share(self, loaded: Loaded, queue: Queue) -> Budget:
         """The budget, or less when what waits can be split over several free workers."""
-        budget = self._budget or loaded.pace.batch_cost
+        pace = loaded.pace
+        is_deep = queue.cost > DEEP * self._workers * pace.batch_cost
+        budget = self._budget or (pace.deep_cost if is_deep else pace.batch_cost)
         share = -(-queue.cost // (self._workers - self._running))
         return Budget(min(budget, max(share, budget // SMALLEST_SHARE)), loaded.encoder.is_packed)
 

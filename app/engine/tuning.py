@@ -4,7 +4,8 @@ How large a batch should be, how fast a small one is, and whether a lone input g
 
 Large batches only gain until the matrix products saturate the core; from there on they cost latency, and
 padding for an encoder that pads. Where that is depends on the encoder and on the machine, so a few forward
-passes are timed at start. The smallest batch that is about as good as the best one is taken.
+passes are timed at start. The smallest batch that is about as good as the best one is taken; the best one
+where so much waits that only throughput counts.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from bundle import Encoder, Prepared
 COSTS = (64, 128, 256, 512, 1024, 2048)
 DEFAULT = 256  # for an encoder that gives no examples to measure with
 GOOD_ENOUGH = 0.95  # of the best rate
+AS_GOOD = 0.99  # of it, where nothing else counts: a hundredth is within what measuring errs by
 REPEATS = 3
 LONE_REPEATS = 9
 WORTH_IT = 0.9  # of the time; threads that wait for each other take cores from other processes
@@ -33,11 +35,13 @@ class Pace:
     """How an encoder runs on one thread of this machine; costs are rows x longest, or the sum if packed.
 
     Attributes:
-        batch_cost: of the batches that are best.
+        batch_cost: of the batches that are best where latency counts.
+        deep_cost: of those that are best where much waits.
         rate: cost per second of small batches; 0 if that is not known.
     """
 
     batch_cost: int = DEFAULT
+    deep_cost: int = DEFAULT
     rate: float = 0.0
 
     def seconds(self, cost: int) -> float:
@@ -62,8 +66,11 @@ def pace_of(
             if seconds[cost] > ENOUGH_S:
                 break
     rates = {cost: sum(one.cost for one in batches[cost]) / max(s, 1e-9) for cost, s in seconds.items()}
-    good = GOOD_ENOUGH * max(rates.values())
-    return Pace(next(cost for cost, rate in rates.items() if rate >= good), rates[COSTS[0]])
+
+    def smallest(share: float) -> int:
+        return next(cost for cost, rate in rates.items() if rate >= share * max(rates.values()))
+
+    return Pace(smallest(GOOD_ENOUGH), smallest(AS_GOOD), rates[COSTS[0]])
 
 
 def is_faster_alone(

@@ -388,6 +388,19 @@ async def test_what_waits_is_split_over_free_workers(fake: Any) -> None:
     engine.close()
 
 
+@pytest.mark.parametrize(("waiting", "batches"), [(4, [2, 2]), (5, [4, 1])])
+async def test_batches_are_larger_where_more_waits_than_two_of_them(
+    fake: Any, waiting: int, batches: list[int]
+) -> None:
+    encoder, engine = fake(), engine_of(batch_cost=None)
+    loaded = Loaded(encoder, pace=Pace(batch_cost=2, deep_cost=4))
+    words = ("cat", "dog", "sat", "mat", "hello")[:waiting]
+    await encode(engine, loaded, *words)
+
+    assert encoder.batches == batches
+    engine.close()
+
+
 async def test_a_batch_that_has_the_machine_to_itself_gets_all_threads(fake: Any) -> None:
     encoder = fake()
     alone: list[int] = []

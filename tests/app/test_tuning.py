@@ -63,6 +63,13 @@ def test_the_smallest_batch_that_saturates_is_taken() -> None:
     assert cost == 256
 
 
+def test_the_best_batch_is_known_for_when_much_waits() -> None:
+    """1024 tokens reach 99 % of the best rate, and anything larger gains only what measuring errs by."""
+    found, _ = pace(lambda cost: 1e-3 + 1e-4 * cost)
+
+    assert found.deep_cost == 1024
+
+
 def test_a_rate_that_falls_with_size_gives_small_batches() -> None:
     cost, _ = tuned(lambda cost: 1e-5 * cost**1.5)
 
