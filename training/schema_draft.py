@@ -100,6 +100,8 @@ def _feature(side: str, guess: Guess, reason: str) -> Iterator[str]:
     yield f"column = {_quoted(guess.column)}"
     if guess.kind == "bag":
         yield f"separator = {_quoted(guess.separator)}"
+    if guess.kind == "text":
+        yield "bigrams = true"
     if guess.kind in ("category", "bag", "text"):
         yield "min_count = 2"
 

@@ -18,7 +18,7 @@ from bundle.preprocess import schema as specs
 from bundle.preprocess.base import Arrays, Cut
 from bundle.preprocess.schema import FIRST, MISSING, UNKNOWN
 from bundle.preprocess.values import DAY_S, BadValueError, kind_of, number_of, string_of, unix_time
-from bundle.preprocess.words import words
+from bundle.preprocess.words import bigrams, words
 
 
 class Noted:
@@ -72,6 +72,7 @@ class _Bag:
         self.name = spec.name
         self._spec, self._index = spec, index_of(spec.vocabulary)
         self._is_text = spec.kind == "text"
+        self._has_bigrams = spec.kind == "text" and spec.bigrams
 
     def arrays(self, value: Any, noted: Noted) -> Arrays:
         entries = self._entries(value)
@@ -83,6 +84,8 @@ class _Bag:
         found = [self._index.get(entry, UNKNOWN) for entry in entries]
         if UNKNOWN in found:
             noted.unknown[self.name] = None
+        if self._has_bigrams:
+            found += [self._index[pair] for pair in bigrams(entries) if pair in self._index]
         return {self.name: np.array(found or [MISSING], dtype=np.int64)}
 
     def _entries(self, value: Any) -> list[str]:
@@ -96,6 +99,7 @@ class _Bag:
 
     def schema(self) -> dict[str, Any]:
         noun, limit = "words" if self._is_text else "values", self._spec.max_length
+        noun = "words and pairs of neighbouring ones" if self._has_bigrams else noun
         known = f"{len(self._index)} {noun} are known; the first {limit} are read"
         description = {"description": described(self._spec.description, known)}
         if self._is_text:

@@ -43,11 +43,15 @@ class BagSpec(_Spec):
 
 
 class TextSpec(_Spec):
-    """Free text, read as a bag of words (see `bundle.preprocess.words`)."""
+    """Free text, read as a bag of words, max_length of them (see `bundle.preprocess.words`).
+
+    With `bigrams`, pairs of neighbouring words that are in the vocabulary are entries, too.
+    """
 
     kind: Literal["text"]
     vocabulary: list[str]
     max_length: Positive
+    bigrams: bool = False
 
 
 class NumberSpec(_Spec):

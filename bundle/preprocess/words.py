@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
+from itertools import pairwise
 
 _WORD = re.compile(r"[^\W_]+")
 
@@ -15,3 +17,8 @@ _WORD = re.compile(r"[^\W_]+")
 def words(text: str) -> list[str]:
     """Lower-case words in order, repetitions kept."""
     return _WORD.findall(unicodedata.normalize("NFKC", text).lower())
+
+
+def bigrams(of: Sequence[str]) -> list[str]:
+    """Neighbouring words in order, joined by a space, which no word holds."""
+    return [f"{one} {next_one}" for one, next_one in pairwise(of)]

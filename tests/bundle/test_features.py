@@ -159,6 +159,20 @@ def test_text_is_lower_cased_words_in_unicode_normal_form() -> None:
     assert composed == read(title="cafe\u0301 LAMP")[0]["title"] == [FIRST + 1, FIRST]
 
 
+def test_known_pairs_of_neighbouring_words_follow_the_words() -> None:
+    """Of the words that are read: the third is cut. A pair that is not known says nothing, and no warning."""
+    title = {"name": "title", "kind": "text", "vocabulary": ["red", "lamp", "red lamp"], "max_length": 2}
+    (plain,) = loaded([title]).prepare([Features({"title": "Red LAMP red"})])
+    (pairs, turned) = loaded([title | {"bigrams": True}]).prepare(
+        [Features({"title": "Red LAMP red"}), Features({"title": "lamp red"})]
+    )
+
+    assert plain.arrays["title"].tolist() == [FIRST, FIRST + 1]
+    assert pairs.arrays["title"].tolist() == [FIRST, FIRST + 1, FIRST + 2]
+    assert turned.arrays["title"].tolist() == [FIRST + 1, FIRST]
+    assert not turned.facts.unknown
+
+
 @pytest.mark.parametrize(("name", "value"), [("tags", []), ("title", ""), ("title", " ?! _")])
 def test_empty_bag_is_missing(name: str, value: Any) -> None:
     assert read(**{name: value}) == read()

@@ -41,6 +41,14 @@ def test_words_of_texts_and_entries_of_bags_are_counted() -> None:
     assert bag.vocabulary == ["Red", "lamp"]
 
 
+def test_pairs_of_words_are_counted_where_they_are_declared() -> None:
+    feature = FeatureConfig(name="t", kind="text", bigrams=True, min_count=2)
+    spec = fit(feature, ["red lamp", "Red lamp, small", "lamp red"])
+
+    assert spec.bigrams
+    assert spec.vocabulary == ["lamp", "red", "red lamp"]
+
+
 def test_id_and_history_take_the_known_items_in_their_order() -> None:
     history = fit(FeatureConfig(name="history", kind="history", max_length=7), [])
     identity = fit(FeatureConfig(name="id", kind="category"), [], id_name="id")

@@ -122,6 +122,7 @@ def test_items_may_have_a_file_of_their_own(tmp_path: Path) -> None:
         "year": "number",
         "genres": "bag",
     }
+    assert [f.name for f in run.item if f.bigrams] == ["title"]
     assert "# rating: left out" in infer([tmp_path / "log.csv", tmp_path / "films.csv"])
 
 

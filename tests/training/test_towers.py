@@ -11,7 +11,7 @@ from torch import Tensor
 
 from bundle.preprocess.schema import FIRST, MISSING, UNKNOWN, FeatureSchema
 from training.baselines import ease
-from training.config import ConfigError, FeatureConfig, HiddenConfig, StartConfig, TowersConfig
+from training.config import BagPooling, ConfigError, FeatureConfig, HiddenConfig, StartConfig, TowersConfig
 from training.encoders.parts import Bag, Category, Number
 from training.encoders.served import ServedEntries, ServedItems, ServedUsers
 from training.encoders.start import factors, standardised, start_from_ease
@@ -185,6 +185,7 @@ def test_gradient_of_the_pool_against_finite_differences() -> None:
     [
         (Category(3, 4, 0.0), torch.tensor([[3], [5], [1]])),
         (Bag(3, 4, 0.0), torch.tensor([[3, 3, 5], [1, 0, 0], [2, 4, 0]])),
+        (Bag(3, 4, 0.0, "mean_sqrt"), torch.tensor([[3, 3, 5], [1, 0, 0], [2, 4, 0]])),
         (Number(4, 0.0), torch.tensor([[0.3, 0.0], [0.0, 1.0]])),
     ],
 )
@@ -194,6 +195,17 @@ def test_every_part_is_linear_in_its_design(part: Any, array: Tensor) -> None:
     part.start(weights)
 
     assert torch.allclose(part(array), design @ weights, atol=EXACT)
+
+
+@pytest.mark.parametrize(("pooling", "expected"), [("mean", [2.0, 4.0]), ("mean_sqrt", [12**0.5, 48**0.5])])
+def test_bag_is_pooled_as_declared_in_training_and_served(pooling: BagPooling, expected: list[float]) -> None:
+    """Of the entries [1, 2], [1, 2] and [4, 8], whose sum is [6, 12]."""
+    bag = Bag(2, 2, 0.0, pooling).eval()
+    bag.start(torch.tensor([[9.0, 9.0]] * FIRST + [[1.0, 2.0], [4.0, 8.0]]))
+    entries = torch.tensor([[3, 3, 4, 0]])
+
+    assert bag(entries)[0].tolist() == pytest.approx(expected)
+    assert bag.folded(torch.eye(2))(entries)[0].tolist() == pytest.approx(expected, rel=0.01)
 
 
 def test_dropout_hides_an_id_as_unknown_and_only_in_training() -> None:
@@ -292,7 +304,10 @@ def test_factors_multiply_to_the_matrix_when_nothing_is_cut() -> None:
 
 @pytest.mark.parametrize("widths", [[], [5]])
 def test_towers_start_at_the_scores_of_ease(widths: list[int]) -> None:
-    """Rank 4 holds the whole 4 x 4 matrix: scores are the scaled EASE scores of the weighted history."""
+    """Rank 4 holds the whole 4 x 4 matrix: scores are the scaled EASE scores of the weighted history.
+
+    But for the history's own items, which no ranking asks for.
+    """
     hidden = HiddenConfig(output_dim=5, widths=widths)
     model = towers(item_dim=9, user=hidden, item=hidden)
     start_from_ease(model, ARRAYS, TRAIN, LATELY, StartConfig(ease_lambda=1.0, scale=50.0))
@@ -303,18 +318,19 @@ def test_towers_start_at_the_scores_of_ease(widths: list[int]) -> None:
 
     weights = np.array([[1, 0.5, 0.25, 0], [0, 0, 0, 1], [0, 0, 0, 0]])
     weights[0] /= np.linalg.norm(weights[0])
-    assert scores == pytest.approx(50.0 * weights @ ease(TRAIN, 1.0), abs=1e-3)
+    others = weights == 0.0
+    assert scores[others] == pytest.approx((50.0 * weights @ ease(TRAIN, 1.0))[others], abs=1e-3)
 
 
 def test_content_makes_alike_items_that_nobody_took_together() -> None:
     """Items 0 and 2 share a word; without it their EASE weight is at most 0."""
     hidden = HiddenConfig(output_dim=5)
-    content = np.array([[1, 0], [0, 1], [1, 0], [0, 0]], dtype=np.float32)
+    texts = np.array([[1, 0], [0, 1], [1, 0], [0, 0]], dtype=np.float32)
 
     def score(weight: float) -> float:
         model = towers(item_dim=9, user=hidden, item=hidden)
         config = StartConfig(ease_lambda=1.0, content_weight=weight)
-        start_from_ease(model, ARRAYS, TRAIN, LATELY, config, content=content)
+        start_from_ease(model, ARRAYS, TRAIN, LATELY, config, texts=texts)
         history = torch.tensor([[3]])  # item 0
         user = model.eval().user_tower(model.history_table(*ARRAYS), history, torch.zeros(1, 1), COUNTRY[:1])
         return float((user @ model.item_vectors(*ARRAYS).T)[0, 2].detach())
@@ -331,6 +347,17 @@ def test_bias_starts_at_late_popularity() -> None:
     biases = model.eval().item_vectors(*ARRAYS)[:, -1].detach().numpy()
 
     assert biases == pytest.approx(0.5 * standardised(np.log(LATELY + 5)), abs=1e-4)
+
+
+def test_popularity_is_the_ids_alone() -> None:
+    """A new item is as popular as the mean, whatever the popularity of its words."""
+    hidden = HiddenConfig(output_dim=5)
+    model = towers(item_dim=9, user=hidden, item=hidden)
+    start_from_ease(model, ARRAYS, TRAIN, LATELY, StartConfig(popularity=0.5))
+
+    new = model.eval().item_vectors(torch.full((4, 1), UNKNOWN), *ARRAYS[1:])
+
+    assert new[:, -1].tolist() == pytest.approx([0.0] * 4)
 
 
 def test_new_item_starts_at_what_its_content_says() -> None:

@@ -7,6 +7,7 @@ directory (`--data`, or the environment variable ENCODERY_DATA) unless absolute.
 from training.config.load import RunConfig, config_sha256, load_config, parse_config
 from training.config.recommender import (
     FEATURE_OPTIONS,
+    BagPooling,
     FeatureConfig,
     InteractionsConfig,
     RecommenderLossConfig,
@@ -45,6 +46,7 @@ __all__ = [
     "COLUMNS",
     "FEATURE_OPTIONS",
     "Activation",
+    "BagPooling",
     "BigramConfig",
     "ConfigError",
     "FeatureConfig",

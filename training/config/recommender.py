@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -17,12 +17,14 @@ from training.config.sections import (
     TrainConfig,
 )
 
+BagPooling: TypeAlias = Literal["mean", "mean_sqrt"]
+
 _EMBEDDED = ("column", "dim", "dropout")
 # Kind of feature -> the options that it reads, besides name and description.
 FEATURE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "category": (*_EMBEDDED, "min_count", "max_size"),
-    "bag": (*_EMBEDDED, "min_count", "max_size", "max_length", "separator"),
-    "text": (*_EMBEDDED, "min_count", "max_size", "max_length"),
+    "bag": (*_EMBEDDED, "min_count", "max_size", "max_length", "pooling", "separator"),
+    "text": (*_EMBEDDED, "min_count", "max_size", "max_length", "pooling", "bigrams"),
     "number": (*_EMBEDDED, "log1p", "clip"),
     "time": (*_EMBEDDED, "clip"),
     "history": ("max_length",),
@@ -41,6 +43,9 @@ class FeatureConfig(Section):
         min_count: fewest occurrences for an entry of a vocabulary.
         max_size: most entries of a vocabulary; the most frequent are kept.
         max_length: most entries, words or events read.
+        pooling: of a bag's or text's embeddings: their `mean`, or `mean_sqrt`, their sum over the square root
+            of their number, so that many entries say more than few.
+        bigrams: of a text, known pairs of neighbouring words are entries, too.
         log1p: take the logarithm of a number's magnitude first.
         clip: standard deviations at which numbers are cut.
         dim: of its embedding. An item's features are summed in `towers.item_dim` dimensions: what has others
@@ -57,6 +62,8 @@ class FeatureConfig(Section):
     min_count: Positive = 1
     max_size: Positive = 1_000_000
     max_length: Positive = 64
+    pooling: BagPooling = "mean_sqrt"
+    bigrams: bool = False
     log1p: bool = False
     clip: Annotated[float, Field(gt=0)] = 5.0
     dim: Positive | None = None
@@ -115,14 +122,15 @@ class StartConfig(Section):
         scale: of the scores, whose softmax the training starts from.
         content_weight: of the items' texts in the item-item structure; 0 for none.
         popularity: weight of an item's late popularity (log, standardised) in its bias.
-        content_ridge: regularisation of the regression that divides it between content and ids.
+        content_ridge: regularisation of the regression that divides it between content and ids; without it,
+            what says most of items that are left out is chosen.
     """
 
     ease_lambda: Annotated[float, Field(gt=0)] = 1000.0
     scale: Annotated[float, Field(gt=0)] = 100.0
     content_weight: NotNegative = 0.0
     popularity: NotNegative = 0.0
-    content_ridge: Annotated[float, Field(gt=0)] = 0.3
+    content_ridge: Annotated[float | None, Field(gt=0)] = None
 
 
 class SequenceConfig(Section):

@@ -16,7 +16,7 @@ import numpy as np
 
 from bundle.preprocess.features import DAY_S
 from bundle.preprocess.schema import SCHEMA_VERSION, FeatureSchema, FeatureSpec
-from bundle.preprocess.words import words
+from bundle.preprocess.words import bigrams, words
 from training.config import ConfigError, FeatureConfig
 from training.data.interactions import Record
 
@@ -80,14 +80,21 @@ def _fit(feature: FeatureConfig, records: Sequence[Record], now: float) -> dict[
     vocabulary = by_count(_entries(feature, values), min_count=feature.min_count, max_size=feature.max_size)
     if feature.kind == "category":
         return {"vocabulary": vocabulary}
-    return {"vocabulary": vocabulary, "max_length": feature.max_length}
+    fitted: dict[str, Any] = {"vocabulary": vocabulary, "max_length": feature.max_length}
+    return fitted | ({"bigrams": feature.bigrams} if feature.kind == "text" else {})
 
 
 def _entries(feature: FeatureConfig, values: Sequence[Any]) -> Iterable[str]:
     if feature.kind == "category":
         return values
-    split = words if feature.kind == "text" else list
-    return (entry for value in values for entry in split(value))
+    if feature.kind == "bag":
+        return (entry for value in values for entry in value)
+    return (entry for value in values for entry in _terms(value, feature))
+
+
+def _terms(text: str, feature: FeatureConfig) -> list[str]:
+    found = words(text)[: feature.max_length]
+    return found + bigrams(found) if feature.bigrams else found
 
 
 def _fit_scale(feature: FeatureConfig, values: Sequence[float], now: float) -> dict[str, Any]:

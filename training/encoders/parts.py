@@ -9,13 +9,21 @@ n rows, k entries of a bag, d dimensions. Index layout: `bundle.preprocess.schem
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSpec
-from training.encoders.layers import Int8Table, mean_pool
+from training.config import BagPooling, FeatureConfig
+from training.encoders.layers import Int8Table
+
+# How many entries -> what the sum of their embeddings is divided by.
+DIVISORS: Mapping[BagPooling, Callable[[Tensor], Tensor]] = {
+    "mean": lambda counts: counts.clamp(min=1.0),
+    "mean_sqrt": lambda counts: counts.clamp(min=1.0).sqrt(),
+}
 
 
 def embedding(entries: int, dim: int) -> nn.Embedding:
@@ -57,26 +65,26 @@ class Category(nn.Module):
 
 
 class Bag(nn.Module):
-    """Mean of the entries' embeddings; in training each entry is left out with probability `dropout`."""
+    """The entries' embeddings, pooled; in training each entry is left out with probability `dropout`."""
 
-    def __init__(self, entries: int, dim: int, dropout: float) -> None:
+    def __init__(self, entries: int, dim: int, dropout: float, pooling: BagPooling = "mean_sqrt") -> None:
         super().__init__()
         self.table = embedding(entries, dim)
-        self.dropout = dropout
+        self.dropout, self.pooling = dropout, pooling
 
     def forward(self, entries: Tensor) -> Tensor:
         """int64 (n, k), padded with 0 -> (n, d)."""
         mask = (entries != PAD).to(self.table.weight.dtype)  # (n, k)
         if self.training and self.dropout:
             mask = mask * (torch.rand(mask.shape) >= self.dropout)
-        return mean_pool(self.table(entries), mask, mask)
+        return pooled(self.table(entries), mask, self.pooling)
 
     def design(self, entries: Tensor) -> Tensor:
-        """Share of each entry: (n, FIRST + entries)."""
+        """How much of each entry: (n, FIRST + entries)."""
         counts = torch.zeros(len(entries), self.table.num_embeddings, dtype=self.table.weight.dtype)
         counts.scatter_add_(1, entries, torch.ones_like(entries, dtype=counts.dtype))
         counts[:, PAD] = 0.0
-        return counts / counts.sum(1, keepdim=True).clamp(min=1.0)
+        return counts / DIVISORS[self.pooling](counts.sum(1, keepdim=True))
 
     def start(self, weights: Tensor) -> None:
         """Weights (FIRST + entries, d)."""
@@ -84,7 +92,7 @@ class Bag(nn.Module):
 
     def folded(self, weights: Tensor) -> nn.Module:
         """Weights (d, c)."""
-        return ServedBag(self.table.weight.detach() @ weights)
+        return ServedBag(self.table.weight.detach() @ weights, self.pooling)
 
 
 class Number(nn.Module):
@@ -115,11 +123,7 @@ class Number(nn.Module):
 
     def folded(self, weights: Tensor) -> nn.Module:
         """Weights (d, c)."""
-        served = nn.Linear(2, weights.shape[1])
-        with torch.no_grad():
-            served.weight.copy_((self.linear.weight.T @ weights).T)
-            served.bias.copy_(self.linear.bias @ weights)
-        return served
+        return ServedNumber(self.linear.weight.detach().T @ weights, self.linear.bias.detach() @ weights)
 
 
 class ServedCategory(nn.Module):
@@ -138,22 +142,44 @@ class ServedCategory(nn.Module):
 class ServedBag(nn.Module):
     """A bag's rows (FIRST + entries, c) in 8 bits a number."""
 
-    def __init__(self, rows: Tensor) -> None:
+    def __init__(self, rows: Tensor, pooling: BagPooling) -> None:
         super().__init__()
-        self.table = Int8Table(rows)
+        self.table, self.pooling = Int8Table(rows), pooling
 
     def forward(self, entries: Tensor) -> Tensor:
         """int64 (n, k), padded with 0 -> (n, c)."""
         mask = (entries != PAD).to(self.table.scale.dtype)  # (n, k)
-        return mean_pool(self.table(entries), mask, mask)
+        return pooled(self.table(entries), mask, self.pooling)
+
+
+class ServedNumber(nn.Module):
+    """A number's weights (2, c) and bias (c,)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """float32 (n, 2) -> (n, c)."""
+        return values @ self.get_buffer("weight") + self.get_buffer("bias")
+
+
+def pooled(rows: Tensor, mask: Tensor, pooling: BagPooling) -> Tensor:
+    """Rows (n, k, c), mask (n, k) of 0 and 1 -> (n, c)."""
+    total = torch.matmul(mask.unsqueeze(1), rows).squeeze(1)  # (n, 1, k) @ (n, k, c) -> (n, c)
+    return total / DIVISORS[pooling](mask.sum(1, keepdim=True))
 
 
 Part: TypeAlias = Category | Bag | Number
 
 
-def feature_module(spec: FeatureSpec, dim: int, dropout: float) -> Part:
-    """What embeds one declared feature: its array -> (n, dim)."""
+def feature_module(spec: FeatureSpec, feature: FeatureConfig, dim: int) -> Part:
+    """What embeds a declared feature: its array -> (n, its own dim, or `dim`)."""
+    dim = feature.dim or dim
     if spec.kind in ("number", "time"):
-        return Number(dim, dropout)
+        return Number(dim, feature.dropout)
     entries = len(spec.vocabulary)  # type: ignore[union-attr]  # all other kinds have one
-    return (Category if spec.kind == "category" else Bag)(entries, dim, dropout)
+    if spec.kind == "category":
+        return Category(entries, dim, feature.dropout)
+    return Bag(entries, dim, feature.dropout, feature.pooling)

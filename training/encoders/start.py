@@ -2,9 +2,10 @@
 
 EASE's item-item matrix B (k, k) is cut by SVD to A C' with A, C (k, r): a user's scores (history) B become
 (history A) C'. An item's input vector holds both, [A_i, C_i]: the user tower's linear path starts by
-reading the first half, the item tower's by reading the second. What of it the items' content explains (by
-ridge regression) starts in the content features, only the rest in the id's embedding, so that an item
-never seen starts with a vector as well.
+reading the first half, the item tower's by reading the second. What of it the items' content explains
+(`training.encoders.content`) starts in the content features, only the rest in the id's embedding, so that an
+item never seen starts with a vector as well. How popular an item is stays with its id: words that sold well
+this season say little of an item that nobody has seen.
 
 Sources: `training.baselines.ease_of`; content as further rows: Jeunen et al. 2020 (CEASE), RecSys; for
 factors as a start, Rendle et al. 2021, arXiv 2110.14037.
@@ -21,7 +22,9 @@ from torch import Tensor, nn
 from bundle.preprocess.schema import FIRST
 from training.baselines import Floats, ease_of
 from training.config import ConfigError, StartConfig
+from training.encoders.content import chosen_ridge, precision, said_of_itself
 from training.encoders.layers import Hidden
+from training.encoders.parts import Part
 from training.encoders.towers import TwoTowers
 
 SPARE_DIRECTIONS = 64
@@ -37,7 +40,7 @@ def start_from_ease(
     lately: Floats,
     config: StartConfig,
     *,
-    content: Floats | None = None,
+    texts: Floats | None = None,
 ) -> None:
     """Set the item inputs and the linear paths; hidden layers add nothing at first.
 
@@ -50,7 +53,7 @@ def start_from_ease(
         train: float32 (users, k), who took what.
         lately: float32 (k,), how many users have an item among what they took last.
         config: regularisation and scale.
-        content: float32 (k, v), TF-IDF of the items' texts. Its words join `train` as users who took the
+        texts: float32 (k, v), TF-IDF of the items' texts. Its words join `train` as users who took the
             items that they stand in, so that items alike in content are so in the item-item structure.
 
     Raises:
@@ -61,20 +64,51 @@ def start_from_ease(
         raise ConfigError("towers.start sets the item features itself; leave out their dim")
     if dim < 2 * rank + 1:
         raise ConfigError(f"towers.item_dim = {dim} cannot hold the factors of EASE; it needs {2 * rank + 1}")
-    gram = train.T @ train
-    if content is not None:
-        gram += config.content_weight * (content @ content.T)
-    left, right = factors(ease_of(gram, config.ease_lambda), rank)
-    both = torch.zeros(len(left), dim)  # (k, d)
-    both[:, :rank] = torch.from_numpy(left) * config.scale**USER_SHARE
-    both[:, rank : 2 * rank] = torch.from_numpy(right) * config.scale ** (1 - USER_SHARE)
-    both[:, 2 * rank] = torch.from_numpy(standardised(np.log(lately + SMOOTHING)))
+    parts, designs = _content(towers, items)
+    content = torch.cat([torch.zeros(len(lately), 0), *designs], dim=1)  # (k, c)
+    matrix = _structure(train, texts, config)
+    ridge = config.content_ridge or chosen_ridge(content, matrix, torch.from_numpy(train))
+    of_content = precision(content, ridge)
+    matrix.diagonal().copy_(said_of_itself(matrix, of_content))
+    both = _input_vectors(matrix.numpy(), rank, dim, config.scale)
+    of_features = content.T @ (of_content @ both)  # (c, d)
+    of_id = both - content @ of_features
+    of_id[:, 2 * rank] = torch.from_numpy(standardised(np.log(lately + SMOOTHING)))
     with torch.no_grad():
         _read(towers.user_tower.hidden, rank, offset=0)
         linear = _read(towers.item_tower, rank, offset=rank)
         if towers.item_bias:
             linear.weight[rank, 2 * rank] = config.popularity
-        _divide(towers, items, both, config.content_ridge)
+    entries = [design.shape[1] for design in designs]
+    for part, weights in zip(parts, of_features.split_with_sizes(entries), strict=True):
+        part.start(weights)
+    inputs = towers.item_inputs
+    inputs.part(inputs.id_position).start(torch.cat([torch.zeros(FIRST, dim), of_id]))
+
+
+def _input_vectors(matrix: Floats, rank: int, dim: int, scale: float) -> Tensor:
+    """Both factors of the structure side by side, [A, C, 0]: (k, dim)."""
+    left, right = factors(matrix, rank)
+    both = torch.zeros(len(matrix), dim)
+    both[:, :rank] = torch.from_numpy(left) * scale**USER_SHARE
+    both[:, rank : 2 * rank] = torch.from_numpy(right) * scale ** (1 - USER_SHARE)
+    return both
+
+
+def _content(towers: TwoTowers, items: Sequence[Tensor]) -> tuple[list[Part], list[Tensor]]:
+    """What embeds each content feature, and its design (k, c)."""
+    inputs = towers.item_inputs
+    positions = [position for position in range(len(items)) if position != inputs.id_position]
+    parts = [inputs.part(position) for position in positions]
+    return parts, [part.design(items[at]) for part, at in zip(parts, positions, strict=True)]
+
+
+def _structure(train: Floats, texts: Floats | None, config: StartConfig) -> Tensor:
+    """EASE of who took what and of texts, (k, k)."""
+    gram = train.T @ train
+    if texts is not None:
+        gram += config.content_weight * (texts @ texts.T)
+    return torch.from_numpy(ease_of(gram, config.ease_lambda))
 
 
 def factors(matrix: Floats, rank: int) -> tuple[Floats, Floats]:
@@ -113,22 +147,3 @@ def _read(hidden: Hidden, rank: int, *, offset: int) -> nn.Linear:
     linear.weight.zero_()
     linear.weight[:rank, offset : offset + rank] = torch.eye(rank)
     return linear
-
-
-def _divide(towers: TwoTowers, items: Sequence[Tensor], both: Tensor, ridge: float) -> None:
-    """Split the input vectors between content features and id."""
-    inputs = towers.item_inputs
-    content = [position for position in range(len(items)) if position != inputs.id_position]
-    rest = both
-    if content:
-        parts = [inputs.part(position) for position in content]
-        designs = [part.design(items[position]) for part, position in zip(parts, content, strict=True)]
-        design = torch.cat(designs, dim=1)  # (k, c)
-        gram = design.T @ design + ridge * torch.eye(design.shape[1])
-        weights = torch.linalg.solve(gram, design.T @ both)  # (c, d)
-        for part, block in zip(parts, weights.split([one.shape[1] for one in designs]), strict=True):
-            part.start(block)
-        rest = both - design @ weights
-    table = torch.zeros(FIRST + len(rest), rest.shape[1])
-    table[FIRST:] = rest
-    inputs.part(inputs.id_position).start(table)

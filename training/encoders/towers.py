@@ -46,8 +46,7 @@ class ItemInputs(nn.Module):
         super().__init__()
         self.id_position = next(i for i, spec in enumerate(schema.features) if spec.name == id_name)
         self.parts = nn.ModuleList(
-            feature_module(spec, feature.dim or dim, feature.dropout)
-            for spec, feature in _pairs(schema, features)
+            feature_module(spec, feature, dim) for spec, feature in _pairs(schema, features)
         )
         self.projections = nn.ModuleList(
             nn.Linear(feature.dim, dim, bias=False) if feature.dim else nn.Identity() for feature in features
@@ -175,9 +174,8 @@ class UserTower(nn.Module):
                 self.history_slots = slice(start, start + len(input_names(spec)))
             else:
                 self.slots.append(start)
-                dim = feature.dim or USER_FEATURE_DIM
-                parts.append(feature_module(spec, dim, feature.dropout))
-                width += dim
+                parts.append(feature_module(spec, feature, USER_FEATURE_DIM))
+                width += feature.dim or USER_FEATURE_DIM
             start += len(input_names(spec))
         self.parts = nn.ModuleList(parts)
         self.pool = HistoryPool(config.half_lives_days)

@@ -91,11 +91,11 @@ class RecommenderTask:
 
     def _start(self, config: StartConfig) -> None:
         lately = self.examples.training_lately()
-        content = None
+        texts = None
         if config.content_weight:
-            texts = self.examples.texts()
-            content = baselines.tfidf([texts[number] for number in self.examples.known])
-        start_from_ease(self.model, self._known, self._taken(), lately, config, content=content)
+            words = self.examples.texts()
+            texts = baselines.tfidf([words[number] for number in self.examples.known])
+        start_from_ease(self.model, self._known, self._taken(), lately, config, texts=texts)
 
     def _taken(self) -> baselines.Floats:
         """Which training user took which known item, float32 (users, k)."""
