@@ -103,6 +103,20 @@ def test_more_threads_are_taken_for_a_lone_input_where_they_gain_a_tenth(
     assert is_faster_alone(encoder, TEN, clock=lambda: encoder.now_s) is worth_it  # type: ignore[arg-type]
 
 
+def test_a_machine_that_is_busy_for_a_while_does_not_hide_what_threads_gain() -> None:
+    """While others have the second core, two threads are slower than one."""
+    encoder = Timed(lambda cost: 0.01)
+    took_s = iter([0.03] * 8 + [0.006])
+
+    def run_alone(batch: Sequence[Prepared]) -> np.ndarray:
+        encoder.now_s += next(took_s)
+        return np.zeros((len(batch), 1), np.float32)
+
+    encoder.run_alone = run_alone  # type: ignore[method-assign]
+
+    assert is_faster_alone(encoder, TEN, clock=lambda: encoder.now_s)  # type: ignore[arg-type]
+
+
 def test_without_a_session_for_it_nothing_is_tried() -> None:
     encoder = Timed(lambda cost: 0.01)
     encoder.has_lone = False
