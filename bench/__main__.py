@@ -163,7 +163,7 @@ def _started(
         return started
     wanted = options.peers.split(",")
     padded = _padded(work, network, again=options.same_models) if "fastembed" in wanted else network
-    for server in peers(network, padded):
+    for server in peers(network, padded, work):
         if server.environment not in wanted:
             continue
         try:
@@ -181,7 +181,7 @@ def _bodies(row: Row, server: Running, models: Path) -> list[bytes]:
         inputs = texts.texts(COUNT)
     if server.server.path == "/embeddings":
         chunks = [inputs[i : i + row.per_request] for i in range(0, COUNT, row.per_request)]
-        return [json.dumps({"input": list(chunk)}).encode() for chunk in chunks]
+        return [json.dumps({"input": chunk, "encoding_format": "base64"}).encode() for chunk in chunks]
     return texts.bodies(inputs, row.per_request, model=row.model, encoding="base64")
 
 

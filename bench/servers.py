@@ -83,30 +83,29 @@ def ours(models: Path, workers: int = 1) -> Server:
     )
 
 
-def peers(network: Path, padded: Path) -> list[Server]:
+def peers(network: Path, padded: Path, work: Path) -> list[Server]:
     """The others.
 
     Args:
         network: the pretrained directory.
         padded: a directory with the same network as ONNX, padded, beside its tokenizer.
+        work: a directory for what one of them makes of the network itself.
     """
 
-    def library(name: str, directory: Path) -> Server:
+    def command(name: str, *directories: Path) -> Callable[[int], Sequence[str]]:
         script = str(PEERS / f"{name}.py")
-        return Server(
-            f"{name} behind FastAPI",
-            lambda port: [str(python_of(name)), script, str(port), str(directory)],
-            environment=name,
-        )
+        return lambda port: [str(python_of(name)), script, str(port), *map(str, directories)]
 
-    infinity = ("v2", "--model-id", str(network), "--engine", "optimum", "--device", "cpu")
+    def library(name: str, directory: Path) -> Server:
+        return Server(f"{name} behind FastAPI", command(name, directory), environment=name)
+
     return [
         library("fastembed", padded),
         library("sentence_transformers", network),
         library("model2vec", network),
         Server(
             "infinity",
-            lambda port: [str(python_of("infinity").parent / "infinity_emb"), *infinity, "--port", str(port)],
+            command("infinity", network, work / "infinity"),
             path="/embeddings",
             environment="infinity",
         ),
@@ -119,17 +118,19 @@ def python_of(name: str) -> Path:
 
 
 def install(name: str) -> None:
-    """Make a peer's environment, if it is not there. Raises Unavailable."""
+    """Make a peer's environment, if there is none from the lists that it has now. Raises Unavailable."""
     python, stamp = python_of(name), python_of(name).parent.parent / "installed"
-    if stamp.exists():
+    lists = [PEERS / f"{name}.txt"]
+    if name in ("sentence_transformers", "infinity"):  # torch first, or its CUDA build comes as well
+        lists.insert(0, ROOT / "requirements" / "torch.txt")
+    wanted = "".join(one.read_text() for one in lists)
+    if stamp.exists() and stamp.read_text() == wanted:
         return
     index = os.environ.get("ENCODERY_TORCH_INDEX")  # where PyTorch's CPU builds are
-    commands = [[sys.executable, "-m", "venv", str(python.parent.parent)]]
-    install = [str(python), "-m", "pip", "install", "-qq", "--no-input"]
-    if name in ("sentence_transformers", "infinity"):  # torch first, or its CUDA build comes as well
-        where = [f"--extra-index-url={index}"] if index else []
-        commands.append([*install, *where, "-r", str(ROOT / "requirements" / "torch.txt")])
-    commands.append([*install, "-r", str(PEERS / f"{name}.txt")])
+    pip = [str(python), "-m", "pip", "install", "-qq", "--no-input"]
+    pip += [f"--extra-index-url={index}"] if index else []
+    commands = [[sys.executable, "-m", "venv", "--clear", str(python.parent.parent)]]
+    commands += [[*pip, "-r", str(one)] for one in lists]
     for command in commands:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)
@@ -137,7 +138,7 @@ def install(name: str) -> None:
             raise Unavailable(f"its installation took more than {INSTALL_S:.0f} s") from None
         if done.returncode != 0:
             raise Unavailable(f"cannot be installed: {(done.stderr.strip().splitlines() or ['?'])[-1][:200]}")
-    stamp.touch()
+    stamp.write_text(wanted)
 
 
 @contextmanager
@@ -169,12 +170,17 @@ def _wait(server: Server, process: subprocess.Popen[bytes], port: int, log: Path
     until_s = time.monotonic() + START_S
     while time.monotonic() < until_s:
         if process.poll() is not None:
-            lines = log.read_text(errors="replace").strip().splitlines() or ["no output"]
-            raise Unavailable(f"ended when it was started: {lines[-1][:200]}")
+            raise Unavailable(f"ended when it was started: {_reason(log.read_text(errors='replace'))}")
         if _answers(port, server.ready):
             return
         time.sleep(0.1)
     raise Unavailable(f"did not answer within {START_S:.0f} s")
+
+
+def _reason(output: str) -> str:
+    """The last error that it names, or else its last line."""
+    lines = output.strip().splitlines() or ["no output"]
+    return next((line for line in reversed(lines) if "Error: " in line), lines[-1])[:200]
 
 
 def _answers(port: int, path: str) -> bool:
