@@ -23,7 +23,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench import curves, report, soak, texts, workers
+from bench import curves, report, soak, texts, vectors, workers
 from bench.load import Load
 from bench.machine import described
 from bench.measure import measured
@@ -167,7 +167,12 @@ def _started(
         if server.environment not in wanted:
             continue
         try:
-            started[server.name] = stack.enter_context(running(server, work / f"{server.environment}.log"))
+            with ExitStack() as tried:
+                peer = tried.enter_context(running(server, work / f"{server.environment}.log"))
+                if any(row.model == TRANSFORMER and server.environment in row.peers for row in ROWS):
+                    vectors.check(peer, started["encodery"], TRANSFORMER)
+                started[server.name] = peer
+                stack.enter_context(tried.pop_all())
         except Unavailable as reason:
             skipped[server.name] = str(reason)
             print(f"skipped {server.name}: {reason}", flush=True)
