@@ -133,7 +133,8 @@ class Exchange(RequestResponseCycle):
         try:
             request = DirectRequest(cast(Scope, self.scope), cast(Receive, self.receive), self.arrived)
             response = await self._route.respond(self._context, request)
-            if any(b"\n" in value or b"\r" in value for _, value in response.raw_headers):
+            values = b"".join([value for _, value in response.raw_headers])
+            if b"\n" in values or b"\r" in values:
                 raise ValueError("a line break in a header")
             return response
         except asyncio.CancelledError:
@@ -160,7 +161,7 @@ class Exchange(RequestResponseCycle):
 
     def _head(self, response: Response) -> bytes:
         headers = [*self.default_headers, *response.raw_headers]
-        if any(name == b"connection" for name, _ in headers):  # which says nothing but "close" here
+        if b"connection" in dict(headers):  # which says nothing but "close" here
             self.keep_alive = False
         elif not self.keep_alive:
             headers.append((b"connection", b"close"))

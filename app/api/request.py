@@ -8,7 +8,7 @@ connection cancels the request's task then.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from fastapi import Request
 from starlette.datastructures import Headers
@@ -31,6 +31,12 @@ class DirectRequest(Request):
         return _Indexed(self.scope["headers"])
 
 
+@lru_cache
+def _on_the_wire(key: str) -> bytes:
+    """The same few names in every request."""
+    return key.lower().encode("latin-1")
+
+
 class _Indexed(Headers):
     """Headers whose `get` looks into a dictionary; of several with one name it finds the first."""
 
@@ -39,5 +45,5 @@ class _Indexed(Headers):
         self._first = dict(reversed(raw))
 
     def get(self, key: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        value = self._first.get(key.lower().encode("latin-1"))
+        value = self._first.get(_on_the_wire(key))
         return default if value is None else value.decode("latin-1")
