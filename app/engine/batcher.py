@@ -30,7 +30,7 @@ from bundle import Prepared
 
 SMOOTHING = 0.2  # weight of the newest batch in the measured rate
 SMALLEST_SHARE = 4  # a batch is split over free workers down to a quarter of the budget, not further
-DEEP = 2  # batches for every worker that wait: then everybody is served soonest by the best throughput
+DEEP = 2  # interactive batches for every worker that wait: then all are served soonest by best throughput
 BULK_EVERY = 4  # batches, of which bulk work gets one while interactive work waits
 HAND_OVER_S = 0.2e-3  # of CPU time, to a thread and back, while both want Python's lock
 LONGEST_INLINE_S = 0.01  # of one thread; who comes meanwhile waits, and would for the cores as well
@@ -200,7 +200,7 @@ class Batcher:
         while self._running < self._workers and (turn := self._turn()) is not None:
             loaded, lane = turn
             queue, now_s = self._queues[turn], self._clock()
-            if batch := queue.take(self._share(loaded, queue), now_s):
+            if batch := queue.take(self._share(loaded, lane, queue), now_s):
                 self._since_bulk = 0 if lane == "bulk" else self._since_bulk + 1
                 self._start(loaded, batch, now_s)
 
@@ -214,10 +214,13 @@ class Batcher:
         self._queues[key] = self._queues.pop(key)  # to the end: encoders take turns
         return key
 
-    def _share(self, loaded: Loaded, queue: Queue) -> Budget:
-        """The budget, or less when what waits can be split over several free workers."""
+    def _share(self, loaded: Loaded, lane: Lane, queue: Queue) -> Budget:
+        """The budget, or less when what waits can be split over several free workers.
+
+        Bulk work has no large batches, however much of it waits: an interactive caller waits for one to end.
+        """
         pace = loaded.pace
-        is_deep = queue.cost > DEEP * self._workers * pace.batch_cost
+        is_deep = lane == "interactive" and queue.cost > DEEP * self._workers * pace.batch_cost
         budget = self._budget or (pace.deep_cost if is_deep else pace.batch_cost)
         share = -(-queue.cost // (self._workers - self._running))
         return Budget(min(budget, max(share, budget // SMALLEST_SHARE)), loaded.encoder.is_packed)

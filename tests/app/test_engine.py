@@ -388,14 +388,16 @@ async def test_what_waits_is_split_over_free_workers(fake: Any) -> None:
     engine.close()
 
 
-@pytest.mark.parametrize(("waiting", "batches"), [(4, [2, 2]), (5, [4, 1])])
-async def test_batches_are_larger_where_more_waits_than_two_of_them(
-    fake: Any, waiting: int, batches: list[int]
+@pytest.mark.parametrize(
+    ("waiting", "lane", "batches"),
+    [(4, "interactive", [2, 2]), (5, "interactive", [4, 1]), (5, "bulk", [2, 2, 1])],
+)
+async def test_batches_are_larger_where_more_interactive_work_waits_than_two_of_them(
+    fake: Any, waiting: int, lane: str, batches: list[int]
 ) -> None:
     encoder, engine = fake(), engine_of(batch_cost=None)
     loaded = Loaded(encoder, pace=Pace(batch_cost=2, deep_cost=4))
-    words = ("cat", "dog", "sat", "mat", "hello")[:waiting]
-    await encode(engine, loaded, *words)
+    await encode_texts(engine, loaded, ["cat", "dog", "sat", "mat", "hello"][:waiting], lane=lane)
 
     assert encoder.batches == batches
     engine.close()
