@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.encoders.content import chosen_ridge, missed, precision, said_of_itself
+from training.encoders.content import RIDGES, chosen_ridge, missed, precision, said_of_itself
 
 RIDGE = 0.5
 
@@ -78,3 +78,10 @@ def test_ridge_is_small_where_content_says_much_and_large_where_it_is_noise() ->
 
     assert chosen_ridge(group + 0.1 * noise, matrix, users) <= 1.0
     assert chosen_ridge(noise, matrix, users) >= 30.0
+
+
+def test_without_content_nothing_is_said_with_any_ridge() -> None:
+    matrix, nothing = hollow(4, 4, seed=0), torch.zeros(4, 0)
+
+    assert chosen_ridge(nothing, matrix, torch.eye(4)) in RIDGES
+    assert said_of_itself(matrix, precision(nothing, 1.0)).tolist() == [0.0] * 4

@@ -15,7 +15,7 @@ from torch import Tensor
 
 RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 MOST_USERS = 1_000  # that a ridge is chosen by
-MOST_ITEMS = 4_000  # as many: the best ridge tells noise from signal, and hardly depends on their number
+MOST_ITEMS = 4_000  # likewise: the best ridge tells noise from signal, and hardly depends on their number
 
 
 def chosen_ridge(content: Tensor, matrix: Tensor, users: Tensor) -> float:
@@ -26,6 +26,8 @@ def chosen_ridge(content: Tensor, matrix: Tensor, users: Tensor) -> float:
         matrix: B (k, k), 0 on its diagonal.
         users: who took what (n, k) of 0 and 1.
     """
+    if not content.shape[1]:
+        return RIDGES[0]  # nothing is said, with any
     some = torch.randperm(len(content), generator=torch.Generator().manual_seed(0))[:MOST_ITEMS]
     users = users[:MOST_USERS]
     scores, taken = users @ matrix[:, some], users[:, some]
