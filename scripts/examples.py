@@ -28,6 +28,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import recommender_results
 import text_results
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -229,6 +230,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "models": models_table,
     "protocols": protocols_table,
     "clients": clients_table,
+    **recommender_results.TABLES,
     **text_results.TABLES,
 }
 
