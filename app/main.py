@@ -1,4 +1,4 @@
-"""Puts the parts together into an ASGI application; `app.server` runs it.
+"""Puts the parts together into an ASGI application; `app.process.server` runs it.
 
 Nothing happens at import. Importing this never brings in torch, transformers or onnx.
 """
@@ -14,21 +14,21 @@ from pathlib import Path
 from fastapi import FastAPI, Response
 from starlette.types import Receive, Scope, Send
 
-from app import errors
 from app.api import docs, encode, health, models, score
-from app.api.context import Context
-from app.api.hot import HotPaths
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache, load_registry
-from app.guard import HeaderGuard
-from app.listener import CannotServe
+from app.http import errors
+from app.http.context import Context
+from app.http.head import HeaderGuard
+from app.http.hot import HotPaths
+from app.http.observed import Observed
 from app.metrics import Metrics
-from app.observe import Observed
-from app.scoreboard import Seat
 from app.settings import Settings
+from app.shared.listener import CannotServe
+from app.shared.scoreboard import Seat
 from bundle import Execution, Store
 
-HOT = (encode.routes, score.routes, *(protocol.hot for protocol in PROTOCOLS))  # app.api.hot
+HOT = (encode.routes, score.routes, *(protocol.hot for protocol in PROTOCOLS))  # app.http.hot
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
 
 

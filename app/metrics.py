@@ -20,9 +20,9 @@ from prometheus_client import (
     generate_latest,
 )
 
-from app import shared_metrics
 from app.engine import Encoded, Engine, Loaded, Registry
-from app.scoreboard import Seat
+from app.shared import metrics as shared_metrics
+from app.shared.scoreboard import Seat
 
 MODEL = ("model", "version")
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -89,7 +89,13 @@ class Metrics:
             "encodery_batch_rows", "rows of a forward pass", MODEL, buckets=ROWS, registry=r
         )
         self._queue_items = Gauge("encodery_queue_items", "inputs that wait", MODEL, **_SUM, registry=r)
-        self._queue_cost = Gauge("encodery_queue_cost", "tokens or rows that wait", MODEL, **_SUM, registry=r)
+        self._queue_cost = Gauge(
+            "encodery_queue_cost",
+            "cost that waits: tokens, or one for an input of a kind without",
+            MODEL,
+            **_SUM,
+            registry=r,
+        )
         self._in_work = Gauge(
             "encodery_items_in_work", "inputs prepared, waiting or running", **_SUM, registry=r
         )

@@ -9,12 +9,13 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from app.cores import usable_cores
+from bundle import KINDS, Limit
+from bundle.cores import usable_cores
 
 PREFIX = "ENCODERY_"
 # A Kubernetes service called "encodery" or "encodery-..." puts its addresses into every pod's environment.
@@ -29,8 +30,8 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
-class Settings(BaseSettings):
-    """The settings; each field is the variable ENCODERY_<NAME>."""
+class _Settings(BaseSettings):
+    """The settings; each field is the variable ENCODERY_<NAME>. The kinds of input add their limits."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
@@ -83,15 +84,6 @@ class Settings(BaseSettings):
     body_timeout_s: Seconds = Field(10.0, description="how long a request body may take to arrive")
     max_items: Count = Field(2048, description="most inputs of a request")
     max_candidates: Count = Field(10_000, description="most candidates of a POST /score")
-    max_chars_per_item: Count = Field(16_384, description="longest text, in characters")
-    max_bytes_per_object: Count = Field(
-        131_072,
-        description="largest object of features, as compact JSON; 512 dated events of a history are 20,000",
-    )
-    max_chars_per_request: Count = Field(
-        1_000_000,
-        description="most characters of all inputs of a request; an object counts as its compact JSON",
-    )
     max_queue_items: Count = Field(
         8192, description="most inputs in work, in all workers together; over it requests get 429"
     )
@@ -115,6 +107,10 @@ class Settings(BaseSettings):
     )
     metrics: bool = Field(True, description="serve Prometheus metrics at /metrics")
 
+    def limit(self, limit: Limit) -> int:
+        """What bounds inputs of a kind."""
+        return int(getattr(self, limit.setting, limit.default))
+
     def environment(self) -> dict[str, str]:
         """What was given, as variables for another process; secrets come from the environment only."""
         return {
@@ -126,6 +122,19 @@ class Settings(BaseSettings):
     def shown(self) -> dict[str, str]:
         """Values as they may be printed: a SecretStr prints itself as asterisks."""
         return {name: str(getattr(self, name)) for name in type(self).model_fields}
+
+
+def _limit_fields() -> dict[str, Any]:
+    limits = {limit.setting: limit for kind in KINDS.values() for limit in kind.limits}
+    return {
+        name: (Count, Field(limit.default, description=limit.description)) for name, limit in limits.items()
+    }
+
+
+if TYPE_CHECKING:
+    Settings = _Settings
+else:
+    Settings = create_model("Settings", __base__=_Settings, __doc__=_Settings.__doc__, **_limit_fields())
 
 
 class SettingsError(ValueError):

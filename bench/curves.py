@@ -16,8 +16,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from app.api.inputs import check_limits
+from app.api.requests import EncodeBody, json_inputs, parse
 from app.api.vectors import to_json
-from app.api.wire import EncodeRequest, parse, to_inputs
 from app.engine.queue import Budget
 from app.settings import settings_from
 from bench import texts
@@ -79,7 +80,9 @@ def parts(encoder: Encoder, options: argparse.Namespace) -> dict[str, float]:
 
     def read() -> None:
         for body in bodies:
-            to_inputs(parse(body, EncodeRequest), settings, 0.0)
+            given = parse(body, EncodeBody)
+            inputs = encoder.read(json_inputs(given.inputs, 0.0).values, 0.0)
+            check_limits(inputs, encoder.kind, settings)
 
     def tokenise() -> None:
         for text in texts.texts(COUNT):

@@ -19,9 +19,11 @@ from bundle.errors import (
     ManifestError,
     VersionExistsError,
 )
-from bundle.inputs import Features, Input, Text, prompted
+from bundle.inputs import Input, prompted
 from bundle.manifest import Manifest
-from bundle.preprocess import KINDS, Cut, Facts, Prepared, Truncate
+from bundle.preprocess import KINDS, Facts, Kind, Limit, Prepared, Tensor, Truncate, Truncation
+from bundle.preprocess.features import Features
+from bundle.preprocess.text import Text
 from bundle.publish import Draft, publish, switch_current
 from bundle.quantize import OUTPUT_TYPES, OutputType
 from bundle.sessions import Execution
@@ -31,7 +33,6 @@ __all__ = [
     "KINDS",
     "OUTPUT_TYPES",
     "BundleError",
-    "Cut",
     "Draft",
     "Encoder",
     "EncoderyError",
@@ -42,13 +43,17 @@ __all__ = [
     "Input",
     "InputError",
     "IntegrityError",
+    "Kind",
+    "Limit",
     "Manifest",
     "ManifestError",
     "OutputType",
     "Prepared",
     "Store",
+    "Tensor",
     "Text",
     "Truncate",
+    "Truncation",
     "VersionExistsError",
     "prompted",
     "publish",

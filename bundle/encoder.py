@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle.errors import IntegrityError
-from bundle.inputs import Features, Input, prompted
-from bundle.preprocess import Prepared, Preprocessor, Truncate
+from bundle.errors import InputError, IntegrityError
+from bundle.inputs import Input, prompted
+from bundle.preprocess import KINDS, Kind, Prepared, Preprocessor, Truncate
 from bundle.quantize import OutputType, int8_limit, quantized
 from bundle.sessions import Execution, open_session, source
 
@@ -100,15 +100,28 @@ class Encoder:
         """A batch costs the sum of its inputs, since nothing is padded."""
         return self._runner.layout.is_packed
 
+    @property
+    def kind(self) -> Kind:
+        """Of its inputs."""
+        return KINDS[self.manifest.kind]
+
+    def read(self, values: Sequence[Any], now: float | None = None) -> list[Input]:
+        """Inputs as they stand in a request. Raises InputError for the first that is none of its kind."""
+        read, inputs = self.preprocessor.from_json, list[Input]()
+        for index, value in enumerate(values):
+            try:
+                inputs.append(read(value, now))
+            except InputError as error:
+                raise error.at(index) from None
+        return inputs
+
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         """Check, tokenise and look up. Raises InputError for the first input that cannot be encoded."""
         return self.preprocessor.prepare(inputs, truncate)
 
     def key(self, one: Input) -> Hashable:
         """Equal for inputs that this encoder gives the same vector."""
-        if isinstance(one, Features) and not self.preprocessor.uses_now:
-            one = Features(one.values)
-        return one.key
+        return self.preprocessor.key(one)
 
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
         """One forward pass. float32 [n, dim], rows in the order of the batch (n >= 1)."""

@@ -58,3 +58,7 @@ class InputError(EncoderyError):
     def param(self) -> str:
         """The place in the request, for example `inputs[3].price`."""
         return f"inputs[{self.index}]{self.path}"
+
+    def at(self, index: int) -> InputError:
+        """The same error, of the input at another position."""
+        return InputError(index, self.code, self.reason, self.path)

@@ -17,7 +17,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bundle.errors import GoldenError, InputError
-from bundle.preprocess import Preprocessor, Truncate
+from bundle.inputs import Input
+from bundle.preprocess import Truncate
 
 if TYPE_CHECKING:
     from bundle.encoder import Encoder
@@ -111,9 +112,8 @@ class Golden:
 
     def _encode(self, encoder: Encoder) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """The vectors of each input alone, and of all in one batch."""
-        inputs = [encoder.preprocessor.from_json(value, self.now) for value in self.inputs]
         try:
-            prepared = encoder.prepare(inputs, self.truncate)
+            prepared = encoder.prepare(encoder.read(self.inputs, self.now), self.truncate)
             return np.concatenate([encoder.run([one]) for one in prepared]), encoder.run(prepared)
         except InputError as error:
             raise GoldenError(f"a golden input is refused: {error}") from error
@@ -131,11 +131,6 @@ def deviation(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32])
     return float((np.abs(found - expected) / unit).max())
 
 
-def golden_of(
-    preprocessor: Preprocessor,
-    inputs: Sequence[Any],
-    vectors: npt.NDArray[np.float32],
-    now: float | None,
-) -> Golden:
+def golden_of(inputs: Sequence[Input], vectors: npt.NDArray[np.float32], now: float | None) -> Golden:
     """Golden record of domain inputs."""
-    return Golden([preprocessor.to_json(item) for item in inputs], vectors, now)
+    return Golden([one.to_json() for one in inputs], vectors, now)

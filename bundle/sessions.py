@@ -15,11 +15,13 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import onnxruntime as ort
+from typing import TYPE_CHECKING, Any
 
 from bundle.disk import waiting_lock
 from bundle.errors import IntegrityError
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 GRAPH, WEIGHTS = "graph.onnx", "weights.bin"
 ROOM = 5  # times the graph: weights kept in few bits are widened, and packed ones are larger
@@ -41,7 +43,7 @@ class Execution:
 
 def open_session(graph: bytes | Path, threads: int = 1) -> ort.InferenceSession:
     """A session of that many threads a forward pass. Raises IntegrityError if the graph is refused."""
-    given = graph if isinstance(graph, bytes) else str(graph)
+    ort, given = _onnxruntime(), graph if isinstance(graph, bytes) else str(graph)
     try:
         session = ort.InferenceSession(given, _options(threads), ["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions share no base class
@@ -69,7 +71,7 @@ def source(
 
 def _prepare(graph: bytes, place: Path) -> bool:
     """Write the prepared graph; False if that cannot be done."""
-    options = _options(1)
+    ort, options = _onnxruntime(), _options(1)
     made = Path(tempfile.mkdtemp(dir=place.parent))
     options.optimized_model_filepath = str(made / GRAPH)
     for name, value in {
@@ -88,6 +90,7 @@ def _prepare(graph: bytes, place: Path) -> bool:
 
 
 def _options(threads: int) -> ort.SessionOptions:
+    ort = _onnxruntime()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -102,3 +105,10 @@ def _options(threads: int) -> ort.SessionOptions:
         options.add_session_config_entry(name, value)
     options.log_severity_level = 4  # fatal only: failures come back as exceptions
     return options
+
+
+def _onnxruntime() -> Any:
+    """Load it when the first session is opened: who only reads tables of this package needs none."""
+    import onnxruntime  # noqa: PLC0415  # see above
+
+    return onnxruntime

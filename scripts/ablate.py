@@ -68,7 +68,7 @@ class Vectors:
     def __init__(self, encode: Any, texts: Sequence[str]) -> None:
         import numpy as np
 
-        from bundle.inputs import Text
+        from bundle.preprocess.text import Text
 
         unique = list(dict.fromkeys(texts))
         self._row = {text: row for row, text in enumerate(unique)}

@@ -194,11 +194,11 @@ def models_table() -> str:
 def protocols_table() -> str:
     """Every route that takes a body, and those of other people's protocols, from what registers them."""
     from app.api.protocols import PROTOCOLS
+    from app.api.requests import EncodeBody
     from app.api.score import ScoreRequest
-    from app.api.wire import EncodeRequest
 
     lines = ["| protocol | route | reads | takes and ignores |", "|---|---|---|---|"]
-    for path, fields in {"/encode": EncodeRequest.model_fields, "/score": ScoreRequest.model_fields}.items():
+    for path, fields in {"/encode": EncodeBody.model_fields, "/score": ScoreRequest.model_fields}.items():
         lines.append(f"| Encodery | `POST {path}` | {_named(fields)} | |")
     for protocol in PROTOCOLS:
         for row in protocol.rows:

@@ -26,7 +26,7 @@ def with_vocabularies(content: bytes, vocabularies: Mapping[str, Sequence[str]])
     import onnx
     from onnx import helper
 
-    from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN
+    from bundle.preprocess.features.schema import FIRST, MISSING, PAD, UNKNOWN
 
     model = onnx.load_from_string(content)
     graph = model.graph
@@ -79,7 +79,7 @@ def main(arguments: list[str]) -> int:
     sys.path.insert(0, str(ROOT))
     from bundle.preprocess.base import pad
     from bundle.preprocess.features import FeaturePreprocessor
-    from bundle.preprocess.schema import FIRST, FeatureSchema
+    from bundle.preprocess.features.schema import FIRST, FeatureSchema
     from bundle.store import Store
 
     models = Path(arguments[0]) if arguments else ROOT / "models"
@@ -130,7 +130,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _user(history: Sequence[str], country: str) -> Any:
-    from bundle.inputs import Features
+    from bundle.preprocess.features import Features
 
     return Features({"history": list(history), "country": country})
 

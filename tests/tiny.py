@@ -17,10 +17,12 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from bundle.golden import Golden
-from bundle.inputs import Features, Input, Text
+from bundle.inputs import Input
 from bundle.manifest import Manifest, Metric, Parity, Trained
 from bundle.preprocess import KINDS, Preprocessor
-from bundle.preprocess.schema import FIRST, FeatureSchema
+from bundle.preprocess.features import Features
+from bundle.preprocess.features.schema import FIRST, FeatureSchema
+from bundle.preprocess.text import Text
 from bundle.publish import Draft, publish
 
 DIM = 8
@@ -184,7 +186,7 @@ def draft(
     vectors = reference_vectors(graph, loaded, inputs)
     fields: dict[str, Any] = {
         "description": "a tiny bundle for tests",
-        "golden": Golden([loaded.to_json(item) for item in inputs], vectors, NOW).to_bytes(),
+        "golden": Golden([item.to_json() for item in inputs], vectors, NOW).to_bytes(),
         "card": f"# {name}\n",
         "dim": DIM,
         "dimensions": [DIM, DIM // 2],

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from bundle.manifest import Metric
+from bundle.preprocess import KINDS
 from bundle.publish import Draft
 from training.provenance import Provenance
 
@@ -21,7 +22,7 @@ def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
         "",
         draft.description,
         "",
-        f"- Takes {'texts' if draft.kind == 'text' else 'objects of features'}, "
+        f"- Takes {KINDS[draft.kind].plural}, "
         f"gives vectors of {draft.dim} dimensions"
         + (f" (or cut to {', '.join(map(str, draft.dimensions[1:]))})" if len(draft.dimensions) > 1 else "")
         + ".",

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle.inputs import Features, Input, Text
+from bundle.inputs import Input
 from training.errors import ServerError as ServerError  # noqa: PLC0414  # raised by what `served` returns
 from training.task import Encode
 
@@ -48,10 +48,10 @@ def served(url: str, model: str, *, version: str | None = None) -> Encode:
 
 def _requests(inputs: Sequence[Input]) -> Iterator[list[Input]]:
     """In order, as many at once as a server takes; all of a request have the same `now`."""
-    for _, group in groupby(inputs, key=_now):
+    for _, group in groupby(inputs, key=lambda one: one.now):
         some, size = list[Input](), 0
         for one in group:
-            length = len(json.dumps(_json(one)))
+            length = len(json.dumps(one.to_json()))
             if some and (len(some) == ITEMS_PER_REQUEST or size + length > CHARS_PER_REQUEST):
                 yield some
                 some, size = [], 0
@@ -62,8 +62,8 @@ def _requests(inputs: Sequence[Input]) -> Iterator[list[Input]]:
 
 def _encode(url: str, asked: Mapping[str, str], inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
     """One request. float32 [n, dim]. Raises ServerError."""
-    body: dict[str, Any] = {**asked, "inputs": [_json(item) for item in inputs]}
-    if (now := _now(inputs[0])) is not None:
+    body: dict[str, Any] = {**asked, "inputs": [one.to_json() for one in inputs]}
+    if (now := inputs[0].now) is not None:
         body["now"] = now
     request = urllib.request.Request(  # noqa: S310  # the URL is the user's own server
         url,
@@ -81,11 +81,3 @@ def _encode(url: str, asked: Mapping[str, str], inputs: Sequence[Input]) -> npt.
     if not content or len(content) % (4 * len(inputs)):
         raise ServerError(f"{url} answered {len(content)} bytes, which are no {len(inputs)} vectors")
     return np.frombuffer(content, dtype="<f4").reshape(len(inputs), -1).astype(np.float32)
-
-
-def _now(item: Input) -> float | None:
-    return item.now if isinstance(item, Features) else None
-
-
-def _json(item: Input) -> Any:
-    return item.text if isinstance(item, Text) else dict(item.values)

@@ -57,7 +57,7 @@ class Exportable:
 
     name: str
     description: str
-    kind: Literal["text", "features"]
+    kind: str
     model: nn.Module
     preprocessor: bytes
     probes: Sequence[Input]
@@ -79,9 +79,7 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
     layout = packed_layout(preprocessor) if encoder.packed else preprocessor.layouts[0]
     graph = export_graph(encoder.packed or encoder.model, layout, prepared)
     parity = compare(graph, preprocessor, prepared, expected)
-    golden = golden_of(
-        preprocessor, encoder.probes[:GOLDEN_INPUTS], expected[:GOLDEN_INPUTS], encoder.now
-    ).to_bytes()
+    golden = golden_of(encoder.probes[:GOLDEN_INPUTS], expected[:GOLDEN_INPUTS], encoder.now).to_bytes()
     draft = Draft(
         name=encoder.name,
         description=encoder.description,
@@ -100,7 +98,7 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
         prompts=encoder.prompts,
         default_prompt=encoder.default_prompt,
     )
-    return model_card(draft, provenance, preprocessor.to_json(encoder.probes[0]))
+    return model_card(draft, provenance, encoder.probes[0].to_json())
 
 
 def _trained(provenance: Provenance, metrics: Mapping[str, Metric]) -> Trained:

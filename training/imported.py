@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bundle.directory import MAX_GRAPH_BYTES
-from bundle.inputs import Text
+from bundle.preprocess.text import Text
 from bundle.publish import Draft
 from training.encoders.packed import packed
 from training.encoders.pretrained import PretrainedEncoder

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bundle.inputs import Text
+from bundle.preprocess.text import Text
 from training.data.text import Pairs
 from training.errors import ConfigError
 from training.mining import MiningRules, mine

@@ -8,37 +8,33 @@ A body of NDJSON is of any size, and answered line by line: app.api.stream.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy.typing as npt
 import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from app import errors
-from app.api import stream, vectors
+from app.api import service, stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
-from app.api.body import read_json_body
-from app.api.context import Context
-from app.api.encoding import HEADER_PARAMETERS, Answer, admit, encoded
-from app.api.hot import HotRoutes
-from app.api.notes import NEW_ENTRIES, UNKNOWN_ENTRIES, noted_of
-from app.api.wire import EncodeRequest, ask_of, parse, to_inputs
-from bundle import Cut, Facts
+from app.api.requests import EncodeBody, json_inputs, moment_of, parse
+from app.api.service import HEADER_PARAMETERS, EncodeResult, admit
+from app.api.warnings import warning_model, warnings_of
+from app.http import errors
+from app.http.body import read_json_body
+from app.http.context import Context
+from app.http.hot import HotRoutes
+from bundle import KINDS
 
 routes = HotRoutes()
 
 
-class InputWarning(BaseModel):
-    """What is to be told about one input. Only what applies is there."""
-
-    index: int
-    truncated: list[Cut] | None = None
-    unknown: list[str] | None = Field(None, description="fields with a value that training did not see")
-    new_entries: list[int] | None = Field(None, description=NEW_ENTRIES)
-    unknown_entries: list[int] | None = Field(None, description=UNKNOWN_ENTRIES)
-    empty_history: bool | None = Field(None, description="a history held nothing that the encoder knows")
+InputWarning = warning_model(
+    "InputWarning",
+    "What is to be told about one input. Only what applies is there.",
+    {"index": (int, ...)},
+)
 
 
 class Usage(BaseModel):
@@ -57,23 +53,19 @@ class EncodeResponse(BaseModel):
     dim: int
     embeddings: list[list[float]] | list[list[int]] | list[str]
     usage: Usage
-    warnings: list[InputWarning]
+    warnings: list[InputWarning]  # type: ignore[valid-type]  # made of the kinds' facts
 
 
 _EXAMPLES: dict[str, Any] = {
-    "text": {"summary": "one text", "value": {"inputs": "hello world"}},
-    "texts": {
-        "summary": "several texts, cut if too long, answered as base64",
-        "value": {"inputs": ["hello world", "good morning"], "truncate": "end", "encoding": "base64"},
-    },
-    "features": {
-        "summary": "a user of a recommender",
+    "options": {
+        "summary": "several inputs, cut if too long, answered as base64",
         "value": {
-            "model": "retail-user",
-            "inputs": {"history": [{"id": "85123A", "time": "2011-11-02"}, "22423"], "country": "France"},
+            "inputs": list(next(iter(KINDS.values())).examples),
+            "truncate": "end",
+            "encoding": "base64",
         },
     },
-}
+} | {name: {"summary": kind.noun, "value": {"inputs": kind.examples[0]}} for name, kind in KINDS.items()}
 _HEADERS: dict[str, Any] = {
     name: {"description": meaning, "schema": {"type": "string"}}
     for name, meaning in {
@@ -99,7 +91,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
         "requestBody": {
             "required": True,
             "content": {
-                vectors.JSON: {"schema": EncodeRequest.model_json_schema(), "examples": _EXAMPLES},
+                vectors.JSON: {"schema": EncodeBody.model_json_schema(), "examples": _EXAMPLES},
                 stream.NDJSON: {"schema": {"type": "string", "description": "an input per line"}},
             },
         },
@@ -129,53 +121,50 @@ async def encode(context: Context, request: Request) -> Response:
         return await stream.respond(context, request)
     media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
     admit(context, request)
-    asked = parse(await read_json_body(request, context.settings), EncodeRequest)
-    ask = ask_of(asked, to_inputs(asked, context.settings, clock_s=time.time()))
-    answer = await encoded(context, request, ask)
+    body = parse(await read_json_body(request, context.settings), EncodeBody)
+    inputs = json_inputs(body.inputs, moment_of(body.now, time.time()))
+    result = await service.encode(context, request, body.request(inputs))
     if media_type == vectors.JSON:
-        return _as_json(answer, asked)
-    return _as_block(answer, media_type)
+        return _as_json(result, body.encoding)
+    return _as_block(result, media_type)
 
 
-def _as_json(answer: Answer, asked: EncodeRequest) -> Response:
+def _as_json(result: EncodeResult, encoding: Literal["float", "base64"]) -> Response:
     content = {
-        "model": answer.loaded.manifest.name,
-        "version": answer.loaded.manifest.version,
-        "space": answer.space,
-        "dim": answer.dim,
-        "usage": {"items": len(answer.vectors), "tokens": answer.tokens},
-        "warnings": [{"index": index, **noted_of(fact)} for index, fact in _noteworthy(answer.facts)],
+        "model": result.loaded.manifest.name,
+        "version": result.loaded.manifest.version,
+        "space": result.space,
+        "dim": result.dim,
+        "usage": {"items": len(result.vectors), "tokens": result.tokens},
+        "warnings": warnings_of(result.facts),
     }
-    body = vectors.to_json(content, answer.quantized(answer.output), asked.encoding)
-    return Response(body, headers=answer.headers(), media_type=vectors.JSON)
+    body = vectors.to_json(content, result.quantized, encoding)
+    return Response(body, headers=result.headers(), media_type=vectors.JSON)
 
 
-def _as_block(answer: Answer, media_type: str) -> Response:
-    values = answer.quantized(answer.output)  # [n, dim], or [n, dim / 8]
-    headers = answer.headers() | {"X-Embedding-Warnings": str(len(_noteworthy(answer.facts)))}
+def _as_block(result: EncodeResult, media_type: str) -> Response:
+    values = result.quantized  # [n, dim], or [n, dim / 8]
+    headers = result.headers() | {"X-Embedding-Warnings": str(len(warnings_of(result.facts)))}
     if media_type == vectors.RAW:
         headers["X-Embedding-Shape"] = f"{values.shape[0]},{values.shape[1]}"
         headers["X-Embedding-Type"] = values.dtype.name
-    return Response(_BLOCKS[media_type](answer, values), headers=headers, media_type=media_type)
+    return Response(_BLOCKS[media_type](result, values), headers=headers, media_type=media_type)
 
 
-def _as_arrow(answer: Answer, values: npt.NDArray[Any]) -> bytes:
+def _as_arrow(result: EncodeResult, values: npt.NDArray[Any]) -> bytes:
     notes: list[str | None] = [None] * len(values)
-    for index, fact in _noteworthy(answer.facts):
-        notes[index] = orjson.dumps(noted_of(fact)).decode()
-    writer = ArrowWriter(values, answer.identity())
+    for index, fact in enumerate(result.facts):
+        if warnings := fact.warnings:
+            notes[index] = orjson.dumps(warnings).decode()
+    writer = ArrowWriter(values, result.identity())
     writer.write(range(len(values)), values, notes)
     writer.close()
     return writer.taken()
 
 
-_BLOCKS: Mapping[str, Callable[[Answer, npt.NDArray[Any]], bytes]] = {
-    vectors.RAW: lambda answer, values: vectors.to_raw(values),
-    vectors.NPY: lambda answer, values: vectors.to_npy(values),
+_BLOCKS: Mapping[str, Callable[[EncodeResult, npt.NDArray[Any]], bytes]] = {
+    vectors.RAW: lambda result, values: vectors.to_raw(values),
+    vectors.NPY: lambda result, values: vectors.to_npy(values),
     ARROW: _as_arrow,
 }
 MEDIA_TYPES = (vectors.JSON, *_BLOCKS)
-
-
-def _noteworthy(facts: Sequence[Facts]) -> list[tuple[int, Facts]]:
-    return [(index, fact) for index, fact in enumerate(facts) if fact.noteworthy]

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
-from app.api.context import Context, Ctx
 from app.engine import Refused
+from app.http.context import Context, Ctx
 
 router = APIRouter()
 

@@ -7,9 +7,9 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel
 
-from app.api.context import Ctx
 from app.engine import Loaded, Model, Refused, UnknownModel, UnknownVersion
-from app.errors import InvalidRequest, documented
+from app.http.context import Ctx
+from app.http.errors import InvalidRequest, documented
 from bundle import Manifest
 
 router = APIRouter()

@@ -17,19 +17,20 @@ import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
-from app import errors
-from app.api.body import read_json_body
-from app.api.context import Context
-from app.api.encoding import Answer, Ask, admit, encoded
-from app.api.hot import HotRoutes
-from app.api.notes import NEW_ENTRIES, UNKNOWN_ENTRIES, noted_of
+from app.api.inputs import GivenInputs, JsonInputs, check_limits
+from app.api.requests import NOW_SCHEMA, ONE_INPUT, NameField, moment_of, validated
 from app.api.score_vectors import load_score, off_loop, vectors_of
+from app.api.service import EncodeRequest, EncodeResult, Target, admit, encode_inputs, resolve
 from app.api.vectors import Vectors
-from app.api.wire import NOW_SCHEMA, ONE_INPUT, NameField, inputs_of, moment_of, validated
+from app.api.warnings import warning_model
 from app.engine import DeadlineExceeded
-from app.errors import InvalidRequest
+from app.http import errors
+from app.http.body import read_json_body
+from app.http.context import Context
+from app.http.errors import InvalidRequest
+from app.http.hot import HotRoutes
 from app.settings import Settings
-from bundle import Cut, Input, InputError, Truncate
+from bundle import Input, InputError, Truncate
 
 DEFAULT_TOP_K = 10
 
@@ -70,15 +71,11 @@ class ScoreRequest(BaseModel):
     now: Annotated[Any, WithJsonSchema(NOW_SCHEMA)] = Field(None, description="as in /encode")
 
 
-class ScoreWarning(BaseModel):
-    """What is to be told about the query or an answered candidate. Only what applies is there."""
-
-    param: str = Field(description="`query`, or for example `candidates[3]`")
-    truncated: list[Cut] | None = None
-    unknown: list[str] | None = Field(None, description="fields with a value that training did not see")
-    new_entries: list[int] | None = Field(None, description=NEW_ENTRIES)
-    unknown_entries: list[int] | None = Field(None, description=UNKNOWN_ENTRIES)
-    empty_history: bool | None = Field(None, description="a history held nothing that the encoder knows")
+ScoreWarning = warning_model(
+    "ScoreWarning",
+    "What is to be told about the query or an answered candidate. Only what applies is there.",
+    {"param": (str, Field(description="`query`, or for example `candidates[3]`"))},
+)
 
 
 class Scored(BaseModel):
@@ -99,7 +96,7 @@ class ScoreResponse(BaseModel):
     metric: Literal["cosine", "inner_product"]
     candidates: int = Field(description="how many were scored")
     results: list[Scored]
-    warnings: list[ScoreWarning]
+    warnings: list[ScoreWarning]  # type: ignore[valid-type]  # made of the kinds' facts
 
 
 _EXAMPLES: dict[str, Any] = {
@@ -180,46 +177,48 @@ class _Caller:
         self.context, self.request, self.asked = context, request, asked
         self.now_s = moment_of(asked.now, time.time())
 
-    async def query(self) -> Answer:
+    async def query(self) -> EncodeResult:
         asked = self.asked
-        ask = Ask(
-            inputs=self._inputs([asked.query], "query"),
+        request = EncodeRequest(
+            inputs=JsonInputs([asked.query], self.now_s),
             model=asked.model,
             version=asked.version,
             space=asked.space,
             dim=asked.dimensions,
             truncate=asked.truncate,
         )
-        return await self._encoded(ask, "query", 0)
+        target = resolve(self.context, request)
+        return await self._encoded(target, self._read(target, request.inputs, "query"), "query", 0)
 
-    async def candidates(self, values: list[Any], query: Answer) -> list[Answer]:
+    async def candidates(self, values: list[Any], query: EncodeResult) -> list[EncodeResult]:
         """Block after block, all by one encoder of the query's space."""
         manifest = query.loaded.manifest
         peers = [peer.name for peer in manifest.peers]
-        name = self.asked.candidates_model or (peers[0] if len(peers) == 1 else manifest.name)
-        inputs = self._inputs(values, "candidates")
-        size = self.context.settings.max_items
-        blocks = []
-        for start in range(0, len(inputs), size):
-            ask = Ask(
-                inputs=inputs[start : start + size],
-                model=name,
-                space=query.space,
-                dim=self.asked.dimensions,
-                truncate=self.asked.truncate,
-            )
-            blocks.append(await self._encoded(ask, "candidates", start))
-        return blocks
+        request = EncodeRequest(
+            inputs=JsonInputs(values, self.now_s),
+            model=self.asked.candidates_model or (peers[0] if len(peers) == 1 else manifest.name),
+            space=query.space,
+            dim=self.asked.dimensions,
+            truncate=self.asked.truncate,
+        )
+        target, size = resolve(self.context, request), self.context.settings.max_items
+        inputs = self._read(target, request.inputs, "candidates")
+        return [
+            await self._encoded(target, inputs[start : start + size], "candidates", start)
+            for start in range(0, len(inputs), size)
+        ]
 
-    def _inputs(self, values: list[Any], place: str) -> list[Input]:
+    def _read(self, target: Target, given: GivenInputs, place: str) -> list[Input]:
         try:
-            return inputs_of(values, self.context.settings, self.now_s)
+            inputs = given.read(target.loaded)
+            check_limits(inputs, target.loaded.encoder.kind, self.context.settings)
+            return inputs
         except InputError as error:
             raise _placed(error, place, 0) from None
 
-    async def _encoded(self, ask: Ask, place: str, start: int) -> Answer:
+    async def _encoded(self, target: Target, inputs: list[Input], place: str, start: int) -> EncodeResult:
         try:
-            return await encoded(self.context, self.request, ask)
+            return await encode_inputs(self.context, self.request, target, inputs)
         except InputError as error:
             raise _placed(error, place, start) from None
 
@@ -247,7 +246,7 @@ async def _scored(caller: _Caller, given: list[Any]) -> Response:
         "metric": manifest.metric,
         "candidates": len(scores),
         "results": [{"index": index, "score": float(scores[index])} for index in best],
-        "warnings": [{"param": place, **noted_of(one)} for place, one in noted if one.noteworthy],
+        "warnings": [{"param": place, **one.warnings} for place, one in noted if one.warnings],
     }
     headers = query.names()
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")

@@ -17,9 +17,10 @@ from typing import Any, TypeVar
 import numpy as np
 import orjson
 
+from app.api.requests import load_object
 from app.api.vectors import Vectors
-from app.api.wire import kind_of, load_object
-from app.errors import InvalidRequest
+from app.http.errors import InvalidRequest
+from bundle.values import json_type
 
 PIECE = 256 * 1024  # bytes of rows that are parsed at once: 2 ms
 LARGE = 128 * 1024  # bytes of work that are worth a thread
@@ -101,7 +102,7 @@ def _row(value: Any, place: str) -> Vectors:
     except (binascii.Error, ValueError, OverflowError):
         pass
     raise InvalidRequest(
-        f"{place}: expected numbers, or base64 of little-endian float32, this is {kind_of(value)}",
+        f"{place}: expected numbers, or base64 of little-endian float32, this is {json_type(value)}",
         code="invalid_vector",
         param=place,
     )

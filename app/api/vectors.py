@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import orjson
 
-from app.errors import NotAcceptable
+from app.http.errors import NotAcceptable
 
 JSON, RAW, NPY = "application/json", "application/octet-stream", "application/x-npy"
 _WILDCARDS = ("*/*", "application/*")

@@ -229,7 +229,7 @@ class Engine:
         queued = self._batcher.queued_cost + (self._tally.beside()[1] if self._tally else 0)
         limit = _limit(self._max_cost, lane)
         if queued and queued + cost > limit:
-            raise self._overloaded(f"inputs of {queued} tokens or rows wait, the limit is {limit}")
+            raise self._overloaded(f"work of a cost of {queued} waits, the limit is {limit}")
 
     def _tell(self, arriving: int = 0) -> None:
         if self._tally is not None:

@@ -13,7 +13,7 @@
         ├── NumericalError      the encoder gave a vector that is not finite
         └── EncoderFailed       the encoder raised
 
-Each carries a stable `code` for programs. `app.errors` gives them their HTTP status.
+Each carries a stable `code` for programs. `app.http.errors` gives them their HTTP status.
 """
 
 from __future__ import annotations

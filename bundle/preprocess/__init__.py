@@ -8,10 +8,35 @@
 
 from __future__ import annotations
 
-from bundle.preprocess.base import Cut, Facts, Kind, Layout, Prepared, Preprocessor, Truncate
+from bundle.preprocess.base import (
+    Columns,
+    Facts,
+    Kind,
+    Layout,
+    Limit,
+    Prepared,
+    Preprocessor,
+    Tensor,
+    Tokenizes,
+    Truncate,
+    Truncation,
+)
 from bundle.preprocess.features import FEATURES
 from bundle.preprocess.text import TEXT
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES)}
 
-__all__ = ["KINDS", "Cut", "Facts", "Kind", "Layout", "Prepared", "Preprocessor", "Truncate"]
+__all__ = [
+    "KINDS",
+    "Columns",
+    "Facts",
+    "Kind",
+    "Layout",
+    "Limit",
+    "Prepared",
+    "Preprocessor",
+    "Tensor",
+    "Tokenizes",
+    "Truncate",
+    "Truncation",
+]

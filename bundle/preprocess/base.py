@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from functools import cache
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,8 @@ Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """Something of an input that was longer than the encoder takes, and was cut."""
+class Truncation:
+    """Something of an input that was longer than the encoder takes, and was cut to the limit."""
 
     field: str
     length: int
@@ -25,30 +26,40 @@ class Cut:
     unit: str
 
 
+def told(description: str, default: Any = ()) -> Any:
+    """A field of `Facts`; the description goes into the API's document."""
+    return field(default=default, metadata={"description": description})
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the caller is told about one input.
+    """What the caller is told about one input; a kind with more to tell extends it.
 
     Attributes:
-        tokens: tokens the encoder reads (0 for kinds without tokens).
-        truncated: what was cut.
-        unknown: names of the fields with a value that training did not see.
-        new_entries: places in a history of items that training did not see, encoded from their content.
-        unknown_entries: places of those of which nothing is told; they are skipped. All others are known.
-        empty_history: a declared history held nothing the encoder knows.
+        tokens: read by the encoder; 0 for kinds without tokens. Every other field becomes a warning.
     """
 
     tokens: int = 0
-    truncated: tuple[Cut, ...] = ()
-    unknown: tuple[str, ...] = ()
-    new_entries: tuple[int, ...] = ()
-    unknown_entries: tuple[int, ...] = ()
-    empty_history: bool = False
+    truncated: tuple[Truncation, ...] = told("what was cut, how long it was, and the limit")
+    unknown: tuple[str, ...] = told("fields with a value that training did not see")
 
     @property
-    def noteworthy(self) -> bool:
-        """Whether the answer carries a warning for this input."""
-        return bool(self.truncated or self.unknown or self.new_entries or self.empty_history)
+    def warnings(self) -> dict[str, Any]:
+        """The warnings that apply, by name, as JSON."""
+        named = ((name, getattr(self, name)) for name in warning_names(type(self)))  # type: ignore[arg-type]  # mypy takes it for a Facts
+        return {name: _as_json(value) for name, value in named if value}
+
+
+@cache
+def warning_names(kind: type[Facts]) -> tuple[str, ...]:
+    """The warnings that inputs of a kind can give."""
+    return tuple(one.name for one in fields(kind) if one.name != "tokens")
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_as_json(one) for one in value]
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +105,6 @@ class Preprocessor(Protocol):
         """Those of the first layout."""
         ...
 
-    @property
-    def uses_now(self) -> bool:
-        """Whether a vector depends on the moment it is asked for."""
-        ...
-
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         """One `Prepared` per input, in order.
 
@@ -115,34 +121,149 @@ class Preprocessor(Protocol):
         """JSON Schema (2020-12) of one input."""
         ...
 
-    def to_json(self, item: Input) -> Any:
-        """The input as it stands in a request's `inputs`."""
+    def from_json(self, value: Any, now: float | None = None) -> Input:
+        """An input as it stands in a request; `now` is unix time in seconds.
+
+        Raises:
+            InputError: no encoder of this kind takes such a value.
+        """
         ...
 
-    def from_json(self, value: Any, now: float | None = None) -> Input:
-        """The inverse of `to_json`."""
+    def key(self, item: Input) -> Hashable:
+        """Equal for inputs that this encoder gives the same vector."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
+class Token:
+    """A token of a text; `start` and `stop` are positions in it, None for a special token."""
+
+    id: int
+    text: str
+    special: bool
+    start: int | None
+    stop: int | None
+
+
+@runtime_checkable
+class Tokenizes(Protocol):
+    """What a preprocessor can do whose inputs are taken apart into tokens."""
+
+    def tokens(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[list[Token]]:
+        """What the encoder reads of each text, uncut."""
+        ...
+
+    def decode(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool = True) -> list[str]:
+        """Texts of token ids; an id that is not in the vocabulary has none."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A bound on inputs that a server keeps, by a setting that operators may change.
+
+    Attributes:
+        setting: its name, as in ENCODERY_<SETTING>; kinds may share one.
+        default: of the setting.
+        unit: what is counted, in the plural.
+        description: of the setting.
+        measure: of one input. Raises InputError for one that cannot be measured.
+        scope: of one input, or of all inputs of a request together.
+        json_bytes: most bytes of JSON that one unit takes; None if JSON is not bounded by it.
+    """
+
+    setting: str
+    default: int
+    unit: str
+    description: str
+    measure: Callable[[Any], int]
+    scope: Literal["input", "request"] = "input"
+    json_bytes: int | None = 1
+
+
+def characters_per_request(unit: str, measure: Callable[[Any], int]) -> Limit:
+    """The bound on all inputs of a request that kinds without a larger one share."""
+    meaning = "most characters of all inputs of a request; an object counts as its compact JSON"
+    return Limit("max_chars_per_request", 1_000_000, unit, meaning, measure, scope="request")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where the inputs of one model stand in the rows of a file.
+
+    Attributes:
+        names: of the columns that are read.
+        are_all_needed: a file must have all of them; otherwise one at least.
+        value: a row, by column, to an input as it stands in a request. A row of JSONL may be any JSON value.
+            Raises ValueError with a sentence for a row that holds no input.
+    """
+
+    names: tuple[str, ...]
+    are_all_needed: bool
+    value: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TensorType:
+    """A tensor that a model takes, in the words of the Open Inference Protocol; -1 is any length."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor that was received, row by row.
+
+    Attributes:
+        rows: [n, columns].
+        is_flat: it has one column, so that a row is a value.
+    """
+
+    rows: Sequence[Sequence[Any]]
+    is_flat: bool
+
+
+Schema: TypeAlias = Mapping[str, Any]  # of one model's inputs: `Preprocessor.schema`
+
+
+@dataclass(frozen=True, slots=True)
 class Kind:
-    """One row of the table of input kinds.
+    """One row of the table of input kinds: all that callers need to know of a kind.
 
     Attributes:
         name: as in the manifest.
-        input_type: the domain input.
-        noun: what a caller sends, for error messages.
+        noun: what a caller sends, for messages.
+        plural: the same of several.
+        json_schema: of an input of any model of the kind.
+        examples: inputs as they stand in a request, of the bundled models.
+        facts: what can be told of an input.
+        limits: that a server keeps.
+        columns: a model's schema, and the name of the column if there is one only, to where its inputs stand
+            in files.
+        tensors: a model's schema to the tensors that it takes.
+        from_tensors: these to inputs as they stand in a request. Raises ValueError with a sentence.
+        media_types: of a body that is one input, each with what reads it. The reader raises InputError.
         file: the preprocessor's file in the bundle.
         version: of the preprocessing code; part of the space id. Raise it when results change.
         load: the file's bytes and the manifest's max_length to a preprocessor. Raises ManifestError.
     """
 
     name: str
-    input_type: type[Input]
     noun: str
+    plural: str
+    json_schema: Schema
+    examples: tuple[Any, ...]
+    limits: tuple[Limit, ...]
+    columns: Callable[[Schema, str | None], Columns]
+    tensors: Callable[[Schema], Sequence[TensorType]]
+    from_tensors: Callable[[Schema, Mapping[str, Tensor]], list[Any]]
     file: str
     version: int
     load: Callable[[bytes, int], Preprocessor]
+    facts: type[Facts] = Facts
+    media_types: Mapping[str, Callable[[bytes], Input]] = field(default_factory=dict)
 
 
 def pad(rows: Sequence[npt.NDArray[Any]], fill: float = 0) -> npt.NDArray[Any]:

@@ -139,8 +139,8 @@ def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
 
 def _backend(asked: Asked) -> Backend:
     if asked.url is None:
-        from app.cores import usable_cores
         from bundle import Store
+        from bundle.cores import usable_cores
 
         encoder = Store(asked.models).load(asked.model, asked.version)
         return Local(encoder, asked.options, usable_cores())

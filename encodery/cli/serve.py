@@ -27,9 +27,9 @@ def serve(
     models_dir: ModelsDir = None,
 ) -> None:
     """Serve the published models. Every other setting is an ENCODERY_* variable; the log shows them all."""
-    from app.listener import CannotServe
-    from app.serving import serve as run
+    from app.process.start import serve as run
     from app.settings import SettingsError, settings_from
+    from app.shared.listener import CannotServe
 
     try:
         run(settings_from(host=host, listen_port=port, models_dir=models_dir))

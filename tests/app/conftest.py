@@ -45,7 +45,12 @@ class FakeEncoder:
         self.is_packed = encoder.is_packed
         self.prepare, self.cut, self.schema = encoder.prepare, encoder.cut, encoder.schema
         self.run_alone, self.has_lone = self.run, False
-        self.quantized, self.key = encoder.quantized, encoder.key
+        self.quantized, self.key, self.read, self.kind = (
+            encoder.quantized,
+            encoder.key,
+            encoder.read,
+            encoder.kind,
+        )
         self._real, self._spoil = encoder, spoil
         self.batches: list[int] = []
         self.gate, self.entered = threading.Event(), threading.Event()

@@ -13,10 +13,10 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from starlette.responses import StreamingResponse
 
-from app.api.body import read_body
-from app.api.hot import HotPaths, HotRoutes
-from app.connection import Connection
-from app.errors import InvalidRequest
+from app.http.body import read_body
+from app.http.connection import Connection
+from app.http.errors import InvalidRequest
+from app.http.hot import HotPaths, HotRoutes
 from app.metrics import Metrics
 from app.settings import Settings
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 def test_models_at_start_stand_as_a_table_between_settings_and_url(published: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from app.log import set_up_log; "
-        "from app.server import _log_models; from app.main import load_models; "
+        "import sys; from pathlib import Path; from app.shared.log import set_up_log; "
+        "from app.process.server import _log_models; from app.main import load_models; "
         "from app.settings import settings_from; import structlog; "
         "settings = settings_from(models_dir=Path(sys.argv[1])); set_up_log('console', 'info'); "
         "_log_models(load_models(settings), settings)"

@@ -25,7 +25,7 @@ from app.engine import (
 )
 from app.engine.batcher import HAND_OVER_S, LONGEST_INLINE_S
 from app.engine.tuning import Pace
-from app.scoreboard import Field, Scoreboard, Seat
+from app.shared.scoreboard import Field, Scoreboard, Seat
 from bundle import InputError, Prepared, Text
 
 SAME = 1e-5  # float32 through another batch shape
@@ -479,7 +479,7 @@ async def test_limits_hold_for_engines_of_several_processes_together(fake: Any, 
     assert other.items_in_all == 2
     with pytest.raises(Overloaded, match="2 inputs are in work, the limit is 3"):
         await encode(other, loaded, "cat", "dog")
-    with pytest.raises(Overloaded, match="inputs of 6 tokens or rows wait, the limit is 7"):
+    with pytest.raises(Overloaded, match="work of a cost of 6 waits, the limit is 7"):
         await encode(other, loaded, "cat dog")
     board.clear(0)
     assert other.items_in_all == 0

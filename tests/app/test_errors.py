@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import structlog
 
-from app import errors
 from app.engine import Overloaded, Registry
 from app.engine import errors as engine
+from app.http import errors
 from bundle import InputError
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from app.errors import ErrorBody
-from app.guard import HeaderGuard
+from app.http.errors import ErrorBody
+from app.http.head import HeaderGuard
 
 HOST = (b"host", b"a")
 

@@ -13,7 +13,7 @@ import strategies
 from hypothesis import HealthCheck, given, settings
 
 from app.api.encode import EncodeResponse
-from app.errors import ErrorBody
+from app.http.errors import ErrorBody
 
 JSON = {"Content-Type": "application/json"}
 CANARY = "c4n4ry-7f3a"  # must not come back

@@ -8,7 +8,7 @@ from typing import Any
 import httpx2 as httpx
 from fastapi import FastAPI, Request, Response
 
-from app.api.hot import HotPaths, HotRoutes
+from app.http.hot import HotPaths, HotRoutes
 
 
 async def test_a_hot_route_is_documented_and_refuses_other_methods(client: httpx.AsyncClient) -> None:

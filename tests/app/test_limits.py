@@ -116,7 +116,7 @@ async def test_an_answer_that_we_do_not_have_is_a_406(client: httpx.AsyncClient)
             "6 characters, the limit is 5 (ENCODERY_MAX_CHARS_PER_ITEM)",
         ),
         (
-            {"max_bytes_per_object": 15},
+            {"max_bytes_per_object": 15, "default_model": "shop-user"},
             {"country": "GB"},
             "inputs[0]",
             "16 bytes, the limit is 15 (ENCODERY_MAX_BYTES_PER_OBJECT)",

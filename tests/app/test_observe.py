@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from app.log import set_up_log
+from app.shared.log import set_up_log
 
 
 @pytest.fixture(autouse=True)

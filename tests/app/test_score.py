@@ -18,7 +18,7 @@ from hypothesis.extra import numpy as hnp
 
 from app.api.score import ScoreResponse, top
 from app.engine import Registry
-from app.errors import ErrorBody
+from app.http.errors import ErrorBody
 from bundle import Features
 
 USER: dict[str, Any] = {"history": ["A1", "C2"], "country": "GB"}
@@ -138,14 +138,14 @@ def vector(value: float = 0.0, dim: int = tiny.DIM) -> list[float]:
         ({"query": USER, "vectors": [vector()]}, 422, "missing_field", "space"),
         ({"query": USER, "vectors": [vector()], "space": "sp_other"}, 412, "space_mismatch", "space"),
         ({"query": {"histroy": []}, "candidates": ITEMS}, 422, "unknown_field", "query"),
-        ({"query": [USER], "candidates": ITEMS}, 422, "wrong_type", "query"),
+        ({"query": [USER], "candidates": ITEMS}, 422, "wrong_kind", "query"),
         (
             {"query": USER, "candidates": [ITEMS[0], {"price": "x"}]},
             422,
             "wrong_type",
             "candidates[1].price",
         ),
-        ({"query": USER, "candidates": [ITEMS[0], "A1"]}, 422, "mixed_inputs", "candidates[1]"),
+        ({"query": USER, "candidates": [ITEMS[0], "A1"]}, 422, "wrong_kind", "candidates[1]"),
         ({"query": USER, "candidates": ["A1"]}, 422, "wrong_kind", "candidates[0]"),
         ({"query": USER, "candidates": ITEMS, "dimensions": 7}, 422, "invalid_dimensions", "dimensions"),
         ({"query": USER, "candidates": ["x"], "candidates_model": "text"}, 412, "space_mismatch", "space"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from app.api import score_vectors
 from app.api.score_vectors import load_score
-from app.errors import InvalidRequest, MalformedRequest
+from app.http.errors import InvalidRequest, MalformedRequest
 
 MANY = np.random.default_rng(0).standard_normal((3000, 16)).round(5).tolist()
 

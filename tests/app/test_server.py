@@ -74,7 +74,8 @@ def wait_until_read(url: httpx.URL) -> None:
 HUNG = """
 import sys, time
 from pathlib import Path
-from app import listener, log, server
+from app.process import server
+from app.shared import listener, log
 from app.engine import Loaded, Model, Registry
 from app.main import create_app
 from app.settings import settings_from

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from app.cores import usable_cores
 from app.settings import (
     MOST_WORKERS,
     Settings,
@@ -16,6 +15,7 @@ from app.settings import (
     settings_table,
     unknown_variables,
 )
+from bundle.cores import usable_cores
 
 
 def test_code_wins_over_the_environment_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,7 @@ async def test_a_bad_line_errs_alone_and_is_named_by_its_number(client: httpx.As
     *answers, last = found
     errors = {line["index"]: line["error"] for line in answers if "error" in line}
     assert [line["index"] for line in answers if "embedding" in line] == [0, 6]
-    codes = ["invalid_json", "empty_input", "wrong_type", "wrong_kind", "invalid_json", "too_long"]
+    codes = ["invalid_json", "empty_input", "wrong_kind", "wrong_kind", "invalid_json", "too_long"]
     assert {index: error["code"] for index, error in errors.items()} == dict(
         zip([1, 2, 3, 4, 5, 7], codes, strict=True)
     )

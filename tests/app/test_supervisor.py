@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from app.scoreboard import Field, Scoreboard, Seat
+from app.process.supervisor import BACKOFF_S, STEADY_S, Supervisor
 from app.settings import Settings
-from app.supervisor import BACKOFF_S, STEADY_S, Supervisor
+from app.shared.scoreboard import Field, Scoreboard, Seat
 
 STALL_S, GRACE_S = 5.0, 7
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from strategies import feature_objects
 
-from bundle import Cut, Facts, Features, InputError, ManifestError
-from bundle.preprocess.features import FeaturePreprocessor
-from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema
+from bundle import Features, InputError, ManifestError, Truncation
+from bundle.preprocess.features import FeatureFacts, FeaturePreprocessor
+from bundle.preprocess.features.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema
 
 DAY_S = 86_400
 NOW = 1_700_000_000.0
@@ -38,7 +38,7 @@ def loaded(features: list[dict[str, Any]] = FEATURES) -> FeaturePreprocessor:
 ALL = loaded()
 
 
-def read(now: float | None = NOW, **values: Any) -> tuple[dict[str, list[Any]], Facts]:
+def read(now: float | None = NOW, **values: Any) -> tuple[dict[str, list[Any]], FeatureFacts]:
     """Arrays as lists, and the facts."""
     (prepared,) = ALL.prepare([Features(values, now)])
     return {name: array.tolist() for name, array in prepared.arrays.items()}, prepared.facts
@@ -66,7 +66,7 @@ def test_missing_values_have_entries_of_their_own_and_are_not_reported() -> None
         "history": [PAD],
         "history_age": [0.0],
     }
-    assert facts == Facts(empty_history=True)
+    assert facts == FeatureFacts(empty_history=True)
 
 
 def test_null_is_missing() -> None:
@@ -151,7 +151,7 @@ def test_category_is_compared_exactly() -> None:
 def test_bag_is_cut_to_its_first_entries_and_that_is_told(name: str, value: Any) -> None:
     arrays, facts = read(**{name: value})
     assert arrays[name] == [FIRST] * 3
-    assert facts.truncated == (Cut(name, 5, 3, "words" if name == "title" else "entries"),)
+    assert facts.truncated == (Truncation(name, 5, 3, "words" if name == "title" else "entries"),)
 
 
 def test_text_is_lower_cased_words_in_unicode_normal_form() -> None:
@@ -291,7 +291,7 @@ def test_message_never_repeats_the_value(values: dict[Any, Any]) -> None:
 def test_long_lists_are_not_read_beyond_the_limit() -> None:
     """A million entries cost no more than the few that count; only those are checked."""
     _, facts = read(history=["A"] * 4 + [5] * 1_000_000)
-    assert facts.truncated == (Cut("history", 1_000_004, 4, "entries"),)
+    assert facts.truncated == (Truncation("history", 1_000_004, 4, "entries"),)
 
 
 # features.json.

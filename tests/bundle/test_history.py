@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from strategies import feature_objects
 
-from bundle import Cut, Facts, Features, InputError
-from bundle.preprocess.features import FeaturePreprocessor
-from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema
+from bundle import Features, InputError, Truncation
+from bundle.preprocess.features import FeatureFacts, FeaturePreprocessor
+from bundle.preprocess.features.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema
 
 DAY_S = 86_400
 NOW = 1_700_000_000.0
@@ -30,7 +30,7 @@ def loaded(feature: dict[str, Any]) -> FeaturePreprocessor:
 PLAIN = loaded(HISTORY)
 
 
-def read(now: float | None = NOW, **values: Any) -> tuple[dict[str, list[Any]], Facts]:
+def read(now: float | None = NOW, **values: Any) -> tuple[dict[str, list[Any]], FeatureFacts]:
     """Arrays as lists, and the facts."""
     (prepared,) = PLAIN.prepare([Features(values, now)])
     return {name: array.tolist() for name, array in prepared.arrays.items()}, prepared.facts
@@ -47,7 +47,7 @@ def test_history_of_ids() -> None:
     arrays, facts = read(history=["C", "A"])
     assert arrays["history"] == [FIRST + 2, FIRST]
     assert arrays["history_age"] == [0.0, 0.0]
-    assert not facts.noteworthy
+    assert facts.warnings == {}
 
 
 def test_history_ages_are_days_since_the_newest_entry() -> None:
@@ -74,13 +74,13 @@ def test_unknown_items_are_skipped_and_the_others_keep_their_ages() -> None:
     arrays, facts = read(history=history)
     assert arrays["history"] == [FIRST, FIRST + 1]
     assert arrays["history_age"] == [0.0, 2.0]
-    assert facts == Facts(unknown=("history",), unknown_entries=(1,))
+    assert facts == FeatureFacts(unknown=("history",), unknown_entries=(1,))
 
 
 def test_history_is_cut_to_the_newest() -> None:
     arrays, facts = read(history=["A", "B", "C", "A", "B", "C"])
     assert arrays["history"] == [FIRST, FIRST + 1, FIRST + 2, FIRST]
-    assert facts.truncated == (Cut("history", 6, 4, "entries"),)
+    assert facts.truncated == (Truncation("history", 6, 4, "entries"),)
 
 
 @pytest.mark.parametrize(("history", "unknown"), [([], ()), (None, ()), (["Z", "Y"], ("history",))])
@@ -89,7 +89,7 @@ def test_history_without_a_known_item_is_empty_and_that_is_told(
 ) -> None:
     arrays, facts = read(history=history)
     assert (arrays["history"], arrays["history_age"]) == ([PAD], [0.0])
-    assert facts == Facts(
+    assert facts == FeatureFacts(
         unknown=unknown, unknown_entries=tuple(range(len(history or ()))), empty_history=True
     )
 
@@ -120,7 +120,7 @@ CONTENT: list[dict[str, Any]] = [
 TOLD = loaded(HISTORY | {"content": CONTENT})
 
 
-def told(history: Any) -> tuple[dict[str, list[Any]], Facts]:
+def told(history: Any) -> tuple[dict[str, list[Any]], FeatureFacts]:
     (prepared,) = TOLD.prepare([Features({"history": history}, NOW)])
     return {name: array.tolist() for name, array in prepared.arrays.items()}, prepared.facts
 
@@ -136,7 +136,7 @@ def test_new_item_is_an_entry_with_its_content_and_the_answer_says_which_was_whi
         "history_new_title": [[FIRST, FIRST + 1]],
         "history_new_price": [[0.0, 0.0]],
     }
-    assert facts == Facts(unknown=("history",), new_entries=(2,), unknown_entries=(0,))
+    assert facts == FeatureFacts(unknown=("history",), new_entries=(2,), unknown_entries=(0,))
 
 
 def test_history_without_a_new_item_says_so_by_padding() -> None:
@@ -144,7 +144,7 @@ def test_history_without_a_new_item_says_so_by_padding() -> None:
 
     assert (arrays["history_new"], arrays["history_new_title"]) == ([PAD], [[MISSING]])
     assert arrays["history_new_price"] == [[0.0, 1.0]]
-    assert not facts.noteworthy
+    assert facts.warnings == {}
 
 
 def test_id_alone_and_whole_record_of_a_known_item_are_the_same() -> None:
@@ -156,7 +156,7 @@ def test_new_item_needs_no_id() -> None:
 
 
 def test_history_of_new_items_alone_is_not_empty() -> None:
-    assert told([{"title": "lamp"}])[1] == Facts(new_entries=(0,))
+    assert told([{"title": "lamp"}])[1] == FeatureFacts(new_entries=(0,))
 
 
 @pytest.mark.parametrize("entry", ["Z", {"id": "Z"}, {"id": "Z", "title": None}])
@@ -164,13 +164,13 @@ def test_item_never_seen_without_content_is_skipped(entry: Any) -> None:
     arrays, facts = told([entry, "A"])
 
     assert arrays == told(["A"])[0]
-    assert facts == Facts(unknown=("history",), unknown_entries=(0,))
+    assert facts == FeatureFacts(unknown=("history",), unknown_entries=(0,))
 
 
 def test_what_is_cut_or_unknown_in_a_new_item_is_told_with_its_place() -> None:
     _, facts = told(["A", {"id": "Z", "title": "lamp lamp lamp lampshade"}, {"id": "Y", "title": "shade"}])
 
-    assert facts.truncated == (Cut("history[1].title", 4, 3, "words"),)
+    assert facts.truncated == (Truncation("history[1].title", 4, 3, "words"),)
     assert facts.unknown == ("history.title",)
 
 

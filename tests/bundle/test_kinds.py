@@ -78,7 +78,7 @@ def test_collate_gives_the_graphs_inputs_with_one_row_each(encoder: Encoder, nam
 def test_json_round_trip(encoder: Encoder, name: str) -> None:
     for value in EXAMPLES[name]:
         item = encoder.preprocessor.from_json(value, tiny.NOW)
-        assert encoder.preprocessor.to_json(item) == value
+        assert item.to_json() == value
 
 
 def test_schema_is_json_schema_of_the_model(encoder: Encoder, name: str) -> None:
@@ -93,18 +93,30 @@ def test_examples_are_inputs_that_the_encoder_takes(encoder: Encoder) -> None:
     assert encoder.run(prepare(encoder, encoder.examples)).shape == (len(encoder.examples), tiny.DIM)
 
 
-def test_input_of_the_other_kind_is_refused(encoder: Encoder, name: str) -> None:
-    other = encoder.preprocessor.from_json({} if name == "text" else "text")
-    good = encoder.preprocessor.from_json(EXAMPLES[name][0])
+def test_a_value_of_another_kind_is_refused(encoder: Encoder, name: str) -> None:
+    """As it stands in a request: there is no input of the wrong type."""
     with pytest.raises(InputError) as caught:
-        encoder.prepare([good, other])
+        encoder.read([EXAMPLES[name][0], {} if name == "text" else "text"])
     assert (caught.value.index, caught.value.code) == (1, "wrong_kind")
 
 
-def test_input_of_another_type_is_refused(encoder: Encoder, name: str) -> None:
+def test_an_input_of_another_kind_is_refused(encoder: Encoder, name: str) -> None:
     other: Any = tiny.Features({}) if name == "text" else Text("hello")
-    with pytest.raises(InputError, match=r"inputs\[0\]"):
+    with pytest.raises(InputError, match=r"inputs\[0\]") as caught:
         encoder.prepare([other])
+    assert caught.value.code == "wrong_kind"
+
+
+@pytest.mark.parametrize("value", [None, 3, True, ["text"], {}, b"bytes"])
+def test_a_text_that_is_none_cannot_exist(value: Any) -> None:
+    with pytest.raises(InputError, match="texts"):
+        Text(value)
+
+
+@pytest.mark.parametrize("value", [None, 3, "text", ["a"]])
+def test_features_that_are_no_object_cannot_exist(value: Any) -> None:
+    with pytest.raises(InputError, match="objects of features"):
+        tiny.Features(value)
 
 
 @pytest.mark.parametrize("kind", EXAMPLES)

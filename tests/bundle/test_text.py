@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from strategies import ANY_TEXT
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
-from bundle import Cut, Facts, InputError, ManifestError, Prepared, Text, Truncate
+from bundle import Facts, InputError, ManifestError, Prepared, Text, Truncate, Truncation
 from bundle.preprocess.text import TextPreprocessor, pack
 
 WORDS = ["[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "d", "e"]
@@ -59,7 +59,7 @@ def test_ids_have_the_special_tokens_around_them() -> None:
 def test_text_of_exactly_the_limit_is_whole() -> None:
     prepared = prepare("a b c")
     assert prepared.cost == prepared.facts.tokens == MAX_LENGTH
-    assert not prepared.facts.noteworthy
+    assert prepared.facts.warnings == {}
 
 
 def test_too_long_text_is_refused_unless_truncation_is_asked_for() -> None:
@@ -74,7 +74,7 @@ def test_too_long_text_is_refused_unless_truncation_is_asked_for() -> None:
 def test_truncation_cuts_the_named_side_and_keeps_special_tokens(truncate: Truncate, kept: list[int]) -> None:
     prepared = prepare("a b c d e", truncate)
     assert prepared.arrays["input_ids"].tolist() == kept
-    assert prepared.facts.truncated == (Cut("text", 7, MAX_LENGTH, "tokens"),)
+    assert prepared.facts.truncated == (Truncation("text", 7, MAX_LENGTH, "tokens"),)
     assert prepared.cost == MAX_LENGTH
 
 

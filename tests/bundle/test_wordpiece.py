@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import ANY_TEXT
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from bundle.preprocess.wordpiece import LONGEST_WORD, WordMemory
+from bundle.preprocess.text.wordpiece import LONGEST_WORD, WordMemory
 
 VOCABULARY = [
     "[PAD]",

@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from bundle.inputs import Features, Input, Text
+from bundle.inputs import Input
+from bundle.preprocess.features import Features
+from bundle.preprocess.text import Text
 from bundle.publish import publish
 from training.client import served
 from training.commands import make_task

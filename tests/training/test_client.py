@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bundle.inputs import Features, Text
+from bundle.preprocess.features import Features
+from bundle.preprocess.text import Text
 from training.client import CHARS_PER_REQUEST, ITEMS_PER_REQUEST, served
 from training.errors import ServerError
 

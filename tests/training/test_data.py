@@ -17,8 +17,8 @@ import tiny_training
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle.inputs import Text
 from bundle.preprocess import KINDS
+from bundle.preprocess.text import Text
 from training.config import SourceConfig, VocabularyConfig
 from training.data.stream import Stream, held_out
 from training.data.text import files_sha256, read_graded, read_labels, read_pairs, read_texts, spans_of

@@ -20,8 +20,8 @@ from bundle.encoder import OUTPUT, Runner
 from bundle.errors import EncoderyError
 from bundle.golden import TOLERANCE
 from bundle.graph import check_graph
-from bundle.inputs import Text
 from bundle.preprocess import KINDS, Facts, Prepared
+from bundle.preprocess.text import Text
 from bundle.publish import publish
 from training.config import TextModelConfig
 from training.encoders.layers import ACTIVATIONS, POOLINGS

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bundle.inputs import Features
-from bundle.preprocess.features import FeaturePreprocessor
+from bundle.preprocess.features import FeaturePreprocessor, Features
 from training.config import ConfigError, FeatureConfig
 from training.data.features import by_count, fit_schema
 

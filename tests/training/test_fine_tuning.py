@@ -12,7 +12,7 @@ import tiny_training
 import torch
 from torch import Tensor, nn
 
-from bundle.inputs import Text
+from bundle.preprocess.text import Text
 from bundle.publish import publish
 from bundle.store import Store
 from training.config import LoraConfig, TextModelConfig, TextRun

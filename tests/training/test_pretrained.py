@@ -18,8 +18,8 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from bundle.encoder import Runner
-from bundle.inputs import Text
 from bundle.preprocess import KINDS, Preprocessor
+from bundle.preprocess.text import Text
 from training.encoders.pretrained import PretrainedEncoder
 from training.errors import ConfigError
 from training.export import export_graph, run_torch

@@ -11,9 +11,9 @@ import pytest
 import tiny_shop
 import torch
 
-from bundle.inputs import Features
 from bundle.preprocess import Prepared
-from bundle.preprocess.schema import FIRST, PAD
+from bundle.preprocess.features import Features
+from bundle.preprocess.features.schema import FIRST, PAD
 from bundle.publish import publish
 from bundle.store import Store
 from training.config import ConfigError, RecommenderLossConfig, RecommenderRun, parse_config

@@ -10,7 +10,7 @@ import pytest
 import tiny_shop
 import torch
 
-from bundle.inputs import Features
+from bundle.preprocess.features import Features
 from bundle.publish import publish
 from bundle.store import Store
 from training.config import ConfigError, RecommenderRun, SequenceConfig, parse_config

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundle.encoder import Runner
-from bundle.inputs import Text
 from bundle.preprocess import KINDS, Prepared
+from bundle.preprocess.text import Text
 from training.config import TextModelConfig
 from training.encoders.layers import Int8Table, halve_layers
 from training.encoders.text import (

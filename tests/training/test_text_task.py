@@ -11,7 +11,7 @@ import pytest
 import tiny_training
 import torch
 
-from bundle.inputs import Text
+from bundle.preprocess.text import Text
 from bundle.publish import publish
 from bundle.store import Store
 from training.commands import evaluate, train

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bundle.preprocess.schema import FIRST, MISSING, UNKNOWN, FeatureSchema
+from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN, FeatureSchema
 from training.baselines import ease
 from training.config import BagPooling, ConfigError, FeatureConfig, HiddenConfig, StartConfig, TowersConfig
 from training.encoders.parts import Bag, Category, Number

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from bundle.preprocess.words import words
+from bundle.preprocess.features.words import words
 
 Kind: TypeAlias = Literal["category", "bag", "text", "number", "time"]
 Side: TypeAlias = Literal["user", "item"]

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from bundle.inputs import Features
 from bundle.preprocess import Prepared
-from bundle.preprocess.features import DAY_S, FeaturePreprocessor
-from bundle.preprocess.schema import ENTRY_FIELDS
-from bundle.preprocess.words import words
+from bundle.preprocess.features import FeaturePreprocessor, Features
+from bundle.preprocess.features.schema import ENTRY_FIELDS
+from bundle.preprocess.features.words import words
+from bundle.values import DAY_S
 from training.config import ConfigError, RecommenderRun
 from training.data.features import fit_schema
 from training.data.interactions import column_of, read_interactions

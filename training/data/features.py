@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bundle.preprocess.features import DAY_S
-from bundle.preprocess.schema import SCHEMA_VERSION, FeatureSchema, FeatureSpec
-from bundle.preprocess.words import bigrams, words
+from bundle.preprocess.features.schema import SCHEMA_VERSION, FeatureSchema, FeatureSpec
+from bundle.preprocess.features.words import bigrams, words
+from bundle.values import DAY_S
 from training.config import ConfigError, FeatureConfig
 from training.data.interactions import Record
 

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle.errors import InputError
-from bundle.inputs import Text
 from bundle.preprocess import Facts, Prepared, Preprocessor
+from bundle.preprocess.text import Text
 
 CHUNK = 2048  # texts per call: the tokenizer spreads them over its threads
 IDS = "input_ids"

@@ -4,7 +4,7 @@ Each is linear in a `design` matrix (n, c), which is what a closed-form start so
 (`training.encoders.start`): forward(x) = design(x) @ weights, and `start` sets the weights. `folded` is the
 same part with a matrix multiplied into them, as it is served.
 
-n rows, k entries of a bag, d dimensions. Index layout: `bundle.preprocess.schema`.
+n rows, k entries of a bag, d dimensions. Index layout: `bundle.preprocess.features.schema`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from bundle.preprocess.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSpec
+from bundle.preprocess.features.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSpec
 from training.config import BagPooling, FeatureConfig
 from training.encoders.layers import Int8Table
 

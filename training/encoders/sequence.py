@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bundle.preprocess.schema import PAD
+from bundle.preprocess.features.schema import PAD
 from training.config import SequenceConfig
 
 FAR = 1e9  # below any score; not infinite, for a history without an entry

@@ -3,7 +3,8 @@
     item: what is not said of a known item is what training knew of it
     user: a history is one gather from a table of all known items; new items are told by their content
 
-n rows, h entries of a history, m of them new, d dimensions. Index layout: `bundle.preprocess.schema`.
+n rows, h entries of a history, m of them new, d dimensions. Index layout:
+`bundle.preprocess.features.schema`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from bundle.preprocess.schema import FIRST, MISSING, UNKNOWN
+from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN
 from training.encoders.layers import Int8Table
 from training.encoders.sequence import window
 from training.encoders.towers import TwoTowers

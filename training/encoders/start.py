@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bundle.preprocess.schema import FIRST
+from bundle.preprocess.features.schema import FIRST
 from training.baselines import Floats, ease_of
 from training.config import ConfigError, StartConfig
 from training.encoders.content import chosen_ridge, precision, said_of_itself

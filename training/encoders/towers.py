@@ -6,7 +6,7 @@
 A plain inner product of the two is the training score. There is no table of users: a new user is served
 from history and features, a new item from its content. How they are exported: `training.encoders.served`.
 
-n rows, h entries of a history, d dimensions. Index layout: `bundle.preprocess.schema`.
+n rows, h entries of a history, d dimensions. Index layout: `bundle.preprocess.features.schema`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from bundle.preprocess.schema import FIRST, PAD, FeatureSchema, FeatureSpec, input_names
+from bundle.preprocess.features.schema import FIRST, PAD, FeatureSchema, FeatureSpec, input_names
 from training.config import FeatureConfig, HiddenConfig, SequenceConfig, TowersConfig
 from training.encoders.layers import Hidden
 from training.encoders.parts import Part, feature_module

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bundle.inputs import Text
 from bundle.manifest import Manifest
+from bundle.preprocess.text import Text
 from bundle.store import Store
 from training.client import TIMEOUT_S, served
 from training.errors import ConfigError, ServerError

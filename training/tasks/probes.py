@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from bundle.inputs import Features, Input
-from bundle.preprocess.features import DAY_S
+from bundle.inputs import Input
+from bundle.preprocess.features import Features
+from bundle.values import DAY_S
 from training.data.examples import Examples
 
 ORDINARY = 40

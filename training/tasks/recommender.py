@@ -18,10 +18,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from bundle.inputs import Features, Input
+from bundle.inputs import Input
 from bundle.manifest import Metric
-from bundle.preprocess.features import FeaturePreprocessor
-from bundle.preprocess.schema import FIRST, PAD, FeatureSchema
+from bundle.preprocess.features import FeaturePreprocessor, Features
+from bundle.preprocess.features.schema import FIRST, PAD, FeatureSchema
 from bundle.publish import Draft
 from training import baselines
 from training.config import ConfigError, RecommenderLossConfig, RecommenderRun, StartConfig

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from bundle.preprocess.schema import FIRST, PAD
+from bundle.preprocess.features.schema import FIRST, PAD
 from training.encoders.towers import TwoTowers
 
 

@@ -18,9 +18,10 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from bundle.inputs import Input, Text
+from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.preprocess import KINDS, Prepared, Preprocessor
+from bundle.preprocess.text import Text
 from bundle.publish import Draft
 from training.chunks import in_chunks
 from training.config import TextRun

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bundle.inputs import Input, Text
+from bundle.inputs import Input
 from bundle.manifest import Metric
+from bundle.preprocess.text import Text
 from training.data.text import Graded
 from training.metrics import cosines, spearman
 from training.task import Encode

@@ -18,15 +18,17 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import ClientDisconnect
 
-from app import errors
-from app.api.body import read_body, read_json_body
-from app.api.context import Context
-from app.api.encoding import HEADER_PARAMETERS, admit
-from app.api.hot import CLIENT_LEFT, Handler, HotRoutes
+from app.api.inputs import JsonInputs
+from app.api.requests import load_object
+from app.api.service import HEADER_PARAMETERS, admit
 from app.api.vectors import JSON
-from app.api.wire import domain_inputs, kind_of, load_object
-from app.errors import Failure, InvalidRequest
-from bundle import Input, InputError
+from app.http import errors
+from app.http.body import read_body, read_json_body
+from app.http.context import Context
+from app.http.errors import Failure, InvalidRequest
+from app.http.hot import CLIENT_LEFT, Handler, HotRoutes
+from bundle import InputError
+from bundle.values import json_type
 
 EXPECTED_SPACE = "X-Expected-Space"
 _PARAMETERS: list[dict[str, Any]] = [
@@ -193,12 +195,13 @@ def parsed(content: Mapping[str, Any], model: type[R]) -> R:
         raise InvalidRequest(f"{name}: {first['msg']}", code="invalid_value", param=name) from None
 
 
-def texts(value: Any, context: Context) -> list[Input]:
-    """One text or a list of texts, within the limits. Raises InputError, InvalidRequest."""
-    for index, item in enumerate(value if isinstance(value, list) else [value]):
+def texts(value: Any) -> JsonInputs:
+    """One text or a list of texts. Raises InputError."""
+    items = value if isinstance(value, list) else [value]
+    for index, item in enumerate(items):
         if not isinstance(item, str):
-            raise InputError(index, "wrong_type", f"expected a text, this is {kind_of(item)}")
-    return domain_inputs(value, context.settings, time.time())
+            raise InputError(index, "wrong_type", f"expected a text, this is {json_type(item)}")
+    return JsonInputs(items, time.time())
 
 
 def named(model: str | None) -> tuple[str | None, str | None]:

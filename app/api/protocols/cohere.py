@@ -12,12 +12,12 @@ from typing import Any, Literal, TypeAlias
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from app.api.context import Context
-from app.api.encoding import Answer, Ask, encoded
 from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, named, texts
 from app.api.protocols.input_types import with_prompt_for
+from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import base64_rows
-from app.errors import Failure, InvalidRequest
+from app.http.context import Context
+from app.http.errors import Failure, InvalidRequest
 from bundle import Truncate
 
 InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering", "image"]
@@ -82,21 +82,21 @@ async def embed_v1(context: Context, request: Request) -> Response:
     return json_response(content, answer.headers())
 
 
-async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, Answer]:
+async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, EncodeResult]:
     asked = await COHERE.read(context, request, EmbedRequest)
     if asked.images:
         raise InvalidRequest("no model of this server takes images", code="unsupported", param="images")
     asked.texts = _texts(asked)
     model, version = named(asked.model)
-    ask = Ask(
-        inputs=texts(asked.texts, context),
+    ask = EncodeRequest(
+        inputs=texts(asked.texts),
         model=model,
         version=version,
         space=expected_space(request),
         dim=asked.output_dimension,
         truncate=_TRUNCATE[asked.truncate or "END"],
     )
-    return asked, await encoded(context, request, with_prompt_for(asked.input_type, ask, context))
+    return asked, await encode(context, request, with_prompt_for(asked.input_type, ask, context))
 
 
 def _texts(asked: EmbedRequest) -> Any:
@@ -118,23 +118,23 @@ def _text(part: Any) -> str:
     return str(part["text"])
 
 
-def _by_type(answer: Answer, types: list[EmbeddingType]) -> dict[str, Any]:
+def _by_type(answer: EncodeResult, types: list[EmbeddingType]) -> dict[str, Any]:
     return {kind: _vectors(answer, kind) for kind in types}
 
 
-def _vectors(answer: Answer, kind: EmbeddingType) -> Any:
+def _vectors(answer: EncodeResult, kind: EmbeddingType) -> Any:
     if kind == "float":
         return answer.vectors
     if kind == "base64":
         return base64_rows(answer.vectors)
-    return answer.quantized(kind)
+    return answer.as_type(kind)
 
 
 def _answer(asked: EmbedRequest, version: str) -> dict[str, Any]:
     return {"id": str(uuid.uuid4()), "texts": asked.texts}
 
 
-def _meta(answer: Answer, version: str) -> dict[str, Any]:
+def _meta(answer: EncodeResult, version: str) -> dict[str, Any]:
     meta: dict[str, Any] = {
         "api_version": {"version": version},
         "billed_units": {"input_tokens": answer.tokens},

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from app.api.context import Context
-from app.api.encoding import Ask, find
+from app.api.service import EncodeRequest, find
+from app.http.context import Context
 
 _QUERY, _DOCUMENT = ("query", "search_query"), ("document", "passage", "corpus", "search_document")
 PROMPTS: Mapping[str, Sequence[str]] = {
@@ -22,14 +22,13 @@ PROMPTS: Mapping[str, Sequence[str]] = {
 }
 
 
-def with_prompt_for(input_type: str | None, ask: Ask, context: Context) -> Ask:
+def with_prompt_for(input_type: str | None, asked: EncodeRequest, context: Context) -> EncodeRequest:
     """With the first of its prompts that the model has; the model's default, if it has none.
 
     A prompt that is asked for by name stays. Raises EngineError, InvalidRequest, as `find` does.
     """
     names = PROMPTS.get(input_type or "", ())
-    if ask.prompt is not None or not names:
-        return ask
-    loaded, _ = find(context, ask)
-    has = loaded.manifest.prompts
-    return replace(ask, prompt=next((name for name in names if name in has), None))
+    if asked.prompt is not None or not names:
+        return asked
+    has = find(context, asked).manifest.prompts
+    return replace(asked, prompt=next((name for name in names if name in has), None))

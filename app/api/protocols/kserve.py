@@ -7,6 +7,7 @@ model's tensors are those that GET /v2/models/{model} lists; what comes back is 
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from typing import Any, Literal
 
 import orjson
@@ -14,15 +15,16 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from app.api import health
-from app.api.body import read_body
-from app.api.context import Ctx
-from app.api.encoding import Answer, Ask, admit, encoded
+from app.api.inputs import TensorInputs
 from app.api.protocols.base import ErrorText, Lenient, Protocol, expected_space, json_response, parsed
-from app.api.protocols.tensors import TensorSpec, described, inputs_of, read_tensors
+from app.api.protocols.tensors import TensorSpec, read_tensors
+from app.api.requests import load_object
+from app.api.service import EncodeRequest, EncodeResult, admit, encode
 from app.api.vectors import RAW, to_raw
-from app.api.wire import domain_inputs, load_object
 from app.engine import Loaded
-from app.errors import Failure, MalformedRequest
+from app.http.body import read_body
+from app.http.context import Ctx
+from app.http.errors import Failure, MalformedRequest
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EMBEDDING = "embedding"
@@ -110,7 +112,7 @@ async def metadata(context: Ctx, model: str, version: str | None = None) -> Resp
             "name": model,
             "versions": list(context.registry.model(model).versions),
             "platform": "onnx_onnxv1",
-            "inputs": described(loaded.encoder.schema()),
+            "inputs": [asdict(one) for one in loaded.encoder.kind.tensors(loaded.encoder.schema())],
             "outputs": [{"name": EMBEDDING, "datatype": "FP32", "shape": [-1, loaded.manifest.dim]}],
         }
     )
@@ -148,11 +150,9 @@ async def infer(context: Ctx, request: Request, model: str, version: str | None 
     admit(context, request)
     asked, binary = _read(await read_body(request, context.settings), request)
     parameters = asked.parameters
-    loaded = context.registry.find(model, version=version)
-    inputs = inputs_of(read_tensors(asked.inputs, binary), loaded.encoder.schema())
-    now_s = time.time() if parameters.now is None else parameters.now
-    ask = Ask(
-        inputs=domain_inputs(inputs, context.settings, now_s),
+    tensors = read_tensors(asked.inputs, binary)
+    wanted = EncodeRequest(
+        inputs=TensorInputs(tensors, time.time() if parameters.now is None else parameters.now),
         model=model,
         version=version,
         space=parameters.space or expected_space(request),
@@ -160,7 +160,7 @@ async def infer(context: Ctx, request: Request, model: str, version: str | None 
         truncate=parameters.truncate,
         prompt=parameters.prompt,
     )
-    return _respond(asked, await encoded(context, request, ask))
+    return _respond(asked, await encode(context, request, wanted))
 
 
 def _read(body: bytes, request: Request) -> tuple[InferRequest, memoryview]:
@@ -175,7 +175,7 @@ def _read(body: bytes, request: Request) -> tuple[InferRequest, memoryview]:
     return parsed(load_object(body[:end], "inputs"), InferRequest), memoryview(body)[end:]
 
 
-def _respond(asked: InferRequest, answer: Answer) -> Response:
+def _respond(asked: InferRequest, answer: EncodeResult) -> Response:
     vectors = answer.vectors
     output: dict[str, Any] = {"name": EMBEDDING, "datatype": "FP32", "shape": list(vectors.shape)}
     content: dict[str, Any] = {
@@ -199,8 +199,8 @@ def _named(loaded: Loaded) -> dict[str, str]:
     return {"model_name": loaded.manifest.name, "model_version": loaded.manifest.version}
 
 
-def _noteworthy(answer: Answer) -> int:
-    return sum(fact.noteworthy for fact in answer.facts)
+def _noteworthy(answer: EncodeResult) -> int:
+    return sum(bool(fact.warnings) for fact in answer.facts)
 
 
 def _truth(name: str, value: bool) -> Response:

@@ -13,11 +13,11 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from app.api import health
-from app.api.context import Context, Ctx
-from app.api.encoding import Answer, Ask, encoded
 from app.api.protocols.base import ErrorText, Lenient, Protocol, expected_space, json_response, named, texts
+from app.api.service import EncodeRequest, EncodeResult, encode
 from app.engine import Loaded
-from app.errors import Failure
+from app.http.context import Context, Ctx
+from app.http.errors import Failure
 
 
 def _error(failure: Failure) -> dict[str, str]:
@@ -148,17 +148,17 @@ async def _encoded(
     *,
     truncate: bool = True,
     dim: int | None = None,
-) -> Answer:
+) -> EncodeResult:
     name, version = named(model)
-    ask = Ask(
-        inputs=texts(value, context),
+    ask = EncodeRequest(
+        inputs=texts(value),
         model=name,
         version=version,
         space=expected_space(request),
         dim=dim,
         truncate="end" if truncate else "none",
     )
-    return await encoded(context, request, ask)
+    return await encode(context, request, ask)
 
 
 def _find(context: Context, model: str | None) -> Loaded:

@@ -14,12 +14,12 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from app.api import vectors
-from app.api.context import Context, Ctx
-from app.api.encoding import Ask, encoded
 from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, named, texts
 from app.api.protocols.input_types import with_prompt_for
+from app.api.service import EncodeRequest, encode
 from app.engine import Model
-from app.errors import ErrorBody, Failure, InvalidRequest
+from app.http.context import Context, Ctx
+from app.http.errors import ErrorBody, Failure, InvalidRequest
 from bundle import Truncate
 
 _CODES = {"unknown_model": "model_not_found", "unknown_version": "model_not_found"}
@@ -58,8 +58,8 @@ async def embeddings(context: Context, request: Request) -> Response:
     asked = await OPENAI.read(context, request, EmbeddingsRequest)
     _refuse_token_ids(asked.input)
     model, version = named(asked.model)
-    ask = Ask(
-        inputs=texts(asked.input, context),
+    ask = EncodeRequest(
+        inputs=texts(asked.input),
         model=model,
         version=version,
         space=expected_space(request),
@@ -67,7 +67,7 @@ async def embeddings(context: Context, request: Request) -> Response:
         truncate=asked.truncate or "none",
         prompt=asked.prompt,
     )
-    answer = await encoded(context, request, with_prompt_for(asked.input_type, ask, context))
+    answer = await encode(context, request, with_prompt_for(asked.input_type, ask, context))
     rows = vectors.base64_rows(answer.vectors) if asked.encoding_format == "base64" else answer.vectors
     content = {
         "id": f"embd-{uuid.uuid4().hex}",

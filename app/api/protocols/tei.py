@@ -15,14 +15,15 @@ from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from app.api import health
-from app.api.context import Context, Ctx
-from app.api.encoding import Answer, Ask, encoded, prompt_of
+from app.api.inputs import JsonInputs, read_inputs
 from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, texts
+from app.api.service import EncodeRequest, EncodeResult, encode, prompt_of
 from app.api.vectors import unit
 from app.engine import Loaded, SpaceMismatch
-from app.errors import Failure, InvalidRequest
-from bundle import Input, Text, prompted
-from bundle.preprocess.text import TextPreprocessor
+from app.http.context import Context, Ctx
+from app.http.errors import Failure, InvalidRequest
+from bundle import prompted
+from bundle.preprocess import Tokenizes
 
 UNIT = "+unit"  # ends the space of vectors that were normalised here, not by the model
 _TYPES = {422: "Validation", 424: "Backend", 429: "Overloaded", 503: "Unhealthy", 504: "Overloaded"}
@@ -112,7 +113,7 @@ async def embed(context: Context, request: Request) -> Response:
     """Vectors of texts, a list of lists even for one text."""
     started_s = time.perf_counter()
     asked = await TEI.read(context, request, EmbedRequest)
-    inputs = texts(asked.inputs, context)
+    inputs = texts(asked.inputs)
     answer = await _encoded(context, request, inputs, asked, asked.dimensions)
     vectors = answer.vectors
     headers = answer.headers() | _headers(answer, inputs, started_s)
@@ -129,25 +130,25 @@ async def similarity(context: Context, request: Request) -> Response:
     """The cosine of the source with each sentence."""
     started_s = time.perf_counter()
     asked = await TEI.read(context, request, SimilarityRequest)
-    inputs = texts([asked.inputs.source_sentence, *asked.inputs.sentences], context)
+    inputs = texts([asked.inputs.source_sentence, *asked.inputs.sentences])
     answer = await _encoded(context, request, inputs, asked.parameters or _Texts(), None)
     source, *others = unit(answer.vectors)
     return json_response(np.stack(others) @ source, answer.headers() | _headers(answer, inputs, started_s))
 
 
 async def _encoded(
-    context: Context, request: Request, inputs: list[Input], asked: _Texts, dim: int | None
-) -> Answer:
+    context: Context, request: Request, inputs: JsonInputs, asked: _Texts, dim: int | None
+) -> EncodeResult:
     space = expected_space(request)
     space = space.removesuffix(UNIT) if space else None  # whether it applies is known when the model is
-    ask = Ask(inputs=inputs, dim=dim, truncate=asked.cut(), space=space, prompt=asked.prompt_name)
-    return await encoded(context, request, ask)
+    ask = EncodeRequest(inputs=inputs, dim=dim, truncate=asked.cut(), space=space, prompt=asked.prompt_name)
+    return await encode(context, request, ask)
 
 
-def _headers(answer: Answer, inputs: list[Input], started_s: float) -> dict[str, str]:
+def _headers(answer: EncodeResult, inputs: JsonInputs, started_s: float) -> dict[str, str]:
     """TEI's timing headers, in ms."""
     timings = answer.timings
-    characters = sum(len(item.text) for item in inputs if isinstance(item, Text))
+    characters = sum(map(len, inputs.values))
     measured = {
         "x-compute-time": timings.run_s * 1e3,
         "x-total-time": (time.perf_counter() - started_s) * 1e3,
@@ -166,11 +167,11 @@ def _headers(answer: Answer, inputs: list[Input], started_s: float) -> dict[str,
 async def tokenize(context: Context, request: Request) -> Response:
     """The tokens that the encoder would read."""
     asked = await TEI.read(context, request, TokenizeRequest, encodes=False)
-    loaded, preprocessor = _default(context)
+    loaded, tokenizer = _default(context)
     prompt = prompt_of(loaded, asked.prompt_name)
-    read = prompted(texts(asked.inputs, context), prompt)
-    inputs = [item.text for item in read if isinstance(item, Text)]
-    found = await asyncio.to_thread(preprocessor.tokens, inputs, add_special_tokens=asked.add_special_tokens)
+    inputs = read_inputs(texts(asked.inputs), loaded, context.settings)
+    read = [one.to_json() for one in prompted(inputs, prompt)]
+    found = await asyncio.to_thread(tokenizer.tokens, read, add_special_tokens=asked.add_special_tokens)
     return json_response(found)  # orjson writes dataclasses
 
 
@@ -182,15 +183,15 @@ async def decode(context: Context, request: Request) -> Response:
     batch = rows if any(isinstance(one, list) for one in asked.ids) else [[row[0] for row in rows]]
     if not all(0 <= number < 1 << 32 for row in batch for number in row):
         raise InvalidRequest("a token id is from 0 to 4294967295", code="invalid_value", param="ids")
-    _, preprocessor = _default(context)
-    found = await asyncio.to_thread(preprocessor.decode, batch, skip_special_tokens=asked.skip_special_tokens)
+    _, tokenizer = _default(context)
+    found = await asyncio.to_thread(tokenizer.decode, batch, skip_special_tokens=asked.skip_special_tokens)
     return json_response(found)
 
 
-def _default(context: Context) -> tuple[Loaded, TextPreprocessor]:
+def _default(context: Context) -> tuple[Loaded, Tokenizes]:
     loaded = context.registry.find(context.settings.default_model)
-    if not isinstance(loaded.encoder.preprocessor, TextPreprocessor):
-        raise InvalidRequest("the default model takes no texts", code="wrong_kind")
+    if not isinstance(loaded.encoder.preprocessor, Tokenizes):
+        raise InvalidRequest("the default model has no tokens", code="wrong_kind")
     return loaded, loaded.encoder.preprocessor
 
 

@@ -13,15 +13,14 @@ from typing import Any
 import numpy.typing as npt
 import orjson
 
-from app import errors
-from app.api.context import Context
-from app.api.encoding import Answer, Ask
-from app.api.notes import noted_of
-from app.api.stream.lines import Line
-from app.api.wire import inputs_of
-from app.engine import Draining, EngineError, Loaded, Overloaded
-from app.errors import MalformedRequest, RequestError
-from bundle import EncoderyError, Input, InputError, prompted
+from app.api.inputs import JsonInputs, read_inputs, variable
+from app.api.service import EncodeResult, Target
+from app.api.stream.lines import Line, line_limits
+from app.engine import Draining, EngineError, Overloaded
+from app.http import errors
+from app.http.context import Context
+from app.http.errors import MalformedRequest, RequestError
+from bundle import EncoderyError, Input, InputError
 
 CHUNK_S = 600.0  # how long a chunk may wait for its turn; other callers go first
 
@@ -46,15 +45,12 @@ class Job:
     """What every chunk of a stream has in common.
 
     Attributes:
-        prompt: text before every text.
+        target: model and form of the vectors.
         now_s: unix time that times are relative to.
     """
 
     context: Context
-    ask: Ask
-    loaded: Loaded
-    dim: int
-    prompt: str
+    target: Target
     now_s: float
 
     async def done(self, lines: Sequence[Line]) -> list[Outcome]:
@@ -63,7 +59,7 @@ class Job:
         inputs: list[tuple[int, Input]] = []
         for line in lines:
             try:
-                [one] = inputs_of([_value(line)], self.context.settings, self.now_s)
+                [one] = read_inputs(self._given(line), self.target.loaded, self.context.settings)
                 inputs.append((line.index, one))
             except EncoderyError as error:
                 found[line.index] = failed(line.index, error)
@@ -87,27 +83,27 @@ class Job:
                 found[index] = failed(index, error)
                 inputs = [*inputs[: at or 0], *inputs[(at or 0) + 1 :]]
             else:
-                rows = answer.quantized(answer.output)
-                for (index, _), row, fact in zip(inputs, rows, answer.facts, strict=True):
-                    found[index] = Outcome(index, row, noted_of(fact) if fact.noteworthy else {})
+                for (index, _), row, fact in zip(inputs, answer.quantized, answer.facts, strict=True):
+                    found[index] = Outcome(index, row, fact.warnings)
                 return
 
-    async def _answer(self, inputs: Sequence[Input]) -> Answer:
+    async def _answer(self, inputs: Sequence[Input]) -> EncodeResult:
         while True:
             try:
-                done = await self.context.engine.encode(
-                    self.loaded,
-                    prompted(inputs, self.prompt),
-                    truncate=self.ask.truncate,
-                    timeout_s=CHUNK_S,
-                    lane="bulk",
-                )
+                return await self.target.encode(self.context, inputs, timeout_s=CHUNK_S, lane="bulk")
             except Overloaded as overloaded:  # the sender is held back meanwhile, which is what 429 is for
                 await asyncio.sleep(overloaded.retry_after_s or 1)
-                continue
-            self.context.metrics.encoded(self.loaded, done)
-            cut = self.loaded.encoder.cut(done.vectors, self.dim)
-            return Answer(self.loaded, cut, done.facts, done.timings, self.ask.output)
+
+    def _given(self, line: Line) -> JsonInputs:
+        if line.content is None:
+            variables = ", ".join(map(variable, line_limits(self.target.loaded)))
+            raise InputError(0, "too_large", f"longer than any input may be ({variables})")
+        try:
+            return JsonInputs([orjson.loads(line.content)], self.now_s)
+        except orjson.JSONDecodeError as error:
+            raise MalformedRequest(
+                f"no JSON in UTF-8: {error.msg}, at character {error.pos}", code="invalid_json"
+            ) from None
 
 
 def failed(index: int | None, error: EncoderyError) -> Outcome:
@@ -118,17 +114,6 @@ def failed(index: int | None, error: EncoderyError) -> Outcome:
     elif _culprit(error) is not None:
         detail |= {"message": detail["message"].partition(": ")[2], "param": None}
     return Outcome(index, None, {"error": detail})
-
-
-def _value(line: Line) -> Any:
-    if line.content is None:
-        raise InputError(0, "too_large", "longer than any input may be (ENCODERY_MAX_CHARS_PER_ITEM)")
-    try:
-        return orjson.loads(line.content)
-    except orjson.JSONDecodeError as error:
-        raise MalformedRequest(
-            f"no JSON in UTF-8: {error.msg}, at character {error.pos}", code="invalid_json"
-        ) from None
 
 
 def _culprit(error: EncoderyError) -> int | None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from app.errors import BodyTimeout
+from app.engine import Loaded
+from app.http.errors import BodyTimeout
 from app.settings import Settings
+from bundle import Limit
 
 CHUNK_LINES, CHUNK_BYTES = 128, 256 * 1024
-LONGEST_LINE_SLACK = 64 * 1024  # over 4 bytes a character: JSON escapes and field names
+LONGEST_LINE_SLACK = 64 * 1024  # for JSON escapes and field names
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,29 @@ class Line:
     content: bytes | None
 
 
-async def chunks(request: Request, settings: Settings) -> AsyncIterator[list[Line]]:
-    """The lines of the body, some at a time. Raises BodyTimeout, ClientDisconnect."""
+def line_limits(loaded: Loaded) -> list[Limit]:
+    """What bounds a line: the limits on one input that say how long its JSON may be."""
+    limits = loaded.encoder.kind.limits
+    return [limit for limit in limits if limit.scope == "input" and limit.json_bytes is not None]
+
+
+def longest_line(loaded: Loaded, settings: Settings) -> int:
+    """Most bytes of a line that is kept."""
+    sizes = [settings.limit(limit) * (limit.json_bytes or 0) for limit in line_limits(loaded)]
+    return min(sizes, default=settings.max_body_bytes) + LONGEST_LINE_SLACK
+
+
+async def chunks(request: Request, longest: int, timeout_s: float) -> AsyncIterator[list[Line]]:
+    """The lines of the body, some at a time. Raises BodyTimeout, ClientDisconnect.
+
+    Args:
+        request: whose body it is.
+        longest: most bytes of a line that is kept.
+        timeout_s: how long nothing may arrive.
+    """
     chunk: list[Line] = []
     size = 0
-    async for line in _lines(request, settings):
+    async for line in _lines(request, longest, timeout_s):
         chunk.append(line)
         size += len(line.content or b"")
         if len(chunk) >= CHUNK_LINES or size >= CHUNK_BYTES:
@@ -37,11 +57,10 @@ async def chunks(request: Request, settings: Settings) -> AsyncIterator[list[Lin
         yield chunk
 
 
-async def _lines(request: Request, settings: Settings) -> AsyncIterator[Line]:
+async def _lines(request: Request, longest: int, timeout_s: float) -> AsyncIterator[Line]:
     """The lines that are not blank."""
-    longest = max(4 * settings.max_chars_per_item, settings.max_bytes_per_object) + LONGEST_LINE_SLACK
     index, rest, is_too_long = 0, b"", False
-    async for block in _received(request, settings.body_timeout_s):
+    async for block in _received(request, timeout_s):
         *whole, rest = (rest + block).split(b"\n")
         for content in whole:
             if content.strip() or is_too_long:

@@ -17,13 +17,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from app.api.arrow import ARROW
-from app.api.context import Context
-from app.api.encoding import find, nothing, prompt_of
+from app.api.inputs import JsonInputs
+from app.api.requests import EncodeBody, moment_of, validated
+from app.api.service import resolve
 from app.api.stream.formats import MEDIA_TYPES, NDJSON, Arrow, Format, Ndjson
 from app.api.stream.job import Job, Outcome, failed
-from app.api.stream.lines import chunks
+from app.api.stream.lines import chunks, longest_line
 from app.api.vectors import media_type
-from app.api.wire import EncodeRequest, ask_of, moment_of, validated
+from app.http.context import Context
 from bundle import EncoderyError
 
 IN_FLIGHT = 2
@@ -33,7 +34,7 @@ PARAMETERS: list[dict[str, Any]] = [
         "name": name,
         "in": "query",
         "description": "of a body of NDJSON, what the field means in one of JSON",
-        "schema": EncodeRequest.model_json_schema()["properties"][name],
+        "schema": EncodeBody.model_json_schema()["properties"][name],
     }
     for name in OPTIONS
 ]
@@ -50,14 +51,13 @@ async def respond(context: Context, request: Request) -> Response:
     options: dict[str, Any] = dict(request.query_params)
     if options.get("dimensions", "").isdecimal():
         options["dimensions"] = int(options["dimensions"])
-    asked = validated({"inputs": [], **options}, EncodeRequest)
-    ask = ask_of(asked, ())
-    loaded, dim = find(context, ask)
-    job = Job(context, ask, loaded, dim, prompt_of(loaded, ask.prompt), moment_of(asked.now, time.time()))
-    answer = nothing(loaded, dim, ask.output)
-    like = answer.quantized(ask.output)  # or this type cannot be had, whatever the lines
-    form: Format = Arrow(like, answer.identity()) if kind == ARROW else Ndjson(asked.encoding)
-    return _Streamed(job, request, form, answer.names() | {"Content-Type": kind})
+    body = validated({"inputs": [], **options}, EncodeBody)
+    now_s = moment_of(body.now, time.time())
+    target = resolve(context, body.request(JsonInputs((), now_s)))
+    nothing = target.encode_nothing()
+    like = nothing.quantized  # or this type cannot be had, whatever the lines
+    form: Format = Arrow(like, nothing.identity()) if kind == ARROW else Ndjson(body.encoding)
+    return _Streamed(Job(context, target, now_s), request, form, nothing.names() | {"Content-Type": kind})
 
 
 class _Streamed(Response):
@@ -81,10 +81,11 @@ class _Streamed(Response):
 
     async def _blocks(self) -> AsyncIterator[bytes]:
         flying: deque[asyncio.Task[list[Outcome]]] = deque()
-        form, lines = self._form, 0
+        form, lines, settings = self._form, 0, self._job.context.settings
+        longest = longest_line(self._job.target.loaded, settings)
         try:
             yield form.begin()
-            async for chunk in chunks(self._request, self._job.context.settings):
+            async for chunk in chunks(self._request, longest, settings.body_timeout_s):
                 lines += len(chunk)
                 flying.append(asyncio.create_task(self._job.done(chunk)))
                 if len(flying) >= IN_FLIGHT:

@@ -162,7 +162,7 @@ def test_strings_survive_the_binary_form(texts: list[str]) -> None:
         name="t", datatype="BYTES", shape=[len(texts)], parameters={"binary_data_size": len(block)}
     )
 
-    [found] = read_tensors([spec], memoryview(block))
+    found = read_tensors([spec], memoryview(block))["t"]
 
     assert [row[0].encode() for row in found.rows] == coded
 
@@ -170,11 +170,11 @@ def test_strings_survive_the_binary_form(texts: list[str]) -> None:
 @given(st.binary(max_size=64), st.sampled_from(["BYTES", "FP32", "INT64", "BOOL"]), st.integers(0, 9))
 def test_any_bytes_are_read_or_refused(block: bytes, datatype: str, rows: int) -> None:
     """Never anything but values or a RequestError."""
-    from app.errors import InvalidRequest
+    from app.http.errors import InvalidRequest
 
     spec = TensorSpec(name="t", datatype=datatype, shape=[rows], parameters={"binary_data_size": len(block)})
     try:
-        [found] = read_tensors([spec], memoryview(block))
+        found = read_tensors([spec], memoryview(block))["t"]
     except InvalidRequest:
         return
     assert len(found.rows) == rows

@@ -8,7 +8,7 @@ import httpx2 as httpx
 import pytest
 
 from app.api.protocols import PROTOCOLS
-from app.api.wire import EncodeRequest
+from app.api.requests import EncodeBody
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -60,7 +60,7 @@ async def test_every_path_is_in_the_pages(client: httpx.AsyncClient) -> None:
 async def test_every_field_of_encode_is_in_the_page_of_the_api() -> None:
     page = (DOCS / "api.md").read_text()
 
-    assert [name for name in EncodeRequest.model_fields if f"`{name}`" not in page] == []
+    assert [name for name in EncodeBody.model_fields if f"`{name}`" not in page] == []
 
 
 async def test_routes_that_encode_document_the_headers_that_they_read(client: httpx.AsyncClient) -> None:

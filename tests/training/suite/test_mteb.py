@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bundle.inputs import Text
+from bundle.preprocess.text import Text
 from bundle.store import Store
 from training.errors import ConfigError
 from training.suite.mteb import MtebEncoder

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.errors import answer
-from app.log import REQUEST_ID
+from app.http.errors import answer
 from app.metrics import Metrics
+from app.shared.log import REQUEST_ID
 
 HEADER = b"x-request-id"
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # goes into logs and headers, so nothing else gets in

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from fastapi import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.errors import MalformedRequest, answer
+from app.http.errors import MalformedRequest, answer
 
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 16 * 1024

@@ -1,7 +1,7 @@
 """The routes that decide throughput: plain functions, answered before FastAPI's router is asked.
 
 FastAPI's layers, routing and dependencies cost about 0.2 ms of CPU a request, more than all the rest of a
-request for a small encoder. A hot route goes around them, called by `app.connection`; it is
+request for a small encoder. A hot route goes around them, called by `app.http.connection`; it is
 declared to FastAPI all the same, which documents it, refuses other methods, and serves it by the
 same function under a proxy's path prefix.
 
@@ -11,7 +11,7 @@ same function under a proxy's path prefix.
     async def encode(context: Context, request: Request) -> Response: ...
 
 A protocol mounts by adding its module's `routes` to `HOT` in `app.main`. Errors that the function raises
-become answers by `app.errors`; a protocol with error bodies of its own gives its own `answer`.
+become answers by `app.http.errors`; a protocol with error bodies of its own gives its own `answer`.
 Paths are literal: one with parameters belongs on a FastAPI router.
 """
 
@@ -27,8 +27,8 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from app import errors
-from app.api.context import Context, Ctx
+from app.http import errors
+from app.http.context import Context, Ctx
 
 CLIENT_LEFT = 499  # nobody reads it; it tells the metrics what happened
 
@@ -94,7 +94,7 @@ async def _respond(route: HotRoute, request: Request, context: Ctx) -> Response:
 
 
 class HotPaths:
-    """All hot routes in a table by path, for `app.connection`; and an ASGI application of them.
+    """All hot routes in a table by path, for `app.http.connection`; and an ASGI application of them.
 
     Args:
         app: has the context in its state.

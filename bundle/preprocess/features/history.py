@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle.preprocess.base import Arrays, Cut, pad
-from bundle.preprocess.fields import FIELDS, FeatureField, Noted, described, index_of, time_schema
-from bundle.preprocess.schema import ENTRY_FIELDS, PAD, UNKNOWN, HistorySpec
-from bundle.preprocess.values import DAY_S, BadValueError, kind_of, string_of, unix_time
+from bundle.preprocess.base import Arrays, Truncation, pad
+from bundle.preprocess.features.fields import FIELDS, FeatureField, Noted, described, index_of, time_schema
+from bundle.preprocess.features.schema import ENTRY_FIELDS, PAD, UNKNOWN, HistorySpec
+from bundle.values import DAY_S, BadValueError, json_type, string_of, unix_time
 
 
 class _Read:
@@ -72,10 +72,10 @@ class History:
     def _cut(self, value: Any, noted: Noted) -> Sequence[Any]:
         """The newest entries."""
         if value is not None and not isinstance(value, (list, tuple)):
-            raise BadValueError(f"expected a list of item ids, newest first, got {kind_of(value)}")
+            raise BadValueError(f"expected a list of item ids, newest first, got {json_type(value)}")
         entries, limit = value or (), self._spec.max_length
         if len(entries) > limit:
-            noted.truncated.append(Cut(self.name, len(entries), limit, "entries"))
+            noted.truncated.append(Truncation(self.name, len(entries), limit, "entries"))
         return entries[:limit]
 
     def _read(self, entry: Any, read: _Read) -> None:
@@ -86,7 +86,7 @@ class History:
             return
         if not isinstance(entry, (dict, Mapping)):  # the first is ten times as fast to tell
             raise BadValueError(
-                f'expected an item id or an object with "id" and "time", got {kind_of(entry)}'
+                f'expected an item id or an object with "id" and "time", got {json_type(entry)}'
             )
         for key in entry:
             if key not in self._fields:
@@ -123,7 +123,7 @@ class History:
         if own.unknown:
             noted.unknown[f"{self.name}.{field.name}"] = None
         where = f"{self.name}[{place}].{field.name}"
-        noted.truncated += [Cut(where, cut.length, cut.limit, cut.unit) for cut in own.truncated]
+        noted.truncated += [Truncation(where, cut.length, cut.limit, cut.unit) for cut in own.truncated]
         return array
 
     def schema(self) -> dict[str, Any]:

@@ -43,7 +43,7 @@ class BagSpec(_Spec):
 
 
 class TextSpec(_Spec):
-    """Free text, read as a bag of words, max_length of them (see `bundle.preprocess.words`).
+    """Free text, read as a bag of words, max_length of them (see `bundle.preprocess.features.words`).
 
     With `bigrams`, pairs of neighbouring words that are in the vocabulary are entries, too.
     """

@@ -22,13 +22,13 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app import observe
-from app.api.context import Context
-from app.api.hot import CLIENT_LEFT, HotPaths, HotRoute
-from app.api.request import DirectRequest
 from app.engine import Draining
-from app.guard import fault_of, refusal
-from app.log import REQUEST_ID
+from app.http import observed
+from app.http.context import Context
+from app.http.head import fault_of, refusal
+from app.http.hot import CLIENT_LEFT, HotPaths, HotRoute
+from app.http.request import DirectRequest
+from app.shared.log import REQUEST_ID
 
 
 class Connection(HttpToolsProtocol):
@@ -100,16 +100,16 @@ class Exchange(RequestResponseCycle):
     async def run_asgi(self, app: object) -> None:
         """Answer, whatever happens; under the name by which uvicorn starts a cycle."""
         started_s = time.perf_counter()
-        request_id = observe.id_of(self._headers)
+        request_id = observed.id_of(self._headers)
         REQUEST_ID.set(request_id.decode())
         response = await self._respond()
-        response.raw_headers.append((observe.HEADER, request_id))
+        response.raw_headers.append((observed.HEADER, request_id))
         if type(response) is Response:
             await self._write(response)
         else:  # a stream
             await response(cast(Scope, self.scope), cast(Receive, self.receive), cast(Send, self.send))
         self.on_response = _nothing
-        observe.record(
+        observed.record(
             self._context.metrics,
             self._route.path,
             "POST",

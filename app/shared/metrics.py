@@ -16,7 +16,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from app.scoreboard import Field, Scoreboard, Seat
+from app.shared.scoreboard import Field, Scoreboard, Seat
 
 
 def keep(seat: Seat) -> None:

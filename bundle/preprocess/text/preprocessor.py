@@ -7,8 +7,7 @@ are ignored: length is the manifest's business, and a text is never cut unless t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,22 +15,10 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from bundle.errors import InputError, ManifestError
-from bundle.inputs import Input, Text
-from bundle.preprocess.base import Arrays, Cut, Facts, Kind, Layout, Prepared, Truncate, pad
-from bundle.preprocess.wordpiece import WordMemory
-
-FIELD = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A token of a text; `start` and `stop` are positions in it, None for a special token."""
-
-    id: int
-    text: str
-    special: bool
-    start: int | None
-    stop: int | None
+from bundle.inputs import Input
+from bundle.preprocess.base import Arrays, Facts, Layout, Prepared, Token, Truncate, Truncation, pad
+from bundle.preprocess.text.input import FIELD, Text
+from bundle.preprocess.text.wordpiece import WordMemory
 
 
 class TextPreprocessor:
@@ -43,7 +30,6 @@ class TextPreprocessor:
     """
 
     input_names = ("input_ids", "attention_mask")
-    uses_now = False
     packed_names = ("token_ids", "grid", "spots")
 
     def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
@@ -62,7 +48,7 @@ class TextPreprocessor:
             )
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
-        texts = [_checked(index, item) for index, item in enumerate(inputs)]
+        texts = [_text(index, item) for index, item in enumerate(inputs)]
         return [
             self._prepare_one(index, text, ids, truncate)
             for index, (text, ids) in enumerate(zip(texts, self._ids(texts), strict=True))
@@ -80,13 +66,13 @@ class TextPreprocessor:
     def _prepare_one(self, index: int, text: str, ids: list[int], truncate: Truncate) -> Prepared:
         if len(ids) <= self._specials:
             raise InputError(index, "empty_input", "the text is empty or has no token; leave it out")
-        truncated: tuple[Cut, ...] = ()
+        truncated: tuple[Truncation, ...] = ()
         if (length := len(ids)) > self.max_length:
             if truncate == "none":
                 limit = f"the text has {length} tokens, the limit is {self.max_length}"
                 raise InputError(index, "too_long", f'{limit}; shorten it or send "truncate":"end"')
             ids = self._cut(text, truncate)
-            truncated = (Cut(FIELD, length, self.max_length, "tokens"),)
+            truncated = (Truncation(FIELD, length, self.max_length, "tokens"),)
         row = np.array(ids, dtype=np.int64)  # [t]
         unknown = (FIELD,) if self._unknown_id in ids else ()
         facts = _plain(len(ids)) if not (truncated or unknown) else Facts(len(ids), truncated, unknown)
@@ -123,12 +109,11 @@ class TextPreprocessor:
             "description": f"A text of at most {self.max_length} tokens.",
         }
 
-    def to_json(self, item: Input) -> Any:
-        assert isinstance(item, Text), type(item)
-        return item.text
-
     def from_json(self, value: Any, now: float | None = None) -> Input:
         return Text(value)
+
+    def key(self, item: Input) -> Hashable:
+        return item.key
 
 
 def pack(batch: Sequence[Prepared]) -> Arrays:
@@ -189,23 +174,7 @@ def _unknown_id(content: bytes) -> int | None:
     return int(vocabulary[token])
 
 
-def _checked(index: int, item: Input) -> str:
-    if not isinstance(item, Text) or not isinstance(item.text, str):
+def _text(index: int, item: Input) -> str:
+    if not isinstance(item, Text):
         raise InputError(index, "wrong_kind", "this model takes texts; send a string")
-    try:
-        item.text.encode()
-    except UnicodeEncodeError:
-        raise InputError(
-            index, "invalid_text", "the text holds a lone surrogate (half of a character); send valid Unicode"
-        ) from None
     return item.text
-
-
-TEXT = Kind(
-    name="text",
-    input_type=Text,
-    noun="a text",
-    file="tokenizer.json",
-    version=1,
-    load=TextPreprocessor,
-)

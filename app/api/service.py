@@ -1,6 +1,6 @@
 """From what a caller asks for to vectors, the same for every protocol.
 
-    protocol's body -> Ask -> find the encoder -> engine -> Answer -> protocol's body
+    protocol's body -> EncodeRequest -> Target: model, prompt, form -> inputs -> engine -> EncodeResult
 
 Knows no protocol: neither how a body is parsed nor how an answer is written.
 """
@@ -19,10 +19,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
 from app import engine
-from app.api.context import Context
-from app.api.request import DirectRequest
+from app.api.inputs import GivenInputs, read_inputs
 from app.api.vectors import Vectors
-from app.errors import InvalidRequest
+from app.http.context import Context
+from app.http.errors import InvalidRequest
+from app.http.request import DirectRequest
 from bundle import Facts, Input, OutputType, Truncate, prompted
 from bundle.quantize import FLOATS, PACKED
 
@@ -49,39 +50,37 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class EncodeRequest:
     """What is asked for, in the words of the domain.
 
     Attributes:
-        inputs: at least one.
+        inputs: to be read by the model.
         model: by default the server's default model.
         version: exactly this one; by default the current one.
         space: what the vectors must be of.
         dim: length of the vectors; by default the full one.
-        prompt: name of what is put before every text; by default the encoder's default, "" for none.
-        lane: bulk work yields to interactive work; by default what the request's header says.
+        prompt: name of what is put before every input; by default the encoder's default, "" for none.
         output: type of the vectors; a part of their space.
     """
 
-    inputs: Sequence[Input]
+    inputs: GivenInputs
     model: str | None = None
     version: str | None = None
     space: str | None = None
     dim: int | None = None
     truncate: Truncate = "none"
     prompt: str | None = None
-    lane: engine.Lane | None = None
     output: OutputType = "float32"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class EncodeResult:
     """Vectors, and what is to be said of them.
 
     Attributes:
         loaded: the encoder that gave them.
         vectors: float32 [n, dim], in the order of the inputs.
-        output: the type that was asked for; `quantized(output)` are the vectors in it.
+        output: the type that was asked for.
         cached: different inputs that were not computed for this request; None without a cache.
     """
 
@@ -102,8 +101,13 @@ class Answer:
         """Of the vectors."""
         return self.loaded.manifest.space_of(self.dim, self.output)
 
-    def quantized(self, kind: OutputType) -> npt.NDArray[Any]:
-        """The vectors in that type. Raises InvalidRequest where they cannot be packed."""
+    @property
+    def quantized(self) -> npt.NDArray[Any]:
+        """The vectors in the type that was asked for. Raises InvalidRequest where they cannot be packed."""
+        return self.as_type(self.output)
+
+    def as_type(self, kind: OutputType) -> npt.NDArray[Any]:
+        """The vectors in another type. Raises InvalidRequest where they cannot be packed."""
         if kind in PACKED and self.dim % 8:
             raise InvalidRequest(
                 f"{kind} packs eight dimensions into a byte, and these vectors have {self.dim}; "
@@ -158,40 +162,74 @@ def admit(context: Context, request: Request) -> None:
     context.engine.check_room(_lane(request.headers.get(LANE_HEADER)))
 
 
-async def encoded(context: Context, request: Request, ask: Ask) -> Answer:
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a request comes down to once its model is found.
+
+    Attributes:
+        dim: length of the vectors.
+        prompt: text before every input; empty for none.
+    """
+
+    loaded: engine.Loaded
+    dim: int
+    prompt: str
+    truncate: Truncate
+    output: OutputType
+
+    async def encode(
+        self, context: Context, inputs: Sequence[Input], *, timeout_s: float, lane: engine.Lane
+    ) -> EncodeResult:
+        """The vectors. Raises EngineError, InputError."""
+        done = await context.engine.encode(
+            self.loaded,
+            prompted(inputs, self.prompt),
+            truncate=self.truncate,
+            timeout_s=timeout_s,
+            lane=lane,
+        )
+        context.metrics.encoded(self.loaded, done)
+        vectors = self.loaded.encoder.cut(done.vectors, self.dim)
+        return EncodeResult(self.loaded, vectors, done.facts, done.timings, self.output, done.cached)
+
+    def encode_nothing(self) -> EncodeResult:
+        """The result for no inputs: says which vectors others would be, and of what type."""
+        vectors = np.zeros((0, self.dim), np.float32)
+        return EncodeResult(self.loaded, vectors, (), engine.Timings(0, 0, 0), self.output)
+
+
+async def encode(context: Context, request: Request, asked: EncodeRequest) -> EncodeResult:
     """The vectors. Work for a client that leaves is dropped.
 
     Raises:
-        EngineError, InputError, InvalidRequest: as `app.errors` tells them.
+        EngineError, InputError, InvalidRequest: as `app.http.errors` tells them.
         ClientDisconnect: the client left.
     """
-    loaded, dim = find(context, ask)
-    done = await unless_left(
-        request,
-        context.engine.encode(
-            loaded,
-            prompted(ask.inputs, prompt_of(loaded, ask.prompt)),
-            truncate=ask.truncate,
-            timeout_s=_timeout_s(request.headers.get(TIMEOUT_HEADER), context.settings.request_timeout_s),
-            lane=ask.lane or _lane(request.headers.get(LANE_HEADER)),
-        ),
-    )
-    context.metrics.encoded(loaded, done)
-    vectors = loaded.encoder.cut(done.vectors, dim)
-    return Answer(loaded, vectors, done.facts, done.timings, ask.output, done.cached)
+    target = resolve(context, asked)
+    inputs = read_inputs(asked.inputs, target.loaded, context.settings)
+    return await encode_inputs(context, request, target, inputs)
 
 
-def find(context: Context, ask: Ask) -> tuple[engine.Loaded, int]:
-    """The encoder, and the length of its vectors. Raises EngineError, InvalidRequest."""
-    loaded = context.registry.find(
-        ask.model or context.settings.default_model, version=ask.version, space=_unquantized(ask), dim=ask.dim
-    )
-    return loaded, _dim(loaded, ask.dim)
+async def encode_inputs(
+    context: Context, request: Request, target: Target, inputs: Sequence[Input]
+) -> EncodeResult:
+    """The vectors of inputs that were read, with the deadline and the priority of the request's head."""
+    timeout_s = _timeout_s(request.headers.get(TIMEOUT_HEADER), context.settings.request_timeout_s)
+    lane = _lane(request.headers.get(LANE_HEADER))
+    return await unless_left(request, target.encode(context, inputs, timeout_s=timeout_s, lane=lane))
 
 
-def nothing(loaded: engine.Loaded, dim: int, output: OutputType) -> Answer:
-    """The answer to no inputs: says which vectors others would be, and of what type."""
-    return Answer(loaded, np.zeros((0, dim), np.float32), (), engine.Timings(0, 0, 0), output)
+def resolve(context: Context, asked: EncodeRequest) -> Target:
+    """The encoder, and the form of its vectors. Raises EngineError, InvalidRequest."""
+    loaded = find(context, asked)
+    prompt = prompt_of(loaded, asked.prompt)
+    return Target(loaded, _dim(loaded, asked.dim), prompt, asked.truncate, asked.output)
+
+
+def find(context: Context, asked: EncodeRequest) -> engine.Loaded:
+    """The encoder. Raises EngineError."""
+    name, space = asked.model or context.settings.default_model, _unquantized(asked)
+    return context.registry.find(name, version=asked.version, space=space, dim=asked.dim)
 
 
 def prompt_of(loaded: engine.Loaded, name: str | None) -> str:
@@ -243,7 +281,7 @@ def _lane(asked: str | None) -> engine.Lane:
     )
 
 
-def _unquantized(ask: Ask) -> str | None:
+def _unquantized(ask: EncodeRequest) -> str | None:
     """The space of the vectors that are asked for before they are quantized. Raises SpaceMismatch."""
     if ask.space is None or ask.output in FLOATS:
         return ask.space

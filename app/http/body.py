@@ -12,8 +12,8 @@ from typing import Literal, TypeAlias
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from app.api.request import DirectRequest
-from app.errors import BodyTimeout, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from app.http.errors import BodyTimeout, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
+from app.http.request import DirectRequest
 from app.settings import PREFIX, Settings
 
 __all__ = ["ClientDisconnect", "read_json_body"]

@@ -1,6 +1,6 @@
 """One small class per kind of feature: a raw JSON value to the arrays of one graph input.
 
-Histories, which are made of items that have such features themselves, are in `bundle.preprocess.history`.
+Histories, which are made of items that have such features themselves, are in `history`.
 A missing value and an unknown value are different things: missing (absent or null) is normal and has
 an index of its own; unknown (not seen in training) is encoded as unknown and reported.
 """
@@ -14,11 +14,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bundle.preprocess import schema as specs
-from bundle.preprocess.base import Arrays, Cut
-from bundle.preprocess.schema import FIRST, MISSING, UNKNOWN
-from bundle.preprocess.values import DAY_S, BadValueError, kind_of, number_of, string_of, unix_time
-from bundle.preprocess.words import bigrams, words
+from bundle.preprocess.base import Arrays, Truncation
+from bundle.preprocess.features import schema as specs
+from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN
+from bundle.preprocess.features.words import bigrams, words
+from bundle.values import DAY_S, BadValueError, json_type, number_of, string_of, unix_time
 
 
 class Noted:
@@ -26,7 +26,7 @@ class Noted:
 
     def __init__(self, now: float | None) -> None:
         self.now = now
-        self.truncated: list[Cut] = []
+        self.truncated: list[Truncation] = []
         self.unknown: dict[str, None] = {}  # a dict, to keep the order of the schema
         self.new_entries: list[int] = []
         self.unknown_entries: list[int] = []
@@ -79,7 +79,7 @@ class _Bag:
         limit = self._spec.max_length
         if len(entries) > limit:
             unit = "words" if self._is_text else "entries"
-            noted.truncated.append(Cut(self.name, len(entries), limit, unit))
+            noted.truncated.append(Truncation(self.name, len(entries), limit, unit))
             entries = entries[:limit]
         found = [self._index.get(entry, UNKNOWN) for entry in entries]
         if UNKNOWN in found:
@@ -94,7 +94,7 @@ class _Bag:
         if self._is_text:
             return words(string_of(value))
         if not isinstance(value, (list, tuple)):
-            raise BadValueError(f"expected a list of strings, got {kind_of(value)}")
+            raise BadValueError(f"expected a list of strings, got {json_type(value)}")
         return [string_of(entry, f"[{position}]") for position, entry in enumerate(value)]
 
     def schema(self) -> dict[str, Any]:

@@ -9,10 +9,10 @@ import os
 
 import structlog
 
-from app.listener import bind
-from app.log import set_up_log
+from app.process.supervisor import supervise
 from app.settings import Settings, unknown_variables
-from app.supervisor import supervise
+from app.shared.listener import bind
+from app.shared.log import set_up_log
 
 log = structlog.get_logger("encodery")
 
@@ -31,6 +31,6 @@ def serve(settings: Settings) -> None:
         if settings.workers > 1:
             supervise(settings, listener)
             return
-        from app.server import serve_on  # noqa: PLC0415  # a supervisor has no use for a server
+        from app.process.server import serve_on  # noqa: PLC0415  # a supervisor has no use for a server
 
         serve_on(listener, settings)

@@ -1,24 +1,23 @@
 """Raw features of users and items to the tensors of a tower.
 
-What one value becomes is in `bundle.preprocess.fields` and `history`. An unknown field or a value of the
+What one value becomes is in `fields` and `history`. An unknown field or a value of the
 wrong type is the caller's mistake and is refused.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 from bundle.errors import InputError
-from bundle.inputs import Features, Input
-from bundle.preprocess.base import Arrays, Facts, Kind, Layout, Prepared, Truncate, pad
-from bundle.preprocess.fields import FIELDS, FeatureField, Noted
-from bundle.preprocess.history import History
-from bundle.preprocess.schema import FeatureSchema, input_names
-from bundle.preprocess.values import DAY_S, BadValueError
-
-__all__ = ["DAY_S", "FEATURES", "FeaturePreprocessor"]
+from bundle.inputs import Input
+from bundle.preprocess.base import Arrays, Layout, Prepared, Truncate, pad
+from bundle.preprocess.features.fields import FIELDS, FeatureField, Noted
+from bundle.preprocess.features.history import History
+from bundle.preprocess.features.input import FeatureFacts, Features
+from bundle.preprocess.features.schema import FeatureSchema, input_names
+from bundle.values import BadValueError
 
 
 class FeaturePreprocessor:
@@ -33,7 +32,7 @@ class FeaturePreprocessor:
         self._features: list[FeatureField] = [
             History(spec) if spec.kind == "history" else FIELDS[spec.kind](spec) for spec in schema.features
         ]
-        self.uses_now = any(spec.kind in ("time", "history") for spec in schema.features)
+        self._uses_now = any(spec.kind in ("time", "history") for spec in schema.features)
         self._names = {feature.name for feature in self._features}
         self.input_names = tuple(name for spec in schema.features for name in input_names(spec))
         self.layouts = (Layout(self.input_names, self.collate),)
@@ -42,7 +41,7 @@ class FeaturePreprocessor:
         return [self._prepare_one(index, item) for index, item in enumerate(inputs)]
 
     def _prepare_one(self, index: int, item: Input) -> Prepared:
-        if not isinstance(item, Features) or not isinstance(item.values, Mapping):
+        if not isinstance(item, Features):
             raise InputError(index, "wrong_kind", "this model takes objects of features; send one")
         for field in item.values:
             if field not in self._names:
@@ -53,7 +52,7 @@ class FeaturePreprocessor:
                 arrays |= feature.arrays(item.values.get(feature.name), noted)
             except BadValueError as bad:
                 raise InputError(index, bad.code, bad.message, f".{feature.name}{bad.path}") from None
-        facts = Facts(
+        facts = FeatureFacts(
             truncated=tuple(noted.truncated),
             unknown=tuple(noted.unknown),
             new_entries=tuple(noted.new_entries),
@@ -77,19 +76,10 @@ class FeaturePreprocessor:
             "additionalProperties": False,
         }
 
-    def to_json(self, item: Input) -> Any:
-        assert isinstance(item, Features), type(item)
-        return dict(item.values)
-
     def from_json(self, value: Any, now: float | None = None) -> Input:
         return Features(value, now)
 
-
-FEATURES = Kind(
-    name="features",
-    input_type=Features,
-    noun="an object of features",
-    file="features.json",
-    version=1,
-    load=lambda content, max_length: FeaturePreprocessor(FeatureSchema.from_bytes(content)),
-)
+    def key(self, item: Input) -> Hashable:
+        if self._uses_now or not isinstance(item, Features):
+            return item.key
+        return Features(item.values).key

@@ -27,11 +27,11 @@ from typing import Protocol
 
 import structlog
 
-from app import shared_metrics
-from app.listener import CannotServe
-from app.scoreboard import Field, Scoreboard
-from app.scratch import scratch
 from app.settings import Settings
+from app.shared import metrics as shared_metrics
+from app.shared.listener import CannotServe
+from app.shared.scoreboard import Field, Scoreboard
+from app.shared.scratch import scratch
 
 TICK_S = 0.1
 BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # before a start, by how many died in a row
@@ -234,7 +234,7 @@ def _starter(
         place += ["--supervisor", str(os.getpid())]
         place += ["--weights", str(weights)] if weights else []
         return subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", "app.worker", *place],
+            [sys.executable, "-m", "app.process.worker", *place],
             env=environment,
             pass_fds=[descriptor],
             process_group=0,  # a terminal's Ctrl+C is for the supervisor, which passes it on

@@ -1,4 +1,4 @@
-"""JSON values of feature objects, checked: strings, finite numbers and moments.
+"""JSON values, checked: strings, finite numbers and moments.
 
 Each function gives the value or raises `BadValueError`, whose message never repeats it.
 """
@@ -30,7 +30,7 @@ def unix_time(value: Any, path: str = "") -> float:
             raise BadValueError("not an ISO 8601 time, for example 2011-11-02T09:30:00Z", path) from None
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise BadValueError(f"expected an ISO 8601 time or seconds since 1970, got {kind_of(value)}", path)
+        raise BadValueError(f"expected an ISO 8601 time or seconds since 1970, got {json_type(value)}", path)
     seconds = number_of(value, path)
     if not OLDEST_S <= seconds < NEWEST_S:
         raise BadValueError(
@@ -41,13 +41,13 @@ def unix_time(value: Any, path: str = "") -> float:
 
 def string_of(value: Any, path: str = "") -> str:
     if not isinstance(value, str):
-        raise BadValueError(f"expected a string, got {kind_of(value)}", path)
+        raise BadValueError(f"expected a string, got {json_type(value)}", path)
     return value
 
 
 def number_of(value: Any, path: str = "") -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise BadValueError(f"expected a number, got {kind_of(value)}", path)
+        raise BadValueError(f"expected a number, got {json_type(value)}", path)
     try:
         number = float(value)
     except OverflowError:
@@ -57,7 +57,7 @@ def number_of(value: Any, path: str = "") -> float:
     return number
 
 
-_JSON_KINDS: Mapping[type, str] = {
+_JSON_TYPES: Mapping[type, str] = {
     type(None): "null",
     bool: "a boolean",
     int: "a number",
@@ -68,5 +68,6 @@ _JSON_KINDS: Mapping[type, str] = {
 }
 
 
-def kind_of(value: Any) -> str:
-    return _JSON_KINDS.get(type(value), "something else")
+def json_type(value: Any) -> str:
+    """What a JSON value is, for messages."""
+    return _JSON_TYPES.get(type(value), "something else")

@@ -1,4 +1,4 @@
-"""One of several server processes: `python -m app.worker`, which the supervisor runs.
+"""One of several server processes: `python -m app.process.worker`, which the supervisor runs.
 
 Its settings come from the environment, its socket and its slot at the scoreboard from the arguments.
 """
@@ -11,11 +11,11 @@ import socket
 import sys
 from pathlib import Path
 
-from app import shared_metrics
-from app.listener import CannotServe
-from app.log import set_up_log
-from app.scoreboard import Scoreboard, Seat
 from app.settings import settings_from
+from app.shared import metrics as shared_metrics
+from app.shared.listener import CannotServe
+from app.shared.log import set_up_log
+from app.shared.scoreboard import Scoreboard, Seat
 
 
 def main() -> int:
@@ -25,7 +25,7 @@ def main() -> int:
     set_up_log(settings.log_format, settings.log_level, worker=options.slot)
     seat = Seat(Scoreboard(options.shared), options.slot, options.supervisor)
     shared_metrics.keep(seat)
-    from app.server import serve_on  # noqa: PLC0415  # makes metrics, which by now know where to be kept
+    from app.process.server import serve_on  # noqa: PLC0415  # makes metrics, which by now know where to be kept
 
     with socket.socket(fileno=options.listener) as listener:
         try:
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="app.worker", description=__doc__)
+    parser = argparse.ArgumentParser(prog="app.process.worker", description=__doc__)
     parser.add_argument("--listener", type=int, required=True, help="descriptor of the bound socket")
     parser.add_argument("--shared", type=Path, required=True, help="directory of the scoreboard")
     parser.add_argument("--slot", type=int, required=True)

@@ -16,12 +16,12 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
-from app.connection import Connection
 from app.engine import Registry
+from app.http.connection import Connection
 from app.main import create_app, load_models
-from app.scoreboard import Seat
-from app.scratch import scratch
 from app.settings import Settings
+from app.shared.scoreboard import Seat
+from app.shared.scratch import scratch
 from bundle import memory
 
 LINGER_S = 1.0  # for clients that keep a connection to use it once more, and learn that it closes

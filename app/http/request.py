@@ -1,4 +1,4 @@
-"""A request as its connection read it (`app.connection`), without a message of ASGI for each part.
+"""A request as its connection read it (`app.http.connection`), without a message of ASGI for each part.
 
 To a route it is a `Request` like any other; what costs most there is quicker here: headers are looked up
 in a table, a body that has arrived is at hand, and nobody has to watch for a client that leaves, since the

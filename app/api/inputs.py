@@ -1,0 +1,152 @@
+"""The inputs of a request in the forms in which they come, and the limits on them.
+
+    JSON values | tensors | bytes -> (the model is found first; its kind reads them) -> domain inputs, bounded
+
+Knows no kind: how an input looks and what bounds it is in `bundle.preprocess`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from app.engine import Loaded
+from app.http.errors import InvalidRequest, UnsupportedMediaType
+from app.settings import PREFIX, Settings
+from bundle import Input, InputError, Kind, Limit, Tensor
+
+
+class GivenInputs(Protocol):
+    """Inputs that are still to be read by the model that they are for."""
+
+    def __len__(self) -> int:
+        """How many they are, known before they are read."""
+        ...
+
+    def read(self, loaded: Loaded) -> list[Input]:
+        """Domain inputs. Raises InputError, InvalidRequest."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JsonInputs:
+    """As they stand in JSON; `now_s` is unix time that moments within them are relative to."""
+
+    values: Sequence[Any]
+    now_s: float
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def read(self, loaded: Loaded) -> list[Input]:
+        return loaded.encoder.read(self.values, self.now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInputs:
+    """As tensors by name; their first axis are the inputs."""
+
+    tensors: Mapping[str, Tensor]
+    now_s: float
+
+    def __len__(self) -> int:
+        return max((len(tensor.rows) for tensor in self.tensors.values()), default=0)
+
+    def read(self, loaded: Loaded) -> list[Input]:
+        encoder = loaded.encoder
+        try:
+            values = encoder.kind.from_tensors(encoder.schema(), self.tensors)
+        except ValueError as error:
+            raise InvalidRequest(str(error), code="invalid_tensor", param="inputs") from None
+        return encoder.read(values, self.now_s)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaInputs:
+    """As bytes, each with its media type."""
+
+    parts: Sequence[tuple[str, bytes]]
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    def read(self, loaded: Loaded) -> list[Input]:
+        readers, inputs = loaded.encoder.kind.media_types, list[Input]()
+        for index, (media_type, content) in enumerate(self.parts):
+            if media_type not in readers:
+                raise UnsupportedMediaType(_takes(loaded, media_type), code="unsupported_media_type")
+            try:
+                inputs.append(readers[media_type](content))
+            except InputError as error:
+                raise error.at(index) from None
+        return inputs
+
+
+def read_inputs(given: GivenInputs, loaded: Loaded, settings: Settings) -> list[Input]:
+    """Domain inputs (n >= 1), none of them over a limit.
+
+    Raises:
+        InvalidRequest, InputError: naming the item, the limit and the way out.
+    """
+    check_count(len(given), settings)
+    inputs = given.read(loaded)
+    check_limits(inputs, loaded.encoder.kind, settings)
+    return inputs
+
+
+def check_count(count: int, settings: Settings) -> None:
+    """Raise InvalidRequest unless there is one input at least, and no more than the limit."""
+    if count == 0:
+        raise InvalidRequest(
+            "the list is empty; send at least one input", code="empty_inputs", param="inputs"
+        )
+    if count > settings.max_items:
+        raise InvalidRequest(
+            f"{count} inputs, the limit is {settings.max_items} (ENCODERY_MAX_ITEMS); send several requests",
+            code="too_many_inputs",
+            param="inputs",
+        )
+
+
+def check_limits(inputs: Sequence[Input], kind: Kind, settings: Settings) -> None:
+    """Raise InputError or InvalidRequest for what is over a limit of the kind."""
+    measured: dict[Any, list[int]] = {}
+    for limit in kind.limits:
+        sizes = measured.get(limit.measure)
+        if sizes is None:
+            sizes = measured[limit.measure] = _sizes(limit, inputs)
+        most = settings.limit(limit)
+        if limit.scope == "request":
+            if (total := sum(sizes)) > most:
+                raise InvalidRequest(
+                    f"the inputs have {total} {limit.unit} together, the limit is {most} "
+                    f"({variable(limit)}); send several requests",
+                    code="too_large",
+                    param="inputs",
+                )
+        elif max(sizes) > most:
+            index = next(index for index, size in enumerate(sizes) if size > most)
+            message = f"{sizes[index]} {limit.unit}, the limit is {most} ({variable(limit)}); shorten it"
+            raise InputError(index, "too_large", message)
+
+
+def variable(limit: Limit) -> str:
+    """The environment variable that sets it."""
+    return f"{PREFIX}{limit.setting.upper()}"
+
+
+def _sizes(limit: Limit, inputs: Sequence[Input]) -> list[int]:
+    sizes = []
+    for index, one in enumerate(inputs):
+        try:
+            sizes.append(limit.measure(one))
+        except InputError as error:
+            raise error.at(index) from None
+    return sizes
+
+
+def _takes(loaded: Loaded, media_type: str) -> str:
+    manifest, taken = loaded.manifest, loaded.encoder.kind.media_types
+    types = ", ".join(["application/json", "application/x-ndjson", *taken])
+    return f"{manifest.name} takes no body of that media type; send one of {types}"

@@ -1,0 +1,164 @@
+"""What POST /encode takes: the fields around the inputs, checked, and how a body becomes them.
+
+    bytes -> JSON object -> EncodeBody -> EncodeRequest
+
+The inputs themselves are read by the model that they are for: `app.api.inputs`.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+
+from app.api.inputs import GivenInputs, JsonInputs
+from app.api.service import EncodeRequest
+from app.http.errors import InvalidRequest, MalformedRequest
+from bundle import KINDS, OutputType, Truncate
+from bundle.values import NEWEST_S, OLDEST_S, BadValueError, json_type, unix_time
+
+ONE_INPUT: dict[str, Any] = {"anyOf": [dict(kind.json_schema) for kind in KINDS.values()]}
+_INPUTS_SCHEMA: dict[str, Any] = {
+    "title": "Inputs",
+    "anyOf": [
+        *ONE_INPUT["anyOf"],
+        {"type": "array", "minItems": 1, "items": ONE_INPUT, "description": "several, all for one model"},
+    ],
+}
+NOW_SCHEMA: dict[str, Any] = {
+    "title": "Now",
+    "anyOf": [
+        {"type": "string", "format": "date-time"},
+        {"type": "number", "minimum": int(OLDEST_S), "exclusiveMaximum": int(NEWEST_S)},
+        {"type": "null"},
+    ],
+}
+NameField = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class EncodeBody(BaseModel):
+    """What to encode, with which encoder, and in which form to answer."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    inputs: Annotated[Any, WithJsonSchema(_INPUTS_SCHEMA)] = Field(
+        description="one input of the model, or a list: " + " or ".join(kind.noun for kind in KINDS.values())
+    )
+    model: NameField | None = Field(None, description="default: the server's default model")
+    version: NameField | None = Field(None, description="exactly this version; default: the current one")
+    space: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+        None,
+        description="the space that the vectors must be of; 412 if no loaded version gives such vectors. "
+        "Without `version`, any loaded version of the model that does may answer",
+    )
+    truncate: Truncate = Field(
+        "none",
+        description="what is done with a text that is too long: refused, or cut at the end or the start",
+    )
+    prompt: Annotated[str, Field(max_length=64)] | None = Field(
+        None,
+        description="name of a prompt that GET /models/{name} lists, to be put before every text; default: "
+        'the model\'s default prompt, if it has one; "" for none',
+    )
+    encoding: Literal["float", "base64"] = Field(
+        "float",
+        description="of the vectors in a JSON answer: numbers, or base64 of their little-endian bytes",
+    )
+    output: OutputType = Field(
+        "float32",
+        description="type of the vectors; all but float16 are of a space of their own; binary and ubinary "
+        "have eight dimensions to a byte",
+    )
+    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = Field(
+        None, description="length of the vectors; only those that GET /models/{name} lists"
+    )
+    now: Annotated[Any, WithJsonSchema(NOW_SCHEMA)] = Field(
+        None,
+        description="ISO 8601, or seconds since 1970: the moment that times are relative to; default: now",
+    )
+
+    def request(self, inputs: GivenInputs) -> EncodeRequest:
+        """The same in the words of the domain."""
+        return EncodeRequest(
+            inputs=inputs,
+            model=self.model,
+            version=self.version,
+            space=self.space,
+            dim=self.dimensions,
+            truncate=self.truncate,
+            prompt=self.prompt,
+            output=self.output,
+        )
+
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def parse(body: bytes, model: type[Body]) -> Body:
+    """The request; what is `Any` in the model is still unchecked.
+
+    orjson, because it refuses NaN, 1e999 and half a surrogate pair, and takes half as long as pydantic.
+
+    Raises:
+        MalformedRequest, InvalidRequest: naming the place.
+    """
+    return validated(load_object(body, next(iter(model.model_fields))), model)
+
+
+def validated(content: Mapping[str, Any], model: type[Body]) -> Body:
+    """The request. Raises InvalidRequest, naming the field."""
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise _invalid(error, model) from None
+
+
+def load_object(body: bytes, field: str) -> dict[str, Any]:
+    """The body's JSON object, which should hold `field`. Raises MalformedRequest, InvalidRequest."""
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedRequest(
+            f"the body is not JSON in UTF-8: {error.msg}, at character {error.pos}", code="invalid_json"
+        ) from None
+    if not isinstance(content, dict):
+        raise InvalidRequest(
+            f'the body is {json_type(content)}; send an object with "{field}"', code="wrong_type"
+        )
+    return content
+
+
+def json_inputs(value: Any, now_s: float) -> JsonInputs:
+    """One input or a list of inputs, as JSON has them."""
+    return JsonInputs(value if isinstance(value, list) else [value], now_s)
+
+
+def moment_of(now: Any, clock_s: float) -> float:
+    """Unix time of a request's `now`, or the clock's. Raises InvalidRequest."""
+    if now is None:
+        return clock_s
+    try:
+        return unix_time(now)
+    except BadValueError:
+        raise InvalidRequest(
+            "expected an ISO 8601 time such as 2011-11-02T09:30:00Z, or seconds since 1970",
+            code="invalid_time",
+            param="now",
+        ) from None
+
+
+def _invalid(error: ValidationError, model: type[BaseModel]) -> InvalidRequest:
+    """The first mistake, in our words where pydantic's do not help."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    name = str(first["loc"][0])
+    if first["type"] == "extra_forbidden":
+        nearest = difflib.get_close_matches(name[:64], model.model_fields, n=1)
+        hint = f'did you mean "{nearest[0]}"? ' if nearest else ""
+        fields = ", ".join(model.model_fields)
+        return InvalidRequest(f"an unknown field; {hint}the fields are: {fields}", code="unknown_field")
+    if first["type"] == "missing":
+        return InvalidRequest(f'"{name}" is missing', code="missing_field", param=name)
+    return InvalidRequest(f"{name}: {first['msg']}", code="invalid_value", param=name)

@@ -1,0 +1,69 @@
+"""Raw features of a user or an item, as the caller knows them; and what can be told of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bundle.errors import InputError
+from bundle.preprocess.base import Facts, told
+from bundle.values import json_type
+
+_VALUE_SIZE = 20  # a value or an entry of a list takes about as long as 20 characters
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """Raw features of a user or an item.
+
+    Attributes:
+        values: feature name to JSON value; what is allowed is declared by the bundle's features.json.
+        now: unix time in seconds that `time` features are relative to; None if there is none.
+
+    Raises:
+        InputError: it is no object.
+    """
+
+    values: Mapping[str, Any]
+    now: float | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.values, (dict, Mapping)):  # the first is ten times as fast to tell
+            raise InputError(
+                0,
+                "wrong_kind",
+                f"this model takes objects of features, this is {json_type(self.values)}; send an object",
+            )
+
+    @property
+    def size(self) -> int:
+        """In characters of a text that takes as long to prepare."""
+        return _VALUE_SIZE * sum(len(one) if isinstance(one, list) else 1 for one in self.values.values())
+
+    @property
+    def key(self) -> Hashable:
+        """Equal for equal inputs, in whichever order their fields stand."""
+        return json.dumps(self.values, sort_keys=True, default=repr), self.now
+
+    def prompted(self, prompt: str) -> Features:
+        """The same: features have no prompts."""
+        return self
+
+    def to_json(self) -> Any:
+        """An object."""
+        return dict(self.values)
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureFacts(Facts):
+    """What the caller is told about one object of features."""
+
+    new_entries: tuple[int, ...] = told(
+        "places in the history of items never seen, encoded from their content"
+    )
+    unknown_entries: tuple[int, ...] = told(
+        "places in the history of items never seen of which nothing is told; they were skipped"
+    )
+    empty_history: bool = told("a history held nothing that the encoder knows", False)

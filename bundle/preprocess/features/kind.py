@@ -1,0 +1,46 @@
+"""The kind `features`: how users and items stand in JSON, and what bounds them."""
+
+from __future__ import annotations
+
+import orjson
+
+from bundle.errors import InputError
+from bundle.preprocess.base import Kind, Limit, characters_per_request
+from bundle.preprocess.features.input import FeatureFacts, Features
+from bundle.preprocess.features.preprocessor import FeaturePreprocessor
+from bundle.preprocess.features.rows import columns
+from bundle.preprocess.features.schema import FeatureSchema
+from bundle.preprocess.features.tensors import from_tensors, tensors
+
+
+def _json_bytes(one: Features) -> int:
+    try:
+        return len(orjson.dumps(one.values))
+    except orjson.JSONEncodeError:
+        raise InputError(0, "too_deep", "nested too deeply; features are values or short lists") from None
+
+
+FEATURES = Kind(
+    name="features",
+    noun="an object of features",
+    plural="objects of features",
+    json_schema={"type": "object", "description": "features, as GET /models/{name}/schema declares them"},
+    examples=({"history": [{"id": "85123A", "time": "2011-11-02"}, "22423"], "country": "France"},),
+    limits=(
+        Limit(
+            "max_bytes_per_object",
+            131_072,
+            "bytes",
+            "largest object of features, as compact JSON; 512 dated events of a history are 20,000",
+            _json_bytes,
+        ),
+        characters_per_request("bytes", _json_bytes),
+    ),
+    columns=columns,
+    tensors=tensors,
+    from_tensors=from_tensors,
+    file="features.json",
+    version=1,
+    load=lambda content, max_length: FeaturePreprocessor(FeatureSchema.from_bytes(content)),
+    facts=FeatureFacts,
+)

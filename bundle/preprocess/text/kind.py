@@ -1,0 +1,66 @@
+"""The kind `text`: how texts stand in JSON, in files and in tensors, and what bounds them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bundle.preprocess.base import (
+    Columns,
+    Kind,
+    Limit,
+    Schema,
+    Tensor,
+    TensorType,
+    characters_per_request,
+)
+from bundle.preprocess.text.input import FIELD, Text
+from bundle.preprocess.text.preprocessor import TextPreprocessor
+
+
+def _columns(schema: Schema, column: str | None) -> Columns:
+    name = column or FIELD
+
+    def value(row: Any) -> Any:
+        found = row.get(name) if isinstance(row, Mapping) else row
+        if not isinstance(found, str):
+            raise ValueError(f"there is no text in {name!r}; name the column by --column")
+        return found
+
+    return Columns((name,), are_all_needed=True, value=value)
+
+
+def _from_tensors(schema: Schema, tensors: Mapping[str, Tensor]) -> list[Any]:
+    if list(tensors) != [FIELD] or not tensors[FIELD].is_flat:
+        raise ValueError(f"this model takes one tensor, {FIELD}, BYTES [n]")
+    return [row[0] for row in tensors[FIELD].rows]
+
+
+def _characters(one: Text) -> int:
+    return len(one.text)
+
+
+TEXT = Kind(
+    name="text",
+    noun="a text",
+    plural="texts",
+    json_schema={"type": "string", "minLength": 1, "description": "a text"},
+    examples=("hello world", "good morning"),
+    limits=(
+        Limit(
+            "max_chars_per_item",
+            16_384,
+            "characters",
+            "longest text, in characters",
+            _characters,
+            json_bytes=4,
+        ),
+        characters_per_request("characters", _characters),
+    ),
+    columns=_columns,
+    tensors=lambda schema: (TensorType(FIELD, "BYTES", (-1,)),),
+    from_tensors=_from_tensors,
+    file="tokenizer.json",
+    version=1,
+    load=TextPreprocessor,
+)
