@@ -30,7 +30,7 @@ WIDE = 180  # dimensions of kept vectors that are refused only once they have be
 
 @pytest.fixture(autouse=True)
 def _frozen() -> Iterator[None]:
-    """As `app.process.server.run` does: or the collector walks through all that tests have loaded, in 60 ms."""
+    """As `app.process.server.run` does: or the collector walks through all that tests loaded, in 60 ms."""
     gc.collect()
     gc.freeze()
     yield
