@@ -78,6 +78,9 @@ class _Settings(BaseSettings):
     )
 
     max_body_bytes: Count = Field(2 * 1024 * 1024, description="largest request body")
+    max_media_body_bytes: Count = Field(
+        16 * 1024 * 1024, description="the same for a body of bytes, such as a picture, or a form of several"
+    )
     max_score_body_bytes: Count = Field(
         16 * 1024 * 1024, description="the same for POST /score, which may carry vectors"
     )

@@ -38,6 +38,20 @@ def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.module.partition(".")[0]
 
 
+# What only a kind's own folders may look at: to ask for any of it is to ask which kind something is.
+OF_ONE_KIND = {"Text", "Features", "TextPreprocessor", "FeaturePreprocessor", "TEXT", "FEATURES"}
+
+
+def names_of_one_kind(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Yield the line and the name of everything imported from a kind, by whichever door."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bundle"):
+            is_of_kind = node.module.startswith(("bundle.preprocess.text", "bundle.preprocess.features"))
+            yield from (
+                (node.lineno, alias.name) for alias in node.names if is_of_kind or alias.name in OF_ONE_KIND
+            )
+
+
 def at_import(tree: ast.Module) -> ast.Module:
     """Return what runs when the module is imported: the tree without the bodies of its functions."""
 
@@ -80,6 +94,17 @@ def test_package_imports_nothing_it_must_not_know(package: str) -> None:
     assert broken == []
 
 
+@pytest.mark.parametrize("package", ["app", "encodery"])
+def test_nobody_asks_which_kind_an_input_is(package: str) -> None:
+    broken = [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in modules(package)
+        for line, name in names_of_one_kind(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+
+    assert broken == []
+
+
 def test_command_line_imports_app_and_training_only_inside_commands() -> None:
     broken = [
         f"{path.relative_to(ROOT)}:{line} imports {name}"
@@ -110,5 +135,8 @@ def test_reader_of_imports_sees_every_form() -> None:
     )
     tree = ast.parse(source)
 
+    kinds = ast.parse("from bundle import Store, Text\nfrom bundle.preprocess.text.kind import x\n")
+
+    assert list(names_of_one_kind(kinds)) == [(1, "Text"), (2, "x")]
     assert list(imported(tree)) == [(1, "torch"), (2, "app"), (4, "fastapi")]
     assert [name for _, name in imported(at_import(tree))] == ["torch", "app"]

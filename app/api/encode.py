@@ -1,13 +1,12 @@
 """POST /encode: from a body to vectors.
 
-read (bounded) -> parse -> limits -> encoded (any protocol) -> JSON, raw block, .npy or Arrow
+    body (app.api.bodies) -> vectors (app.api.service) -> JSON, raw block, .npy or Arrow
 
 A body of NDJSON is of any size, and answered line by line: app.api.stream.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -16,13 +15,13 @@ import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from app.api import service, stream, vectors
+from app.api import bodies, service, stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
-from app.api.requests import EncodeBody, json_inputs, moment_of, parse
+from app.api.bodies import read_call
+from app.api.requests import EncodeBody
 from app.api.service import HEADER_PARAMETERS, EncodeResult, admit
 from app.api.warnings import warning_model, warnings_of
 from app.http import errors
-from app.http.body import read_json_body
 from app.http.context import Context
 from app.http.hot import HotRoutes
 from bundle import KINDS
@@ -93,6 +92,7 @@ _BINARY = {"schema": {"type": "string", "format": "binary"}}
             "content": {
                 vectors.JSON: {"schema": EncodeBody.model_json_schema(), "examples": _EXAMPLES},
                 stream.NDJSON: {"schema": {"type": "string", "description": "an input per line"}},
+                **bodies.documented(),
             },
         },
     },
@@ -121,11 +121,10 @@ async def encode(context: Context, request: Request) -> Response:
         return await stream.respond(context, request)
     media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
     admit(context, request)
-    body = parse(await read_json_body(request, context.settings), EncodeBody)
-    inputs = json_inputs(body.inputs, moment_of(body.now, time.time()))
-    result = await service.encode(context, request, body.request(inputs))
+    call = await read_call(context, request)
+    result = await service.encode(context, request, call.options.request(call.inputs))
     if media_type == vectors.JSON:
-        return _as_json(result, body.encoding)
+        return _as_json(result, call.options.encoding)
     return _as_block(result, media_type)
 
 

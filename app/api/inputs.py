@@ -74,8 +74,7 @@ class MediaInputs:
     def read(self, loaded: Loaded) -> list[Input]:
         readers, inputs = loaded.encoder.kind.media_types, list[Input]()
         for index, (media_type, content) in enumerate(self.parts):
-            if media_type not in readers:
-                raise UnsupportedMediaType(_takes(loaded, media_type), code="unsupported_media_type")
+            check_media_type(media_type, loaded)
             try:
                 inputs.append(readers[media_type](content))
             except InputError as error:
@@ -146,7 +145,12 @@ def _sizes(limit: Limit, inputs: Sequence[Input]) -> list[int]:
     return sizes
 
 
-def _takes(loaded: Loaded, media_type: str) -> str:
-    manifest, taken = loaded.manifest, loaded.encoder.kind.media_types
-    types = ", ".join(["application/json", "application/x-ndjson", *taken])
-    return f"{manifest.name} takes no body of that media type; send one of {types}"
+def check_media_type(media_type: str, loaded: Loaded) -> None:
+    """Raise UnsupportedMediaType unless the model takes bytes of that type."""
+    taken = loaded.encoder.kind.media_types
+    if media_type not in taken:
+        types = ", ".join(["application/json in UTF-8", "application/x-ndjson", *taken])
+        raise UnsupportedMediaType(
+            f"{loaded.manifest.name} takes no bytes of that media type; send a body of: {types}",
+            code="unsupported_media_type",
+        )

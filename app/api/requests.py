@@ -131,6 +131,16 @@ def load_object(body: bytes, field: str) -> dict[str, Any]:
     return content
 
 
+def from_options(options: Mapping[str, str]) -> EncodeBody:
+    """The fields around the inputs from a query or a form, where all are strings. Raises InvalidRequest."""
+    fields: dict[str, Any] = dict(options)
+    if "inputs" in fields:
+        raise InvalidRequest("inputs stand in the body", code="unknown_field", param="inputs")
+    if fields.get("dimensions", "").isdecimal():
+        fields["dimensions"] = int(fields["dimensions"])
+    return validated({"inputs": [], **fields}, EncodeBody)
+
+
 def json_inputs(value: Any, now_s: float) -> JsonInputs:
     """One input or a list of inputs, as JSON has them."""
     return JsonInputs(value if isinstance(value, list) else [value], now_s)

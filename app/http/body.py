@@ -18,7 +18,7 @@ from app.settings import PREFIX, Settings
 
 __all__ = ["ClientDisconnect", "read_json_body"]
 
-Limit: TypeAlias = Literal["max_body_bytes", "max_score_body_bytes"]
+Limit: TypeAlias = Literal["max_body_bytes", "max_media_body_bytes", "max_score_body_bytes"]
 
 
 async def read_json_body(request: Request, settings: Settings, limit: Limit = "max_body_bytes") -> bytes:
@@ -63,7 +63,7 @@ async def _received(request: Request, most: int, limit: Limit) -> bytes:
 
 
 def _check_type(request: Request) -> None:
-    if not _is_json(request.headers.get("content-type", "application/json")):
+    if not is_json(request.headers.get("content-type", "application/json")):
         raise UnsupportedMediaType(
             "the body must be JSON in UTF-8; send the header Content-Type: application/json",
             code="unsupported_media_type",
@@ -71,13 +71,19 @@ def _check_type(request: Request) -> None:
 
 
 @lru_cache(maxsize=64)  # clients send few different ones, over and over
-def _is_json(content_type: str) -> bool:
-    essence, _, parameters = content_type.lower().partition(";")
-    essence = essence.strip()
+def is_json(content_type: str) -> bool:
+    """Whether a body of that type is JSON in UTF-8."""
+    name, _, parameters = content_type.lower().partition(";")
+    name = name.strip()
     charset = parameters.replace(" ", "").replace('"', "")
-    return (
-        essence == "application/json" or (essence.startswith("application/") and essence.endswith("+json"))
-    ) and (not charset.startswith("charset=") or charset in ("charset=utf-8", "charset=utf8"))
+    return (name == "application/json" or (name.startswith("application/") and name.endswith("+json"))) and (
+        not charset.startswith("charset=") or charset in ("charset=utf-8", "charset=utf8")
+    )
+
+
+def essence(content_type: str) -> str:
+    """The media type without its parameters, in lower case."""
+    return content_type.partition(";")[0].strip().lower()
 
 
 def _check_encoding(request: Request) -> None:

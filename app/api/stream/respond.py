@@ -18,12 +18,13 @@ from starlette.types import Receive, Scope, Send
 
 from app.api.arrow import ARROW
 from app.api.inputs import JsonInputs
-from app.api.requests import EncodeBody, moment_of, validated
+from app.api.requests import EncodeBody, from_options, moment_of
 from app.api.service import resolve
 from app.api.stream.formats import MEDIA_TYPES, NDJSON, Arrow, Format, Ndjson
 from app.api.stream.job import Job, Outcome, failed
 from app.api.stream.lines import chunks, longest_line
 from app.api.vectors import media_type
+from app.http.body import essence
 from app.http.context import Context
 from bundle import EncoderyError
 
@@ -33,7 +34,7 @@ PARAMETERS: list[dict[str, Any]] = [
     {
         "name": name,
         "in": "query",
-        "description": "of a body of NDJSON, what the field means in one of JSON",
+        "description": "of a body of NDJSON or of bytes, what the field means in one of JSON",
         "schema": EncodeBody.model_json_schema()["properties"][name],
     }
     for name in OPTIONS
@@ -42,16 +43,13 @@ PARAMETERS: list[dict[str, Any]] = [
 
 def is_stream(request: Request) -> bool:
     """Whether the body is NDJSON."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == NDJSON
+    return essence(request.headers.get("content-type", "")) == NDJSON
 
 
 async def respond(context: Context, request: Request) -> Response:
     """The streaming answer. Raises what is wrong before the first line."""
     kind = media_type(request.headers.get("accept"), MEDIA_TYPES)
-    options: dict[str, Any] = dict(request.query_params)
-    if options.get("dimensions", "").isdecimal():
-        options["dimensions"] = int(options["dimensions"])
-    body = validated({"inputs": [], **options}, EncodeBody)
+    body = from_options(request.query_params)
     now_s = moment_of(body.now, time.time())
     target = resolve(context, body.request(JsonInputs((), now_s)))
     nothing = target.encode_nothing()
