@@ -99,8 +99,8 @@ def test_no_lock_brings_torch_or_cuda(lock: str) -> None:
 
 @pytest.mark.parametrize("lock", ["serve", "dev"])
 def test_abandoned_and_unwanted_packages_are_absent(lock: str) -> None:
-    """httpx has no releases any more (decision 0001); we accept no forms, so nothing parses them."""
-    assert set(pins(lock)) & {"httpx", "python-multipart", "sentencepiece"} == set()
+    """httpx has no releases any more (decision 0001); nothing needs sentencepiece."""
+    assert set(pins(lock)) & {"httpx", "sentencepiece"} == set()
 
 
 def test_torch_is_pinned_once_and_the_lock_holds_what_it_needs() -> None:
