@@ -84,7 +84,7 @@ def publishing(directory: Path) -> Iterator[None]:
 
 @contextmanager
 def waiting_lock(directory: Path) -> Iterator[None]:
-    """Only one process at a time; the others wait."""
+    """Hold the lock that one process has at a time; the others wait."""
     descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         _wait_for_lock(descriptor)

@@ -102,7 +102,7 @@ class Encoder:
 
     @property
     def kind(self) -> Kind:
-        """Of its inputs."""
+        """The kind of its inputs."""
         return KINDS[self.manifest.kind]
 
     def read(self, values: Sequence[Any], now: float | None = None) -> list[Input]:
@@ -129,11 +129,11 @@ class Encoder:
 
     @property
     def has_lone(self) -> bool:
-        """Whether `run_alone` is something else than `run`."""
+        """Tell whether `run_alone` is something else than `run`."""
         return self._lone is not None
 
     def run_alone(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
-        """The same as `run` with all threads that it was given, for when nothing else runs."""
+        """Run one forward pass with all threads that it was given, for when nothing else runs."""
         return (self._lone or self._runner).run(batch)
 
     def encode(self, inputs: Sequence[Input], truncate: Truncate = "end") -> npt.NDArray[np.float32]:

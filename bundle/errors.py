@@ -36,7 +36,7 @@ class GoldenError(BundleError):
 
 
 class VersionExistsError(BundleError):
-    """That version is published already."""
+    """A version of that name is published already."""
 
 
 class InputError(EncoderyError):
@@ -60,5 +60,5 @@ class InputError(EncoderyError):
         return f"inputs[{self.index}]{self.path}"
 
     def at(self, index: int) -> InputError:
-        """The same error, of the input at another position."""
+        """Return this error, said of the input at another position."""
         return InputError(index, self.code, self.reason, self.path)

@@ -63,7 +63,7 @@ def check_graph(content: bytes) -> int:
 
 
 def _leads_outside(field: Field) -> bool:
-    """Whether this field of a tensor points to another file; `data_location` 0 says that it does not."""
+    """Tell whether this field of a tensor points to another file; `data_location` 0 says that it does not."""
     number, value = field
     return number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value != 0)
 

@@ -47,7 +47,7 @@ class Metric(_Part):
 
 
 class Parity(_Part):
-    """How far onnxruntime is from torch, over the export's probe inputs.
+    """The distance of onnxruntime from torch, over the export's probe inputs.
 
     Attributes:
         inputs: how many were compared.
@@ -61,7 +61,7 @@ class Parity(_Part):
 
 
 class Trained(_Part):
-    """Where the encoder comes from."""
+    """The origin of an encoder."""
 
     created: str
     git_commit: str
@@ -129,7 +129,7 @@ class Manifest(_Part):
         return self
 
     def sealed(self) -> Manifest:
-        """The same manifest with its own digest."""
+        """Return the manifest with its own digest."""
         return self.model_copy(update={"digest": self.expected_digest()})
 
     def expected_digest(self) -> str:

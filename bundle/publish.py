@@ -122,7 +122,7 @@ def switch_current(models: Path, name: str, version: str, *, disk: Disk = DISK) 
 
 @contextmanager
 def _alone(models: Path, names: Sequence[str], disk: Disk) -> Iterator[None]:
-    """As the only publisher of these models, with what dead publishers left behind removed."""
+    """Be the only publisher of these models, with what dead publishers left behind removed."""
     with ExitStack() as locks:
         for name in sorted(names):
             locks.enter_context(publishing(models / name))

@@ -30,7 +30,7 @@ SMALLEST_WEIGHT = 1024  # bytes; smaller ones stay in the graph
 
 @dataclass(frozen=True)
 class Execution:
-    """How an encoder is to be run.
+    """The way to run an encoder.
 
     Attributes:
         lone_threads: of a forward pass that has the machine to itself; it gets a session of its own.

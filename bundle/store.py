@@ -153,7 +153,7 @@ class Store:
 
 
 def _holds_model(directory: Path) -> bool:
-    """Whether there is something to load; what cannot be read counts, so that somebody is told."""
+    """Tell whether there is something to load; what cannot be read counts, so that somebody is told."""
     if not os.path.isdir(directory):
         return False
     try:
@@ -164,7 +164,7 @@ def _holds_model(directory: Path) -> bool:
 
 
 def build(contents: Contents, execution: Execution = DEFAULT) -> Encoder:
-    """From checked bytes to a proven encoder. Raises BundleError."""
+    """Make a proven encoder of checked bytes. Raises BundleError."""
     manifest = contents.manifest
     kind = KINDS[manifest.kind]
     if (opset := check_graph(contents.files[GRAPH])) != manifest.opset:
@@ -191,7 +191,7 @@ def _named(manifest: Manifest, name: str, version: str) -> Manifest:
 
 
 def is_name(name: str) -> bool:
-    """Whether this may be the name of a model or a version."""
+    """Tell whether this may be the name of a model or a version."""
     try:
         _NAME.validate_python(name)
     except ValidationError:

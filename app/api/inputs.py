@@ -21,7 +21,7 @@ class GivenInputs(Protocol):
     """Inputs that are still to be read by the model that they are for."""
 
     def __len__(self) -> int:
-        """How many they are, known before they are read."""
+        """The number of inputs, known before they are read."""
         ...
 
     def read(self, loaded: Loaded) -> list[Input]:
@@ -31,7 +31,7 @@ class GivenInputs(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class JsonInputs:
-    """As they stand in JSON; `now_s` is unix time that moments within them are relative to."""
+    """JSON values; `now_s` is unix time that moments within them are relative to."""
 
     values: Sequence[Any]
     now_s: float
@@ -45,7 +45,7 @@ class JsonInputs:
 
 @dataclass(frozen=True, slots=True)
 class TensorInputs:
-    """As tensors by name; their first axis are the inputs."""
+    """Tensors by name; their first axis are the inputs."""
 
     tensors: Mapping[str, Tensor]
     now_s: float
@@ -64,7 +64,7 @@ class TensorInputs:
 
 @dataclass(frozen=True, slots=True)
 class MediaInputs:
-    """As bytes, each with its media type."""
+    """Bytes, each with its media type."""
 
     parts: Sequence[tuple[str, bytes]]
 

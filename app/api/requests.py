@@ -81,7 +81,7 @@ class EncodeBody(BaseModel):
     )
 
     def request(self, inputs: GivenInputs) -> EncodeRequest:
-        """The same in the words of the domain."""
+        """Say the same in the words of the domain."""
         return EncodeRequest(
             inputs=inputs,
             model=self.model,

@@ -18,6 +18,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.api.inputs import GivenInputs, JsonInputs, check_limits
+from app.api.ranking import scores_of, top
 from app.api.requests import NOW_SCHEMA, ONE_INPUT, NameField, moment_of, validated
 from app.api.score_vectors import load_score, off_loop, vectors_of
 from app.api.service import EncodeRequest, EncodeResult, Target, admit, encode_inputs, resolve
@@ -252,26 +253,7 @@ async def _scored(caller: _Caller, given: list[Any]) -> Response:
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 
-def top(scores: Vectors, count: int) -> list[int]:
-    """Positions of the largest scores, the largest first; of equal ones the earlier first."""
-    best = np.arange(len(scores))
-    if count < len(scores):
-        least = np.partition(scores, len(scores) - count)[len(scores) - count]
-        best = np.flatnonzero(scores >= least)  # all ties, so that the earlier ones are kept
-    order = np.argsort(-scores[best], kind="stable")[:count]
-    return [int(index) for index in best[order]]
-
-
-def scores_of(query: Vectors, candidates: Vectors, metric: str) -> Vectors:
-    """float32 (n,), of (d,) and (n, d)."""
-    scores = candidates @ query
-    if metric == "cosine":
-        lengths = np.linalg.norm(candidates, axis=1) * np.linalg.norm(query)
-        scores = scores / np.maximum(lengths, np.finfo(np.float32).tiny)
-    return np.asarray(scores, dtype=np.float32)
-
-
 def _placed(error: InputError, place: str, start: int) -> InvalidRequest:
-    """The same, said of its place in this request."""
+    """Say the error of its place in this request."""
     param = place if place == "query" else f"{place}[{start + error.index}]"
     return InvalidRequest(f"{param}{error.path}: {error.reason}", code=error.code, param=param + error.path)

@@ -52,7 +52,7 @@ def load_score(body: bytes) -> dict[str, Any]:
 
 
 def _rows(body: bytes) -> slice | None:
-    """Where the vectors' numbers are, if that is what they are."""
+    """Find the vectors' numbers, if that is what they are."""
     before = _BEFORE.search(body)
     if before is None:
         return None

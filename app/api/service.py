@@ -98,7 +98,7 @@ class EncodeResult:
 
     @property
     def space(self) -> str:
-        """Of the vectors."""
+        """The space of the vectors."""
         return self.loaded.manifest.space_of(self.dim, self.output)
 
     @property
@@ -118,7 +118,7 @@ class EncodeResult:
 
     @property
     def tokens(self) -> int:
-        """That the encoder read, over all inputs."""
+        """The number of tokens read, over all inputs."""
         return sum(fact.tokens for fact in self.facts)
 
     def identity(self) -> dict[str, str]:

@@ -79,7 +79,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How a batch lies in the inputs of a graph; the names of its inputs say which one a graph takes.
+    """The form of a batch in the inputs of a graph; the names of its inputs say which one a graph takes.
 
     Attributes:
         input_names: of the graph, in order; the keys of what `collate` returns.
@@ -102,7 +102,7 @@ class Preprocessor(Protocol):
 
     @property
     def input_names(self) -> tuple[str, ...]:
-        """Those of the first layout."""
+        """Names of the graph inputs of the first layout."""
         ...
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
@@ -189,7 +189,7 @@ def characters_per_request(unit: str, measure: Callable[[Any], int]) -> Limit:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where the inputs of one model stand in the rows of a file.
+    """The columns of a file that hold the inputs of one model.
 
     Attributes:
         names: of the columns that are read.

@@ -16,7 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from app.api.score import ScoreResponse, top
+from app.api.ranking import top
+from app.api.score import ScoreResponse
 from app.engine import Registry
 from app.http.errors import ErrorBody
 from bundle import Features

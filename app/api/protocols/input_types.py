@@ -23,7 +23,7 @@ PROMPTS: Mapping[str, Sequence[str]] = {
 
 
 def with_prompt_for(input_type: str | None, asked: EncodeRequest, context: Context) -> EncodeRequest:
-    """With the first of its prompts that the model has; the model's default, if it has none.
+    """Add the first of its prompts that the model has; the model's default, if it has none.
 
     A prompt that is asked for by name stays. Raises EngineError, InvalidRequest, as `find` does.
     """

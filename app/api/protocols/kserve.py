@@ -69,7 +69,7 @@ class InferRequest(Lenient):
 
     @property
     def wants_binary(self) -> bool:
-        """Of the one output; its own word wins."""
+        """Tell whether the one output is wanted in binary; its own word wins."""
         asked = self.outputs[0].parameters.get("binary_data") if self.outputs else None
         return self.parameters.binary_data_output if asked is None else bool(asked)
 

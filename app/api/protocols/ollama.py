@@ -136,7 +136,7 @@ async def show(context: Context, request: Request) -> Response:
 
 @OLLAMA.route("GET", "/api/version", "The server's version")
 async def version() -> Response:
-    """Of Encodery, not of Ollama."""
+    """The version of Encodery, not of Ollama."""
     return json_response({"version": health.running_version()})
 
 

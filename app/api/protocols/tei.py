@@ -55,7 +55,7 @@ class _Texts(Lenient):
     prompt_name: str | None = None
 
     def cut(self) -> Literal["none", "end", "start"]:
-        """In our words."""
+        """The truncation in our words."""
         if not self.truncate:
             return "none"
         return "start" if self.truncation_direction.lower() == "left" else "end"

@@ -33,7 +33,7 @@ class Format(Protocol):
         ...
 
     def end(self, lines: int) -> bytes:
-        """That all is done."""
+        """Say that all is done."""
         ...
 
 

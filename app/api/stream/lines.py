@@ -32,7 +32,7 @@ def line_limits(loaded: Loaded) -> list[Limit]:
 
 
 def longest_line(loaded: Loaded, settings: Settings) -> int:
-    """Most bytes of a line that is kept."""
+    """The most bytes of a line that is kept."""
     sizes = [settings.limit(limit) * (limit.json_bytes or 0) for limit in line_limits(loaded)]
     return min(sizes, default=settings.max_body_bytes) + LONGEST_LINE_SLACK
 

@@ -42,7 +42,7 @@ PARAMETERS: list[dict[str, Any]] = [
 
 
 def is_stream(request: Request) -> bool:
-    """Whether the body is NDJSON."""
+    """Tell whether the body is NDJSON."""
     return essence(request.headers.get("content-type", "")) == NDJSON
 
 

@@ -104,7 +104,7 @@ class History:
         read.times.append(None if time is None else unix_time(time, ".time"))
 
     def _new(self, read: _Read, kept: Sequence[int], noted: Noted) -> Arrays:
-        """Where the new items stand among the entries that are kept, and their features."""
+        """Places of the new items among the entries that are kept, and their features."""
         place_of = {place: position for position, place in enumerate(kept, start=1)} if read.content else {}
         places = np.array([place_of[place] for place in read.content] or [PAD], dtype=np.int64)
         arrays: Arrays = {f"{self.name}_new": places}

@@ -39,7 +39,7 @@ class Features:
 
     @property
     def size(self) -> int:
-        """In characters of a text that takes as long to prepare."""
+        """What preparing it costs, in characters of a text that takes as long."""
         return _VALUE_SIZE * sum(len(one) if isinstance(one, list) else 1 for one in self.values.values())
 
     @property
@@ -48,7 +48,7 @@ class Features:
         return json.dumps(self.values, sort_keys=True, default=repr), self.now
 
     def prompted(self, prompt: str) -> Features:
-        """The same: features have no prompts."""
+        """Return the same: features have no prompts."""
         return self
 
     def to_json(self) -> Any:

@@ -15,7 +15,7 @@ from bundle.preprocess.base import Columns, Schema
 
 
 def columns(schema: Schema, column: str | None) -> Columns:
-    """Those of a model's features; a file has as many of them as it has, one at least."""
+    """Return the columns of a model's features; a file has as many of them as it has, one at least."""
     features: Mapping[str, Schema] = schema["properties"]
 
     def value(row: Any) -> Any:

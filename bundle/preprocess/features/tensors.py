@@ -15,7 +15,7 @@ TIME = ".time"
 
 
 def tensors(schema: Schema) -> list[TensorType]:
-    """Those that a model of this schema takes."""
+    """Return the tensors that a model of this schema takes."""
     return [one for name, feature in schema["properties"].items() for one in _of_feature(name, feature)]
 
 

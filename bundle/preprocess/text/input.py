@@ -35,7 +35,7 @@ class Text:
 
     @property
     def size(self) -> int:
-        """In characters."""
+        """Its length in characters."""
         return len(self.text)
 
     @property

@@ -46,7 +46,7 @@ class WordMemory:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, content: bytes) -> WordMemory | None:
-        """For the tokenizer of that tokenizer.json; None when it is not of this form."""
+        """Make one for the tokenizer of that tokenizer.json; None when it is not of this form."""
         file = json.loads(content)
         normalizer, splitter = file.get("normalizer") or {}, file.get("pre_tokenizer") or {}
         kinds = (normalizer.get("type"), splitter.get("type"), file["model"].get("type"))
@@ -56,7 +56,7 @@ class WordMemory:
         return cls(tokenizer, lowercase=normalizer["lowercase"], specials=specials)
 
     def ids(self, text: str) -> list[int] | None:
-        """Those that the library gives, special tokens included; None when the text is left to it."""
+        """The ids that the library gives, special tokens included; None when the text is left to it."""
         if not text.isascii():
             return None
         text = self._folded(text)
