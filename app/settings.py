@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from bundle import KINDS, Limit
+from bundle import KINDS
 from bundle.cores import usable_cores
+from bundle.preprocess import LimitSetting
 
 PREFIX = "ENCODERY_"
 # A Kubernetes service called "encodery" or "encodery-..." puts its addresses into every pod's environment.
@@ -110,9 +111,10 @@ class _Settings(BaseSettings):
     )
     metrics: bool = Field(True, description="serve Prometheus metrics at /metrics")
 
-    def limit(self, limit: Limit) -> int:
-        """What bounds inputs of a kind."""
-        return int(getattr(self, limit.setting, limit.default))
+    def value(self, setting: LimitSetting) -> int:
+        """The value of a setting that a kind of input declares."""
+        value: int = getattr(self, setting.name, setting.default)
+        return value
 
     def environment(self) -> dict[str, str]:
         """What was given, as variables for another process; secrets come from the environment only."""
@@ -128,10 +130,9 @@ class _Settings(BaseSettings):
 
 
 def _limit_fields() -> dict[str, Any]:
-    limits = {limit.setting: limit for kind in KINDS.values() for limit in kind.limits}
-    return {
-        name: (Count, Field(limit.default, description=limit.description)) for name, limit in limits.items()
-    }
+    limits = [limit for kind in KINDS.values() for limit in kind.limits]
+    settings = {one.name: one for limit in limits for one in limit.settings}
+    return {name: (Count, Field(one.default, description=one.description)) for name, one in settings.items()}
 
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle import KINDS, Facts, Input, InputError, Kind, Limit, Prepared, Tensor, Truncate
-from bundle.preprocess.base import Arrays, Columns, Layout, Schema, TensorType, told
+from bundle.preprocess.base import Arrays, Columns, Layout, LimitSetting, Schema, TensorType, told
 
 SIDE = 4
 MEDIA_TYPE = "image/x-portable-graymap"
@@ -142,7 +142,11 @@ PICTURE = Kind(
     plural="pictures",
     json_schema={"type": "string", "contentEncoding": "base64", "description": "a picture"},
     examples=(),
-    limits=(Limit("max_picture_pixels", 64 * 64, "pixels", "largest picture", _pixels, json_bytes=2),),
+    limits=(
+        Limit(
+            "pixels", _pixels, LimitSetting("max_picture_pixels", 64 * 64, "largest picture"), json_bytes=2
+        ),
+    ),
     columns=_columns,
     tensors=lambda schema: (TensorType("picture", "BYTES", (-1,)),),
     from_tensors=_from_tensors,

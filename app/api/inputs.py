@@ -15,6 +15,7 @@ from app.engine import Loaded
 from app.http.errors import InvalidRequest, UnsupportedMediaType
 from app.settings import PREFIX, Settings
 from bundle import Input, InputError, Kind, Limit, Tensor
+from bundle.preprocess import LimitSetting
 
 
 class GivenInputs(Protocol):
@@ -110,39 +111,40 @@ def check_count(count: int, settings: Settings) -> None:
 
 def check_limits(inputs: Sequence[Input], kind: Kind, settings: Settings) -> None:
     """Raise InputError or InvalidRequest for what is over a limit of the kind."""
-    measured: dict[Any, list[int]] = {}
     for limit in kind.limits:
-        sizes = measured.get(limit.measure)
-        if sizes is None:
-            sizes = measured[limit.measure] = _sizes(limit, inputs)
-        most = settings.limit(limit)
-        if limit.scope == "request":
-            if (total := sum(sizes)) > most:
-                raise InvalidRequest(
-                    f"the inputs have {total} {limit.unit} together, the limit is {most} "
-                    f"({variable(limit)}); send several requests",
-                    code="too_large",
-                    param="inputs",
-                )
-        elif max(sizes) > most:
+        sizes = _sizes(limit, inputs)
+        most = settings.value(limit.per_input)
+        if max(sizes) > most:
             index = next(index for index, size in enumerate(sizes) if size > most)
-            message = f"{sizes[index]} {limit.unit}, the limit is {most} ({variable(limit)}); shorten it"
-            raise InputError(index, "too_large", message)
+            where = f"the limit is {most} ({variable(limit.per_input)})"
+            raise InputError(index, "too_large", f"{sizes[index]} {limit.unit}, {where}; shorten it")
+        if limit.per_request is None:
+            continue
+        if sum(sizes) > (most := settings.value(limit.per_request)):
+            where = f"the limit is {most} ({variable(limit.per_request)})"
+            raise InvalidRequest(
+                f"the inputs have {sum(sizes)} {limit.unit} together, {where}; send several requests",
+                code="too_large",
+                param="inputs",
+            )
 
 
-def variable(limit: Limit) -> str:
-    """The environment variable that sets it."""
-    return f"{PREFIX}{limit.setting.upper()}"
+def variable(setting: LimitSetting) -> str:
+    """The environment variable of a limit."""
+    return f"{PREFIX}{setting.name.upper()}"
 
 
 def _sizes(limit: Limit, inputs: Sequence[Input]) -> list[int]:
-    sizes = []
-    for index, one in enumerate(inputs):
+    try:
+        return [limit.measure(one) for one in inputs]
+    except InputError:
+        pass
+    for index, one in enumerate(inputs):  # once more, to name it
         try:
-            sizes.append(limit.measure(one))
+            limit.measure(one)
         except InputError as error:
             raise error.at(index) from None
-    return sizes
+    raise AssertionError("an input can be measured, or it cannot")
 
 
 def check_media_type(media_type: str, loaded: Loaded) -> None:

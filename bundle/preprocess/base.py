@@ -159,32 +159,44 @@ class Tokenizes(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSetting:
+    """A setting of the server that holds a limit: ENCODERY_<NAME>. Kinds may share one."""
+
+    name: str
+    default: int
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
-    """A bound on inputs that a server keeps, by a setting that operators may change.
+    """A bound on inputs that a server keeps.
 
     Attributes:
-        setting: its name, as in ENCODERY_<SETTING>; kinds may share one.
-        default: of the setting.
         unit: what is counted, in the plural.
-        description: of the setting.
         measure: of one input. Raises InputError for one that cannot be measured.
-        scope: of one input, or of all inputs of a request together.
-        json_bytes: most bytes of JSON that one unit takes; None if JSON is not bounded by it.
+        per_input: the most of one input.
+        per_request: the most of all inputs of a request together, if that is bounded.
+        json_bytes: the most bytes of JSON that one unit takes; None if JSON is not bounded by it.
     """
 
-    setting: str
-    default: int
     unit: str
-    description: str
     measure: Callable[[Any], int]
-    scope: Literal["input", "request"] = "input"
+    per_input: LimitSetting
+    per_request: LimitSetting | None = None
     json_bytes: int | None = 1
 
+    @property
+    def settings(self) -> tuple[LimitSetting, ...]:
+        """The one or two settings that hold it."""
+        return (self.per_input,) if self.per_request is None else (self.per_input, self.per_request)
 
-def characters_per_request(unit: str, measure: Callable[[Any], int]) -> Limit:
-    """The bound on all inputs of a request that kinds without a larger one share."""
-    meaning = "most characters of all inputs of a request; an object counts as its compact JSON"
-    return Limit("max_chars_per_request", 1_000_000, unit, meaning, measure, scope="request")
+
+# The bound on all inputs of a request that kinds without a larger one share.
+CHARS_PER_REQUEST = LimitSetting(
+    "max_chars_per_request",
+    1_000_000,
+    "most characters of all inputs of a request; an object counts as its compact JSON",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,7 +96,8 @@ class Job:
 
     def _given(self, line: Line) -> JsonInputs:
         if line.content is None:
-            variables = ", ".join(map(variable, line_limits(self.target.loaded)))
+            limits = line_limits(self.target.loaded)
+            variables = ", ".join(variable(limit.per_input) for limit in limits)
             raise InputError(0, "too_large", f"longer than any input may be ({variables})")
         try:
             return JsonInputs([orjson.loads(line.content)], self.now_s)

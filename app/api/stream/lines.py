@@ -26,14 +26,13 @@ class Line:
 
 
 def line_limits(loaded: Loaded) -> list[Limit]:
-    """What bounds a line: the limits on one input that say how long its JSON may be."""
-    limits = loaded.encoder.kind.limits
-    return [limit for limit in limits if limit.scope == "input" and limit.json_bytes is not None]
+    """What bounds a line: the limits that say how long the JSON of an input may be."""
+    return [limit for limit in loaded.encoder.kind.limits if limit.json_bytes is not None]
 
 
 def longest_line(loaded: Loaded, settings: Settings) -> int:
     """The most bytes of a line that is kept."""
-    sizes = [settings.limit(limit) * (limit.json_bytes or 0) for limit in line_limits(loaded)]
+    sizes = [settings.value(limit.per_input) * (limit.json_bytes or 0) for limit in line_limits(loaded)]
     return min(sizes, default=settings.max_body_bytes) + LONGEST_LINE_SLACK
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from bundle.errors import InputError
-from bundle.preprocess.base import Kind, Limit, characters_per_request
+from bundle.preprocess.base import CHARS_PER_REQUEST, Kind, Limit, LimitSetting
 from bundle.preprocess.features.input import FeatureFacts, Features
 from bundle.preprocess.features.preprocessor import FeaturePreprocessor
 from bundle.preprocess.features.rows import columns
@@ -20,22 +20,19 @@ def _json_bytes(one: Features) -> int:
         raise InputError(0, "too_deep", "nested too deeply; features are values or short lists") from None
 
 
+_LARGEST_OBJECT = LimitSetting(
+    "max_bytes_per_object",
+    131_072,
+    "largest object of features, as compact JSON; 512 dated events of a history are 20,000",
+)
+
 FEATURES = Kind(
     name="features",
     noun="an object of features",
     plural="objects of features",
     json_schema={"type": "object", "description": "features, as GET /models/{name}/schema declares them"},
     examples=({"history": [{"id": "85123A", "time": "2011-11-02"}, "22423"], "country": "France"},),
-    limits=(
-        Limit(
-            "max_bytes_per_object",
-            131_072,
-            "bytes",
-            "largest object of features, as compact JSON; 512 dated events of a history are 20,000",
-            _json_bytes,
-        ),
-        characters_per_request("bytes", _json_bytes),
-    ),
+    limits=(Limit("bytes", _json_bytes, _LARGEST_OBJECT, CHARS_PER_REQUEST),),
     columns=columns,
     tensors=tensors,
     from_tensors=from_tensors,

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from bundle.preprocess.base import (
+    CHARS_PER_REQUEST,
     Columns,
     Kind,
     Limit,
+    LimitSetting,
     Schema,
     Tensor,
     TensorType,
-    characters_per_request,
 )
 from bundle.preprocess.text.input import FIELD, Text
 from bundle.preprocess.text.preprocessor import TextPreprocessor
@@ -48,14 +49,12 @@ TEXT = Kind(
     examples=("hello world", "good morning"),
     limits=(
         Limit(
-            "max_chars_per_item",
-            16_384,
             "characters",
-            "longest text, in characters",
             _characters,
+            LimitSetting("max_chars_per_item", 16_384, "longest text, in characters"),
+            CHARS_PER_REQUEST,
             json_bytes=4,
         ),
-        characters_per_request("characters", _characters),
     ),
     columns=_columns,
     tensors=lambda schema: (TensorType(FIELD, "BYTES", (-1,)),),
