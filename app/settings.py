@@ -1,13 +1,16 @@
-"""Every setting of the server, read once from ENCODERY_* variables. Units are in the names.
+"""Every setting of the server, read once: from ENCODERY_* variables, and a TOML file. Units are in the names.
 
-What is given in code (a command-line flag) wins over the environment, and that over the default.
+A command-line flag wins over the environment, that over the file, and that over the default.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
+import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -19,11 +22,12 @@ from bundle.cores import usable_cores
 from bundle.preprocess import LimitSetting
 
 PREFIX = "ENCODERY_"
+FILE = "ENCODERY_CONFIG"  # names the TOML file
 # A Kubernetes service called "encodery" or "encodery-..." puts its addresses into every pod's environment.
 _SERVICE_LINK = re.compile(
     r"ENCODERY(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)"
 )
-_OTHERS = frozenset({"ENCODERY_DATA", "ENCODERY_TORCH_INDEX"})  # read by training and by dev.py
+_OTHERS = frozenset({FILE, "ENCODERY_DATA", "ENCODERY_TORCH_INDEX"})  # the last two: training, dev.py
 
 MOST_WORKERS = 64  # each loads every model; who has more cores runs more servers
 
@@ -146,16 +150,56 @@ class SettingsError(ValueError):
 
 
 def settings_from(**given: Any) -> Settings:
-    """The settings of this process; what is None comes from the environment.
+    """The settings of this process; what is None comes from the environment, then from the file.
 
     Raises:
-        SettingsError: naming the variable.
+        SettingsError: naming the variable, or the file and its key.
     """
+    return sourced_settings(**given).settings
+
+
+@dataclass(frozen=True, slots=True)
+class SourcedSettings:
+    """Settings, and for each that is not the default where it came from: environment, file or command."""
+
+    settings: Settings
+    sources: Mapping[str, str]
+
+
+def sourced_settings(**given: Any) -> SourcedSettings:
+    """The same, with where each came from. Raises SettingsError."""
+    command = {name: value for name, value in given.items() if value is not None}
+    variables = {name for name in Settings.model_fields if os.environ.get(f"{PREFIX}{name.upper()}")}
+    file = _read_file(os.environ.get(FILE, ""))
+    rest = {name: value for name, value in file.items() if name not in variables}
+    sources = dict.fromkeys(file, f"file {os.environ.get(FILE)}") | dict.fromkeys(variables, "environment")
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        settings = Settings(**(rest | command))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise SettingsError(f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from None
+        name = str(first["loc"][0])
+        where = f"{sources[name]}: " if name in rest else ""
+        raise SettingsError(f"{where}{PREFIX}{name.upper()}: {first['msg']}") from None
+    return SourcedSettings(settings, sources | dict.fromkeys(command, "command"))
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    """The settings in a TOML file, by name; none without a path. Raises SettingsError."""
+    if not path:
+        return {}
+    try:
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{FILE}={path}: {error.strerror}") from None
+    except ValueError as error:  # of TOML, or of UTF-8
+        raise SettingsError(f"{path} is no TOML: {error}") from None
+    known = Settings.model_fields
+    for name in content:
+        if name not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            raise SettingsError(f"{path}: there is no setting {name}{hint}")
+    return content
 
 
 def unknown_variables(environment: Mapping[str, str]) -> dict[str, str | None]:

@@ -175,3 +175,17 @@ def test_training_without_its_packages_says_how_to_get_them(tmp_path: Path) -> N
     assert result.returncode == 2
     assert "pip install 'encodery[train]'" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_config_prints_every_setting_with_its_source(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_MAX_ITEMS", "5")
+
+    rows = json.loads(run("config", "--json").stdout)
+
+    by_name = {row["name"]: row for row in rows}
+    assert by_name["ENCODERY_MAX_ITEMS"] == {
+        "name": "ENCODERY_MAX_ITEMS",
+        "value": "5",
+        "source": "environment",
+    }
+    assert by_name["ENCODERY_HOST"]["source"] == "default"

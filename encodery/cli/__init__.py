@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from encodery import __version__
-from encodery.cli import models, serve, train
+from encodery.cli import config, models, serve, train
 
 app = typer.Typer(
     help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
@@ -46,6 +46,7 @@ def _encodery(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "serve": serve.serve,
+    "config": config.config,
     "train": train.train,
     "import": train.import_pretrained,
     "mine": train.mine,

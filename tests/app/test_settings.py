@@ -13,9 +13,11 @@ from app.settings import (
     SettingsError,
     settings_from,
     settings_table,
+    sourced_settings,
     unknown_variables,
 )
 from bundle.cores import usable_cores
+from bundle.preprocess.text import TEXT
 
 
 def test_code_wins_over_the_environment_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,6 +33,46 @@ def test_a_wrong_value_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ENCODERY_MAX_ITEMS", "many")
 
     with pytest.raises(SettingsError, match="ENCODERY_MAX_ITEMS: Input should be a valid integer"):
+        settings_from()
+
+
+def test_a_file_stands_behind_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    file = tmp_path / "encodery.toml"
+    file.write_text('host = "10.0.0.1"\nmax_items = 7\nmax_chars_per_item = 8\nworkers = 2\n')
+    monkeypatch.setenv("ENCODERY_CONFIG", str(file))
+    monkeypatch.setenv("ENCODERY_MAX_ITEMS", "9")
+
+    found = sourced_settings(workers=3)
+
+    settings = found.settings
+    assert (settings.host, settings.max_items, settings.workers) == ("10.0.0.1", 9, 3)
+    assert settings.value(TEXT.limits[0].per_input) == 8
+    assert found.sources == {
+        "host": f"file {file}",
+        "max_chars_per_item": f"file {file}",
+        "max_items": "environment",
+        "workers": "command",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("max_item = 7", "there is no setting max_item; did you mean max_items"),
+        ('max_items = "many"', "encodery.toml: ENCODERY_MAX_ITEMS: Input should be a valid integer"),
+        ("max_items =", "is no TOML"),
+        (None, "No such file"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str | None, told: str
+) -> None:
+    file = tmp_path / "encodery.toml"
+    if content is not None:
+        file.write_text(content)
+    monkeypatch.setenv("ENCODERY_CONFIG", str(file))
+
+    with pytest.raises(SettingsError, match=told):
         settings_from()
 
 
