@@ -7,27 +7,23 @@ Knows no protocol: neither how a body is parsed nor how an answer is written.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from fastapi import Request
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive
 
 from app import engine
 from app.api.inputs import GivenInputs, read_inputs
 from app.api.vectors import Vectors
 from app.http.context import Context
+from app.http.disconnect import unless_left
 from app.http.errors import InvalidRequest
-from app.http.request import DirectRequest
 from bundle import Facts, Input, OutputType, Truncate, prompted
 from bundle.quantize import FLOATS, PACKED
 
-WATCH_AFTER_S = 0.02  # a client that leaves is noticed from then on; most answers are out before
 CACHED_HEADER = "X-Embedding-Cached"
 TIMEOUT_HEADER, LANE_HEADER = "X-Request-Timeout-Ms", "X-Priority"
 _MOST_DIGITS = 12  # of a number that is parsed; more milliseconds than anybody has
@@ -46,7 +42,6 @@ HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every
         "schema": {"type": "string", "enum": ["interactive", "bulk"], "default": "interactive"},
     },
 ]
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,47 +287,3 @@ def _unquantized(ask: EncodeRequest) -> str | None:
             "with those of the space you expect"
         )
     return space
-
-
-async def unless_left(request: Request, work: Awaitable[T]) -> T:
-    """The result of the work, which is cancelled when the client leaves. Raises ClientDisconnect.
-
-    The body must have been read: what comes after it can only be that the client left.
-    """
-    if isinstance(request, DirectRequest):  # its connection cancels this task
-        return await work
-    task = asyncio.current_task()
-    assert task is not None
-    watch = _Watch(request.receive, task)
-    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, watch.start)
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if watch.has_left and not task.uncancel():
-            raise ClientDisconnect from None
-        raise
-    finally:
-        timer.cancel()
-        watch.stop()
-
-
-class _Watch:
-    """Waits for the client to leave, and then cancels the task that works for it."""
-
-    def __init__(self, receive: Receive, task: asyncio.Task[object]) -> None:
-        self._receive, self._task = receive, task
-        self._watching: asyncio.Task[None] | None = None
-        self.has_left = False
-
-    def start(self) -> None:
-        self._watching = asyncio.create_task(self._wait())
-
-    def stop(self) -> None:
-        if self._watching is not None:
-            self._watching.cancel()
-
-    async def _wait(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.has_left = True
-        self._task.cancel()
