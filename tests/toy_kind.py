@@ -17,7 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle import KINDS, Facts, Input, InputError, Kind, Limit, Prepared, Tensor, Truncate
-from bundle.preprocess.base import Arrays, Columns, Layout, LimitSetting, Schema, TensorType, told
+from bundle.preprocess.base import Arrays, Layout
+from bundle.preprocess.facts import warning_field
+from bundle.preprocess.kind import Columns, LimitSetting, Schema, TensorType
 
 SIDE = 4
 MEDIA_TYPE = "image/x-portable-graymap"
@@ -79,7 +81,7 @@ class Picture:
 class PictureFacts(Facts):
     """What is told about a picture."""
 
-    shrunk: tuple[int, ...] = told("the picture's own height and width, where it was made smaller")
+    shrunk: tuple[int, ...] = warning_field("the picture's own height and width, where it was made smaller")
 
 
 class PicturePreprocessor:

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel, Field, create_model
 
 from bundle import KINDS, Facts
-from bundle.preprocess.base import warning_names
+from bundle.preprocess.facts import warning_names
 
 
 def warnings_of(facts: Iterable[Facts]) -> list[dict[str, Any]]:

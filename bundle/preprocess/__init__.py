@@ -8,21 +8,10 @@
 
 from __future__ import annotations
 
-from bundle.preprocess.base import (
-    Columns,
-    Facts,
-    Kind,
-    Layout,
-    Limit,
-    LimitSetting,
-    Prepared,
-    Preprocessor,
-    Tensor,
-    Tokenizes,
-    Truncate,
-    Truncation,
-)
+from bundle.preprocess.base import Layout, Prepared, Preprocessor, Tokenizes, Truncate
+from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.features import FEATURES
+from bundle.preprocess.kind import Columns, Kind, Limit, LimitSetting, Tensor
 from bundle.preprocess.text import TEXT
 
 KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES)}

@@ -14,7 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bundle.preprocess.base import Arrays, Truncation
+from bundle.preprocess.base import Arrays
+from bundle.preprocess.facts import Truncation
 from bundle.preprocess.features import schema as specs
 from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN
 from bundle.preprocess.features.words import bigrams, words

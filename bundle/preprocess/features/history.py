@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle.preprocess.base import Arrays, Truncation, pad
+from bundle.preprocess.base import Arrays, pad
+from bundle.preprocess.facts import Truncation
 from bundle.preprocess.features.fields import FIELDS, FeatureField, Noted, described, index_of, time_schema
 from bundle.preprocess.features.schema import ENTRY_FIELDS, PAD, UNKNOWN, HistorySpec
 from bundle.values import DAY_S, BadValueError, json_type, string_of, unix_time

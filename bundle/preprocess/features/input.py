@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bundle.errors import InputError
-from bundle.preprocess.base import Facts, told
+from bundle.preprocess.facts import Facts, warning_field
 from bundle.values import json_type
 
 _VALUE_SIZE = 20  # a value or an entry of a list takes about as long as 20 characters
@@ -60,10 +60,10 @@ class Features:
 class FeatureFacts(Facts):
     """What the caller is told about one object of features."""
 
-    new_entries: tuple[int, ...] = told(
+    new_entries: tuple[int, ...] = warning_field(
         "places in the history of items never seen, encoded from their content"
     )
-    unknown_entries: tuple[int, ...] = told(
+    unknown_entries: tuple[int, ...] = warning_field(
         "places in the history of items never seen of which nothing is told; they were skipped"
     )
-    empty_history: bool = told("a history held nothing that the encoder knows", False)
+    empty_history: bool = warning_field("a history held nothing that the encoder knows", False)

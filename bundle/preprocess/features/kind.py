@@ -5,12 +5,12 @@ from __future__ import annotations
 import orjson
 
 from bundle.errors import InputError
-from bundle.preprocess.base import CHARS_PER_REQUEST, Kind, Limit, LimitSetting
 from bundle.preprocess.features.input import FeatureFacts, Features
 from bundle.preprocess.features.preprocessor import FeaturePreprocessor
 from bundle.preprocess.features.rows import columns
 from bundle.preprocess.features.schema import FeatureSchema
 from bundle.preprocess.features.tensors import from_tensors, tensors
+from bundle.preprocess.kind import CHARS_PER_REQUEST, Kind, Limit, LimitSetting
 
 
 def _json_bytes(one: Features) -> int:

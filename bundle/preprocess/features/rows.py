@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from bundle.preprocess.base import Columns, Schema
+from bundle.preprocess.kind import Columns, Schema
 
 
 def columns(schema: Schema, column: str | None) -> Columns:

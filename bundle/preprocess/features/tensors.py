@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bundle.preprocess.base import Schema, Tensor, TensorType
+from bundle.preprocess.kind import Schema, Tensor, TensorType
 
 TIME = ".time"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bundle.preprocess.base import (
+from bundle.preprocess.kind import (
     CHARS_PER_REQUEST,
     Columns,
     Kind,

@@ -16,7 +16,8 @@ from tokenizers import Encoding, Tokenizer
 
 from bundle.errors import InputError, ManifestError
 from bundle.inputs import Input
-from bundle.preprocess.base import Arrays, Facts, Layout, Prepared, Token, Truncate, Truncation, pad
+from bundle.preprocess.base import Arrays, Layout, Prepared, Token, Truncate, pad
+from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.text.input import FIELD, Text
 from bundle.preprocess.text.wordpiece import WordMemory
 
