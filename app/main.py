@@ -12,27 +12,27 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from fastapi import FastAPI, Response
-from starlette.types import Receive, Scope, Send
 
 from app.api import docs, encode, health, models, score
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache, load_registry
-from app.http import errors
+from app.http.application import Application
 from app.http.context import Context
-from app.http.head import HeaderGuard
-from app.http.hot import HotPaths
-from app.http.observed import Observed
+from app.http.routes import RouteGroup
 from app.metrics import Metrics
 from app.settings import Settings
 from app.shared.listener import CannotServe
 from app.shared.scoreboard import Seat
 from bundle import Execution, Store
 
-HOT = (encode.routes, score.routes, *(protocol.hot for protocol in PROTOCOLS))  # app.http.hot
+GROUPS = (
+    *(module.routes for module in (encode, score, health, models, docs)),
+    *(protocol.group for protocol in PROTOCOLS),
+)
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
 
 
-def create_app(settings: Settings, registry: Registry | None = None, seat: Seat | None = None) -> FastAPI:
+def create_app(settings: Settings, registry: Registry | None = None, seat: Seat | None = None) -> Application:
     """The application.
 
     Args:
@@ -66,41 +66,13 @@ def create_app(settings: Settings, registry: Registry | None = None, seat: Seat 
             watching.cancel()
             engine.close()
 
-    app = _App(
+    return Application(
+        (*GROUPS, _metrics_route(metrics)) if settings.metrics else GROUPS,
         title="Encodery",
         version=health.running_version(),
         description=_DESCRIPTION,
         lifespan=lifespan,
-        docs_url=None,  # ours needs no internet: app.api.docs
-        redoc_url=None,
-        redirect_slashes=False,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 us a request without any SDK
     )
-    cold = (protocol.cold for protocol in PROTOCOLS)
-    for part in (*(routes.router for routes in HOT), health.router, models.router, *cold):
-        app.include_router(part)
-    docs.install(app)
-    if settings.metrics:
-        _add_metrics(app, metrics)
-    errors.install(app)
-    app.add_middleware(HeaderGuard)
-    app.add_middleware(Observed, metrics=metrics)  # added last, so outermost
-    app.hot = HotPaths(app, HOT)
-    app.front = Observed(HeaderGuard(app.hot), metrics)
-    return app
-
-
-class _App(FastAPI):
-    """FastAPI, with the hot routes answered in front of it, behind the same two layers."""
-
-    hot: HotPaths
-    front: Observed
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope in self.hot:
-            await self.front(scope, receive, send)
-        else:
-            await super().__call__(scope, receive, send)
 
 
 def load_models(settings: Settings, weights: Path | None = None) -> Registry:
@@ -129,7 +101,11 @@ def load_models(settings: Settings, weights: Path | None = None) -> Registry:
     return registry
 
 
-def _add_metrics(app: FastAPI, metrics: Metrics) -> None:
-    @app.get("/metrics", summary="For Prometheus", response_class=Response)
+def _metrics_route(metrics: Metrics) -> RouteGroup:
+    routes = RouteGroup()
+
+    @routes.get("/metrics", summary="For Prometheus", response_class=Response)
     async def prometheus() -> Response:
         return Response(await metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    return routes

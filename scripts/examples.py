@@ -201,7 +201,7 @@ def protocols_table() -> str:
     for path, fields in {"/encode": EncodeBody.model_fields, "/score": ScoreRequest.model_fields}.items():
         lines.append(f"| Encodery | `POST {path}` | {_named(fields)} | |")
     for protocol in PROTOCOLS:
-        for row in protocol.rows:
+        for row in protocol.routes:
             reads = _named(row.request.fields()) if row.request else ""
             ignored = _named(row.request.ignored) if row.request else ""
             lines.append(f"| {protocol.name} | `{row.method} {row.path}` | {reads} | {ignored} |")

@@ -7,26 +7,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 
+from app.api.health import running_version
+from app.http.routes import RouteGroup
+
 ASSETS = Path(__file__).parent.parent / "static" / "swagger"
 
-
-def install(app: FastAPI) -> None:
-    """Add the page and its two assets."""
-    app.add_route("/docs", _page, include_in_schema=False)
-    app.mount("/docs/assets", StaticFiles(directory=ASSETS), name="docs-assets")
+routes = RouteGroup()
+routes.mount("/docs/assets", StaticFiles(directory=ASSETS))
 
 
-async def _page(request: Request) -> Response:
-    root = request.scope.get("root_path", "").rstrip("/")
+@routes.get("/", include_in_schema=False)
+async def root() -> Response:
+    """Say what this is, to people and to probes that ask for no more."""
+    return Response(f"Encodery {running_version()}; /docs lists what there is\n", media_type="text/plain")
+
+
+@routes.get("/docs", include_in_schema=False)
+async def page(request: Request) -> Response:
+    """Show the OpenAPI document."""
+    root_path = request.scope.get("root_path", "").rstrip("/")
     return get_swagger_ui_html(
-        openapi_url=f"{root}/openapi.json",
+        openapi_url=f"{root_path}/openapi.json",
         title="Encodery",
-        swagger_js_url=f"{root}/docs/assets/swagger-ui-bundle.js",
-        swagger_css_url=f"{root}/docs/assets/swagger-ui.css",
+        swagger_js_url=f"{root_path}/docs/assets/swagger-ui-bundle.js",
+        swagger_css_url=f"{root_path}/docs/assets/swagger-ui.css",
         swagger_favicon_url="data:,",  # none; the default is on somebody else's server
         swagger_ui_parameters={"validatorUrl": None},  # or the page sends our document to swagger.io
     )

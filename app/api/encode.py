@@ -23,10 +23,10 @@ from app.api.service import HEADER_PARAMETERS, EncodeResult, admit
 from app.api.warnings import warning_model, warnings_of
 from app.http import errors
 from app.http.context import Context
-from app.http.hot import HotRoutes
+from app.http.routes import RouteGroup
 from bundle import KINDS
 
-routes = HotRoutes()
+routes = RouteGroup()
 
 
 InputWarning = warning_model(
@@ -82,8 +82,15 @@ _HEADERS: dict[str, Any] = {
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 
 
+def _admit(context: Context, request: Request) -> None:
+    """Refuse what would wait in vain. A stream is let in: its lines wait for their turn."""
+    if not stream.is_stream(request):
+        admit(context, request)
+
+
 @routes.post(
     "/encode",
+    admission=_admit,
     summary="Encode inputs",
     openapi_extra={
         "parameters": [*HEADER_PARAMETERS, *stream.PARAMETERS],
@@ -120,7 +127,6 @@ async def encode(context: Context, request: Request) -> Response:
     if stream.is_stream(request):
         return await stream.respond(context, request)
     media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
-    admit(context, request)
     call = await read_call(context, request)
     result = await service.encode(context, request, call.options.request(call.inputs))
     if media_type == vectors.JSON:

@@ -6,13 +6,14 @@ import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
-from fastapi import APIRouter, Response
+from fastapi import Response
 from pydantic import BaseModel
 
 from app.engine import Refused
 from app.http.context import Context, Ctx
+from app.http.routes import RouteGroup
 
-router = APIRouter()
+routes = RouteGroup()
 
 
 class Probe(BaseModel):
@@ -55,19 +56,19 @@ class Health(BaseModel):
     queue: QueueHealth
 
 
-@router.get("/health/live", responses={503: {"model": Probe}}, summary="Restart me if this fails")
+@routes.get("/health/live", responses={503: {"model": Probe}}, summary="Restart me if this fails")
 async def live(context: Ctx, response: Response) -> Probe:
     """200 as long as the event loop turns and forward passes end."""
     return _probe(response, list(not_live(context)))
 
 
-@router.get("/health/ready", responses={503: {"model": Probe}}, summary="Send me requests if this succeeds")
+@routes.get("/health/ready", responses={503: {"model": Probe}}, summary="Send me requests if this succeeds")
 async def ready(context: Ctx, response: Response) -> Probe:
     """200 when the default model and the current version of every model are loaded and proven."""
     return _probe(response, list(not_ready(context)))
 
 
-@router.get("/health", summary="How the server is")
+@routes.get("/health", summary="How the server is")
 async def health(context: Ctx) -> Health:
     """Details, for people. Always 200; probes have routes of their own."""
     reasons = [*not_live(context), *not_ready(context)]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import APIRouter
 from pydantic import BaseModel
 
 from app.engine import Loaded, Model, Refused, UnknownModel, UnknownVersion
 from app.http.context import Ctx
 from app.http.errors import InvalidRequest, documented
+from app.http.routes import RouteGroup
 from bundle import Manifest
 
-router = APIRouter()
+routes = RouteGroup()
 
 
 class ModelSummary(BaseModel):
@@ -60,7 +60,7 @@ class ModelVersion(BaseModel):
     trained: dict[str, Any]
 
 
-@router.get("/models", summary="Every model")
+@routes.get("/models", summary="Every model")
 async def models(context: Ctx) -> ModelList:
     """Every model of the directory, those that were refused too."""
     return ModelList(
@@ -69,7 +69,7 @@ async def models(context: Ctx) -> ModelList:
     )
 
 
-@router.get("/models/{name}", responses=documented(UnknownModel, InvalidRequest), summary="One model")
+@routes.get("/models/{name}", responses=documented(UnknownModel, InvalidRequest), summary="One model")
 async def model(name: str, context: Ctx) -> ModelDetail:
     """The manifests of all loaded versions, and what was refused and why."""
     found = context.registry.model(name)
@@ -81,7 +81,7 @@ async def model(name: str, context: Ctx) -> ModelDetail:
     )
 
 
-@router.get(
+@routes.get(
     "/models/{name}/schema",
     responses=documented(UnknownModel, UnknownVersion, InvalidRequest),
     summary="What a model takes",
@@ -92,7 +92,7 @@ async def schema(name: str, context: Ctx, version: str | None = None) -> dict[st
     return {**loaded.encoder.schema(), "examples": list(loaded.examples)}
 
 
-@router.get(
+@routes.get(
     "/model-version",
     responses=documented(UnknownModel, UnknownVersion, InvalidRequest),
     summary="Which version answers",

@@ -29,13 +29,13 @@ from app.http import errors
 from app.http.body import read_json_body
 from app.http.context import Context
 from app.http.errors import InvalidRequest
-from app.http.hot import HotRoutes
+from app.http.routes import RouteGroup
 from app.settings import Settings
 from bundle import Input, InputError, Truncate
 
 DEFAULT_TOP_K = 10
 
-routes = HotRoutes()
+routes = RouteGroup()
 
 _CANDIDATES: dict[str, Any] = {"type": "array", "minItems": 1, "items": ONE_INPUT}
 _VECTORS: dict[str, Any] = {
@@ -118,6 +118,7 @@ _EXAMPLES: dict[str, Any] = {
 
 @routes.post(
     "/score",
+    admission=admit,
     summary="Rank candidates",
     openapi_extra={
         "requestBody": {
@@ -135,7 +136,6 @@ _EXAMPLES: dict[str, Any] = {
 async def score(context: Context, request: Request) -> Response:
     """The best of many candidates for one user or query, without shipping vectors."""
     settings = context.settings
-    admit(context, request)
     body = await read_json_body(request, settings, "max_score_body_bytes")
     asked = await off_loop(len(body), lambda: validated(load_score(body), ScoreRequest))
     given = _given(asked, settings)

@@ -1,11 +1,10 @@
-"""A client's connection: uvicorn's, which answers the hot routes itself.
+"""A client's connection: uvicorn's, which hands every request to the pipeline itself, below ASGI.
 
-uvicorn turns a request into a scope, a task and two to four messages of ASGI, and each layer of the app into
-coroutines and closures around these: more CPU time than all the rest of a request for a small encoder. A hot
-route needs none of it: its function is called with the request, and its answer goes out in one write. All
-other requests go uvicorn's way, and so do the hot ones under another server, to the same functions.
+uvicorn turns a request into a task and two to four messages of ASGI, and the layers of an ASGI application
+into coroutines around these: more CPU time than all the rest of a request for a small encoder. Here the
+request is given to the pipeline as it was read, and its answer goes out in one write.
 
-    bytes -> httptools -> on_headers_complete -> Exchange (hot) | RequestResponseCycle (all others)
+    bytes -> httptools -> on_headers_complete -> Exchange -> app.http.pipeline -> one write
 
 Pipelining, keep-alive, flow control and chunked bodies stay uvicorn's: an Exchange is one of its cycles.
 """
@@ -13,51 +12,51 @@ Pipelining, keep-alive, flow control and chunked bodies stay uvicorn's: an Excha
 from __future__ import annotations
 
 import asyncio
-import time
+import urllib.parse
 from typing import Any, cast
 
+import httptools
 from fastapi import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
-from app.engine import Draining
-from app.http import observed
-from app.http.context import Context
-from app.http.head import fault_of, refusal
-from app.http.hot import CLIENT_LEFT, HotPaths, HotRoute
+from app.http import errors
+from app.http.application import Application
+from app.http.pipeline import answer
 from app.http.request import DirectRequest
-from app.shared.log import REQUEST_ID
 
 
 class Connection(HttpToolsProtocol):
-    """What uvicorn makes for every client that connects; its app has the hot routes as `hot`."""
+    """What uvicorn makes for every client that connects.
+
+    Args:
+        app: whose pipeline answers.
+        config, server_state, app_state, _loop: what uvicorn gives.
+    """
 
     def __init__(
         self,
+        app: Application,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._hot: HotPaths = config.app.hot  # type: ignore[union-attr]  # app.main makes it
-        self._context = self._hot.context
+        self._application = app
 
     def on_headers_complete(self) -> None:
-        path, _, query = self.url.partition(b"?")
-        route = self._hot.find(self.parser.get_method(), path)
-        if route is None or self.parser.should_upgrade():
-            super().on_headers_complete()
-            return
-        version, before = self.parser.get_http_version(), self.cycle
-        scope = cast(dict[str, Any], self.scope)
-        scope |= {"method": "POST", "path": route.path, "raw_path": path, "query_string": query}
-        scope["http_version"] = version
+        parser, method = self.parser, self.parser.get_method()
+        scope, version, before = cast(dict[str, Any], self.scope), parser.get_http_version(), self.cycle
+        url = httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["method"], scope["http_version"] = method.decode("ascii"), version
+        scope["path"] = urllib.parse.unquote(path) if "%" in path else path
+        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
         self.cycle = Exchange(
-            route,
-            self._context,
+            self._application,
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -67,7 +66,7 @@ class Connection(HttpToolsProtocol):
             default_headers=self.server_state.default_headers,
             message_event=asyncio.Event(),
             expect_100_continue=self.expect_100_continue,
-            keep_alive=version != "1.0" and self.parser.should_keep_alive(),
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
@@ -78,76 +77,55 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if isinstance(self.cycle, Exchange):
-            self.cycle.leave()
+        if self.cycle is not None:
+            cast(Exchange, self.cycle).leave()
 
 
 class Exchange(RequestResponseCycle):
-    """A request to a hot route, and its answer.
+    """A request, and its answer.
 
     Args:
-        route: which.
-        context: of the app.
+        app: whose pipeline answers.
         cycle: what uvicorn's cycle takes.
     """
 
-    def __init__(self, route: HotRoute, context: Context, **cycle: Any) -> None:
+    def __init__(self, app: Application, **cycle: Any) -> None:
         super().__init__(**cycle)
-        self._route, self._context = route, context
-        self._headers = cast(list[tuple[bytes, bytes]], self.scope["headers"])
-        self._task: asyncio.Task[Any] | None = None  # while the route works
+        self._app = app
+        self._task: asyncio.Task[Any] | None = None  # until the answer is written
 
     async def run_asgi(self, app: object) -> None:
         """Answer, whatever happens; under the name by which uvicorn starts a cycle."""
-        started_s = time.perf_counter()
-        request_id = observed.id_of(self._headers)
-        REQUEST_ID.set(request_id.decode())
-        response = await self._respond()
-        response.raw_headers.append((observed.HEADER, request_id))
-        if type(response) is Response:
-            await self._write(response)
-        else:  # a stream
-            await response(cast(Scope, self.scope), cast(Receive, self.receive), cast(Send, self.send))
-        self.on_response = _nothing
-        observed.record(
-            self._context.metrics,
-            self._route.path,
-            "POST",
-            response.status_code,
-            time.perf_counter() - started_s,
-        )
+        self._task = asyncio.current_task()
+        scope = cast(Scope, self.scope)
+        route = self._app.table.find(scope)
+        try:
+            await answer(self._app.context, route, DirectRequest(scope, self), self._write)
+        except Exception as error:  # within the answer: a stream that broke
+            errors.failure(error)
+        finally:
+            self._task, self.on_response = None, _nothing
+            if not self.response_complete:
+                self.transport.close()
 
     def leave(self) -> None:
-        """The client is gone: so is the use of the work for it."""
+        """Cancel the work for a client that is gone."""
         if self._task is not None:
             self._task.cancel()
 
     def arrived(self) -> bytes | None:
-        """The whole body, if it is there."""
+        """Return the whole body, if it is there."""
         return None if self.more_body else bytes(self.body)
 
-    async def _respond(self) -> Response:
-        if fault := fault_of(self._headers, self.scope["http_version"]):
-            return refusal(fault)
-        self._task = asyncio.current_task()
-        try:
-            request = DirectRequest(cast(Scope, self.scope), cast(Receive, self.receive), self.arrived)
-            response = await self._route.respond(self._context, request)
-            values = b"".join([value for _, value in response.raw_headers])
-            if b"\n" in values or b"\r" in values:
-                raise ValueError("a line break in a header")
-            return response
-        except asyncio.CancelledError:
-            if self.disconnected:
-                return Response(status_code=CLIENT_LEFT)
-            return self._route.error(Draining())  # uvicorn waits no longer
-        except BaseException as error:  # what native code throws must not end a connection without an answer
-            return self._route.error(error)
-        finally:
-            self._task = None
-
     async def _write(self, response: Response) -> None:
-        """The whole answer at once."""
+        self._task = None
+        if type(response) is Response:
+            await self._write_whole(response)
+        else:  # a stream
+            await response(cast(Scope, self.scope), cast(Receive, self.receive), cast(Send, self.send))
+
+    async def _write_whole(self, response: Response) -> None:
+        """Send head and body at once."""
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:

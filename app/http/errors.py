@@ -1,8 +1,9 @@
-"""Errors become answers here and nowhere else: one table, one body, one handler.
+"""What every error becomes: one table, one body. `app.http.pipeline` is where it becomes that.
 
     InputError (bundle), EngineError (engine)      what an input or the engine has to say
     RequestError                                   what is wrong with the request around the inputs
     ├── MalformedRequest     400  no JSON, not UTF-8, nested too deeply
+    ├── SuspectHead          400  headers that could hide another request
     ├── NotAcceptable        406  no answer in a media type the caller takes
     ├── BodyTimeout          408  the body did not arrive in time
     ├── PayloadTooLarge      413  more bytes than the limit
@@ -25,8 +26,7 @@ from typing import Any
 
 import orjson
 import structlog
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
@@ -56,6 +56,10 @@ class MalformedRequest(RequestError):
     """No JSON, not UTF-8, or nested too deeply."""
 
 
+class SuspectHead(RequestError):
+    """Headers that could hide another request: too many, too long, or not exactly one Host."""
+
+
 class NotAcceptable(RequestError):
     """No answer in a media type that the caller takes."""
 
@@ -77,7 +81,7 @@ class InvalidRequest(RequestError):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ErrorSpec:
     """What an error becomes.
 
     Attributes:
@@ -93,23 +97,24 @@ class Row:
     closes: bool = False
 
 
-TABLE: Mapping[type[EncoderyError], Row] = {
-    MalformedRequest: Row(400, "invalid_request_error"),
-    NotAcceptable: Row(406, "invalid_request_error"),
-    BodyTimeout: Row(408, "invalid_request_error", closes=True),
-    PayloadTooLarge: Row(413, "invalid_request_error", closes=True),
-    UnsupportedMediaType: Row(415, "invalid_request_error", closes=True),
-    InvalidRequest: Row(422, "invalid_request_error"),
-    InputError: Row(422, "invalid_request_error"),
-    engine.UnknownModel: Row(404, "not_found_error"),
-    engine.UnknownVersion: Row(404, "not_found_error"),
-    engine.SpaceMismatch: Row(412, "space_mismatch_error"),
-    engine.Overloaded: Row(429, "overloaded_error", retryable=True),
-    engine.NotReady: Row(503, "unavailable_error", retryable=True),
-    engine.Draining: Row(503, "unavailable_error", retryable=True),
-    engine.DeadlineExceeded: Row(504, "timeout_error"),
-    engine.NumericalError: Row(500, "server_error"),
-    engine.EncoderFailed: Row(500, "server_error"),
+TABLE: Mapping[type[EncoderyError], ErrorSpec] = {
+    MalformedRequest: ErrorSpec(400, "invalid_request_error"),
+    SuspectHead: ErrorSpec(400, "invalid_request_error", closes=True),
+    NotAcceptable: ErrorSpec(406, "invalid_request_error"),
+    BodyTimeout: ErrorSpec(408, "invalid_request_error", closes=True),
+    PayloadTooLarge: ErrorSpec(413, "invalid_request_error", closes=True),
+    UnsupportedMediaType: ErrorSpec(415, "invalid_request_error", closes=True),
+    InvalidRequest: ErrorSpec(422, "invalid_request_error"),
+    InputError: ErrorSpec(422, "invalid_request_error"),
+    engine.UnknownModel: ErrorSpec(404, "not_found_error"),
+    engine.UnknownVersion: ErrorSpec(404, "not_found_error"),
+    engine.SpaceMismatch: ErrorSpec(412, "space_mismatch_error"),
+    engine.Overloaded: ErrorSpec(429, "overloaded_error", retryable=True),
+    engine.NotReady: ErrorSpec(503, "unavailable_error", retryable=True),
+    engine.Draining: ErrorSpec(503, "unavailable_error", retryable=True),
+    engine.DeadlineExceeded: ErrorSpec(504, "timeout_error"),
+    engine.NumericalError: ErrorSpec(500, "server_error"),
+    engine.EncoderFailed: ErrorSpec(500, "server_error"),
 }
 
 _FRAMEWORK = {
@@ -148,22 +153,22 @@ def failure(error: BaseException) -> Failure:
         code, message = _FRAMEWORK.get(error.status_code, ("http_error", "the request cannot be served"))
         detail = ErrorDetail(type="invalid_request_error", code=code, message=message, param=None)
         return Failure(error.status_code, detail, dict(error.headers or {}))
-    row = next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), None)
-    if row is None:
+    spec = next((TABLE[kind] for kind in type(error).__mro__ if kind in TABLE), None)
+    if spec is None:
         log.error("bug", **_trace(error))
         message = "an error of the server; its log has the reason under this answer's X-Request-ID"
         return Failure(
             500, ErrorDetail(type="server_error", code="internal", message=message, param=None), {}
         )
-    if row.status == 500:
+    if spec.status == 500:
         log.error("encoder failed", code=_get(error, "code"), **_trace(error.__cause__ or error))
     detail = ErrorDetail(
-        type=row.type, code=_get(error, "code"), message=str(error), param=_get(error, "param")
+        type=spec.type, code=_get(error, "code"), message=str(error), param=_get(error, "param")
     )
-    headers = {"Connection": "close"} if row.closes else {}
-    if row.retryable:
+    headers = {"Connection": "close"} if spec.closes else {}
+    if spec.retryable:
         headers["Retry-After"] = str(math.ceil(_get(error, "retry_after_s") or 1))
-    return Failure(row.status, detail, headers)
+    return Failure(spec.status, detail, headers)
 
 
 def answer(error: BaseException) -> Response:
@@ -172,27 +177,17 @@ def answer(error: BaseException) -> Response:
     return respond(found.status, {"error": shortened(found.detail).model_dump()}, found.headers)
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error in one shape, those of the framework too."""
-    for kind in (EncoderyError, HTTPException, RequestValidationError):
-        app.add_exception_handler(kind, _handle)
-
-
 def documented(*kinds: type[EncoderyError]) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI `responses` of a route that raises these."""
     responses: dict[int | str, dict[str, Any]] = {}
     for kind in kinds:
-        row, meaning = TABLE[kind], (kind.__doc__ or "").splitlines()[0].rstrip(".")
-        if row.status in responses:
-            meaning = f"{responses[row.status]['description']}; or: {meaning}"
-        responses[row.status] = {"model": ErrorBody, "description": meaning}
-        if row.retryable:
-            responses[row.status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
+        spec, meaning = TABLE[kind], (kind.__doc__ or "").splitlines()[0].rstrip(".")
+        if spec.status in responses:
+            meaning = f"{responses[spec.status]['description']}; or: {meaning}"
+        responses[spec.status] = {"model": ErrorBody, "description": meaning}
+        if spec.retryable:
+            responses[spec.status]["headers"] = {"Retry-After": {"schema": {"type": "integer"}}}
     return responses
-
-
-async def _handle(request: Request, error: Exception) -> Response:
-    return answer(error)
 
 
 def _trace(error: BaseException) -> dict[str, Any]:

@@ -9,37 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fastapi import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from fastapi import Request
 
-from app.http.errors import MalformedRequest, answer
+from app.http.context import Context
+from app.http.errors import SuspectHead
+from app.http.routes import Route
 
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 16 * 1024
 
 
-class HeaderGuard:
-    """A pure ASGI layer in front of the routes."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and (fault := fault_of(scope["headers"], scope["http_version"])):
-            await refusal(fault)(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
-
-
-def refusal(fault: str) -> Response:
-    """The answer to such a head, after which the connection is closed."""
-    response = answer(MalformedRequest(fault, code="invalid_headers"))
-    response.headers["Connection"] = "close"
-    return response
+def check_head(context: Context, route: Route, request: Request) -> None:
+    """Raise SuspectHead, after which the connection is closed."""
+    if fault := fault_of(request.scope["headers"], request.scope["http_version"]):
+        raise SuspectHead(fault, code="invalid_headers")
 
 
 def fault_of(headers: Sequence[tuple[bytes, bytes]], http_version: str) -> str | None:
-    """What is wrong with a head, or None."""
+    """Return what is wrong with a head, or None."""
     if len(headers) > MAX_HEADERS:
         return f"more than {MAX_HEADERS} headers"
     if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES:

@@ -7,24 +7,50 @@ connection cancels the request's task then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from typing import Any, Protocol
 
 from fastapi import Request
 from starlette.datastructures import Headers
-from starlette.types import Receive, Scope
+from starlette.types import Scope
+
+
+class Incoming(Protocol):
+    """What a request needs to know of its exchange with the client.
+
+    Attributes:
+        disconnected: the client left.
+    """
+
+    disconnected: bool
+
+    async def receive(self) -> Any:
+        """Return the next message of ASGI."""
+        ...
+
+    def arrived(self) -> bytes | None:
+        """Return the whole body, or None as long as a part of it is missing."""
+        ...
 
 
 class DirectRequest(Request):
-    """See above.
+    """A request that was read by our own connection.
 
     Args:
-        arrived: gives the whole body, or None as long as a part of it is missing.
+        scope: of ASGI.
+        incoming: where the rest of it comes from.
     """
 
-    def __init__(self, scope: Scope, receive: Receive, arrived: Callable[[], bytes | None]) -> None:
-        super().__init__(scope, receive)
-        self.arrived = arrived
+    def __init__(self, scope: Scope, incoming: Incoming) -> None:
+        super().__init__(scope, incoming.receive)
+        self.arrived = incoming.arrived
+        self._incoming = incoming
+
+    @property
+    def is_abandoned(self) -> bool:
+        """The client left."""
+        return self._incoming.disconnected
 
     @cached_property
     def headers(self) -> Headers:
@@ -33,7 +59,7 @@ class DirectRequest(Request):
 
 @lru_cache
 def _on_the_wire(key: str) -> bytes:
-    """The same few names in every request."""
+    """Return a header's name as it is sent; it is one of the same few in every request."""
     return key.lower().encode("latin-1")
 
 

@@ -10,13 +10,14 @@ import socket
 import threading
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import structlog
 import uvicorn
-from fastapi import FastAPI
 
 from app.engine import Registry
+from app.http.application import Application
 from app.http.connection import Connection
 from app.main import create_app, load_models
 from app.settings import Settings
@@ -54,7 +55,7 @@ def serve_on(
     run(create_app(settings, registry, seat), settings, listener, seat)
 
 
-def run(app: FastAPI, settings: Settings, listener: socket.socket, seat: Seat | None = None) -> None:
+def run(app: Application, settings: Settings, listener: socket.socket, seat: Seat | None = None) -> None:
     """Serve an application on a bound socket until a signal comes."""
     # What was built so far stays for good; without this, every large body parsed sets off a walk through it.
     gc.collect()
@@ -79,13 +80,13 @@ class _Server(uvicorn.Server):
     connection leave it by themselves: one that is closed under a client may take a request with it.
     """
 
-    def __init__(self, app: FastAPI, settings: Settings, seat: Seat | None) -> None:
+    def __init__(self, app: Application, settings: Settings, seat: Seat | None) -> None:
         self._app, self._settings, self._seat = app, settings, seat
         self._is_retiring = False
         super().__init__(
             uvicorn.Config(
                 app,
-                http=Connection,
+                http=partial(Connection, app),  # type: ignore[arg-type]  # called like the class
                 ws="none",
                 timeout_keep_alive=settings.keep_alive_s,
                 timeout_graceful_shutdown=settings.shutdown_grace_s,
@@ -108,7 +109,7 @@ class _Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         if self._seat is not None:
-            context = self._app.state.context
+            context = self._app.context
             if context.engine.stalled_s <= self._settings.stall_limit_s:
                 self._seat.beat()
             if self._seat.is_orphaned:
@@ -128,7 +129,7 @@ class _Server(uvicorn.Server):
         await self._while_connected(LINGER_S)
 
     async def _stop_being_ready(self) -> None:
-        self._app.state.context.is_draining = True
+        self._app.context.is_draining = True
         delay_s = self._settings.drain_delay_s
         log.info("stopping", drain_delay_s=delay_s, grace_s=self._settings.shutdown_grace_s)
         stop_s = time.monotonic() + delay_s

@@ -1,30 +1,32 @@
-"""Hot routes answered by the connection itself, in a real server: what goes over the socket."""
+"""The connection in a real server: what goes over the socket."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-import uvicorn
-from fastapi import FastAPI, Request, Response
+import structlog
+from fastapi import Request, Response
+from sockets import chunked, head, listening, post, read_answer, read_head
 from starlette.responses import StreamingResponse
 
+from app.http.application import Application
 from app.http.body import read_body
-from app.http.connection import Connection
+from app.http.context import Ctx
 from app.http.errors import InvalidRequest
-from app.http.hot import HotPaths, HotRoutes
+from app.http.routes import RouteGroup
 from app.metrics import Metrics
 from app.settings import Settings
 
-routes = HotRoutes()
+routes = RouteGroup()
 
 
 class Context:
-    """What a hot route gets: here, what happened."""
+    """What a route gets: here, what happened."""
 
     def __init__(self) -> None:
         self.metrics = Metrics()
@@ -32,8 +34,8 @@ class Context:
         self.started, self.cancelled = asyncio.Event(), asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()  # of the server
 
-    def counted(self, status: int, route: str = "/echo") -> float | None:
-        labels = {"route": route, "method": "POST", "status": str(status)}
+    def counted(self, status: int, route: str = "/echo", method: str = "POST") -> float | None:
+        labels = {"route": route, "method": method, "status": str(status)}
         return self.metrics.registry.get_sample_value("encodery_requests_total", labels)
 
 
@@ -73,6 +75,29 @@ async def stream(context: Any, request: Request) -> Response:
     return StreamingResponse(iter([b"one\n", b"two\n"]))
 
 
+@routes.post("/breaking")
+async def breaking(context: Any, request: Request) -> Response:
+    """A part, and then no more."""
+
+    def parts() -> Iterator[bytes]:
+        yield b"one\n"
+        raise ZeroDivisionError("secret")
+
+    return StreamingResponse(parts())
+
+
+@routes.get("/hello")
+async def hello(context: Ctx) -> dict[str, str]:
+    """By FastAPI."""
+    return {"hello": "you"}
+
+
+@routes.get("/wait")
+async def wait_by_fastapi(context: Ctx) -> Response:
+    """For ever, by FastAPI."""
+    return await wait(context, None)
+
+
 @routes.post("/broken")
 async def broken(context: Any, request: Request) -> Response:
     """With a second header in the first one's value."""
@@ -85,46 +110,18 @@ class PanicException(BaseException):
 
 @asynccontextmanager
 async def serving() -> AsyncIterator[tuple[int, Context]]:
-    app = FastAPI()
-    app.include_router(routes.router)
+    app = Application((routes,))
     app.state.context = context = Context()
-    app.hot = HotPaths(app, (routes,))  # type: ignore[attr-defined]
-    config = uvicorn.Config(app, port=0, http=Connection, ws="none", lifespan="off", log_config=None)
-    server = uvicorn.Server(config)
-    server.config.load()
-    server.lifespan = config.lifespan_class(config)
-    await server.startup()
-    server.server_state.default_headers = [(b"date", b"today")]  # else it is set once a second
-    context.tasks = server.server_state.tasks
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1], context
-    finally:
-        server.should_exit = True
-        await server.shutdown()
-
-
-def head(path: str, *headers: str, length: int | None = None, version: str = "1.1") -> bytes:
-    lines = [f"POST {path} HTTP/{version}", "Host: a", *headers]
-    lines += [] if length is None else [f"Content-Length: {length}"]
-    return "\r\n".join([*lines, "", ""]).encode()
-
-
-def post(path: str, body: bytes = b"", *headers: str) -> bytes:
-    return head(path, *headers, length=len(body)) + body
-
-
-async def answer(reader: asyncio.StreamReader) -> tuple[int, dict[str, str], bytes]:
-    """One answer with a Content-Length: status, headers, body."""
-    lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:-2])}
-    return int(lines[0].split()[1]), headers, await reader.readexactly(int(headers["content-length"]))
+    async with listening(app) as (port, server):
+        context.tasks = server.server_state.tasks
+        yield port, context
 
 
 async def test_a_request_is_answered_and_counted() -> None:
     async with serving() as (port, context):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/echo?a=1", b"hello", "X-Request-ID: mine", "Kind: first", "Kind: second"))
-        status, headers, body = await answer(reader)
+        status, headers, body = await read_answer(reader)
         writer.close()
 
     assert (status, body, headers["x-request-id"]) == (200, b"hello", "mine")
@@ -135,13 +132,13 @@ async def test_a_request_is_answered_and_counted() -> None:
 
 
 async def test_pipelined_requests_are_answered_in_order() -> None:
-    """Hot and cold ones mixed, all sent before the first answer."""
+    """Those to no route among them, all sent before the first answer."""
     bodies = [b"%d" % number for number in range(20)]
     async with serving() as (port, context):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for number, body in enumerate(bodies):
             writer.write(post("/nowhere" if number % 5 == 4 else "/echo", body))
-        found = [await answer(reader) for _ in bodies]
+        found = [await read_answer(reader) for _ in bodies]
         writer.close()
 
     assert [status for status, _, _ in found] == [404 if n % 5 == 4 else 200 for n in range(20)]
@@ -155,14 +152,7 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
 async def test_a_body_may_come_in_pieces(size: int) -> None:
     """By Content-Length and in chunks; larger than what uvicorn buffers, too."""
     body = bytes(range(256)) * 380  # 97 kB
-    chunks = b"".join(
-        b"%x\r\n%b\r\n" % (len(part), part)
-        for part in (body[n : n + 9000] for n in range(0, len(body), 9000))
-    )
-    sent = [
-        head("/echo", length=len(body)) + body,
-        head("/echo", "Transfer-Encoding: chunked") + chunks + b"0\r\n\r\n",
-    ]
+    sent = [post("/echo", body), chunked("/echo", body)]
     async with serving() as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for request in sent:
@@ -170,7 +160,7 @@ async def test_a_body_may_come_in_pieces(size: int) -> None:
                 writer.write(request[start : start + size])
                 await asyncio.sleep(0)
             writer.write(request[50 * size :])
-            status, _, found = await answer(reader)
+            status, _, found = await read_answer(reader)
             assert (status, found) == (200, body)
         writer.close()
 
@@ -179,7 +169,7 @@ async def test_what_is_too_large_is_refused_by_its_head_and_the_connection_close
     async with serving() as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head("/echo", length=100_001))
-        status, headers, body = await answer(reader)
+        status, headers, body = await read_answer(reader)
         end = await reader.read()
         writer.close()
 
@@ -193,7 +183,7 @@ async def test_a_client_that_waits_for_leave_to_send_gets_it() -> None:
         writer.write(head("/echo", "Expect: 100-continue", length=3))
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(b"abc")
-        assert (await answer(reader))[2] == b"abc"
+        assert (await read_answer(reader))[2] == b"abc"
         writer.close()
 
 
@@ -209,28 +199,30 @@ async def test_a_connection_is_kept_or_closed_as_the_client_asks(request_head: b
     async with serving() as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(request_head)
-        _, headers, _ = await answer(reader)
+        _, headers, _ = await read_answer(reader)
         assert headers.get("connection") == ("close" if closes else None)
         if closes:
             assert await reader.read() == b""
         else:
             writer.write(post("/echo", b"again"))
-            assert (await answer(reader))[2] == b"again"
+            assert (await read_answer(reader))[2] == b"again"
         writer.close()
 
 
-async def test_a_client_that_leaves_ends_the_work_for_it() -> None:
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_a_client_that_leaves_ends_the_work_for_it(method: str) -> None:
+    """Whether the route is called directly or by FastAPI."""
     async with serving() as (port, context):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(post("/wait"))
+        writer.write(head("/wait", method=method))
         await asyncio.wait_for(context.started.wait(), 5)
         writer.close()
         await asyncio.wait_for(context.cancelled.wait(), 5)
         async with asyncio.timeout(5):
-            while context.counted(499, "/wait") is None:
+            while context.counted(499, "/wait", method) is None:
                 await asyncio.sleep(0.01)
 
-    assert context.counted(499, "/wait") == 1
+    assert context.counted(499, "/wait", method) == 1
 
 
 async def test_what_is_in_work_when_the_server_waits_no_longer_is_told_so() -> None:
@@ -240,7 +232,7 @@ async def test_what_is_in_work_when_the_server_waits_no_longer_is_told_so() -> N
         await asyncio.wait_for(context.started.wait(), 5)
         for task in context.tasks:
             task.cancel()
-        status, headers, _ = await asyncio.wait_for(answer(reader), 5)
+        status, headers, _ = await asyncio.wait_for(read_answer(reader), 5)
         writer.close()
 
     assert (status, int(headers["retry-after"]) >= 1) == (503, True)
@@ -251,8 +243,8 @@ async def test_whatever_is_raised_is_answered_and_tells_no_secret(how: bytes, st
     async with serving() as (port, context):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/fail", how) + post("/echo", b"next"))
-        failed, _, body = await answer(reader)
-        after = await answer(reader)
+        failed, _, body = await read_answer(reader)
+        after = await read_answer(reader)
         writer.close()
 
     assert failed == status
@@ -266,7 +258,7 @@ async def test_a_bad_head_is_refused() -> None:
     async with serving() as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head("/echo", "Host: b", length=0))
-        status, headers, body = await answer(reader)
+        status, headers, body = await read_answer(reader)
         writer.close()
 
     assert (status, headers["connection"]) == (400, "close")
@@ -291,8 +283,64 @@ async def test_a_line_break_cannot_get_into_a_head() -> None:
     async with serving() as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/broken"))
-        status, headers, _ = await answer(reader)
+        status, headers, _ = await read_answer(reader)
         writer.close()
 
     assert status == 500
     assert "x-name" not in headers
+
+
+async def test_a_stream_that_breaks_ends_the_connection_and_is_logged_without_its_words() -> None:
+    """What came is not passed off as the whole: the last chunk is missing."""
+    async with serving() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with structlog.testing.capture_logs() as logs:
+            writer.write(post("/breaking"))
+            found = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+    assert found.endswith(b"4\r\none\n\r\n")
+    assert [entry["error"] for entry in logs if entry["event"] == "bug"] == ["ZeroDivisionError"]
+    assert "secret" not in str(logs)
+    assert context.counted(200, "/breaking") == 1
+
+
+async def test_head_is_answered_like_get_without_the_body() -> None:
+    """The next answer on the connection follows at once."""
+    async with serving() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            head("/hello", method="HEAD") + head("/nowhere", method="HEAD") + head("/hello", method="GET")
+        )
+        status, headers = await read_head(reader)
+        missing, _ = await read_head(reader)
+        get = await read_answer(reader)
+        writer.close()
+
+    assert (status, missing, get.status) == (200, 404, 200)
+    assert get.body == b'{"hello":"you"}'
+    assert headers | {"x-request-id": ""} == get.headers | {"x-request-id": ""}
+    assert context.counted(200, "/hello", "HEAD") == context.counted(200, "/hello", "GET") == 1
+
+
+async def test_the_target_of_a_request_may_be_a_whole_url() -> None:
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("http://a/echo?a=1", b"x") + post("/%65cho", b"y"))
+        whole, encoded = await read_answer(reader), await read_answer(reader)
+        writer.close()
+
+    assert (whole.status, whole.headers["x-query"], whole.body) == (200, "a=1", b"x")
+    assert (encoded.status, encoded.body) == (200, b"y")
+
+
+@pytest.mark.parametrize("start", ["POST /a b HTTP/1.1", "POST\x00 / HTTP/1.1", "PRI * HTTP/2.0", "hello"])
+async def test_what_is_no_http_is_refused_and_the_connection_closed(start: str) -> None:
+    async with serving() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(f"{start}\r\nHost: a\r\n\r\n".encode())
+        status, headers, _ = await read_answer(reader)
+        end = await reader.read()
+        writer.close()
+
+    assert (status, headers["connection"], end) == (400, "close", b"")

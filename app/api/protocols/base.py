@@ -5,18 +5,14 @@ A field that a protocol has and we do not know is ignored, as its own servers do
 
 from __future__ import annotations
 
-import inspect
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
 import orjson
-from fastapi import APIRouter, Request, Response
-from fastapi.routing import APIRoute
+from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import ClientDisconnect
 
 from app.api.inputs import JsonInputs
 from app.api.requests import load_object
@@ -26,7 +22,7 @@ from app.http import errors
 from app.http.body import read_body, read_json_body
 from app.http.context import Context
 from app.http.errors import Failure, InvalidRequest
-from app.http.hot import CLIENT_LEFT, Handler, HotRoutes
+from app.http.routes import Handler, RouteGroup
 from bundle import InputError
 from bundle.values import json_type
 
@@ -76,7 +72,7 @@ R = TypeVar("R", bound=Lenient)
 
 
 @dataclass(frozen=True)
-class Row:
+class ProtocolRoute:
     """One route, for the docs.
 
     Attributes:
@@ -101,9 +97,8 @@ class Protocol:
         any_type: a body is read whatever its Content-Type says.
 
     Attributes:
-        rows: every route, for the docs and for the test that holds them to it.
-        hot: routes that decide throughput.
-        cold: routes with parameters in their path, and the rest.
+        routes: every route, for the docs and for the test that holds them to it.
+        group: the same for `app.http.routes`.
     """
 
     def __init__(
@@ -122,39 +117,24 @@ class Protocol:
             "responses": {status: {"model": error} for status in ("4XX", "5XX")},
         }
         self._statuses, self._words = dict(statuses or {}), dict(words or {})
-        self.rows: list[Row] = []
-        self.hot = HotRoutes(error=self.answer)
-
-    @cached_property
-    def cold(self) -> APIRouter:
-        """The router of all but the hot routes."""
-        return APIRouter(route_class=_answered_by(self.answer))
+        self.routes: list[ProtocolRoute] = []
+        self.group = RouteGroup(error=self.answer)
 
     def post(self, path: str, request: type[Lenient], summary: str) -> Callable[[Handler], Handler]:
-        """Register a hot route."""
-        self.rows.append(Row("POST", path, summary, request))
-        return self.hot.post(path, summary=summary, openapi_extra=_documented(request), **self._documented)
+        """Register a route that takes a body."""
+        self.routes.append(ProtocolRoute("POST", path, summary, request))
+        return self.group.post(
+            path,
+            admission=admit if request.encodes else None,
+            summary=summary,
+            openapi_extra=_documented(request),
+            **self._documented,
+        )
 
-    def route(
-        self, method: str, path: str, summary: str, request: type[Lenient] | None = None
-    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Register any other route, a function as FastAPI calls it."""
-        self.rows.append(Row(method, path, summary, request))
-
-        def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            self.cold.add_api_route(
-                path,
-                function,
-                methods=[method],
-                summary=summary,
-                description=inspect.getdoc(function),
-                response_class=Response,
-                openapi_extra=_documented(request) if request else None,
-                **self._documented,
-            )
-            return function
-
-        return register
+    def get(self, path: str, summary: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Register a route without a body, a function as FastAPI calls it."""
+        self.routes.append(ProtocolRoute("GET", path, summary, None))
+        return self.group.get(path, summary=summary, response_class=Response, **self._documented)
 
     def answer(self, error: BaseException) -> Response:
         """The answer to any error."""
@@ -170,10 +150,8 @@ class Protocol:
         """The protocol's status."""
         return self._statuses.get(found.status, found.status)
 
-    async def read(self, context: Context, request: Request, model: type[R], *, encodes: bool = True) -> R:
-        """The request, parsed. Raises RequestError, and EngineError if it `encodes` and the queue is full."""
-        if encodes:
-            admit(context, request)
+    async def read(self, context: Context, request: Request, model: type[R]) -> R:
+        """Parse the request. Raises RequestError."""
         reader = read_body if self._any_type else read_json_body
         return parsed(load_object(await reader(request, context.settings), model.field), model)
 
@@ -235,23 +213,3 @@ def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
             return _inlined(definitions[value["$ref"].rpartition("/")[2]], definitions)
         return {key: _inlined(inner, definitions) for key, inner in value.items()}
     return [_inlined(inner, definitions) for inner in value] if isinstance(value, list) else value
-
-
-def _answered_by(answer: Callable[[BaseException], Response]) -> type[APIRoute]:
-    class Route(APIRoute):
-        """Turns what a handler raises into the protocol's own error."""
-
-        def get_route_handler(self) -> Callable[[Request], Any]:
-            handle = super().get_route_handler()
-
-            async def guarded(request: Request) -> Response:
-                try:
-                    return await handle(request)
-                except ClientDisconnect:
-                    return Response(status_code=CLIENT_LEFT)
-                except Exception as error:  # the rim of these routes
-                    return answer(error)
-
-            return guarded
-
-    return Route

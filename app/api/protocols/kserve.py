@@ -19,11 +19,11 @@ from app.api.inputs import TensorInputs
 from app.api.protocols.base import ErrorText, Lenient, Protocol, expected_space, json_response, parsed
 from app.api.protocols.tensors import TensorSpec, read_tensors
 from app.api.requests import load_object
-from app.api.service import EncodeRequest, EncodeResult, admit, encode
+from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import RAW, to_raw
 from app.engine import Loaded
 from app.http.body import read_body
-from app.http.context import Ctx
+from app.http.context import Context, Ctx
 from app.http.errors import Failure, MalformedRequest
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -83,27 +83,27 @@ class IndexRequest(Lenient):
     ready: bool = Field(False, description="only those that can answer")
 
 
-@KSERVE.route("GET", "/v2/health/live", "Is the server alive")
+@KSERVE.get("/v2/health/live", "Is the server alive")
 async def live(context: Ctx) -> Response:
     """200 or 400; the status is the answer."""
     return _truth("live", not list(health.not_live(context)))
 
 
-@KSERVE.route("GET", "/v2/health/ready", "Is the server ready")
+@KSERVE.get("/v2/health/ready", "Is the server ready")
 async def ready(context: Ctx) -> Response:
     """200 or 400; the status is the answer."""
     return _truth("ready", not list(health.not_ready(context)))
 
 
-@KSERVE.route("GET", "/v2", "The server")
+@KSERVE.get("/v2", "The server")
 async def server() -> Response:
     """Name, version and extensions."""
     version = health.running_version()
     return json_response({"name": "encodery", "version": version, "extensions": ["binary_tensor_data"]})
 
 
-@KSERVE.route("GET", "/v2/models/{model}", "A model's tensors")
-@KSERVE.route("GET", "/v2/models/{model}/versions/{version}", "A version's tensors")
+@KSERVE.get("/v2/models/{model}", "A model's tensors")
+@KSERVE.get("/v2/models/{model}/versions/{version}", "A version's tensors")
 async def metadata(context: Ctx, model: str, version: str | None = None) -> Response:
     """Names, datatypes and shapes; -1 is any length."""
     loaded = context.registry.find(model, version=version)
@@ -118,16 +118,16 @@ async def metadata(context: Ctx, model: str, version: str | None = None) -> Resp
     )
 
 
-@KSERVE.route("GET", "/v2/models/{model}/ready", "Is a model ready")
-@KSERVE.route("GET", "/v2/models/{model}/versions/{version}/ready", "Is a version ready")
+@KSERVE.get("/v2/models/{model}/ready", "Is a model ready")
+@KSERVE.get("/v2/models/{model}/versions/{version}/ready", "Is a version ready")
 async def model_ready(context: Ctx, model: str, version: str | None = None) -> Response:
     """200 when the version is loaded; 400 or 404 when not."""
     context.registry.find(model, version=version)
     return json_response({"name": model, "ready": True})
 
 
-@KSERVE.route("POST", "/v2/repository/index", "Every version", IndexRequest)
-async def index(context: Ctx, request: Request) -> Response:
+@KSERVE.post("/v2/repository/index", IndexRequest, "Every version")
+async def index(context: Context, request: Request) -> Response:
     """What is loaded, and what was refused and why."""
     body = await read_body(request, context.settings)
     asked = parsed(load_object(body or b"{}", "ready"), IndexRequest)
@@ -143,18 +143,17 @@ async def index(context: Ctx, request: Request) -> Response:
     return json_response(found)
 
 
-@KSERVE.route("POST", "/v2/models/{model}/infer", "Encode", InferRequest)
-@KSERVE.route("POST", "/v2/models/{model}/versions/{version}/infer", "Encode with a version", InferRequest)
-async def infer(context: Ctx, request: Request, model: str, version: str | None = None) -> Response:
+@KSERVE.post("/v2/models/{model}/infer", InferRequest, "Encode")
+@KSERVE.post("/v2/models/{model}/versions/{version}/infer", InferRequest, "Encode with a version")
+async def infer(context: Context, request: Request) -> Response:
     """Tensors in, vectors out, in JSON or in binary."""
-    admit(context, request)
     asked, binary = _read(await read_body(request, context.settings), request)
     parameters = asked.parameters
     tensors = read_tensors(asked.inputs, binary)
     wanted = EncodeRequest(
         inputs=TensorInputs(tensors, time.time() if parameters.now is None else parameters.now),
-        model=model,
-        version=version,
+        model=request.path_params["model"],
+        version=request.path_params.get("version"),
         space=parameters.space or expected_space(request),
         dim=parameters.dimensions,
         truncate=parameters.truncate,

@@ -101,7 +101,7 @@ async def embeddings(context: Context, request: Request) -> Response:
     return json_response({"embedding": answer.vectors[0]}, answer.headers())
 
 
-@OLLAMA.route("GET", "/api/tags", "List models")
+@OLLAMA.get("/api/tags", "List models")
 async def tags(context: Ctx) -> Response:
     """Every loaded version, the current one of a model as `latest`."""
     models = context.registry.models.values()
@@ -116,7 +116,7 @@ async def tags(context: Ctx) -> Response:
 @OLLAMA.post("/api/show", ShowRequest, "One model")
 async def show(context: Context, request: Request) -> Response:
     """Details of a model."""
-    asked = await OLLAMA.read(context, request, ShowRequest, encodes=False)
+    asked = await OLLAMA.read(context, request, ShowRequest)
     loaded = _find(context, asked.model or asked.name)
     manifest = loaded.manifest
     return json_response(
@@ -134,7 +134,7 @@ async def show(context: Context, request: Request) -> Response:
     )
 
 
-@OLLAMA.route("GET", "/api/version", "The server's version")
+@OLLAMA.get("/api/version", "The server's version")
 async def version() -> Response:
     """The version of Encodery, not of Ollama."""
     return json_response({"version": health.running_version()})

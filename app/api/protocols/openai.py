@@ -79,14 +79,14 @@ async def embeddings(context: Context, request: Request) -> Response:
     return json_response(content, answer.headers())
 
 
-@OPENAI.route("GET", "/v1/models", "List models")
+@OPENAI.get("/v1/models", "List models")
 async def models(context: Ctx) -> Response:
     """Every model that can answer."""
     ready = [model for model in context.registry.models.values() if model.is_ready]
     return json_response({"object": "list", "data": [_described(model) for model in ready]})
 
 
-@OPENAI.route("GET", "/v1/models/{model}", "One model")
+@OPENAI.get("/v1/models/{model}", "One model")
 async def model(model: str, context: Ctx) -> Response:
     """What there is to say of a model."""
     context.registry.find(model)  # or NotReady

@@ -166,7 +166,7 @@ def _headers(answer: EncodeResult, inputs: JsonInputs, started_s: float) -> dict
 @TEI.post("/tokenize", TokenizeRequest, "Take texts apart")
 async def tokenize(context: Context, request: Request) -> Response:
     """The tokens that the encoder would read."""
-    asked = await TEI.read(context, request, TokenizeRequest, encodes=False)
+    asked = await TEI.read(context, request, TokenizeRequest)
     loaded, tokenizer = _default(context)
     prompt = prompt_of(loaded, asked.prompt_name)
     inputs = read_inputs(texts(asked.inputs), loaded, context.settings)
@@ -178,7 +178,7 @@ async def tokenize(context: Context, request: Request) -> Response:
 @TEI.post("/decode", DecodeRequest, "Put token ids together")
 async def decode(context: Context, request: Request) -> Response:
     """Texts of token ids."""
-    asked = await TEI.read(context, request, DecodeRequest, encodes=False)
+    asked = await TEI.read(context, request, DecodeRequest)
     rows = [one if isinstance(one, list) else [one] for one in asked.ids]
     batch = rows if any(isinstance(one, list) for one in asked.ids) else [[row[0] for row in rows]]
     if not all(0 <= number < 1 << 32 for row in batch for number in row):
@@ -195,7 +195,7 @@ def _default(context: Context) -> tuple[Loaded, Tokenizes]:
     return loaded, loaded.encoder.preprocessor
 
 
-@TEI.route("GET", "/info", "The default model and the limits")
+@TEI.get("/info", "The default model and the limits")
 async def info(context: Ctx) -> Response:
     """What TEI's /info says, of the default model."""
     settings = context.settings

@@ -15,7 +15,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 ROWS = [
     pytest.param(protocol, row, id=f"{row.method} {row.path}")
     for protocol in PROTOCOLS
-    for row in protocol.rows
+    for row in protocol.routes
 ]
 
 
@@ -31,7 +31,7 @@ async def test_every_route_of_a_protocol_is_in_the_table_and_the_other_way_round
         if set(operation.get("tags", [])) & names
     }
 
-    assert served == {(row.method, row.path) for protocol in PROTOCOLS for row in protocol.rows}
+    assert served == {(row.method, row.path) for protocol in PROTOCOLS for row in protocol.routes}
 
 
 @pytest.mark.parametrize(("protocol", "row"), ROWS)

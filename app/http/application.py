@@ -1,0 +1,59 @@
+"""FastAPI with our pipeline in place of its middlewares; an ASGI application for any server.
+
+Under our own server no request comes this way: `app.http.connection` calls the pipeline itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from fastapi import FastAPI, Request, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.http.context import Context
+from app.http.pipeline import answer
+from app.http.routes import RouteGroup, Routes
+
+
+class Application(FastAPI):
+    """The app: its routes, and once it has started its context.
+
+    Middlewares and exception handlers of FastAPI have no effect: what they do is done by the pipeline.
+
+    Args:
+        groups: all routes.
+        options: of FastAPI.
+
+    Attributes:
+        table: finds the route of a request.
+    """
+
+    def __init__(self, groups: Sequence[RouteGroup], **options: Any) -> None:
+        super().__init__(
+            **options,
+            docs_url=None,  # ours needs no internet: app.api.docs
+            redoc_url=None,
+            redirect_slashes=False,
+            telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 us a request without any SDK
+        )
+        self.table = Routes(self, groups)
+
+    @property
+    def context(self) -> Context:
+        """The parts that the routes share, from the start of the app on."""
+        return cast(Context, self.state.context)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return what FastAPI calls with every connection."""
+        return self._serve
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":  # the lifespan; a websocket, which the router closes
+            await self.router(scope, receive, send)
+            return
+
+        async def write(response: Response) -> None:
+            await response(scope, receive, send)
+
+        await answer(self.context, self.table.find(scope), Request(scope, receive), write)
