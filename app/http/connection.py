@@ -47,8 +47,29 @@ class Connection(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._application = app
 
+    def data_received(self, data: bytes) -> None:
+        """Parse what came. An offer to upgrade is ignored: its request is parsed again without the offer.
+
+        httptools ends such a request with its head, and would read its body as the next request.
+        """
+        self._unset_keepalive_if_required()
+        while data:
+            try:
+                self.parser.feed_data(data)
+                return
+            except httptools.HttpParserUpgrade as offer:
+                data = self._head_without_offer() + data[offer.args[0] :]
+                self.parser = _parser_for(self)  # the old one takes what follows for another request
+            except httptools.HttpParserError:
+                self.send_400_response("Invalid HTTP request received.")
+                return
+
     def on_headers_complete(self) -> None:
         parser, method = self.parser, self.parser.get_method()
+        if parser.should_upgrade():
+            if method == b"CONNECT":  # an upgrade by itself, without an offer that could be left out
+                raise ValueError("this is no proxy")
+            return
         scope, version, before = cast(dict[str, Any], self.scope), parser.get_http_version(), self.cycle
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
@@ -75,10 +96,31 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))
 
+    def on_message_complete(self) -> None:
+        if not self.parser.should_upgrade():  # else its message is still to come
+            super().on_message_complete()
+
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if self.cycle is not None:
             cast(Exchange, self.cycle).leave()
+
+    def _head_without_offer(self) -> bytes:
+        """The head that was just parsed; without `Upgrade`, what `Connection` says of it means nothing."""
+        start = b"%b %b HTTP/%b" % (
+            self.parser.get_method(),
+            self.url,
+            self.parser.get_http_version().encode(),
+        )
+        lines = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([start, *lines, b"", b""])
+
+
+def _parser_for(connection: Connection) -> httptools.HttpRequestParser:
+    """Make the parser that uvicorn makes."""
+    parser = httptools.HttpRequestParser(connection)
+    parser.set_dangerous_leniencies(lenient_data_after_close=True)  # requests behind the last are ignored
+    return parser
 
 
 class Exchange(RequestResponseCycle):
