@@ -22,7 +22,7 @@ from app.http.routes import RouteGroup
 from app.metrics import Metrics
 from app.settings import Settings
 from app.shared.listener import CannotServe
-from app.shared.scoreboard import Seat
+from app.shared.scoreboard import WorkerSlot
 from bundle import Execution, Store
 
 GROUPS = (
@@ -32,18 +32,20 @@ GROUPS = (
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
 
 
-def create_app(settings: Settings, registry: Registry | None = None, seat: Seat | None = None) -> Application:
+def create_app(
+    settings: Settings, registry: Registry | None = None, slot: WorkerSlot | None = None
+) -> Application:
     """The application.
 
     Args:
         settings: of this app.
         registry: encoders already loaded; by default those of `settings.models_dir`, at start.
-        seat: of this process, where several serve together.
+        slot: of this process, where several serve together.
 
     Raises:
         CannotServe: at start, if there is no registry and nothing can be loaded.
     """
-    metrics = Metrics(seat)
+    metrics = Metrics(slot)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -55,7 +57,7 @@ def create_app(settings: Settings, registry: Registry | None = None, seat: Seat 
             max_queue_cost=settings.max_queue_tokens,
             observer=metrics,
             cache=ResultCache(size) if (size := settings.result_cache_bytes) else None,
-            tally=seat,
+            tally=slot,
         )
         metrics.watch(found, engine)
         app.state.context = Context(settings, found, engine, metrics, started_s=time.monotonic())

@@ -22,7 +22,7 @@ from prometheus_client import (
 
 from app.engine import Encoded, Engine, Loaded, Registry
 from app.shared import metrics as shared_metrics
-from app.shared.scoreboard import Seat
+from app.shared.scoreboard import WorkerSlot
 
 MODEL = ("model", "version")
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -52,11 +52,11 @@ class Metrics:
     """Counters and gauges; also the engine's observer.
 
     Args:
-        seat: of this process, where there are several.
+        slot: of this process, where there are several.
     """
 
-    def __init__(self, seat: Seat | None = None) -> None:
-        self._seat = seat
+    def __init__(self, slot: WorkerSlot | None = None) -> None:
+        self._slot = slot
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
         self.registry = r = CollectorRegistry()
         ProcessCollector(registry=r)
@@ -193,9 +193,9 @@ class Metrics:
     async def text(self) -> bytes:
         """The answer of /metrics, for all processes of the server."""
         self._refresh()
-        if self._seat is None:
+        if self._slot is None:
             return generate_latest(self.registry)
-        return await asyncio.to_thread(shared_metrics.text, self._seat.scoreboard)
+        return await asyncio.to_thread(shared_metrics.text, self._slot.scoreboard)
 
 
 def _labels(loaded: Loaded) -> tuple[str, str]:

@@ -1,1 +1,5 @@
-"""The processes of a server: `start` is the door, `server` runs one, `supervisor` keeps several."""
+"""The processes of a server.
+
+launcher, for one process -> server, which runs the app
+launcher, for several -> supervisor -> a worker for each -> server
+"""

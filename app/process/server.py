@@ -1,4 +1,7 @@
-"""Runs the application with uvicorn: the log at start, the socket, and the orderly end."""
+"""Runs the app in this process with uvicorn, from the log of its models to the orderly end.
+
+Called by `launcher` where one process serves, and by every `worker` where several do.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from app.http.application import Application
 from app.http.connection import Connection
 from app.main import create_app, load_models
 from app.settings import Settings
-from app.shared.scoreboard import Seat
+from app.shared.scoreboard import WorkerSlot
 from app.shared.scratch import scratch
 from bundle import memory
 
@@ -33,14 +36,14 @@ log = structlog.get_logger("encodery")
 
 
 def serve_on(
-    listener: socket.socket, settings: Settings, seat: Seat | None = None, weights: Path | None = None
+    listener: socket.socket, settings: Settings, slot: WorkerSlot | None = None, weights: Path | None = None
 ) -> None:
     """Load every model, then run until a signal comes.
 
     Args:
         listener: bound.
         settings: of this process.
-        seat: of this process, where several serve on the socket.
+        slot: of this process, where several serve on the socket.
         weights: a directory for weights that these processes share; by default one for the time of loading,
             since what is mapped from a file stays when the file's name is gone.
 
@@ -52,10 +55,12 @@ def serve_on(
         registry = load_models(settings, directory)
     memory.give_back()
     _log_models(registry, settings)
-    run(create_app(settings, registry, seat), settings, listener, seat)
+    run(create_app(settings, registry, slot), settings, listener, slot)
 
 
-def run(app: Application, settings: Settings, listener: socket.socket, seat: Seat | None = None) -> None:
+def run(
+    app: Application, settings: Settings, listener: socket.socket, slot: WorkerSlot | None = None
+) -> None:
     """Serve an application on a bound socket until a signal comes."""
     # What was built so far stays for good; without this, every large body parsed sets off a walk through it.
     gc.collect()
@@ -63,8 +68,8 @@ def run(app: Application, settings: Settings, listener: socket.socket, seat: Sea
     # uvicorn raises the signal again when it is done: nothing more is to happen then, and the status is 0.
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
-    server = _Server(app, settings, seat)
-    if seat is not None:
+    server = _Server(app, settings, slot)
+    if slot is not None:
         signal.signal(signal.SIGHUP, lambda *_: server.retire())
     server.run([listener])
     # Python waits for its threads, and for a forward pass that hangs it would wait for ever.
@@ -80,8 +85,8 @@ class _Server(uvicorn.Server):
     connection leave it by themselves: one that is closed under a client may take a request with it.
     """
 
-    def __init__(self, app: Application, settings: Settings, seat: Seat | None) -> None:
-        self._app, self._settings, self._seat = app, settings, seat
+    def __init__(self, app: Application, settings: Settings, slot: WorkerSlot | None) -> None:
+        self._app, self._settings, self._slot = app, settings, slot
         self._is_retiring = False
         super().__init__(
             uvicorn.Config(
@@ -108,11 +113,11 @@ class _Server(uvicorn.Server):
         self._is_retiring = self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:
-        if self._seat is not None:
+        if self._slot is not None:
             context = self._app.context
             if context.engine.stalled_s <= self._settings.stall_limit_s:
-                self._seat.beat()
-            if self._seat.is_orphaned:
+                self._slot.beat()
+            if self._slot.is_orphaned:
                 log.error("the supervisor is gone")
                 self.should_exit = True
         return await super().on_tick(counter)

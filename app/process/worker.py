@@ -1,6 +1,6 @@
 """One of several server processes: `python -m app.process.worker`, which the supervisor runs.
 
-Its settings come from the environment, its socket and its slot at the scoreboard from the arguments.
+Its settings come from the environment, its socket and its slot on the scoreboard from the arguments.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from app.settings import settings_from
 from app.shared import metrics as shared_metrics
 from app.shared.listener import CannotServe
 from app.shared.log import set_up_log
-from app.shared.scoreboard import Scoreboard, Seat
+from app.shared.scoreboard import Scoreboard, WorkerSlot
 
 
 def main() -> int:
@@ -23,18 +23,18 @@ def main() -> int:
     options = _options()
     settings = settings_from()
     set_up_log(settings.log_format, settings.log_level, worker=options.slot)
-    seat = Seat(Scoreboard(options.shared), options.slot, options.supervisor)
-    shared_metrics.keep(seat)
+    slot = WorkerSlot(Scoreboard(options.shared), options.slot, options.supervisor)
+    shared_metrics.keep(slot)
     from app.process.server import serve_on  # noqa: PLC0415  # makes metrics, which by now know where to be kept
 
     with socket.socket(fileno=options.listener) as listener:
         try:
-            serve_on(listener, settings, seat, options.weights)
+            serve_on(listener, settings, slot, options.weights)
         except CannotServe as error:
             sys.stderr.write(f"encodery: {error}\n")
             return 1
         finally:
-            if seat.is_orphaned:  # nobody else is left to remove what all shared
+            if slot.is_orphaned:  # nobody else is left to remove what all shared
                 for directory in filter(None, (options.shared, options.weights)):
                     shutil.rmtree(directory, ignore_errors=True)
     return 0

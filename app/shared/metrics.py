@@ -16,13 +16,13 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
-from app.shared.scoreboard import Field, Scoreboard, Seat
+from app.shared.scoreboard import Field, Scoreboard, WorkerSlot
 
 
-def keep(seat: Seat) -> None:
+def keep(slot: WorkerSlot) -> None:
     """Let every metric that this process makes from now on be kept for all to see."""
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(seat.scoreboard.directory)
-    values.ValueClass = values.MultiProcessValue(lambda: seat.slot)  # type: ignore[no-untyped-call]
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(slot.scoreboard.directory)
+    values.ValueClass = values.MultiProcessValue(lambda: slot.number)  # type: ignore[no-untyped-call]
 
 
 def forget(directory: Path, slot: int) -> None:

@@ -50,50 +50,50 @@ class Scoreboard:
         return len(self._cells) // len(Field)
 
     def get(self, slot: int, field: Field) -> int:
-        """One number."""
+        """Return one number of a slot."""
         return self._cells[slot * len(Field) + field]
 
     def set(self, slot: int, field: Field, value: int) -> None:
-        """Only the slot's owner does this, and the supervisor when there is none."""
+        """Write a number; only the slot's owner does this, and the supervisor when there is none."""
         self._cells[slot * len(Field) + field] = value
 
     def total(self, field: Field) -> int:
-        """Over all slots."""
+        """Add up a number over all slots."""
         return sum(self._cells[field :: len(Field)])
 
     def clear(self, slot: int) -> None:
-        """Its process is gone."""
+        """Forget a process that is gone."""
         for field in Field:
             if field is not Field.DEATHS:
                 self.set(slot, field, 0)
 
     def is_serving(self, slot: int) -> bool:
-        """Its process takes requests, or did so a moment ago."""
+        """The slot's process takes requests, or did so a moment ago."""
         return self.get(slot, Field.BEAT_MS) > 0
 
     def silent_s(self, slot: int) -> float:
-        """Since its last heartbeat; 0 before the first."""
+        """Seconds since the last heartbeat; 0 before the first."""
         beat_ms = self.get(slot, Field.BEAT_MS)
         return max(0.0, time.monotonic() - beat_ms / 1e3) if beat_ms else 0.0
 
     def pids(self) -> list[int]:
-        """Of the processes that there are."""
+        """Return the ids of the processes that there are."""
         return [pid for pid in self._cells[Field.PID :: len(Field)] if pid]
 
 
-class Seat:
-    """One process's place at the scoreboard.
+class WorkerSlot:
+    """The slot of one process, as that process uses it.
 
     Args:
-        scoreboard: that all see.
-        slot: its number, which no other living process has.
-        supervisor: its process; by default the parent of this one.
+        scoreboard: the one that all see.
+        number: no other living process has it.
+        supervisor: the supervisor's process; by default the parent of this one.
     """
 
-    def __init__(self, scoreboard: Scoreboard, slot: int, supervisor: int | None = None) -> None:
-        self.scoreboard, self.slot = scoreboard, slot
+    def __init__(self, scoreboard: Scoreboard, number: int, supervisor: int | None = None) -> None:
+        self.scoreboard, self.number = scoreboard, number
         self._supervisor = os.getppid() if supervisor is None else supervisor
-        scoreboard.set(slot, Field.PID, os.getpid())
+        scoreboard.set(number, Field.PID, os.getpid())
 
     @property
     def is_orphaned(self) -> bool:
@@ -102,16 +102,16 @@ class Seat:
 
     def beat(self) -> None:
         """Say that all is well; the first time, that requests are taken."""
-        self.scoreboard.set(self.slot, Field.BEAT_MS, int(time.monotonic() * 1e3))
+        self.scoreboard.set(self.number, Field.BEAT_MS, int(time.monotonic() * 1e3))
 
     def put(self, items: int, cost: int) -> None:
         """Say what this process has in work, and what waits in it."""
-        self.scoreboard.set(self.slot, Field.ITEMS, items)
-        self.scoreboard.set(self.slot, Field.COST, cost)
+        self.scoreboard.set(self.number, Field.ITEMS, items)
+        self.scoreboard.set(self.number, Field.COST, cost)
 
     def beside(self) -> tuple[int, int]:
         """What the other processes have: items in work, and the cost that waits."""
         return self._others(Field.ITEMS), self._others(Field.COST)
 
     def _others(self, field: Field) -> int:
-        return self.scoreboard.total(field) - self.scoreboard.get(self.slot, field)
+        return self.scoreboard.total(field) - self.scoreboard.get(self.number, field)

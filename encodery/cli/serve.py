@@ -27,7 +27,7 @@ def serve(
     models_dir: ModelsDir = None,
 ) -> None:
     """Serve the published models. Every other setting is an ENCODERY_* variable; the log shows them all."""
-    from app.process.start import serve as run
+    from app.process.launcher import serve as run
     from app.settings import SettingsError, settings_from
     from app.shared.listener import CannotServe
 

@@ -25,7 +25,7 @@ from app.engine import (
 )
 from app.engine.batcher import HAND_OVER_S, LONGEST_INLINE_S
 from app.engine.tuning import Pace
-from app.shared.scoreboard import Field, Scoreboard, Seat
+from app.shared.scoreboard import Field, Scoreboard, WorkerSlot
 from bundle import InputError, Prepared, Text
 
 SAME = 1e-5  # float32 through another batch shape
@@ -467,7 +467,7 @@ async def test_limits_hold_for_engines_of_several_processes_together(fake: Any, 
     """Until the one that had the work is gone."""
     board = Scoreboard(tmp_path, 2)
     limits = {"max_queue_items": 3, "max_queue_cost": 7}
-    one, other = (engine_of(tally=Seat(board, slot), **limits) for slot in range(2))
+    one, other = (engine_of(tally=WorkerSlot(board, slot), **limits) for slot in range(2))
     encoder = fake()
     loaded = Loaded(encoder)
     encoder.hold()

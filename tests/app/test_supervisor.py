@@ -10,7 +10,7 @@ import pytest
 
 from app.process.supervisor import BACKOFF_S, STEADY_S, Supervisor
 from app.settings import Settings
-from app.shared.scoreboard import Field, Scoreboard, Seat
+from app.shared.scoreboard import Field, Scoreboard, WorkerSlot
 
 STALL_S, GRACE_S = 5.0, 7
 
@@ -56,7 +56,7 @@ class Supervised:
             self.supervisor.step()
 
     def serve(self, process: FakeProcess) -> None:
-        Seat(self.board, process.slot).beat()
+        WorkerSlot(self.board, process.slot).beat()
 
     def settle(self) -> None:
         """Let every process serve, and end when it is told to."""
@@ -90,7 +90,7 @@ def test_one_starts_at_a_time(tmp_path: Path) -> None:
 
 def test_one_that_died_is_replaced_in_its_slot_and_its_work_is_forgotten(two: Supervised) -> None:
     """What it had in work is no more, so it must not count towards the limits of those that live."""
-    Seat(two.board, 0).put(30, 500)
+    WorkerSlot(two.board, 0).put(30, 500)
     two.started[0].status = -signal.SIGKILL
     two.step()
 
@@ -216,7 +216,7 @@ def test_slots_run_out_before_memory_does(two: Supervised) -> None:
 
 
 def test_the_scoreboard_is_one_for_all(tmp_path: Path) -> None:
-    one, other = Seat(Scoreboard(tmp_path, 3), 0), Seat(Scoreboard(tmp_path), 2)
+    one, other = WorkerSlot(Scoreboard(tmp_path, 3), 0), WorkerSlot(Scoreboard(tmp_path), 2)
     one.put(3, 40)
     other.put(5, 70)
 

@@ -1,5 +1,6 @@
-"""The door of `encodery serve`: the log, the socket, and then one process or several under a supervisor.
+"""What `encodery serve` does first: set up the log, bind the socket, and decide how many processes serve.
 
+One: this process becomes the `server`. Several: it becomes their `supervisor`, and each is a `worker`.
 Loads no server before it knows that this process is to be one.
 """
 
