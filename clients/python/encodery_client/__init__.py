@@ -22,7 +22,7 @@ from encodery_client.errors import (
     UnexpectedAnswer,
 )
 from encodery_client.retry import Retry
-from encodery_client.wire import Answer, Warned
+from encodery_client.wire import Answer, InputWarning
 
 __all__ = [
     "Answer",
@@ -30,6 +30,7 @@ __all__ = [
     "Client",
     "DeadlineExceeded",
     "EncoderyClientError",
+    "InputWarning",
     "Overloaded",
     "RequestRefused",
     "Retry",
@@ -37,6 +38,5 @@ __all__ = [
     "ServerUnreachable",
     "SpaceChanged",
     "UnexpectedAnswer",
-    "Warned",
 ]
 __version__ = "0.1.0"

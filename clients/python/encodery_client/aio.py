@@ -12,10 +12,21 @@ from typing import Any, Unpack
 
 import httpx2 as httpx
 
-from encodery_client.core import Core, headers_of, one
+from encodery_client.core import Core, headers_of
 from encodery_client.errors import ServerUnreachable, error_from
-from encodery_client.retry import Outcome, Retry, Wait, attempts
-from encodery_client.wire import Answer, Asked, Call, Limits, Options, Output, Truncate, Vectors, Wire, joined
+from encodery_client.retry import Retry, StepResult, Wait, attempts
+from encodery_client.wire import (
+    Answer,
+    Limits,
+    Options,
+    Output,
+    Parameters,
+    Request,
+    Truncate,
+    Vectors,
+    Wire,
+    joined,
+)
 
 
 class AsyncClient:
@@ -43,7 +54,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._core = Core(
-            asked=Asked(model, version, truncate, dimensions, prompt, output),
+            parameters=Parameters(model, version, truncate, dimensions, prompt, output),
             space=space,
             wire=wire,
             limits=Limits(batch_items, batch_bytes),
@@ -56,36 +67,40 @@ class AsyncClient:
         )
 
     async def encode(self, inputs: Any, **options: Unpack[Options]) -> Vectors:
-        """Vectors of several inputs: see `Client.encode`."""
+        """Encode several inputs: see `Client.encode`."""
         return (await self._all(inputs, options, facts=False)).vectors
 
-    async def encode_one(self, item: str | Mapping[str, Any], **options: Unpack[Options]) -> Vectors:
-        """The vector of one input. float32 [dim]."""
-        vector: Vectors = (await self.encode(one(item), **options))[0]
+    async def encode_one(self, item: Any, **options: Unpack[Options]) -> Vectors:
+        """Encode one input. float32 [dim]."""
+        vector: Vectors = (await self.encode([item], **options))[0]
         return vector
 
     async def answer(self, inputs: Any, **options: Unpack[Options]) -> Answer:
-        """As `encode`, with the space, the version, token counts and warnings."""
+        """Encode, and return the space, the version, token counts and warnings as well."""
         return await self._all(inputs, options, facts=True)
 
     async def encode_iter(self, inputs: Any, **options: Unpack[Options]) -> AsyncIterator[Vectors]:
-        """Vectors in blocks, in order, while the inputs are read: see `Client.encode_iter`."""
+        """Encode in blocks, in order, while the inputs are read: see `Client.encode_iter`."""
         async with aclosing(self._answers(inputs, options, facts=False, each=True)) as answers:
             async for answer in answers:
                 yield answer.vectors
 
     async def models(self) -> list[dict[str, Any]]:
-        """What the server has, as GET /models lists it."""
+        """List what the server has, as GET /models does."""
         return list((await self._get("/models"))["models"])
 
+    async def model(self, name: str) -> dict[str, Any]:
+        """Return the manifests of a model's loaded versions, as GET /models/{name} does."""
+        return await self._get(f"/models/{name}")
+
     async def schema(self, model: str) -> dict[str, Any]:
-        """JSON Schema of one input of a model, with `examples`."""
+        """Return the JSON Schema of one input of a model, with `examples`."""
         return await self._get(f"/models/{model}/schema")
 
     async def prompts(self, model: str | None = None) -> dict[str, str]:
-        """The prompts of a model that `prompt` may name, with their texts."""
-        name = model or self._core.asked.model or (await self._get("/models"))["default"]
-        return self._core.prompts(await self._get(f"/models/{name}"))
+        """Return the prompts of a model that `prompt` may name, with their texts."""
+        name = model or self._core.parameters.model or (await self._get("/models"))["default"]
+        return self._core.prompts(await self.model(name))
 
     async def _get(self, path: str) -> dict[str, Any]:
         try:
@@ -98,7 +113,7 @@ class AsyncClient:
 
     @property
     def pins(self) -> Mapping[tuple[Any, ...], str]:
-        """(model, version, dimensions, output) to the space it is pinned to."""
+        """The space that each (model, version, dimensions, output) is pinned to."""
         return self._core.pins
 
     def unpin(self) -> None:
@@ -119,44 +134,44 @@ class AsyncClient:
 
     async def _all(self, inputs: Any, options: Options, *, facts: bool) -> Answer:
         async with aclosing(self._answers(inputs, options, facts=facts)) as answers:
-            return joined([answer async for answer in answers], self._core.asked.but(options))
+            return joined([answer async for answer in answers], self._core.parameters.updated(options))
 
     async def _answers(
         self, inputs: Any, options: Options, *, facts: bool, each: bool = False
     ) -> AsyncGenerator[Answer]:
-        """Answers in order; `concurrency` requests at once. `each`: every request has its own deadline."""
+        """Yield answers in order; `concurrency` requests at once. `each`: each has a deadline of its own."""
         timeout_s = options.get("timeout_s", self._core.timeout_s)
-        asked = self._core.asked.but(options)
+        parameters = self._core.parameters.updated(options)
         deadline_s = None if each else time.monotonic() + timeout_s
-        flying: deque[asyncio.Task[Answer]] = deque()
+        pending: deque[asyncio.Task[Answer]] = deque()
         try:
-            for call in self._core.calls(inputs, asked):
-                if len(flying) >= self._core.concurrency:
-                    yield await flying.popleft()
+            for request in self._core.requests(inputs, parameters):
+                if len(pending) >= self._core.concurrency:
+                    yield await pending.popleft()
                 until_s = time.monotonic() + timeout_s if deadline_s is None else deadline_s
-                flying.append(asyncio.create_task(self._send(call, facts, until_s)))
-            while flying:
-                yield await flying.popleft()
+                pending.append(asyncio.create_task(self._send(request, facts, until_s)))
+            while pending:
+                yield await pending.popleft()
         finally:
-            for task in flying:
+            for task in pending:
                 task.cancel()
-            await asyncio.gather(*flying, return_exceptions=True)
+            await asyncio.gather(*pending, return_exceptions=True)
 
-    async def _send(self, call: Call, facts: bool, deadline_s: float) -> Answer:
+    async def _send(self, request: Request, facts: bool, deadline_s: float) -> Answer:
         steps = attempts(self._core.retry, deadline_s, time.monotonic)
         step = next(steps)
         while True:
-            outcome: Outcome = None
+            result: StepResult = None
             if isinstance(step, Wait):
                 await asyncio.sleep(step.seconds)
             else:
                 try:
-                    outcome = await self._http.request(
-                        **self._core.request(call, facts=facts, timeout_s=step.timeout_s)
+                    result = await self._http.request(
+                        **self._core.arguments(request, facts=facts, timeout_s=step.timeout_s)
                     )
                 except httpx.TransportError as error:
-                    outcome = error
+                    result = error
             try:
-                step = steps.send(outcome)
+                step = steps.send(result)
             except StopIteration as end:
-                return self._core.answer(call, end.value)
+                return self._core.answer(request, end.value)

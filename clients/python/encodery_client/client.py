@@ -12,10 +12,21 @@ from typing import Any, Unpack
 
 import httpx2 as httpx
 
-from encodery_client.core import Core, headers_of, one
+from encodery_client.core import Core, headers_of
 from encodery_client.errors import ServerUnreachable, error_from
-from encodery_client.retry import Outcome, Retry, Wait, attempts
-from encodery_client.wire import Answer, Asked, Call, Limits, Options, Output, Truncate, Vectors, Wire, joined
+from encodery_client.retry import Retry, StepResult, Wait, attempts
+from encodery_client.wire import (
+    Answer,
+    Limits,
+    Options,
+    Output,
+    Parameters,
+    Request,
+    Truncate,
+    Vectors,
+    Wire,
+    joined,
+)
 
 
 class Client:
@@ -59,7 +70,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._core = Core(
-            asked=Asked(model, version, truncate, dimensions, prompt, output),
+            parameters=Parameters(model, version, truncate, dimensions, prompt, output),
             space=space,
             wire=wire,
             limits=Limits(batch_items, batch_bytes),
@@ -73,11 +84,11 @@ class Client:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="encodery")
 
     def encode(self, inputs: Any, **options: Unpack[Options]) -> Vectors:
-        """Vectors of several inputs.
+        """Encode several inputs.
 
         Args:
-            inputs: texts or objects of features: a list, an iterator, a column or a table of pandas,
-                polars or pyarrow.
+            inputs: texts, objects of features, or whatever JSON the model takes: a list, an iterator, a
+                column or a table of pandas, polars or pyarrow.
             **options: `model`, `version`, `truncate`, `dimensions`, `prompt`, `output`, `now`,
                 `timeout_s`.
 
@@ -90,17 +101,17 @@ class Client:
         """
         return self._all(inputs, options, facts=False).vectors
 
-    def encode_one(self, item: str | Mapping[str, Any], **options: Unpack[Options]) -> Vectors:
-        """The vector of one input. float32 [dim]."""
-        vector: Vectors = self.encode(one(item), **options)[0]
+    def encode_one(self, item: Any, **options: Unpack[Options]) -> Vectors:
+        """Encode one input. float32 [dim]."""
+        vector: Vectors = self.encode([item], **options)[0]
         return vector
 
     def answer(self, inputs: Any, **options: Unpack[Options]) -> Answer:
-        """As `encode`, with the space, the version, token counts and warnings."""
+        """Encode, and return the space, the version, token counts and warnings as well."""
         return self._all(inputs, options, facts=True)
 
     def encode_iter(self, inputs: Any, **options: Unpack[Options]) -> Iterator[Vectors]:
-        """Vectors in blocks, in order, while the inputs are read: for more than fits into memory.
+        """Encode in blocks, in order, while the inputs are read: for more than fits into memory.
 
         At most `concurrency` requests are on their way or waiting to be taken. `timeout_s` is of each.
         """
@@ -108,17 +119,21 @@ class Client:
             yield answer.vectors
 
     def models(self) -> list[dict[str, Any]]:
-        """What the server has, as GET /models lists it."""
+        """List what the server has, as GET /models does."""
         return list((self._get("/models"))["models"])
 
+    def model(self, name: str) -> dict[str, Any]:
+        """Return the manifests of a model's loaded versions, as GET /models/{name} does."""
+        return self._get(f"/models/{name}")
+
     def schema(self, model: str) -> dict[str, Any]:
-        """JSON Schema of one input of a model, with `examples`."""
+        """Return the JSON Schema of one input of a model, with `examples`."""
         return self._get(f"/models/{model}/schema")
 
     def prompts(self, model: str | None = None) -> dict[str, str]:
-        """The prompts of a model that `prompt` may name, with their texts."""
-        name = model or self._core.asked.model or self._get("/models")["default"]
-        return self._core.prompts(self._get(f"/models/{name}"))
+        """Return the prompts of a model that `prompt` may name, with their texts."""
+        name = model or self._core.parameters.model or self._get("/models")["default"]
+        return self._core.prompts(self.model(name))
 
     def _get(self, path: str) -> dict[str, Any]:
         try:
@@ -131,7 +146,7 @@ class Client:
 
     @property
     def pins(self) -> Mapping[tuple[Any, ...], str]:
-        """(model, version, dimensions, output) to the space it is pinned to."""
+        """The space that each (model, version, dimensions, output) is pinned to."""
         return self._core.pins
 
     def unpin(self) -> None:
@@ -153,46 +168,46 @@ class Client:
 
     def _all(self, inputs: Any, options: Options, *, facts: bool) -> Answer:
         answers = list(self._answers(inputs, options, facts=facts))
-        return joined(answers, self._core.asked.but(options))
+        return joined(answers, self._core.parameters.updated(options))
 
     def _answers(self, inputs: Any, options: Options, *, facts: bool, each: bool = False) -> Iterator[Answer]:
-        """Answers in order; `concurrency` requests at once. `each`: every request has its own deadline."""
+        """Yield answers in order; `concurrency` requests at once. `each`: each has a deadline of its own."""
         timeout_s = options.get("timeout_s", self._core.timeout_s)
-        asked = self._core.asked.but(options)
+        parameters = self._core.parameters.updated(options)
         deadline_s = None if each else time.monotonic() + timeout_s
-        calls = self._core.calls(inputs, asked)
-        begin = list(islice(calls, 2))
+        requests = self._core.requests(inputs, parameters)
+        begin = list(islice(requests, 2))
         if len(begin) == 1:  # most calls: no other thread is needed
             yield self._send(begin[0], facts, time.monotonic() + timeout_s)
             return
-        flying: deque[Future[Answer]] = deque()
+        pending: deque[Future[Answer]] = deque()
         try:
-            for call in chain(begin, calls):
-                if len(flying) >= self._core.concurrency:
-                    yield flying.popleft().result()
+            for request in chain(begin, requests):
+                if len(pending) >= self._core.concurrency:
+                    yield pending.popleft().result()
                 until_s = time.monotonic() + timeout_s if deadline_s is None else deadline_s
-                flying.append(self._threads.submit(self._send, call, facts, until_s))
-            while flying:
-                yield flying.popleft().result()
+                pending.append(self._threads.submit(self._send, request, facts, until_s))
+            while pending:
+                yield pending.popleft().result()
         finally:
-            for future in flying:
+            for future in pending:
                 future.cancel()
 
-    def _send(self, call: Call, facts: bool, deadline_s: float) -> Answer:
+    def _send(self, request: Request, facts: bool, deadline_s: float) -> Answer:
         steps = attempts(self._core.retry, deadline_s, time.monotonic)
         step = next(steps)
         while True:
-            outcome: Outcome = None
+            result: StepResult = None
             if isinstance(step, Wait):
                 time.sleep(step.seconds)
             else:
                 try:
-                    outcome = self._http.request(
-                        **self._core.request(call, facts=facts, timeout_s=step.timeout_s)
+                    result = self._http.request(
+                        **self._core.arguments(request, facts=facts, timeout_s=step.timeout_s)
                     )
                 except httpx.TransportError as error:
-                    outcome = error
+                    result = error
             try:
-                step = steps.send(outcome)
+                step = steps.send(result)
             except StopIteration as end:
-                return self._core.answer(call, end.value)
+                return self._core.answer(request, end.value)

@@ -22,7 +22,7 @@ JITTER = 0.25  # of a Retry-After, on top of it, or everybody comes back in the 
 
 @dataclass(frozen=True)
 class Retry:
-    """How often and how patiently.
+    """How often to try, and how long to wait.
 
     Attributes:
         attempts: tries in all; 1 never tries again.
@@ -35,7 +35,7 @@ class Retry:
     longest_s: float = 5.0
 
     def wait_s(self, failed: int, asked_s: float | None, chance: Callable[[], float]) -> float:
-        """How long to wait after the `failed`-th try (from 1); never less than the server asked for."""
+        """Choose the wait after the `failed`-th try (from 1); never less than the server asked for."""
         backoff_s = chance() * min(self.longest_s, self.base_s * 2 ** (failed - 1))
         return backoff_s if asked_s is None else asked_s * (1 + JITTER * chance())
 
@@ -55,13 +55,13 @@ class Wait:
 
 
 Step: TypeAlias = Send | Wait
-Outcome: TypeAlias = httpx.Response | httpx.TransportError | None
+StepResult: TypeAlias = httpx.Response | httpx.TransportError | None
 
 
 def attempts(
     retry: Retry, deadline_s: float, clock: Callable[[], float], chance: Callable[[], float] = random.random
-) -> Generator[Step, Outcome, httpx.Response]:
-    """What to do next, until there is an answer that is final.
+) -> Generator[Step, StepResult, httpx.Response]:
+    """Yield what to do next, until there is an answer that is final.
 
     Args:
         retry: how often and how patiently.
@@ -74,23 +74,23 @@ def attempts(
     """
     failed = 0
     while True:
-        outcome = yield Send(_left_s(deadline_s, clock))
+        result = yield Send(_left_s(deadline_s, clock))
         failed += 1
-        if isinstance(outcome, httpx.Response):
-            asked_s = retry_after_s(outcome.headers)
-            if outcome.status_code not in RETRYABLE or failed >= retry.attempts:
-                return outcome
+        if isinstance(result, httpx.Response):
+            asked_s = retry_after_s(result.headers)
+            if result.status_code not in RETRYABLE or failed >= retry.attempts:
+                return result
         else:
             asked_s = None
-            if isinstance(outcome, httpx.TimeoutException) and clock() >= deadline_s:
-                raise DeadlineExceeded("no answer within the time allowed (timeout_s)") from outcome
+            if isinstance(result, httpx.TimeoutException) and clock() >= deadline_s:
+                raise DeadlineExceeded("no answer within the time allowed (timeout_s)") from result
             if failed >= retry.attempts:
-                raise ServerUnreachable(f"no answer after {failed} tries: {outcome}") from outcome
+                raise ServerUnreachable(f"no answer after {failed} tries: {result}") from result
         wait_s = retry.wait_s(failed, asked_s, chance)
         if clock() + wait_s >= deadline_s:  # the wait alone would outlast the caller's patience
-            if isinstance(outcome, httpx.Response):
-                return outcome
-            raise ServerUnreachable(f"no answer after {failed} tries: {outcome}") from outcome
+            if isinstance(result, httpx.Response):
+                return result
+            raise ServerUnreachable(f"no answer after {failed} tries: {result}") from result
         yield Wait(wait_s)
 
 

@@ -1,4 +1,4 @@
-"""What callers have in hand (lists, pandas, polars, pyarrow, numpy) to rows that JSON can hold.
+"""Turns what callers have in hand (lists, pandas, polars, pyarrow, numpy) into rows that JSON can hold.
 
 Tables are recognised by what they can do, so none of those packages is imported or needed. A table gives
 one object of features per row, a column one text or value per row. A missing value (None, NaN, NaT) is
@@ -13,7 +13,7 @@ from typing import Any
 
 
 def rows_of(inputs: Any) -> Iterator[Any]:
-    """The inputs one by one, each a string or a plain JSON object.
+    """Yield the inputs one by one, with JSON's types only.
 
     Raises:
         TypeError: a bare string or object, which would be taken apart.
@@ -42,7 +42,7 @@ def _iterable(value: Any) -> Iterable[Any]:
 
 
 def plain(value: Any) -> Any:
-    """The value with JSON's types only."""
+    """Return the value with JSON's types only."""
     if isinstance(value, str):
         return str(value)  # numpy's str_ is a str
     if isinstance(value, Mapping):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx2 as httpx
@@ -31,8 +31,10 @@ class FakeServer:
         transport: for `Client` and `AsyncClient` alike.
         requests: the bodies that came to /encode, parsed.
         headers: of those requests.
+        kind: of its model's inputs.
         space: of the vectors; change it to play a server with a new model.
         prompts: name to text, of its model.
+        warnings: of every answer in JSON, as the server writes them: {"index": 0, "unknown": ["text"]}.
     """
 
     def __init__(
@@ -43,9 +45,11 @@ class FakeServer:
         version: str = "1",
         space: str = "sp_fake",
         prompts: Mapping[str, str] | None = None,
+        kind: str = "text",
     ) -> None:
         self.dim, self.model, self.version, self.space = dim, model, version, space
-        self.prompts = dict(prompts or {})
+        self.prompts, self.kind = dict(prompts or {}), kind
+        self.warnings: Sequence[Mapping[str, Any]] = ()
         self.requests: list[dict[str, Any]] = []
         self.headers: list[httpx.Headers] = []
         self.transport = httpx.MockTransport(self._handle)
@@ -79,7 +83,7 @@ class FakeServer:
     def vectors(
         self, inputs: list[Any], *, dimensions: int | None = None, output: Output = "float32"
     ) -> Vectors:
-        """What it answers for these inputs, prompts already before them. float32 [n, dim], or as `output`."""
+        """Make its vectors of inputs with their prompts before them. float32 [n, dim], or as `output`."""
         rows = [self._vector(json.dumps(item, sort_keys=True).encode()) for item in inputs]
         full = np.stack(rows) if rows else np.zeros((0, self.dim), np.float32)
         short = full[:, :dimensions]
@@ -92,7 +96,7 @@ class FakeServer:
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
         model = {"name": self.model, "current": self.version}
-        facts = {"space": self.space, "dim": self.dim}
+        facts = {"kind": self.kind, "space": self.space, "dim": self.dim}
         if request.url.path == "/models":
             return httpx.Response(200, json={"default": self.model, "models": [model | facts]})
         if request.url.path == f"/models/{self.model}":
@@ -107,25 +111,25 @@ class FakeServer:
             raise failure
         return failure or self._encode(self.requests[-1], request.headers.get("accept") == RAW)
 
-    def _encode(self, asked: dict[str, Any], raw: bool) -> httpx.Response:
-        output, dimensions = asked.get("output", "float32"), asked.get("dimensions", self.dim)
+    def _encode(self, body: dict[str, Any], raw: bool) -> httpx.Response:
+        output, dimensions = body.get("output", "float32"), body.get("dimensions", self.dim)
         space = self.space + (f"@{dimensions}" if dimensions != self.dim else "")
         space += "" if "float" in output else f"+{output}"
-        if asked.get("space", space) != space:
+        if body.get("space", space) != space:
             return _error(412, "space_mismatch", f"loaded versions and their spaces: {self.version}: {space}")
         if "binary" in output and dimensions % 8:
             return _error(422, "invalid_output", f"{output} packs eight dimensions into a byte")
-        prompt = self.prompts.get(asked.get("prompt", ""), "")
-        if asked.get("prompt") and not prompt:
+        prompt = self.prompts.get(body.get("prompt", ""), "")
+        if body.get("prompt") and not prompt:
             return _error(422, "unknown_prompt", "the model has no prompt of that name")
-        inputs = asked["inputs"] if isinstance(asked["inputs"], list) else [asked["inputs"]]
+        inputs = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
         read = [prompt + item if isinstance(item, str) else item for item in inputs]
         vectors = self.vectors(read, dimensions=dimensions, output=output)
         headers = {"X-Model-Version": f"{self.model}/{self.version}", "X-Embedding-Space": space}
         if raw:
             headers |= {"Content-Type": RAW, "X-Embedding-Type": vectors.dtype.name}
             return httpx.Response(200, content=vectors.tobytes(), headers=headers)
-        as_base64 = asked.get("encoding") == "base64"
+        as_base64 = body.get("encoding") == "base64"
         rows = [base64.b64encode(row).decode() for row in vectors] if as_base64 else vectors.tolist()
         return httpx.Response(
             200,
@@ -135,7 +139,7 @@ class FakeServer:
                 "space": space,
                 "dim": dimensions,
                 "usage": {"items": len(inputs), "tokens": sum(len(str(item).split()) for item in read)},
-                "warnings": [],
+                "warnings": list(self.warnings),
                 "embeddings": rows,
             },
             headers=headers,
@@ -143,7 +147,7 @@ class FakeServer:
 
 
 def _quantized(vectors: Vectors, output: Output) -> Vectors:
-    """By the server's rules, with 1 as the limit of int8."""
+    """Quantize by the server's rules, with 1 as the limit of int8."""
     if "float" in output:
         return vectors.astype(DTYPES[output])
     if "binary" in output:

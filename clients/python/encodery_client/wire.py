@@ -1,6 +1,6 @@
 """The protocol without any I/O: from rows to requests, and from responses to vectors.
 
-rows -> Call (bytes of one request, of bounded size) ... httpx.Response -> Answer
+rows -> Request (the bytes of one, of bounded size) ... httpx.Response -> Answer
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, TypedDict
 
 import httpx2 as httpx
@@ -33,7 +34,7 @@ Wire: TypeAlias = Literal["raw", "base64"]
 
 
 class Options(TypedDict, total=False):
-    """What a call may say. What it leaves out is the client's default, and then the server's.
+    """The options of a call. What it leaves out is the client's default, and then the server's.
 
     Attributes:
         model, version: of the encoder.
@@ -56,8 +57,8 @@ class Options(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked of the server, whatever the inputs. None leaves the choice to the server."""
+class Parameters:
+    """The fields of a request beside its inputs. None leaves the choice to the server."""
 
     model: str | None = None
     version: str | None = None
@@ -71,8 +72,8 @@ class Asked:
         if self.output is not None and self.output not in DTYPES:
             raise ValueError(f"output is one of {', '.join(DTYPES)}")
 
-    def but(self, options: Options) -> Asked:
-        """The same with what a call says. Raises TypeError for an option that does not exist."""
+    def updated(self, options: Options) -> Parameters:
+        """Replace what a call says. Raises TypeError for an option that does not exist."""
         if unknown := options.keys() - Options.__annotations__.keys():
             raise TypeError(
                 f"no such option: {', '.join(unknown)}; there are {', '.join(Options.__annotations__)}"
@@ -87,20 +88,20 @@ class Asked:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Of the vectors on the wire."""
+        """Type of the vectors on the wire."""
         return np.dtype(DTYPES[self.output or "float32"])
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Most inputs and bytes of one request; the server's own limits are higher."""
+    """The most inputs and bytes of one request; the server's own limits are higher."""
 
     items: int = 512
     bytes: int = 512 * 1024
 
 
 @dataclass(frozen=True)
-class Call:
+class Request:
     """One request.
 
     Attributes:
@@ -110,11 +111,11 @@ class Call:
 
     offset: int
     inputs: Sequence[bytes] = field(repr=False)
-    asked: Asked
+    parameters: Parameters
 
     def body(self, space: str | None, wire: Wire) -> bytes:
-        """The request's body."""
-        fields = {name: value for name, value in vars(self.asked).items() if value is not None}
+        """Write the request's body."""
+        fields = {name: value for name, value in vars(self.parameters).items() if value is not None}
         fields |= {"space": space} if space is not None else {}
         fields |= {"encoding": "base64"} if wire == "base64" else {}
         head = json.dumps(fields)[:-1].encode()
@@ -122,24 +123,31 @@ class Call:
 
 
 @dataclass(frozen=True)
-class Warned:
+class InputWarning:
     """What the server tells about one input.
+
+    Every name in `details` is an attribute as well: `warning.truncated`, `warning.unknown`. Which names there
+    are is decided by the kind of the model. A name that the server did not tell is (): it is false, and has
+    nothing in it.
 
     Attributes:
         index: position among all inputs.
-        truncated: what was cut: field, length, limit and unit.
-        unknown: fields with a value that training did not see.
-        new_entries: places in the history of items never seen, encoded from their content.
-        unknown_entries: places of those of which nothing was told; they were skipped.
-        empty_history: a history held nothing that the encoder knows.
+        details: all that was told, by name, as JSON; read only.
     """
 
     index: int
-    truncated: Sequence[Mapping[str, Any]] = ()
-    unknown: Sequence[str] = ()
-    new_entries: Sequence[int] = ()
-    unknown_entries: Sequence[int] = ()
-    empty_history: bool = False
+    details: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "details":  # asked for by copy and pickle before there is one
+            raise AttributeError(name)
+        return self.details.get(name, ())
+
+    def __reduce__(self) -> tuple[type[InputWarning], tuple[int, dict[str, Any]]]:
+        return InputWarning, (self.index, dict(self.details))
 
 
 @dataclass(frozen=True)
@@ -159,14 +167,14 @@ class Answer:
     model: str
     version: str
     tokens: int = 0
-    warnings: Sequence[Warned] = ()
+    warnings: Sequence[InputWarning] = ()
 
 
-def calls(rows: Iterable[Any], asked: Asked, limits: Limits) -> Iterator[Call]:
-    """Requests within the limits, in order. A row that is larger than the limit goes alone.
+def requests(rows: Iterable[Any], parameters: Parameters, limits: Limits) -> Iterator[Request]:
+    """Split rows into requests within the limits, in order. A row that is larger than the limit goes alone.
 
     Raises:
-        TypeError: a row is neither a text nor an object of features.
+        TypeError: a row holds a value that JSON has no form for, such as bytes.
         ValueError: it holds an infinite number or half of a character, which JSON cannot.
     """
     offset, size = 0, 0
@@ -174,53 +182,58 @@ def calls(rows: Iterable[Any], asked: Asked, limits: Limits) -> Iterator[Call]:
     for index, row in enumerate(rows):
         content = _json(index, row)
         if items and (len(items) >= limits.items or size + len(content) > limits.bytes):
-            yield Call(offset, items, asked)
+            yield Request(offset, items, parameters)
             offset, size, items = index, 0, []
         items.append(content)
         size += len(content) + 1
     if items:
-        yield Call(offset, items, asked)
+        yield Request(offset, items, parameters)
 
 
-def read_raw(call: Call, response: httpx.Response) -> Answer:
-    """The answer in raw form: vectors and their space, nothing about single inputs."""
-    check(call, response)
+def read_raw(request: Request, response: httpx.Response) -> Answer:
+    """Read an answer in raw form: vectors and their space, nothing about single inputs."""
+    check(request, response)
     model, _, version = response.headers.get("x-model-version", "").partition("/")
     space = response.headers.get("x-embedding-space", "")
-    content, dtype = response.content, call.asked.dtype
+    content, dtype = response.content, request.parameters.dtype
     is_other_type = response.headers.get("x-embedding-type", dtype.name) != dtype.name
-    if is_other_type or not space or not content or len(content) % (dtype.itemsize * len(call.inputs)):
+    if is_other_type or not space or not content or len(content) % (dtype.itemsize * len(request.inputs)):
         raise _unexpected(response)
-    return Answer(_native(content, dtype).reshape(len(call.inputs), -1), space, model, version)
+    return Answer(_native(content, dtype).reshape(len(request.inputs), -1), space, model, version)
 
 
-def read_base64(call: Call, response: httpx.Response) -> Answer:
-    """The answer in JSON, vectors in base64, with all that is told about single inputs."""
-    check(call, response)
+def read_base64(request: Request, response: httpx.Response) -> Answer:
+    """Read an answer in JSON: vectors in base64, and all that the server says about single inputs."""
+    check(request, response)
     try:
         content = response.json()
         rows = [base64.b64decode(row) for row in content["embeddings"]]
-        vectors = np.stack([_native(row, call.asked.dtype) for row in rows])
-        warnings = [Warned(**one | {"index": one["index"] + call.offset}) for one in content["warnings"]]
+        vectors = np.stack([_native(row, request.parameters.dtype) for row in rows])
+        warnings = [_warning(one, request.offset) for one in content["warnings"]]
         tokens = int(content["usage"]["tokens"])
         answer = Answer(vectors, content["space"], content["model"], content["version"], tokens, warnings)
-    except (ValueError, KeyError, TypeError) as error:
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise _unexpected(response) from error
-    if len(vectors) != len(call.inputs):
+    if len(vectors) != len(request.inputs):
         raise _unexpected(response)
     return answer
 
 
-def check(call: Call, response: httpx.Response) -> None:
-    """Raises what any answer other than 200 stands for."""
+def _warning(warning: Mapping[str, Any], offset: int) -> InputWarning:
+    details = {name: value for name, value in warning.items() if name != "index"}
+    return InputWarning(warning["index"] + offset, details)
+
+
+def check(request: Request, response: httpx.Response) -> None:
+    """Raise what any answer other than 200 stands for."""
     if response.status_code != 200:
-        raise error_from(response.status_code, response.headers, response.content, offset=call.offset)
+        raise error_from(response.status_code, response.headers, response.content, offset=request.offset)
 
 
-def joined(answers: Sequence[Answer], asked: Asked) -> Answer:
-    """The answers to parts of one call as one. Raises SpaceChanged if they are of several spaces."""
+def joined(answers: Sequence[Answer], parameters: Parameters) -> Answer:
+    """Join the answers to parts of one call. Raises SpaceChanged if they are of several spaces."""
     if not answers:
-        return Answer(_native(b"", asked.dtype).reshape(0, 0), "", "", "")
+        return Answer(_native(b"", parameters.dtype).reshape(0, 0), "", "", "")
     first = answers[0]
     for answer in answers:
         refuse_other_space(first.space, answer)
@@ -233,7 +246,7 @@ def joined(answers: Sequence[Answer], asked: Asked) -> Answer:
 
 
 def refuse_other_space(expected: str, answer: Answer) -> None:
-    """Raises SpaceChanged."""
+    """Raise SpaceChanged if the answer's space is another one."""
     if answer.space != expected:
         raise SpaceChanged(
             f"the server now answers with {answer.model}/{answer.version}, whose vectors (space "
@@ -245,13 +258,11 @@ def refuse_other_space(expected: str, answer: Answer) -> None:
 
 
 def _native(content: bytes, dtype: np.dtype[Any]) -> Vectors:
-    """Little-endian bytes as an array of this machine, which may be written to."""
+    """Read little-endian bytes as an array of this machine, which may be written to."""
     return np.frombuffer(content, dtype).astype(dtype.newbyteorder("="))
 
 
 def _json(index: int, row: Any) -> bytes:
-    if not isinstance(row, (str, dict)):
-        raise TypeError(f"inputs[{index}] is {type(row).__name__}; send a text or an object of features")
     try:
         return json.dumps(row, allow_nan=False, ensure_ascii=False).encode()
     except UnicodeEncodeError:

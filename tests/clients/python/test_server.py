@@ -69,7 +69,7 @@ def test_facts_are_counted_over_the_whole_call(url: str) -> None:
         answer = client.answer(["hello", "world", "hello unheard"])
 
     assert (answer.model, answer.version, answer.tokens) == ("text", "1", 4)
-    assert [(warned.index, warned.unknown) for warned in answer.warnings] == [(2, ["text"])]
+    assert [(warning.index, warning.unknown) for warning in answer.warnings] == [(2, ["text"])]
 
 
 def test_the_servers_sentence_reaches_the_caller(url: str) -> None:

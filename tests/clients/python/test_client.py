@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import time
 from collections.abc import Callable
 from typing import Any, get_args
@@ -68,6 +70,25 @@ def test_what_json_cannot_hold_is_named_before_anything_is_sent(
     assert server.requests == []
 
 
+def test_whatever_json_can_hold_is_left_to_the_server(server: FakeServer, connect: Connect) -> None:
+    """A kind of model that this client does not know may take it."""
+    inputs = ["a", {"id": 1}, ["b", 2.5], 7, True, None]
+
+    vectors = connect(server).call("encode", inputs)
+
+    np.testing.assert_array_equal(vectors, server.vectors(inputs))
+    assert server.requests[0]["inputs"] == inputs
+
+
+@pytest.mark.parametrize("item", [b"bytes", {"id": object()}, {1, 2}])
+def test_a_value_that_json_has_no_form_for_is_named_before_anything_is_sent(
+    server: FakeServer, connect: Connect, item: Any
+) -> None:
+    with pytest.raises(TypeError, match=r"inputs\[1\] cannot be written as JSON"):
+        connect(server).call("encode", ["fine", item])
+    assert server.requests == []
+
+
 def test_text_of_any_script_arrives(server: FakeServer, connect: Connect) -> None:
     texts = ["naïve", "日本語", "🙂"]
 
@@ -115,8 +136,8 @@ def test_an_answer_of_another_space_raises_even_if_the_server_does_not(connect: 
     """A proxy, or a peer that ignores `space`: what counts is what came back."""
 
     class Careless(FakeServer):
-        def _encode(self, asked: dict[str, Any], raw: bool) -> httpx.Response:
-            return super()._encode(asked | {"space": self.space}, raw)
+        def _encode(self, body: dict[str, Any], raw: bool) -> httpx.Response:
+            return super()._encode(body | {"space": self.space}, raw)
 
     with pytest.raises(ec.SpaceChanged, match="sp_fake"):
         connect(Careless(), space="sp_mine").call("encode", ["a"])
@@ -237,8 +258,8 @@ def test_a_type_that_does_not_exist_is_refused_before_anything_is_sent(
 
 def test_an_answer_in_another_type_is_not_misread(connect: Connect) -> None:
     class Careless(FakeServer):
-        def _encode(self, asked: dict[str, Any], raw: bool) -> httpx.Response:
-            return super()._encode(asked | {"output": "float32"}, raw)
+        def _encode(self, body: dict[str, Any], raw: bool) -> httpx.Response:
+            return super()._encode(body | {"output": "float32"}, raw)
 
     with pytest.raises(ec.UnexpectedAnswer):
         connect(Careless()).call("encode", ["a"], output="int8")
@@ -269,6 +290,46 @@ def test_an_answer_has_what_the_server_tells(server: FakeServer, connect: Connec
     np.testing.assert_array_equal(answer.vectors, server.vectors(["a b", "c"]))
 
 
+TRUNCATED = [{"field": "text", "length": 9, "limit": 4, "unit": "tokens"}]
+
+
+def test_a_warning_has_whatever_the_server_tells_by_name(server: FakeServer, connect: Connect) -> None:
+    server.warnings = [{"index": 0, "truncated": TRUNCATED, "blurred": True}]
+
+    warnings = connect(server, batch_items=1).call("answer", ["a b", "c"]).warnings
+
+    assert [warning.index for warning in warnings] == [0, 1]
+    assert warnings[0].details == {"truncated": TRUNCATED, "blurred": True}
+    assert (warnings[0].truncated, warnings[0].blurred) == (TRUNCATED, True)
+
+
+def test_what_a_warning_does_not_tell_is_false_and_empty() -> None:
+    warning = ec.InputWarning(3, {"unknown": ["text"]})
+
+    assert not warning.empty_history
+    assert list(warning.truncated) == []
+
+
+def test_a_warning_cannot_be_changed_but_copied_and_pickled() -> None:
+    warning = ec.InputWarning(3, {"unknown": ["text"]})
+
+    with pytest.raises(AttributeError):
+        warning.index = 4
+    with pytest.raises(TypeError):
+        warning.details["unknown"] = []
+    assert pickle.loads(pickle.dumps(warning)) == copy.deepcopy(warning) == warning
+
+
+@pytest.mark.parametrize("warnings", [[{"unknown": ["text"]}], ["cut"], [{"index": None}]])
+def test_a_warning_of_another_form_is_no_answer(
+    server: FakeServer, connect: Connect, warnings: list[Any]
+) -> None:
+    server.warnings = warnings
+
+    with pytest.raises(ec.UnexpectedAnswer):
+        connect(server).call("answer", ["a"])
+
+
 def test_blocks_are_read_ahead_by_no_more_than_the_bound(server: FakeServer, connect: Connect) -> None:
     taken = 0
 
@@ -295,7 +356,7 @@ def test_blocks_are_read_ahead_by_no_more_than_the_bound(server: FakeServer, con
 
 def test_what_is_no_encodery_server_is_named(connect: Connect) -> None:
     class Page(FakeServer):
-        def _encode(self, asked: dict[str, Any], raw: bool) -> httpx.Response:
+        def _encode(self, body: dict[str, Any], raw: bool) -> httpx.Response:
             return httpx.Response(200, text="<html>hello</html>")
 
     with pytest.raises(ec.UnexpectedAnswer, match="text/plain"):
@@ -304,6 +365,12 @@ def test_what_is_no_encodery_server_is_named(connect: Connect) -> None:
 
 def test_models_are_listed(server: FakeServer, connect: Connect) -> None:
     assert [model["name"] for model in connect(server).call("models")] == ["fake"]
+
+
+def test_a_model_has_its_manifests(server: FakeServer, connect: Connect) -> None:
+    [manifest] = connect(server).call("model", "fake")["versions"]
+
+    assert (manifest["name"], manifest["kind"]) == ("fake", "text")
 
 
 def test_a_key_is_sent_as_a_bearer_token(server: FakeServer, connect: Connect) -> None:

@@ -1,4 +1,4 @@
-"""Hooks for frameworks. Those that need a framework are tested with it: see tests/clients."""
+"""Hooks for frameworks. Those that need a framework are tested with it, in test_real_clients.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from encodery_client import Client
 from encodery_client.sentence_transformers import SentenceEncoder
 from encodery_client.testing import FakeServer
 
-PACKAGE = Path(__file__).parents[1]
+PACKAGE = Path(__file__).resolve().parents[3] / "clients" / "python"
 
 
 @pytest.fixture
