@@ -1,4 +1,4 @@
-"""`python -m encodery`."""
+"""Runs the command line: `python -m encodery`."""
 
 from encodery.cli import main
 

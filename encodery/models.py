@@ -1,4 +1,4 @@
-"""What `encodery models` finds out; how it is asked for is in `encodery.cli`."""
+"""The answers of `encodery models`; its options are in `encodery.cli`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _FACTS = ("kind", "dim", "space", "description")
 
 
 def listed(store: Store) -> list[dict[str, Any]]:
-    """One row per published version, from the manifests alone."""
+    """List one row per published version, from the manifests alone."""
     return [
         {"name": name, "version": version, "current": version == current} | _facts(store, name, version)
         for name in store.names()
@@ -21,7 +21,7 @@ def listed(store: Store) -> list[dict[str, Any]]:
 
 
 def verified(store: Store, name: str) -> list[dict[str, str | None]]:
-    """One row per version of a model, loaded as the server does it; and one for a pointer that is broken."""
+    """Load every version of a model as the server does. One row each, and one for a broken pointer."""
     results: list[dict[str, str | None]] = []
     try:
         store.current(name)
@@ -38,7 +38,7 @@ def verified(store: Store, name: str) -> list[dict[str, str | None]]:
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows for people; empty if there are none."""
+    """Lay the rows out for people; empty if there are none."""
     if not rows:
         return ""
     cells = [

@@ -46,6 +46,41 @@ def test_help_names_every_command() -> None:
     assert all(name in run("models", "--help").stdout for name in ("list", "show", "verify", "use"))
 
 
+def test_help_shows_defaults_and_variables_in_brackets() -> None:
+    """They are no markup."""
+    shown = " ".join(run("models", "show", "--help").stdout.replace("│", " ").split())
+
+    assert "[env: ENCODERY_MODELS_DIR]" in shown
+    assert "[default: the current one]" in shown
+
+
+@pytest.mark.parametrize("option", ["--column", "--text"])
+def test_encode_reads_the_column_that_it_is_told(published: Path, tmp_path: Path, option: str) -> None:
+    (tmp_path / "in.csv").write_text("body\nhello\n")
+
+    result = run(
+        "encode", tmp_path / "in.csv", tmp_path / "out.npy", option, "body", "--models-dir", published
+    )
+
+    assert result.exit_code == 0, result.stderr
+    assert "1 vectors of" in result.stderr
+
+
+def test_parquet_without_its_package_is_one_sentence(published: Path, tmp_path: Path) -> None:
+    """A process in which pyarrow cannot be imported, as in the serving environment."""
+    source = tmp_path / "in.parquet"
+    source.write_bytes(b"")
+    arguments = ["encode", str(source), str(tmp_path / "out.npy"), "--models-dir", str(published)]
+    code = f"import sys\nsys.modules['pyarrow'] = None\nfrom encodery.cli import main\nmain({arguments!r})"
+
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1] == "encodery: Parquet needs pyarrow: pip install pyarrow"
+
+
 def test_version() -> None:
     assert run("--version").stdout.strip() == __version__
 

@@ -1,4 +1,4 @@
-"""Encoding whole files: `encodery encode IN OUT`.
+"""Encodes whole files: `encodery encode IN OUT`.
 
     rows (rows.py) -> chunks -> encoder or server (backends.py) -> parts (parts.py) -> OUT (outputs.py)
 

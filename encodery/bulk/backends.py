@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from bundle import Encoder, InputError, Prepared, Truncate, memory, prompted
+from bundle import KINDS, Encoder, InputError, Kind, Prepared, Truncate, memory, prompted
 from bundle.encoder import BATCH_COST, batches
 from encodery.bulk.errors import BulkError
 
@@ -33,8 +34,8 @@ class Identity:
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A chunk's vectors.
+class EncodedChunk:
+    """The vectors of a chunk.
 
     Attributes:
         vectors: float32 [good, dim], of the inputs without a fault, in order.
@@ -52,7 +53,12 @@ class Backend(Protocol):
 
     @property
     def identity(self) -> Identity:
-        """Of every vector it gives."""
+        """The identity of every vector it gives."""
+        ...
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its inputs."""
         ...
 
     @property
@@ -60,8 +66,8 @@ class Backend(Protocol):
         """JSON Schema of one input."""
         ...
 
-    def encode(self, values: Sequence[Any]) -> Encoded:
-        """Vectors of inputs as they stand in a request. Raises BulkError if nothing can be encoded."""
+    def encode(self, values: Sequence[Any]) -> EncodedChunk:
+        """Encode inputs as they stand in a request. Raises BulkError if nothing can be encoded."""
         ...
 
     def close(self) -> None:
@@ -85,7 +91,7 @@ class Options:
     prompt: str | None = None
 
 
-class Local:
+class LocalBackend:
     """A bundle in this process.
 
     Args:
@@ -111,10 +117,10 @@ class Local:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="forward")
         space = manifest.space_of(self._dim)
         self.identity = Identity(manifest.name, manifest.version, space, self._dim)
-        self.schema = encoder.schema()
+        self.kind, self.schema = encoder.kind, encoder.schema()
 
-    def encode(self, values: Sequence[Any]) -> Encoded:
-        prepared, faults = self._prepared(values)
+    def encode(self, values: Sequence[Any]) -> EncodedChunk:
+        prepared, faults = self._prepare(values)
         vectors = np.zeros((len(prepared), self._encoder.manifest.dim), np.float32)
         groups = list(batches([one.cost for one in prepared], BATCH_COST))
 
@@ -123,58 +129,63 @@ class Local:
 
         list(self._pool.map(run, groups))
         good = [position for position in range(len(values)) if position not in faults]
-        cut = frozenset(at for at, one in zip(good, prepared, strict=True) if one.facts.truncated)
-        return Encoded(self._encoder.cut(vectors, self._dim), faults, cut)
+        truncated = frozenset(at for at, one in zip(good, prepared, strict=True) if one.facts.truncated)
+        return EncodedChunk(self._encoder.cut(vectors, self._dim), faults, truncated)
 
     def close(self) -> None:
         self._pool.shutdown()
 
-    def _prepared(self, values: Sequence[Any]) -> tuple[list[Prepared], dict[int, str]]:
-        """All at once; one by one if one of them is bad."""
-        from_json = self._encoder.preprocessor.from_json
+    def _prepare(self, values: Sequence[Any]) -> tuple[list[Prepared], dict[int, str]]:
+        """Prepare all at once; one by one if one of them is bad."""
         now = time.time() if self._options.now is None else self._options.now
-        inputs = prompted([from_json(value, now) for value in values], self._prompt)
         try:
-            return self._encoder.prepare(inputs, self._options.truncate), {}
+            return self._prepare_all(values, now), {}
         except InputError:
             pass
         good: list[Prepared] = []
         faults: dict[int, str] = {}
-        for position, item in enumerate(inputs):
+        for position, value in enumerate(values):
             try:
-                good += self._encoder.prepare([item], self._options.truncate)
+                good += self._prepare_all([value], now)
             except InputError as error:
                 faults[position] = error.reason
         return good, faults
 
+    def _prepare_all(self, values: Sequence[Any], now: float) -> list[Prepared]:
+        inputs = prompted(self._encoder.read(values, now), self._prompt)
+        return self._encoder.prepare(inputs, self._options.truncate)
 
-class Remote:
+
+class RemoteBackend:
     """A server.
 
     Args:
         client: pinned to a space, or pinning itself to the first answer's.
+        model: its name there.
+        version: of the model; None is the current one.
         options: of every input.
-        schema: of the model there.
-        probe: an input that it takes, to learn which vectors it gives.
 
     Raises:
+        BulkError: the server's model is of a kind that is unknown here.
         EncoderyClientError: the server refuses the options, or is not there.
     """
 
-    def __init__(self, client: Client, options: Options, schema: Mapping[str, Any], probe: Any) -> None:
-        self._client, self.schema = client, schema
-        self._asked: dict[str, Any] = {"truncate": options.truncate}
+    def __init__(self, client: Client, model: str, version: str | None, options: Options) -> None:
+        self._client, self.schema = client, client.schema(model)
+        self.kind = _kind(client.model(model), version)
+        self._parameters: dict[str, Any] = {"truncate": options.truncate}
         if options.dim is not None:
-            self._asked["dimensions"] = options.dim
+            self._parameters["dimensions"] = options.dim
         if options.now is not None:
-            self._asked["now"] = options.now
+            self._parameters["now"] = options.now
         if options.prompt is not None:
-            self._asked["prompt"] = options.prompt
-        first = client.answer([probe], **self._asked | {"truncate": "end"})
+            self._parameters["prompt"] = options.prompt
+        # An input that it takes, to learn which vectors it gives.
+        first = client.answer(self.schema["examples"][:1], **self._parameters | {"truncate": "end"})
         self.identity = Identity(first.model, first.version, first.space, first.vectors.shape[1])
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="requests")
 
-    def encode(self, values: Sequence[Any]) -> Encoded:
+    def encode(self, values: Sequence[Any]) -> EncodedChunk:
         starts = range(0, len(values), REQUEST_ITEMS)
         parts = self._pool.map(lambda start: self._part(values[start : start + REQUEST_ITEMS]), starts)
         return _joined(zip(starts, parts, strict=True))
@@ -183,46 +194,56 @@ class Remote:
         self._pool.shutdown()
         self._client.close()
 
-    def _part(self, values: Sequence[Any]) -> Encoded:
-        """One request; around an input that is refused, two."""
+    def _part(self, values: Sequence[Any]) -> EncodedChunk:
+        """Send one request; around an input that is refused, two."""
         from encodery_client import RequestRefused
 
         if not values:
-            return Encoded(np.zeros((0, self.identity.dim), np.float32), {}, frozenset())
+            return EncodedChunk(np.zeros((0, self.identity.dim), np.float32), {}, frozenset())
         try:
             with _as_bulk_error():
-                answer = self._client.answer(values, **self._asked)
-            cut = frozenset(warned.index for warned in answer.warnings if warned.truncated)
-            return Encoded(answer.vectors, {}, cut)
+                answer = self._client.answer(values, **self._parameters)
+            truncated = frozenset(warning.index for warning in answer.warnings if warning.truncated)
+            return EncodedChunk(answer.vectors, {}, truncated)
         except RequestRefused as refused:
             bad = refused.index
             if bad is None:
                 raise BulkError(f"the server refuses: {refused}") from None
             reason = {0: str(refused).partition(": ")[2]}
-            alone = Encoded(np.zeros((0, self.identity.dim), np.float32), reason, frozenset())
+            alone = EncodedChunk(np.zeros((0, self.identity.dim), np.float32), reason, frozenset())
             before, after = self._part(values[:bad]), self._part(values[bad + 1 :])
             return _joined([(0, before), (bad, alone), (bad + 1, after)])
 
 
-def _joined(parts: Iterable[tuple[int, Encoded]]) -> Encoded:
-    """Parts of a chunk, each with its start in it, as one."""
+def _kind(detail: Mapping[str, Any], version: str | None) -> Kind:
+    """Find the kind of a version in what GET /models/{name} answers. Raises BulkError."""
+    wanted = version or detail["current"]
+    names = [manifest["kind"] for manifest in detail["versions"] if manifest["version"] == wanted]
+    if not names:
+        raise BulkError(f"the server has not loaded {detail['name']}/{wanted}")
+    if names[0] not in KINDS:
+        raise BulkError(f"{detail['name']} takes inputs of the kind {names[0]!r}; upgrade encodery")
+    return KINDS[names[0]]
+
+
+def _joined(parts: Iterable[tuple[int, EncodedChunk]]) -> EncodedChunk:
+    """Join parts of a chunk, each with its start in it."""
     parts = list(parts)
-    return Encoded(
+    return EncodedChunk(
         np.concatenate([part.vectors for _, part in parts]),
         {start + at: reason for start, part in parts for at, reason in part.faults.items()},
         frozenset(start + at for start, part in parts for at in part.truncated),
     )
 
 
-class _as_bulk_error:  # a context manager, used as a function
-    """What no other input would change ends the run, with a sentence."""
+@contextmanager
+def _as_bulk_error() -> Iterator[None]:
+    """Let an error that no other input would change end the run, with a sentence."""
+    from encodery_client import EncoderyClientError, RequestRefused, SpaceChanged
 
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        from encodery_client import EncoderyClientError, RequestRefused, SpaceChanged
-
-        is_about_an_input = isinstance(error, RequestRefused) and not isinstance(error, SpaceChanged)
-        if isinstance(error, EncoderyClientError) and not is_about_an_input:
-            raise BulkError(f"{error}; what is done is kept: give the same command to go on") from error
+    try:
+        yield
+    except EncoderyClientError as error:
+        if isinstance(error, RequestRefused) and not isinstance(error, SpaceChanged):
+            raise  # about an input
+        raise BulkError(f"{error}; what is done is kept: give the same command to go on") from error

@@ -12,12 +12,14 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from bundle import Store
+from bundle.cores import usable_cores
 from encodery import __version__
-from encodery.bulk.backends import Backend, Encoded, Local, Options, Remote
+from encodery.bulk.backends import Backend, EncodedChunk, LocalBackend, Options, RemoteBackend
 from encodery.bulk.errors import BulkError
 from encodery.bulk.outputs import EMBEDDING, ROW, TRUNCATED, assemble, beside, check_output
 from encodery.bulk.parts import Parts
-from encodery.bulk.rows import Reading, Row, count_rows, read_rows
+from encodery.bulk.rows import InputRow, Selection, count_rows, read_rows
 
 CHUNK_ROWS, CHUNK_CHARS = 4096, 4_000_000
 AHEAD = 2  # chunks being encoded while one is written and another read
@@ -25,11 +27,11 @@ REQUEST_S = 600.0  # patience with a server that is busy, retries included
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is to be encoded, and how.
+class Job:
+    """A file to encode, and how.
 
     Attributes:
-        text: the column of a text model's input.
+        column: the column that holds the input, for models that read one; None is the kind's own.
         keep: columns that go into the output as they are.
         models: directory of bundles; not used with a URL.
         url: of a server.
@@ -41,14 +43,14 @@ class Asked:
     version: str | None
     models: Path
     url: str | None
-    text: str = "text"
+    column: str | None = None
     keep: Sequence[str] = ()
     options: Options = field(default_factory=Options)
 
 
 @dataclass(frozen=True)
-class Done:
-    """How it went."""
+class Summary:
+    """Counts of a finished job, and the metadata of its output."""
 
     rows: int
     bad: int
@@ -56,57 +58,59 @@ class Done:
     meta: dict[str, Any]
 
 
-def run(asked: Asked) -> Done:
+def run(job: Job) -> Summary:
     """Encode the file, going on where an earlier run stopped. Raises EncoderyError."""
-    check_output(asked.out)
-    if reserved := {ROW, EMBEDDING, TRUNCATED} & set(asked.keep):
+    check_output(job.out)
+    if reserved := {ROW, EMBEDDING, TRUNCATED} & set(job.keep):
         raise BulkError(f"--keep {', '.join(reserved)}: the output has a column of that name already")
-    parts = Parts(beside(asked.out, ".partial"))
-    total = count_rows(asked.source)
-    with parts.alone(), closing(_backend(asked)) as backend:
-        parts.begin(_job(asked, backend))
-        reading = _reading(asked, backend)
-        _encode(asked.source, reading, backend, parts, total)
-        done = _done(asked, backend, parts)
-        assemble(asked.out, parts.all(), done.meta)
+    parts = Parts(beside(job.out, ".partial"))
+    total = count_rows(job.source)
+    with parts.locked(), closing(_backend(job)) as backend:
+        parts.begin(_description(job, backend))
+        selection = Selection(backend.kind.columns(backend.schema, job.column), job.keep)
+        _encode(job.source, selection, backend, parts, total)
+        summary = _summary(job, backend, parts)
+        assemble(job.out, parts.all(), summary.meta)
     shutil.rmtree(parts.directory)
-    return done
+    return summary
 
 
-def _encode(source: Path, reading: Reading, backend: Backend, parts: Parts, total: int) -> None:
+def _encode(source: Path, selection: Selection, backend: Backend, parts: Parts, total: int) -> None:
     from training.progress import Progress
 
     before = parts.all()
     start = before[-1].end if before else 0
-    rows = islice(read_rows(source, reading), start, None)
+    rows = islice(read_rows(source, selection), start, None)
     with (
         Progress(total=total, label=backend.identity.model, unit="rows", done=start) as progress,
-        closing(_encoded(chunks(rows), backend)) as done,
+        closing(_encoded(chunks(rows), backend)) as encoded,
     ):
-        for chunk, encoded in done:
-            _add(parts, chunk, encoded)
+        for chunk, vectors in encoded:
+            _add(parts, chunk, vectors)
             progress.advance(len(chunk))
 
 
-def _encoded(found: Iterable[list[Row]], backend: Backend) -> Generator[tuple[list[Row], Encoded]]:
-    """Every chunk with its vectors, in order; AHEAD of them in work."""
-    flying: deque[tuple[list[Row], Future[Encoded]]] = deque()
+def _encoded(
+    found: Iterable[list[InputRow]], backend: Backend
+) -> Generator[tuple[list[InputRow], EncodedChunk]]:
+    """Yield every chunk with its vectors, in order; AHEAD of them in work."""
+    pending: deque[tuple[list[InputRow], Future[EncodedChunk]]] = deque()
     threads = ThreadPoolExecutor(AHEAD, thread_name_prefix="chunk")
     try:
         for chunk in found:
             values = [row.value for row in chunk if not row.fault]
-            flying.append((chunk, threads.submit(backend.encode, values)))
-            if len(flying) > AHEAD:
-                first, future = flying.popleft()
+            pending.append((chunk, threads.submit(backend.encode, values)))
+            if len(pending) > AHEAD:
+                first, future = pending.popleft()
                 yield first, future.result()
-        while flying:
-            first, future = flying.popleft()
+        while pending:
+            first, future = pending.popleft()
             yield first, future.result()
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
 
 
-def _add(parts: Parts, chunk: Sequence[Row], encoded: Encoded) -> None:
+def _add(parts: Parts, chunk: Sequence[InputRow], encoded: EncodedChunk) -> None:
     whole = [row for row in chunk if not row.fault]
     faults = {whole[position].number: reason for position, reason in encoded.faults.items()}
     faults |= {row.number: row.fault for row in chunk if row.fault}
@@ -123,13 +127,13 @@ def _add(parts: Parts, chunk: Sequence[Row], encoded: Encoded) -> None:
     parts.add(chunk[0].number, chunk[-1].number + 1, encoded.vectors, kept, bad)
 
 
-def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
-    """Rows in lists, bounded in number and in characters."""
-    chunk: list[Row] = []
+def chunks(rows: Iterator[InputRow]) -> Iterator[list[InputRow]]:
+    """Gather rows in lists, bounded in number and in characters."""
+    chunk: list[InputRow] = []
     size = 0
     for row in rows:
         chunk.append(row)
-        size += len(row.value) if isinstance(row.value, str) else len(str(row.value))
+        size += len(str(row.value))
         if len(chunk) >= CHUNK_ROWS or size >= CHUNK_CHARS:
             yield chunk
             chunk, size = [], 0
@@ -137,50 +141,39 @@ def chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _backend(asked: Asked) -> Backend:
-    if asked.url is None:
-        from bundle import Store
-        from bundle.cores import usable_cores
-
-        encoder = Store(asked.models).load(asked.model, asked.version)
-        return Local(encoder, asked.options, usable_cores())
+def _backend(job: Job) -> Backend:
+    if job.url is None:
+        encoder = Store(job.models).load(job.model, job.version)
+        return LocalBackend(encoder, job.options, usable_cores())
     try:
         from encodery_client import Client, EncoderyClientError
     except ModuleNotFoundError:
         raise BulkError("a server is reached through its client: pip install encodery-client") from None
     headers = {"X-Priority": "bulk"}  # other callers of that server go first
-    client = Client(asked.url, model=asked.model, version=asked.version, timeout_s=REQUEST_S, headers=headers)
+    client = Client(job.url, model=job.model, version=job.version, timeout_s=REQUEST_S, headers=headers)
     try:
-        schema = client.schema(asked.model)
-        return Remote(client, asked.options, schema, schema["examples"][0])
+        return RemoteBackend(client, job.model, job.version, job.options)
     except EncoderyClientError as error:
         client.close()
         raise BulkError(str(error)) from None
 
 
-def _reading(asked: Asked, backend: Backend) -> Reading:
-    features = backend.schema.get("properties")
-    if features is None:
-        return Reading(text=asked.text, keep=asked.keep)
-    return Reading(text=None, features=features, keep=asked.keep)
-
-
-def _job(asked: Asked, backend: Backend) -> dict[str, Any]:
+def _description(job: Job, backend: Backend) -> dict[str, Any]:
     """All that decides what is in the output."""
-    stat = asked.source.stat()
+    stat = job.source.stat()
     return {
-        "input": str(asked.source.resolve()),
+        "input": str(job.source.resolve()),
         "bytes": stat.st_size,
         "modified": stat.st_mtime_ns,
-        "text": asked.text,
-        "keep": list(asked.keep),
-        **asdict(asked.options),
+        "column": job.column,
+        "keep": list(job.keep),
+        **asdict(job.options),
         **asdict(backend.identity),
     }
 
 
-def _done(asked: Asked, backend: Backend, parts: Parts) -> Done:
-    """Counted from what was written, so that it is true of every run that took part."""
+def _summary(job: Job, backend: Backend, parts: Parts) -> Summary:
+    """Count what was written, so that it is true of every run that took part."""
     found = parts.all()
     rows, truncated, end = 0, 0, found[-1].end if found else 0
     for part in found:
@@ -192,8 +185,8 @@ def _done(asked: Asked, backend: Backend, parts: Parts) -> Done:
         "rows": rows,
         "bad": end - rows,
         "truncated": truncated,
-        "prompt": asked.options.prompt,
-        "input": asked.source.name,
+        "prompt": job.options.prompt,
+        "input": job.source.name,
         "encodery": __version__,
     }
-    return Done(rows, end - rows, truncated, meta)
+    return Summary(rows, end - rows, truncated, meta)

@@ -1,4 +1,4 @@
-"""What can go wrong with a bulk run as a whole; a single bad row is set aside."""
+"""The error that ends a bulk run as a whole; a single bad row is set aside."""
 
 from __future__ import annotations
 
@@ -6,4 +6,4 @@ from bundle import EncoderyError
 
 
 class BulkError(EncoderyError):
-    """The run cannot begin or go on; says what to do."""
+    """The run cannot begin or go on; the message says what to do."""

@@ -21,7 +21,7 @@ EMBEDDING, ROW, TRUNCATED = "embedding", "row", "truncated"
 
 
 def check_output(path: Path) -> None:
-    """Raises BulkError if nothing can be written there."""
+    """Raise BulkError if nothing can be written there."""
     if path.suffix not in WRITERS:
         raise BulkError(f"{path.name}: written are {', '.join(WRITERS)}")
     if path.exists():
@@ -53,7 +53,7 @@ def assemble(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """A file that goes with the output."""
+    """Name a file that goes with the output."""
     return path.with_name(path.name + suffix)
 
 

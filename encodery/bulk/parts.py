@@ -41,7 +41,7 @@ class Part:
     bad: Path
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """What was kept of the good rows, in order."""
+        """Read what was kept of the good rows, in order."""
         with self.kept.open() as file:
             yield from map(json.loads, file)
 
@@ -67,12 +67,12 @@ class Parts:
         _write(path, json.dumps(dict(job), indent=1).encode())
 
     def job(self) -> dict[str, Any]:
-        """What was begun; empty if nothing was."""
+        """Read what was begun; empty if nothing was."""
         path = self.directory / JOB
         return dict(json.loads(path.read_bytes())) if path.exists() else {}
 
     def all(self) -> list[Part]:
-        """The parts, in order. Raises BulkError if one is missing between them."""
+        """List the parts, in order. Raises BulkError if one is missing between them."""
         found = sorted(
             filter(None, map(_NAME.fullmatch, os.listdir(self.directory))), key=lambda name: name[0]
         )
@@ -102,8 +102,8 @@ class Parts:
         temporary.replace(part.vectors)
 
     @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Two runs must not write the same output. Raises BulkError."""
+    def locked(self) -> Iterator[None]:
+        """Keep every other run from writing the same output. Raises BulkError."""
         import fcntl
 
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""The command line. Parses, calls, and prints; knows no more of serving and training than their doors.
+"""The command line. It parses, calls and prints; of serving and training it knows the entry points only.
 
 Exit status: 0 done, 1 something failed (a bundle does not verify), 2 the command cannot be carried out as
 it was given. Both come with one sentence on standard error, and no traceback.
@@ -14,18 +14,19 @@ from typing import Annotated
 import typer
 
 from encodery import __version__
-from encodery.cli import config, models, serve, train
+from encodery.cli import config, encode, models, serve, train
 
 app = typer.Typer(
     help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # its default would take [env: NAME] for a tag, and leave it out
 )
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """The entry point."""
+    """Run the command that the arguments name; by default those of the process."""
     app(arguments, prog_name="encodery")
 
 
@@ -38,7 +39,7 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _encodery(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     pass
@@ -51,7 +52,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "import": train.import_pretrained,
     "mine": train.mine,
     "evaluate": train.evaluate,
-    "encode": serve.encode,
+    "encode": encode.encode,
 }
 OF_MODELS: dict[str, Callable[..., None]] = {
     "list": models.list_models,

@@ -1,4 +1,4 @@
-"""What the commands share: options that several have, and how a mistake ends."""
+"""What the commands share: options that several have, and the way a mistake ends."""
 
 from __future__ import annotations
 
@@ -18,21 +18,25 @@ ModelsDir = Annotated[
     Path | None,
     typer.Option("--models-dir", help="Directory of published models [env: ENCODERY_MODELS_DIR]."),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
-Name = Annotated[str, typer.Argument(help="The model, for example text.")]
-Config = Annotated[Path, typer.Argument(help="The run's TOML file, for example training/configs/text.toml.")]
-Data = Annotated[Path | None, typer.Option(help="Where the config's paths start [env: ENCODERY_DATA].")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Name = Annotated[str, typer.Argument(help="Name of the model, for example text.")]
+Version = Annotated[str | None, typer.Option(help="Version of the model [default: the current one].")]
+Url = Annotated[str | None, typer.Option(help="URL of a running server, in place of bundles on disk.")]
+Config = Annotated[Path, typer.Argument(help="TOML file of the run, for example training/configs/text.toml.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Directory that the config's paths start from [env: ENCODERY_DATA].")
+]
 
 
 def fail(message: str, status: int) -> NoReturn:
-    """Say why on standard error, and end."""
+    """Print the message on standard error, and exit."""
     typer.echo(f"encodery: {message}", err=True)
     raise typer.Exit(status)
 
 
 @contextlib.contextmanager
 def bundle_mistakes() -> Iterator[None]:
-    """What is asked for is not there, or not as it should be."""
+    """Turn an error about a bundle into one sentence."""
     from bundle import BundleError
 
     try:
@@ -43,7 +47,7 @@ def bundle_mistakes() -> Iterator[None]:
 
 @contextlib.contextmanager
 def training() -> Iterator[None]:
-    """Whatever training raises on purpose becomes one sentence; a bug keeps its traceback."""
+    """Turn what training raises on purpose into one sentence; a bug keeps its traceback."""
     from bundle import EncoderyError
 
     try:
@@ -63,7 +67,7 @@ def training() -> Iterator[None]:
 
 
 def directory_of(models_dir: Path | None) -> Path:
-    """Where the server would look for models."""
+    """Find the directory where the server would look for models."""
     from app.settings import SettingsError, settings_from
 
     try:
@@ -73,6 +77,7 @@ def directory_of(models_dir: Path | None) -> Path:
 
 
 def store_of(models_dir: Path | None) -> Store:
+    """Open the published models, or fail with a sentence."""
     from bundle import Store
 
     directory = directory_of(models_dir)

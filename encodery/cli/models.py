@@ -1,4 +1,4 @@
-"""Commands over published models."""
+"""The commands for published models."""
 
 from __future__ import annotations
 
@@ -7,11 +7,21 @@ from typing import Annotated
 
 import typer
 
-from encodery.cli.common import FAILED, MISTAKE, AsJson, ModelsDir, Name, bundle_mistakes, fail, store_of
+from encodery.cli.common import (
+    FAILED,
+    MISTAKE,
+    AsJson,
+    ModelsDir,
+    Name,
+    Version,
+    bundle_mistakes,
+    fail,
+    store_of,
+)
 
 
 def list_models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
-    """Every published version; the current ones are marked. Reads manifests only: see `verify`."""
+    """List every published version, and mark the current ones. Reads manifests only: see `verify`."""
     from encodery.models import listed, table
 
     store = store_of(models_dir)
@@ -23,10 +33,10 @@ def list_models(models_dir: ModelsDir = None, as_json: AsJson = False) -> None:
 
 def show(
     name: Name,
-    version: Annotated[str | None, typer.Option(help="Default: the current one.")] = None,
+    version: Version = None,
     models_dir: ModelsDir = None,
 ) -> None:
-    """The manifest of one version, as JSON."""
+    """Print the manifest of one version, as JSON."""
     store = store_of(models_dir)
     with bundle_mistakes():
         manifest = store.manifest(name, version or store.current(name))
@@ -34,7 +44,9 @@ def show(
 
 
 def verify(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Default: all.")] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME]...", help="Models to verify [default: all].")
+    ] = None,
     models_dir: ModelsDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -57,7 +69,7 @@ def verify(
 
 def use(
     name: Name,
-    version: Annotated[str, typer.Argument(help="A published version of it.")],
+    version: Annotated[str, typer.Argument(help="Published version to make the default.")],
     models_dir: ModelsDir = None,
 ) -> None:
     """Make a version the default, for every encoder that was published together with it."""

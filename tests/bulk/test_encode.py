@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ import pytest
 import tiny
 from pyarrow import parquet
 
-from bundle import Features, Store, Text, publish
-from encodery.bulk.backends import Options
-from encodery.bulk.command import Asked, Done, run
+from bundle import KINDS, Features, Store, Text, publish
+from encodery.bulk.backends import LocalBackend, Options, RemoteBackend
+from encodery.bulk.command import Job, Summary, run
 from encodery.bulk.errors import BulkError
 from encodery.bulk.parts import Parts
-from encodery.bulk.rows import Reading, read_rows
+from encodery.bulk.rows import Selection, read_rows
+from encodery_client import Client
+from encodery_client.testing import FakeServer
 
 ROOT = Path(__file__).parents[2]
 SAME = 1e-5  # float32 through another batch shape
@@ -34,8 +37,8 @@ TEXTS = ["hello world", "the cat sat", "a red lamp", "dog", "unheard"]
 USERS = [{"country": "GB", "history": ["A1", "B2"]}, {"country": None, "history": ["C1"]}, {"country": "DE"}]
 
 
-def asked(published: Path, source: Path, out: Path, **options: Any) -> Asked:
-    return Asked(
+def job(published: Path, source: Path, out: Path, **options: Any) -> Job:
+    return Job(
         source, out, **({"model": "text", "version": None, "models": published, "url": None} | options)
     )
 
@@ -77,7 +80,7 @@ def test_every_format_becomes_every_other(published: Path, tmp_path: Path, sourc
     path = write(tmp_path / source, [{"id": n, "text": text} for n, text in enumerate(TEXTS)])
     out = tmp_path / output
 
-    done = run(asked(published, path, out))
+    done = run(job(published, path, out))
 
     rows, vectors = read(out)
     assert (done.rows, done.bad, rows) == (5, 0, [0, 1, 2, 3, 4])
@@ -90,11 +93,7 @@ def test_features_are_read_by_the_models_schema(published: Path, tmp_path: Path,
     rows = [{"other": 1, "country": "", "history": []} | user for user in USERS]
     out = tmp_path / "out.npy"
 
-    run(
-        asked(
-            published, write(tmp_path / source, rows), out, model="shop-user", options=Options(now=tiny.NOW)
-        )
-    )
+    run(job(published, write(tmp_path / source, rows), out, model="shop-user", options=Options(now=tiny.NOW)))
 
     users = [Features({k: v for k, v in user.items() if v}, tiny.NOW) for user in USERS]
     np.testing.assert_allclose(np.load(out), Store(published).load("shop-user").encode(users), atol=SAME)
@@ -104,7 +103,7 @@ def test_the_output_says_which_vectors_these_are(published: Path, tmp_path: Path
     path = write(tmp_path / "in.jsonl", [{"text": text} for text in TEXTS])
     out = tmp_path / "out.parquet"
 
-    run(asked(published, path, out, options=Options(dim=4)))
+    run(job(published, path, out, options=Options(dim=4)))
 
     manifest = Store(published).load("text").manifest
     meta = json.loads((tmp_path / "out.parquet.meta.json").read_text())
@@ -123,7 +122,7 @@ def test_a_prompt_is_put_before_every_text(tmp_path: Path, prompt: str | None, r
     publish(tmp_path / "models", [tiny.text_draft(prompts=prompts, default_prompt="query")])
     path, out = write(tmp_path / "in.jsonl", [{"text": "hello"}]), tmp_path / "out.npy"
 
-    done = run(asked(tmp_path / "models", path, out, options=Options(prompt=prompt)))
+    done = run(job(tmp_path / "models", path, out, options=Options(prompt=prompt)))
 
     encoder = Store(tmp_path / "models").load("text")
     np.testing.assert_allclose(np.load(out), encoder.run(encoder.prepare([Text(read)])), atol=SAME)
@@ -134,9 +133,7 @@ def test_columns_are_kept_and_cut_rows_are_marked(published: Path, tmp_path: Pat
     rows = [{"sku": "a", "text": "hello"}, {"sku": None, "text": "the " * 30}]
     out = tmp_path / "out.jsonl"
 
-    done = run(
-        asked(published, write(tmp_path / "in.jsonl", rows), out, keep=["sku"], options=Options("end"))
-    )
+    done = run(job(published, write(tmp_path / "in.jsonl", rows), out, keep=["sku"], options=Options("end")))
 
     found = [json.loads(line) for line in out.read_text().splitlines()]
     assert [(row["sku"], row["truncated"]) for row in found] == [("a", False), (None, True)]
@@ -160,7 +157,7 @@ def test_bad_rows_are_set_aside_with_reasons_and_cost_no_other(published: Path, 
     path, out = tmp_path / "in.jsonl", tmp_path / "out.npy"
     path.write_bytes(b"\n".join(BAD))
 
-    done = run(asked(published, path, out))
+    done = run(job(published, path, out))
 
     bad = [json.loads(line) for line in (tmp_path / "out.npy.bad.jsonl").read_text().splitlines()]
     assert (done.rows, done.bad) == (2, 7)
@@ -172,11 +169,20 @@ def test_bad_rows_are_set_aside_with_reasons_and_cost_no_other(published: Path, 
     np.testing.assert_allclose(np.load(out), expected(published, ["hello", "hello world"]), atol=SAME)
 
 
+def test_a_value_of_another_kind_errs_alone(published: Path) -> None:
+    with closing(LocalBackend(Store(published).load("text"), Options(), workers=1)) as backend:
+        encoded = backend.encode(["hello", 5, {"text": "dog"}, "dog"])
+
+    assert encoded.faults.keys() == {1, 2}
+    assert "takes texts" in encoded.faults[1]
+    np.testing.assert_allclose(encoded.vectors, expected(published, ["hello", "dog"]), atol=SAME)
+
+
 def test_a_csv_row_with_a_field_too_many_is_set_aside(published: Path, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text('text\n"hello\nworld"\na,b\ndog\n')
 
-    done = run(asked(published, path, tmp_path / "out.npy"))
+    done = run(job(published, path, tmp_path / "out.npy"))
 
     assert (done.rows, done.bad) == (2, 1)
     assert read(tmp_path / "out.npy")[0] == [0, 2]
@@ -187,7 +193,7 @@ def test_nothing_in_nothing_out(published: Path, tmp_path: Path, output: str) ->
     path, out = tmp_path / "in.jsonl", tmp_path / output
     path.write_bytes(b"")
 
-    assert run(asked(published, path, out)).rows == 0
+    assert run(job(published, path, out)).rows == 0
     assert read(out)[0] == []
 
 
@@ -215,7 +221,7 @@ def test_a_part_without_its_vectors_is_not_there(tmp_path: Path) -> None:
 def test_two_runs_do_not_write_the_same_output(tmp_path: Path) -> None:
     parts = Parts(tmp_path / "out.partial")
 
-    with parts.alone(), pytest.raises(BulkError, match="another run"), parts.alone():
+    with parts.locked(), pytest.raises(BulkError, match="another run"), parts.locked():
         pass
 
 
@@ -225,7 +231,7 @@ def test_a_run_that_was_begun_otherwise_is_not_gone_on_with(published: Path, tmp
     Parts(tmp_path / "out.npy.partial").begin({"space": "sp_other"})
 
     with pytest.raises(BulkError, match=r"another .*space.*remove it"):
-        run(asked(published, path, out))
+        run(job(published, path, out))
 
 
 @pytest.mark.parametrize(
@@ -236,7 +242,7 @@ def test_a_run_that_was_begun_otherwise_is_not_gone_on_with(published: Path, tmp
         ("in.jsonl", "out.txt", {}, "written are .parquet, .npy, .jsonl"),
         ("in.jsonl", "none/out.npy", {}, "there is no directory"),
         ("in.jsonl", "in.jsonl", {}, "exists; remove it"),
-        ("in.csv", "out.npy", {"text": "body"}, "has no column body; it has: text"),
+        ("in.csv", "out.npy", {"column": "body"}, "has no column body; it has: text"),
         ("in.csv", "out.npy", {"keep": ["sku"]}, "has no column sku"),
         ("in.csv", "out.npy", {"keep": ["row"]}, "already"),
         ("in.csv", "out.npy", {"model": "shop-user"}, "none of the model's columns"),
@@ -255,7 +261,7 @@ def test_what_cannot_begin_says_why(  # noqa: PLR0917  # pytest gives them by na
         (tmp_path / name).write_bytes(b"nothing")
 
     with pytest.raises(BulkError, match=message):
-        run(asked(published, tmp_path / source, tmp_path / output, **options))
+        run(job(published, tmp_path / source, tmp_path / output, **options))
 
 
 @pytest.fixture(scope="module")
@@ -270,8 +276,8 @@ def test_a_server_gives_the_same_and_bad_rows_err_alone(published: Path, tmp_pat
     path.write_bytes(b"\n".join([*BAD, *(json.dumps({"text": text}).encode() for text in TEXTS * 100)]))
     locally, remotely = tmp_path / "local.npy", tmp_path / "remote.npy"
 
-    run(asked(published, path, locally, options=Options(dim=4)))
-    done: Done = run(asked(published, path, remotely, url=url, options=Options(dim=4)))
+    run(job(published, path, locally, options=Options(dim=4)))
+    done: Summary = run(job(published, path, remotely, url=url, options=Options(dim=4)))
 
     assert read(remotely)[0] == read(locally)[0]
     np.testing.assert_allclose(np.load(remotely), np.load(locally), atol=SAME)
@@ -290,7 +296,31 @@ def test_an_option_that_a_server_refuses_ends_the_run_in_a_sentence(
     path = write(tmp_path / "in.jsonl", [{"text": "hello"}])
 
     with pytest.raises(BulkError, match=message):
-        run(asked(published, path, tmp_path / "out.npy", url=url, options=options))
+        run(job(published, path, tmp_path / "out.npy", url=url, options=options))
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "message"),
+    [(None, "smell", "kind 'smell'; upgrade"), ("7", "text", "has not loaded fake/7")],
+)
+def test_a_server_whose_inputs_are_unknown_here_is_refused(
+    version: str | None, kind: str, message: str
+) -> None:
+    client = Client("http://fake", transport=FakeServer(kind=kind).transport)
+
+    with closing(client), pytest.raises(BulkError, match=message):
+        RemoteBackend(client, "fake", version, Options())
+
+
+def test_rows_that_a_server_cut_are_marked() -> None:
+    server = FakeServer()
+    server.warnings = [{"index": 0, "unknown": ["text"]}, {"index": 1, "truncated": [{"length": 9}]}]
+    client = Client("http://fake", transport=server.transport)
+
+    with closing(RemoteBackend(client, "fake", None, Options())) as backend:
+        encoded = backend.encode(["a", "b", "c"])
+
+    assert encoded.truncated == {1}
 
 
 @pytest.mark.e2e
@@ -298,7 +328,7 @@ def test_a_server_that_is_not_there_is_named(published: Path, tmp_path: Path) ->
     path = write(tmp_path / "in.jsonl", [{"text": "hello"}])
 
     with pytest.raises(BulkError, match="no answer"):
-        run(asked(published, path, tmp_path / "out.npy", url="http://127.0.0.1:9"))
+        run(job(published, path, tmp_path / "out.npy", url="http://127.0.0.1:9"))
 
 
 @pytest.mark.e2e
@@ -331,7 +361,7 @@ def test_a_killed_command_goes_on_and_loses_and_doubles_nothing(published: Path,
 def test_a_csv_field_may_be_long_and_the_limit_of_others_stays(tmp_path: Path) -> None:
     path, before = tmp_path / "long.csv", csv.field_size_limit()
     path.write_text(f"text\n{'x' * (before + 1)}\n")
-    [row] = read_rows(path, Reading("text"))
+    [row] = read_rows(path, Selection(KINDS["text"].columns({}, None)))
 
     assert len(row.value) == before + 1
     assert csv.field_size_limit() == before

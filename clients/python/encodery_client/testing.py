@@ -102,6 +102,8 @@ class FakeServer:
         if request.url.path == f"/models/{self.model}":
             manifest = {"name": self.model, "version": self.version, "prompts": self.prompts, **facts}
             return httpx.Response(200, json=model | {"versions": [manifest]})
+        if request.url.path == f"/models/{self.model}/schema":
+            return httpx.Response(200, json={"title": self.model, "examples": ["hello world"]})
         if request.url.path != "/encode":
             return _error(404, "not_found", "there is nothing at this path")
         failure = self._planned.pop(len(self.requests), None)

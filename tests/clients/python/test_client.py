@@ -373,6 +373,14 @@ def test_a_model_has_its_manifests(server: FakeServer, connect: Connect) -> None
     assert (manifest["name"], manifest["kind"]) == ("fake", "text")
 
 
+def test_a_models_schema_has_examples(server: FakeServer, connect: Connect) -> None:
+    client = connect(server)
+
+    examples = client.call("schema", "fake")["examples"]
+
+    assert client.call("encode", examples).shape == (len(examples), server.dim)
+
+
 def test_a_key_is_sent_as_a_bearer_token(server: FakeServer, connect: Connect) -> None:
     connect(server, api_key="k").call("encode", ["a"])
 

@@ -1,0 +1,78 @@
+"""The command that encodes the rows of a file."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from encodery.cli.common import FAILED, INTERRUPTED, MISTAKE, ModelsDir, Url, Version, directory_of, fail
+
+
+class Truncation(StrEnum):
+    """The choices of --truncate, in the form that typer reads."""
+
+    none = "none"
+    end = "end"
+    start = "start"
+
+
+def encode(  # noqa: PLR0917  # typer calls it, by name
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Rows to encode: .jsonl, .csv or .parquet.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="File for the vectors: .parquet, .npy or .jsonl.")
+    ],
+    model: Annotated[str, typer.Option(help="Name of the model.")] = "text",
+    version: Version = None,
+    models_dir: ModelsDir = None,
+    url: Url = None,
+    column: Annotated[
+        str | None,
+        typer.Option(
+            "--column",
+            "--text",
+            help="Column that holds the input, for models that read one [default for texts: text].",
+        ),
+    ] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Column to copy into OUT; may be repeated.")] = None,
+    truncate: Annotated[
+        Truncation, typer.Option(help="Where to cut an input that is too long; none: it is a bad row.")
+    ] = Truncation.none,
+    dimensions: Annotated[
+        int | None, typer.Option(help="Length of the vectors, where the model was trained for several.")
+    ] = None,
+    now: Annotated[
+        float | None,
+        typer.Option(help="Unix time that times are relative to [default: the time of the run]."),
+    ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Prompt of the model to put before every text [default: the model's default].",
+        ),
+    ] = None,
+) -> None:
+    """Encode every row of a file. Continues an interrupted run, and sets bad rows aside."""
+    from bundle import EncoderyError
+    from encodery.bulk.backends import Options
+    from encodery.bulk.command import Job, run
+
+    options = Options(truncate.value, dimensions, now, prompt)
+    models = Path() if url else directory_of(models_dir)
+    job = Job(source, out, model, version, models, url, column=column, keep=keep or (), options=options)
+    try:
+        summary = run(job)
+    except EncoderyError as error:
+        fail(str(error), MISTAKE)
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), FAILED)
+    except KeyboardInterrupt:
+        fail("stopped; give the same command to go on", INTERRUPTED)
+    typer.echo(f"{out}: {summary.rows:,} vectors of {summary.meta['space']}", err=True)
+    if summary.truncated:
+        typer.echo(f"{summary.truncated:,} rows were too long and were cut", err=True)
+    if summary.bad:
+        typer.echo(f"{summary.bad:,} bad rows, with reasons in {out}.bad.jsonl", err=True)
