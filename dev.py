@@ -71,7 +71,7 @@ def clients(arguments: list[str]) -> int:
     environment("clients-all")
     if npm := shutil.which("npm"):
         call([npm, "ci", "--prefix", "tests/clients/javascript", "--no-audit", "--no-fund"])
-    os.environ.setdefault("ENCODERY_CLIENTS_REPORT", str(ROOT / "docs" / "clients.json"))
+    os.environ.setdefault("ENCODERY_CLIENTS_REPORT", str(ROOT / "docs" / "results" / "clients.json"))
     return call([environment("dev"), "-m", "pytest", "-m", "clients", *arguments])
 
 
@@ -103,7 +103,7 @@ def lock(arguments: list[str]) -> int:
 
 
 def bench(arguments: list[str]) -> int:
-    """Measure the server beside its peers, in rounds; see bench/. --peers= for ours alone."""
+    """Measure the server beside its competitors, in rounds; see bench/. --competitors= for ours alone."""
     return call([environment("dev"), "-m", "bench", *arguments])
 
 
@@ -120,12 +120,12 @@ def size(arguments: list[str]) -> int:
 
 def image(arguments: list[str]) -> int:
     """Build the container image without an engine, and try it; needs Debian's buildah, says so if absent."""
-    return call(["bash", ROOT / "scripts" / "check_image.sh", *arguments])
+    return call(["bash", ROOT / "tests" / "packaging" / "check_image.sh", *arguments])
 
 
 def docs(arguments: list[str]) -> int:
     """Run the examples of README.md and docs/, and write their answers in; --check only compares."""
-    return call([environment("dev"), "scripts/examples.py", *arguments])
+    return call([environment("dev"), "-m", "docs", *arguments])
 
 
 TASKS = {task.__name__: task for task in (serve, test, clients, check, run, docs, bench, lock, size, image)}

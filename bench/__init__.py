@@ -1,6 +1,6 @@
-"""Measures the server beside others: load, references, peers, and the report. Imports no part of `app`.
+"""Measures the server beside others, and whatever else has its figures in the documentation.
 
     python3 dev.py bench
 
-texts > servers (ours, peers; each a process) < load (a process) ; raw (onnxruntime without a server) > report
+texts > servers (ours, competitors; each a process) < load (a process) ; raw (onnxruntime alone) > report
 """

@@ -1,6 +1,6 @@
 """Measures everything in interleaved rounds, and writes JSON, a page and plots.
 
-    python3 dev.py bench [--rounds 5] [--seconds 4] [--peers fastembed,model2vec] [--out DIRECTORY]
+    python3 dev.py bench [--rounds 5] [--seconds 4] [--competitors fastembed,model2vec] [--out DIRECTORY]
     python3 dev.py bench --soak       a million requests: bench/soak.py
     python3 dev.py bench --workers    one process beside several: bench/workers.py
     python3 dev.py bench --curves     sizes of batches, and parts of a request: bench/curves.py
@@ -27,8 +27,8 @@ from bench import curves, report, soak, texts, vectors, workers
 from bench.load import Load
 from bench.machine import described
 from bench.measure import measured
-from bench.rows import ROWS, TRANSFORMER, Row
-from bench.servers import ROOT, Running, Unavailable, ours, peers, running
+from bench.servers import ROOT, Running, Unavailable, competitors, ours, running
+from bench.workloads import TRANSFORMER, WORKLOADS, Workload
 
 COUNT = 512  # texts, sent in turn
 ALONE = {
@@ -40,7 +40,7 @@ OFFERED = (0.25, 0.5, 0.75, 0.9, 1.1, 1.5)  # of what the closed loop reached, i
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     for option, alone in ALONE.items():
         if option in sys.argv:
             alone([one for one in sys.argv[1:] if one != option])
@@ -60,30 +60,34 @@ def main() -> None:
         servers = _started(stack, options, results["skipped"], work=work, models=models, network=network)
         if network is None:
             results["skipped"][TRANSFORMER] = "the package of requirements/teacher.lock is not installed"
-        rows = [row for row in ROWS if row.model != TRANSFORMER or network is not None]
+        workloads = [
+            workload for workload in WORKLOADS if workload.model != TRANSFORMER or network is not None
+        ]
         for _ in range(options.rounds):
-            _round(rows, servers, models, results, options.seconds)
+            _round(workloads, servers, models, results, options.seconds)
             _write(results, servers, options.out)  # a run that is cut short leaves its whole rounds
-        for row in rows:
-            if row.callers == 32:
-                results["open"] += list(_opened(row, servers["encodery"], models, results, options.seconds))
+        for workload in workloads:
+            if workload.callers == 32:
+                results["open"] += list(
+                    _opened(workload, servers["encodery"], models, results, options.seconds)
+                )
         _write(results, servers, options.out)
     print((options.out / "table.md").read_text())
 
 
 def _round(
-    rows: Sequence[Row],
+    workloads: Sequence[Workload],
     servers: Mapping[str, Running],
     models: Path,
     results: dict[str, Any],
     seconds: float,
 ) -> None:
-    """Every ceiling, and every server at every row that it can do."""
-    number, found, ceilings = len(results["ceilings"]), [], _ceilings(models, rows, seconds)
-    for row in rows:
+    """Measure every ceiling, and every server at every workload that it can do."""
+    number, found, ceilings = len(results["ceilings"]), [], _ceilings(models, workloads, seconds)
+    for workload in workloads:
         for name, server in servers.items():
-            if name == "encodery" or name.split(" ")[0] in row.peers:
-                found.append({"round": number} | _closed(row, server, models, seconds))
+            if name == "encodery" or name.split(" ")[0] in workload.competitors:
+                found.append({"round": number} | _closed(workload, server, models, seconds))
                 _say(found[-1])
     results["rounds"] += found
     results["ceilings"].append(ceilings)
@@ -100,14 +104,16 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="dev.py bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=4.0, help="per measurement")
-    parser.add_argument("--peers", default="fastembed,model2vec,sentence_transformers,infinity")
+    parser.add_argument(
+        "--competitors", "--peers", default="fastembed,model2vec,sentence_transformers,infinity"
+    )
     parser.add_argument("--same-models", action="store_true", help="do not import the transformer again")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results")
     return parser.parse_args()
 
 
 def _models(work: Path, *, again: bool) -> tuple[Path, Path | None]:
-    """The bundled models and the imported transformer; its directory, if its package is installed."""
+    """Gather the bundled models and the imported transformer; return its directory, if it is installed."""
     from training.commands import import_pretrained
     from training.errors import TeacherError
     from training.teacher import find_directory
@@ -128,7 +134,7 @@ def _models(work: Path, *, again: bool) -> tuple[Path, Path | None]:
 
 
 def _padded(work: Path, network: Path, *, again: bool) -> Path:
-    """The network as a padded graph, for peers that take one; the same weights and operators as ours."""
+    """Export the network padded, for competitors that take it so; the same weights and operators as ours."""
     from bundle import Text
     from bundle.preprocess import KINDS
     from training.encoders.pretrained import PretrainedEncoder
@@ -161,17 +167,18 @@ def _started(
     started = {"encodery": stack.enter_context(running(ours(models), work / "encodery.log"))}
     if network is None:
         return started
-    wanted = options.peers.split(",")
+    wanted = options.competitors.split(",")
+    same_network = {name for one in WORKLOADS if one.model == TRANSFORMER for name in one.competitors}
     padded = _padded(work, network, again=options.same_models) if "fastembed" in wanted else network
-    for server in peers(network, padded, work):
+    for server in competitors(network, padded, work):
         if server.environment not in wanted:
             continue
         try:
             with ExitStack() as tried:
-                peer = tried.enter_context(running(server, work / f"{server.environment}.log"))
-                if any(row.model == TRANSFORMER and server.environment in row.peers for row in ROWS):
-                    vectors.check(peer, started["encodery"], TRANSFORMER)
-                started[server.name] = peer
+                competitor = tried.enter_context(running(server, work / f"{server.environment}.log"))
+                if server.environment in same_network:
+                    vectors.check(competitor, started["encodery"], TRANSFORMER)
+                started[server.name] = competitor
                 stack.enter_context(tried.pop_all())
         except Unavailable as reason:
             skipped[server.name] = str(reason)
@@ -179,42 +186,42 @@ def _started(
     return started
 
 
-def _bodies(row: Row, server: Running, models: Path) -> list[bytes]:
-    if row.model == "retail-user":
+def _bodies(workload: Workload, server: Running, models: Path) -> list[bytes]:
+    if workload.model == "retail-user":
         inputs: Sequence[object] = texts.users(COUNT, texts.items(models))
     else:
         inputs = texts.texts(COUNT)
     if server.server.path == "/embeddings":
-        chunks = [inputs[i : i + row.per_request] for i in range(0, COUNT, row.per_request)]
+        chunks = [inputs[i : i + workload.per_request] for i in range(0, COUNT, workload.per_request)]
         return [json.dumps({"input": chunk, "encoding_format": "base64"}).encode() for chunk in chunks]
-    return texts.bodies(inputs, row.per_request, model=row.model, encoding="base64")
+    return texts.bodies(inputs, workload.per_request, model=workload.model, encoding="base64")
 
 
-def _closed(row: Row, server: Running, models: Path, seconds: float) -> dict[str, Any]:
+def _closed(workload: Workload, server: Running, models: Path, seconds: float) -> dict[str, Any]:
     load = Load(
         "127.0.0.1",
         server.port,
         server.server.path,
-        _bodies(row, server, models),
-        row.callers,
+        _bodies(workload, server, models),
+        workload.callers,
         seconds=seconds,
     )
-    return {"row": row.name, "server": server.server.name} | measured(load, server, row.per_request)
+    return {"row": workload.name, "server": server.server.name} | measured(load, server, workload.per_request)
 
 
 def _opened(
-    row: Row, server: Running, models: Path, results: dict[str, Any], seconds: float
+    workload: Workload, server: Running, models: Path, results: dict[str, Any], seconds: float
 ) -> Iterator[dict[str, Any]]:
-    """Latency at shares of the rate that the closed loop reached."""
-    mine = [one for one in results["rounds"] if (one["row"], one["server"]) == (row.name, "encodery")]
+    """Measure latency at shares of the rate that the closed loop reached."""
+    mine = [one for one in results["rounds"] if (one["row"], one["server"]) == (workload.name, "encodery")]
     peak = statistics.median(one["per_s"] for one in mine)
     for share in OFFERED:
-        bodies = _bodies(row, server, models)
+        bodies = _bodies(workload, server, models)
         load = Load("127.0.0.1", server.port, "/encode", bodies, rate=max(1.0, share * peak), seconds=seconds)
-        yield {"row": row.name, "share": share, "offered_per_s": share * peak} | measured(load, server)
+        yield {"row": workload.name, "share": share, "offered_per_s": share * peak} | measured(load, server)
 
 
-def _ceilings(models: Path, rows: Sequence[Row], seconds: float) -> dict[str, Any]:
+def _ceilings(models: Path, workloads: Sequence[Workload], seconds: float) -> dict[str, Any]:
     def ask(what: str, **given: Any) -> Any:
         content = json.dumps({"what": what, "seconds": seconds} | given).encode()
         done = subprocess.run(
@@ -224,14 +231,17 @@ def _ceilings(models: Path, rows: Sequence[Row], seconds: float) -> dict[str, An
 
     some, cores = texts.texts(COUNT), len(os.sched_getaffinity(0))
     found = {"sgemm": ask("sgemm")}
-    for row in rows:
-        key, given = f"{row.ceiling} {row.model}", {"model": row.model, "models": str(models), "texts": some}
-        if row.ceiling is None or key in found:
+    for workload in workloads:
+        key, given = (
+            f"{workload.ceiling} {workload.model}",
+            {"model": workload.model, "models": str(models), "texts": some},
+        )
+        if workload.ceiling is None or key in found:
             continue
-        extra = {"workers": cores, "texts": some[:256]} if row.ceiling == "forward" else {}
-        found[key] = ask(row.ceiling, **(given | extra))
-        if row.ceiling == "tokenising":
-            found[f"preparing {row.model}"] = ask("preparing", **given)
+        extra = {"workers": cores, "texts": some[:256]} if workload.ceiling == "forward" else {}
+        found[key] = ask(workload.ceiling, **(given | extra))
+        if workload.ceiling == "tokenising":
+            found[f"preparing {workload.model}"] = ask("preparing", **given)
     return found
 
 

@@ -1,4 +1,4 @@
-"""Two pictures of an encoder: its rate against the size of a batch, and where a request's time goes.
+"""Draws two pictures of an encoder: its rate by the size of a batch, and where a request's time goes.
 
     python3 dev.py bench --curves [--models text,text-small,minilm] [--models-dir models]
 
@@ -34,7 +34,7 @@ PARTS = ("read the request", "tokenise", "forward pass", "write the answer", "HT
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The command."""
+    """Run the command."""
     options = _options(arguments)
     memory.keep_freed()
     store = Store(options.models_dir)
@@ -62,7 +62,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def sizes(encoder: Encoder) -> dict[int, float]:
-    """Texts per CPU-second by the most tokens of a batch, texts in order of length; without tokenising."""
+    """Measure texts per CPU-second by the most tokens of a batch, sorted by length, without tokenising."""
     prepared = sorted(_prepared(encoder), key=lambda one: one.cost)
     return {
         cost: COUNT / _cpu_s(lambda cost=cost: _run(encoder, prepared, cost))  # type: ignore[misc]
@@ -71,7 +71,7 @@ def sizes(encoder: Encoder) -> dict[int, float]:
 
 
 def parts(encoder: Encoder, options: argparse.Namespace) -> dict[str, float]:
-    """Microseconds of CPU per request of one text, by part."""
+    """Measure microseconds of CPU per request of one text, by part."""
     name = encoder.manifest.name
     bodies = texts.bodies(texts.texts(COUNT), 1, model=name, encoding="base64")
     settings = settings_from()
@@ -106,7 +106,7 @@ def _prepared(encoder: Encoder) -> list[Prepared]:
 
 
 def _run(encoder: Encoder, prepared: Sequence[Prepared], cost: int) -> None:
-    """All of them, in batches within that cost."""
+    """Run all of them, in batches within that cost."""
     budget = Budget(cost, encoder.is_packed)
     batch: list[Prepared] = []
     for one in prepared:
@@ -119,7 +119,7 @@ def _run(encoder: Encoder, prepared: Sequence[Prepared], cost: int) -> None:
 
 
 def _cpu_s(work: Callable[[], None]) -> float:
-    """The least of several times."""
+    """Time the work several times; return the least."""
     found = []
     for _ in range(REPEATS):
         started_s = time.process_time()
@@ -129,7 +129,7 @@ def _cpu_s(work: Callable[[], None]) -> float:
 
 
 def page(results: dict[str, Any]) -> str:
-    """The tables behind the pictures."""
+    """Write the tables behind the pictures."""
     machine = results["machine"]
     lines = [
         f"{machine['cpu']}, one thread, commit `{machine['commit']}`, {machine['date']}; "

@@ -1,4 +1,4 @@
-"""The text encoders beside their teacher in one runtime on the same texts, and where a text's time goes.
+"""Measures text encoders beside their teacher in one runtime, and where the time of a text goes.
 
     python -m bench.encoders --models models --models OTHER [--names text,text-small,minilm] [--rounds 5]
 
@@ -32,7 +32,7 @@ CALLS = 32  # texts per call of the tokenizer, as a request has them
 
 
 def main() -> None:
-    """The command."""
+    """Run the command."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=Path, action="append", required=True)
     parser.add_argument("--names", default="text,text-small,minilm")
@@ -96,7 +96,7 @@ def _measured(encoder: Encoder, tokenizer: Tokenizer, sample: Sequence[str]) -> 
 
 
 def _on_all_cores(encoder: Encoder, inputs: Sequence[Text], budget: int) -> float:
-    """Texts per second, tokenising included."""
+    """Measure texts per second, tokenising included."""
     callers = len(os.sched_getaffinity(0))
     step = min(256, -(-len(inputs) // callers))
     parts = [inputs[at : at + step] for at in range(0, len(inputs), step)]
@@ -110,7 +110,7 @@ def _on_all_cores(encoder: Encoder, inputs: Sequence[Text], budget: int) -> floa
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    """Of one call: the median over about `SECONDS`, after one to warm up."""
+    """Time one call: the median over about `SECONDS`, after one to warm up."""
     work()
     took: list[float] = []
     until = time.perf_counter() + SECONDS

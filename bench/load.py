@@ -4,7 +4,7 @@ Closed loop: each caller sends its next request when the last one was answered. 
 at fixed times whatever the server does, and latency counts from the time at which one should have gone
 out, so that a server that falls behind cannot hide it (coordinated omission).
 
-Reads a `Load` as JSON from standard input and writes a `Measured` to standard output. It knows nothing of
+Reads a `Load` as JSON from standard input and writes a `LoadResult` to standard output. It knows nothing of
 what the bodies say.
 """
 
@@ -30,7 +30,7 @@ QUANTILES = (0.5, 0.9, 0.99, 0.999)
 
 @dataclass(frozen=True)
 class Load:
-    """What to send, and how.
+    """The requests to send, and how.
 
     Attributes:
         bodies: of the requests, sent in turn.
@@ -50,18 +50,18 @@ class Load:
     headers: Sequence[str] = ()
 
     def to_json(self) -> bytes:
-        """For the other process."""
+        """Serialize for the other process."""
         bodies = [base64.b64encode(body).decode() for body in self.bodies]
         return json.dumps(asdict(self) | {"bodies": bodies}).encode()
 
     @classmethod
     def from_json(cls, content: bytes) -> Load:
-        """The inverse."""
+        """Read what `to_json` wrote."""
         fields = json.loads(content)
         return cls(**(fields | {"bodies": [base64.b64decode(body) for body in fields["bodies"]]}))
 
     def request(self, body: bytes) -> bytes:
-        """One request as it goes over the wire."""
+        """Write one request as it goes over the wire."""
         lines = [
             f"POST {self.path} HTTP/1.1",
             f"Host: {self.host}:{self.port}",
@@ -73,8 +73,8 @@ class Load:
 
 
 @dataclass
-class Measured:
-    """What came back within the counted time.
+class LoadResult:
+    """The answers of one load, within the counted time.
 
     Attributes:
         started_s, ended_s: of the counted time, on the clock of `time.monotonic`, which all processes of
@@ -165,14 +165,14 @@ class Run:
         self._open = self._late = 0
         self._connections: list[Connection] = []
 
-    async def measure(self) -> Measured:
+    async def measure(self) -> LoadResult:
         """Send, wait, sum up."""
         cpu_s = _cpu_s()
         await (self._closed() if self._load.callers else self._opened())
         for connection in self._connections:
             connection.transport.abort()
         quantiles = sorted(self._latencies_s)
-        return Measured(
+        return LoadResult(
             started_s=self._starts_s,
             ended_s=self._ends_s,
             statuses={str(status): count for status, count in self._statuses.items() if status},

@@ -1,4 +1,4 @@
-"""What was measured on, and with what."""
+"""The machine and the libraries of a measurement."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIBRARIES = ("onnxruntime", "tokenizers", "numpy", "fastapi", "starlette", "uvic
 
 
 def described() -> dict[str, Any]:
-    """For the results."""
+    """Describe them for the results."""
     cpu = next(
         (
             line.split(":")[1].strip()

@@ -1,4 +1,4 @@
-"""One measurement: a load in a process of its own, and what the server and the machine used meanwhile."""
+"""Measures one load, from a process of its own, and what the server and the machine used meanwhile."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.load import Load, Measured
+from bench.load import Load, LoadResult
 from bench.servers import ROOT, Running
 
 
 def measured(load: Load, server: Running, per_request: int = 1) -> dict[str, Any]:
-    """Rates, latencies and CPU time of one load."""
+    """Send the load; return rates, latencies and CPU time."""
     cpu_s, started_s, stolen_s = server.cpu_s(), time.monotonic(), _others_cpu_s(server)
     done = subprocess.run(
         [sys.executable, "-m", "bench.load"], input=load.to_json(), capture_output=True, cwd=ROOT, check=True
     )
     wall_s, used_s = time.monotonic() - started_s, server.cpu_s() - cpu_s
-    found = Measured(**json.loads(done.stdout))
+    found = LoadResult(**json.loads(done.stdout))
     assert used_s > 0, "another process answered"
     share = found.seconds / (found.seconds + load.warm_s)  # of the CPU time: the counted part
     return {
@@ -39,7 +39,7 @@ def measured(load: Load, server: Running, per_request: int = 1) -> dict[str, Any
 
 
 def _others_cpu_s(server: Running) -> float:
-    """CPU time of the whole machine less the server's: what ran beside it."""
+    """Return the CPU time of the whole machine less the server's: what ran beside it."""
     fields = list(map(int, Path("/proc/stat").read_text().splitlines()[0].split()[1:]))
     busy = sum(fields[:3]) + sum(fields[5:8])  # user, nice, system; irq, softirq, steal
     return busy / os.sysconf("SC_CLK_TCK") - server.cpu_s()

@@ -31,14 +31,14 @@ SGEMM = (2048, 384, 1536)  # rows x inputs x outputs: a linear layer of MiniLM o
 
 @dataclass(frozen=True)
 class Rate:
-    """Texts (or multiply-adds) per second of the clock, and per second of CPU."""
+    """Texts, or multiply-adds, per second of the clock and per second of CPU."""
 
     per_s: float
     per_cpu_s: float
 
 
 def measured(work: Callable[[], float], seconds: float) -> Rate:
-    """Repeat for about that long; `work` returns how much it did."""
+    """Repeat `work` for about that long; it returns how much it did."""
     started_s, cpu_s, done = time.perf_counter(), time.process_time(), 0.0
     while (passed_s := time.perf_counter() - started_s) < seconds:
         done += work()
@@ -47,7 +47,7 @@ def measured(work: Callable[[], float], seconds: float) -> Rate:
 
 
 def forward(model: str, models: Path, texts: Sequence[str], workers: int, seconds: float) -> dict[str, Any]:
-    """The best batching found by hand: sorted over all texts, each budget tried, one session, n callers."""
+    """Find the best batching by hand: sorted over all texts, each budget tried, one session, n callers."""
     encoder = Store(models).load(model)
     rates = {
         f"sorted, {budget} tokens": _forward(encoder, texts, workers, seconds, budget) for budget in BUDGETS
@@ -69,6 +69,7 @@ def _forward(encoder: Encoder, texts: Sequence[str], workers: int, seconds: floa
 
 
 def batches_of(prepared: Sequence[Prepared], budget: int, *, packed: bool) -> Iterator[list[Prepared]]:
+    """Sort by cost, and batch within the budget."""
     batch: list[Prepared] = []
     for one in sorted(prepared, key=lambda each: each.cost):
         cost = sum(each.cost for each in batch) + one.cost if packed else one.cost * (len(batch) + 1)
@@ -80,7 +81,7 @@ def batches_of(prepared: Sequence[Prepared], budget: int, *, packed: bool) -> It
 
 
 def lone(model: str, models: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Forward passes of one text, with one thread and with all: median ms."""
+    """Time forward passes of one text, with one thread and with all: median ms."""
     import onnxruntime as ort
 
     store = Store(models)
@@ -108,7 +109,7 @@ def lone(model: str, models: Path, texts: Sequence[str], seconds: float) -> dict
 
 
 def tokenising(model: str, models: Path, texts: Sequence[str], seconds: float) -> Rate:
-    """Texts of 32 at a time to ids, by the tokenizers library alone."""
+    """Tokenise 32 texts at a time, by the tokenizers library alone."""
     directory = models / model / Store(models).current(model)
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     tokenizer.no_padding()
@@ -117,7 +118,7 @@ def tokenising(model: str, models: Path, texts: Sequence[str], seconds: float) -
 
 
 def preparing(model: str, models: Path, texts: Sequence[str], seconds: float) -> Rate:
-    """The same to ids and facts by the bundle's preprocessor, as it is served."""
+    """Prepare 32 texts at a time by the bundle's preprocessor, as it is served."""
     encoder = Store(models).load(model)
     return _by_32(encoder.prepare, [Text(text) for text in texts], seconds)
 
@@ -133,7 +134,7 @@ def _by_32(work: Callable[[list[T]], object], items: Sequence[T], seconds: float
 
 
 def sgemm(seconds: float) -> Rate:
-    """float32 matrix product on one core, in GF."""
+    """Multiply float32 matrices on one core, in GF."""
     rows, inputs, outputs = SGEMM
     chance = np.random.default_rng(0)
     left = chance.standard_normal((rows, inputs)).astype(np.float32)
@@ -148,10 +149,10 @@ def sgemm(seconds: float) -> Rate:
 
 def main() -> None:
     """Answer one question from standard input."""
-    asked = json.load(sys.stdin)
-    what = asked.pop("what")
-    if "models" in asked:
-        asked["models"] = Path(asked["models"])
+    question = json.load(sys.stdin)
+    what = question.pop("what")
+    if "models" in question:
+        question["models"] = Path(question["models"])
     answers: dict[str, Callable[..., Any]] = {
         "forward": forward,
         "lone": lone,
@@ -159,7 +160,7 @@ def main() -> None:
         "preparing": preparing,
         "sgemm": sgemm,
     }
-    found = answers[what](**asked)
+    found = answers[what](**question)
     json.dump(
         found if isinstance(found, dict) else {"per_s": found.per_s, "per_cpu_s": found.per_cpu_s}, sys.stdout
     )

@@ -1,4 +1,4 @@
-"""From the results to a table, a page and plots. Prints only what was measured."""
+"""Turns the results into a table, a page and plots. Prints only what was measured."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.rows import LONE_EXTRA_MS, ROWS, Row
+from bench.workloads import LONE_EXTRA_MS, WORKLOADS, Workload
 
 Results = Mapping[str, Any]
 
 
 def write(results: Results, out: Path) -> None:
-    """table.md and the plots."""
+    """Write table.md and the plots."""
     (out / "table.md").write_text("\n".join(_page(results)) + "\n")
     if results["open"]:
         _plot_open(results, out / "latency.svg")
@@ -50,23 +50,24 @@ def _page(results: Results) -> Iterator[str]:
 def _rows(results: Results) -> Iterator[str]:
     yield "| work | server | texts/s | per CPU-second | p50 ms | p99 ms | bar | reached |"
     yield "|---|---|---|---|---|---|---|---|"
-    for row in ROWS:
-        names = dict.fromkeys(one["server"] for one in results["rounds"] if one["row"] == row.name)
+    for workload in WORKLOADS:
+        names = dict.fromkeys(one["server"] for one in results["rounds"] if one["row"] == workload.name)
         for name in names:
-            runs = [one for one in results["rounds"] if (one["row"], one["server"]) == (row.name, name)]
-            bar, reached = _bar(results, row, runs) if name == "encodery" else ("", "")
+            runs = [one for one in results["rounds"] if (one["row"], one["server"]) == (workload.name, name)]
+            bar, reached = _bar(results, workload, runs) if name == "encodery" else ("", "")
             yield (
-                f"| {row.name} | {name} | {_median(runs, 'per_s'):.0f} | {_median(runs, 'per_cpu_s'):.0f} | "
-                f"{_latency(runs, 'p50'):.1f} | {_latency(runs, 'p99'):.1f} | {bar} | {reached} |"
+                f"| {workload.name} | {name} | {_median(runs, 'per_s'):.0f} | "
+                f"{_median(runs, 'per_cpu_s'):.0f} | {_latency(runs, 'p50'):.1f} | "
+                f"{_latency(runs, 'p99'):.1f} | {bar} | {reached} |"
             )
 
 
-def _bar(results: Results, row: Row, runs: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """The bar, and what was reached, by the clock and by CPU time: ratios within a round, then the median."""
-    if row.per_cpu_s is not None:
-        return f"{row.per_cpu_s:.0f} per CPU-second", f"{_median(runs, 'per_cpu_s'):.0f}"
-    ceilings = [ceilings.get(f"{row.ceiling} {row.model}") for ceilings in results["ceilings"]]
-    if row.ceiling == "lone":
+def _bar(results: Results, workload: Workload, runs: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return the bar and what was reached, by CPU time and by the clock: medians of ratios within rounds."""
+    if workload.per_cpu_s is not None:
+        return f"{workload.per_cpu_s:.0f} per CPU-second", f"{_median(runs, 'per_cpu_s'):.0f}"
+    ceilings = [ceilings.get(f"{workload.ceiling} {workload.model}") for ceilings in results["ceilings"]]
+    if workload.ceiling == "lone":
         best = [min(value for key, value in one.items() if key.startswith("p50")) for one in ceilings]
         extra = statistics.median(run["latency_ms"]["p50"] - one for run, one in zip(runs, best, strict=True))
         return f"at most {LONE_EXTRA_MS} ms over the bare forward pass", f"{extra:+.1f} ms"
@@ -74,8 +75,8 @@ def _bar(results: Results, row: Row, runs: Sequence[Mapping[str, Any]]) -> tuple
         run["per_cpu_s"] / one["per_cpu_s"] for run, one in zip(runs, ceilings, strict=True)
     )
     by_clock = statistics.median(run["per_s"] / one["per_s"] for run, one in zip(runs, ceilings, strict=True))
-    what = "of raw" if row.ceiling == "forward" else "of the tokenizers library alone"
-    return f"{row.share:.2f} {what}", f"{by_cpu:.2f} by CPU time, {by_clock:.2f} by the clock"
+    what = "of raw" if workload.ceiling == "forward" else "of the tokenizers library alone"
+    return f"{workload.share:.2f} {what}", f"{by_cpu:.2f} by CPU time, {by_clock:.2f} by the clock"
 
 
 def _ceilings(results: Results) -> Iterator[str]:
@@ -136,7 +137,8 @@ def _plot_servers(results: Results, path: Path) -> None:
     mpl.use("svg")
     from matplotlib import pyplot as plt
 
-    rows = [row.name for row in ROWS if any(one["row"] == row.name for one in results["rounds"])]
+    measured = {one["row"] for one in results["rounds"]}
+    rows = [workload.name for workload in WORKLOADS if workload.name in measured]
     servers = list(dict.fromkeys(one["server"] for one in results["rounds"]))
     figure, axes = plt.subplots(figsize=(8, 0.6 * len(rows) + 1.5))
     height = 0.8 / len(servers)

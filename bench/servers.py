@@ -1,7 +1,7 @@
 """Servers as processes: started on a free port, waited for, their CPU time and memory read, ended.
 
-Ours runs from this checkout's environment; each peer in one of its own, made on demand from its list in
-`bench/peers/`. A peer that cannot be installed or started is skipped, with the reason in the results.
+Ours runs from this checkout's environment; each competitor in one of its own, made on demand from its list in
+`bench/competitors/`. One that cannot be installed or started is skipped, with the reason in the results.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-PEERS = Path(__file__).parent / "peers"
+COMPETITORS = Path(__file__).parent / "competitors"
 START_S = 120.0
 INSTALL_S = 900.0
 TICK_S = 1 / os.sysconf("SC_CLK_TCK")
@@ -29,14 +29,14 @@ class Unavailable(Exception):
 
 @dataclass(frozen=True)
 class Server:
-    """One of those that are measured.
+    """A server that is measured.
 
     Attributes:
-        command: to its arguments, given a port.
-        path: of the route that encodes.
-        ready: a path that answers 200 when it serves.
-        environment: made before it starts.
-        variables: of its environment.
+        command: a port to the arguments of its process.
+        path: route that encodes.
+        ready: path that answers 200 when it serves.
+        environment: name of its virtual environment, made before it starts; None is ours.
+        variables: set in its process.
     """
 
     name: str
@@ -55,6 +55,11 @@ class Running:
     process: subprocess.Popen[bytes]
     port: int
 
+    @property
+    def url(self) -> str:
+        """Base URL."""
+        return f"http://127.0.0.1:{self.port}"
+
     def cpu_s(self) -> float:
         """CPU time of the process and all under it so far."""
         return sum(_cpu_s(pid) for pid in _tree(self.process.pid))
@@ -64,16 +69,20 @@ class Running:
         return sum(_resident_mib(pid) for pid in _tree(self.process.pid))
 
     def private_mib(self) -> float:
-        """Memory that the process and all under it have for themselves."""
+        """Memory that no other process shares, of the process and all under it."""
         return sum(private_mib(pid) for pid in _tree(self.process.pid))
 
+    def peak_mib(self) -> int:
+        """Largest memory that a process of it ever had, by the kernel's own account."""
+        return max(peak_mib(pid) for pid in _tree(self.process.pid))
+
     def processes(self) -> list[int]:
-        """The process and all under it."""
+        """Process ids of the server and all under it."""
         return _tree(self.process.pid)
 
 
 def ours(models: Path, workers: int = 1) -> Server:
-    """This server, with the default settings but for its number of processes."""
+    """Describe this server, with the default settings but for its number of processes."""
     arguments = ("-m", "encodery", "serve", "--models-dir", str(models))
     return Server(
         "encodery",
@@ -83,17 +92,17 @@ def ours(models: Path, workers: int = 1) -> Server:
     )
 
 
-def peers(network: Path, padded: Path, work: Path) -> list[Server]:
-    """The others.
+def competitors(network: Path, padded: Path, work: Path) -> list[Server]:
+    """Describe the other servers.
 
     Args:
-        network: the pretrained directory.
-        padded: a directory with the same network as ONNX, padded, beside its tokenizer.
-        work: a directory for what one of them makes of the network itself.
+        network: directory of the pretrained network.
+        padded: directory with the same network as ONNX, padded, beside its tokenizer.
+        work: directory for what one of them makes of the network itself.
     """
 
     def command(name: str, *directories: Path) -> Callable[[int], Sequence[str]]:
-        script = str(PEERS / f"{name}.py")
+        script = str(COMPETITORS / f"{name}.py")
         return lambda port: [str(python_of(name)), script, str(port), *map(str, directories)]
 
     def library(name: str, directory: Path) -> Server:
@@ -113,14 +122,14 @@ def peers(network: Path, padded: Path, work: Path) -> list[Server]:
 
 
 def python_of(name: str) -> Path:
-    """The interpreter of a peer's environment."""
+    """Find the interpreter of a competitor's environment."""
     return ROOT / ".venv" / f"bench-{name}" / "bin" / "python"
 
 
 def install(name: str) -> None:
-    """Make a peer's environment, if there is none from the lists that it has now. Raises Unavailable."""
+    """Make a competitor's environment, unless it is there from the lists of now. Raises Unavailable."""
     python, stamp = python_of(name), python_of(name).parent.parent / "installed"
-    lists = [PEERS / f"{name}.txt"]
+    lists = [COMPETITORS / f"{name}.txt"]
     if name in ("sentence_transformers", "infinity"):  # torch first, or its CUDA build comes as well
         lists.insert(0, ROOT / "requirements" / "torch.txt")
     wanted = "".join(one.read_text() for one in lists)
@@ -142,14 +151,13 @@ def install(name: str) -> None:
 
 
 @contextmanager
-def running(server: Server, log: Path) -> Iterator[Running]:
-    """The server, until the block ends. Raises Unavailable."""
+def running(server: Server, log: Path, inherited: Mapping[str, str] = os.environ) -> Iterator[Running]:
+    """Run the server until the block ends, with these variables and its own. Raises Unavailable."""
     if server.environment is not None:
         install(server.environment)
     port = _free_port()
-    environment = (
-        os.environ | {"ENCODERY_LOG_LEVEL": "warning", "HF_HUB_OFFLINE": "1"} | dict(server.variables)
-    )
+    defaults = {"ENCODERY_LOG_LEVEL": "warning", "HF_HUB_OFFLINE": "1"}
+    environment = dict(inherited) | defaults | dict(server.variables)
     with log.open("wb") as output:
         process = subprocess.Popen(
             server.command(port), cwd=ROOT, env=environment, stdout=output, stderr=output
@@ -178,7 +186,7 @@ def _wait(server: Server, process: subprocess.Popen[bytes], port: int, log: Path
 
 
 def _reason(output: str) -> str:
-    """The last error that it names, or else its last line."""
+    """Find the last error that the output names, or else its last line."""
     lines = output.strip().splitlines() or ["no output"]
     return next((line for line in reversed(lines) if "Error: " in line), lines[-1])[:200]
 
@@ -225,13 +233,22 @@ def _resident_mib(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
+def peak_mib(pid: int) -> int:
+    """Return the largest memory that the process ever had."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), 0)
+
+
 def private_mib(pid: int) -> float:
-    """What would be free if the process ended."""
+    """Return the memory that would be free if the process ended."""
     return sum(_smaps_mib(pid, f"Private_{kind}") for kind in ("Clean", "Dirty"))
 
 
 def proportional_mib(pid: int) -> float:
-    """With its share of what it has together with others."""
+    """Return the memory of a process, with its share of what it has together with others."""
     return _smaps_mib(pid, "Pss")
 
 

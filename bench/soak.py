@@ -43,7 +43,7 @@ MIX = {"one text": 0.6, "32 texts": 0.05, "one user": 0.25, "refused": 0.1}  # o
 
 
 def bodies(models: Path, seed: int = 0) -> list[bytes]:
-    """Requests in random order."""
+    """Mix requests in random order."""
     chance = random.Random(seed)
     several = texts.bodies(texts.texts(32 * 64), 32, model="text", encoding="base64")
     users = texts.bodies(texts.users(COUNT, texts.items(models)), 1, model="retail-user", encoding="base64")
@@ -58,7 +58,7 @@ def bodies(models: Path, seed: int = 0) -> list[bytes]:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The command."""
+    """Run the command."""
     options = _options(arguments)
     models = ROOT / "models"
     log = Path(tempfile.gettempdir()) / "encodery-soak.log"
@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _beside_new(old: Running, models: Path, log: Path) -> Iterator[float]:
-    """The old server's answers per CPU-second as a share of a new one's, in turns."""
+    """Measure the old server's answers per CPU-second as a share of a new one's, in turns."""
     with running(ours(models), log) as new:
         _tenth(new, models, TURN_S)  # its warm-up
         for number in range(TURNS):
@@ -113,7 +113,7 @@ def _tenth(server: Running, models: Path, seconds: float, seed: int = 0) -> dict
 
 
 def page(results: dict[str, Any]) -> str:
-    """The table and what it says."""
+    """Write the table and what it says."""
     machine, tenths, warm = results["machine"], results["tenths"], results["warm_up"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, commit `{machine['commit']}`, {machine['date']}.",

@@ -1,4 +1,4 @@
-"""What is encoded: texts of log-normal length and users with histories, the same in every run."""
+"""The inputs that are encoded: texts of log-normal length and users with histories, the same in every run."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ MEAN_WORDS, SPREAD, FEWEST, MOST = 15.0, 0.6, 5, 60  # log-normal: words p10/50/
 
 
 def texts(count: int, seed: int = 0) -> list[str]:
-    """Texts of 5 to 60 words, log-normal."""
+    """Draw texts of 5 to 60 words, log-normal."""
     chance = random.Random(seed)  # not for secrets
     lengths = [chance.lognormvariate(0.0, SPREAD) * MEAN_WORDS for _ in range(count)]
     return [" ".join(chance.choices(WORDS, k=round(min(MOST, max(FEWEST, one))))) for one in lengths]
 
 
 def items(models: Path) -> list[str]:
-    """The catalogue of the bundled recommender."""
+    """Read the catalogue of the bundled recommender."""
     version = json.loads((models / "retail-user" / "current").read_text())["version"]
     features = json.loads((models / "retail-user" / version / "features.json").read_text())["features"]
     return next(list(one["vocabulary"]) for one in features if one["name"] == "history")
 
 
 def users(count: int, items: Sequence[str], history: int = 20, seed: int = 0) -> list[dict[str, object]]:
-    """Users with that many items of a catalogue in their history, at times in one year."""
+    """Draw users with that many items of a catalogue in their history, at times in one year."""
     chance = random.Random(seed)
     return [
         {
@@ -45,7 +45,7 @@ def users(count: int, items: Sequence[str], history: int = 20, seed: int = 0) ->
 
 
 def bodies(inputs: Sequence[object], per_request: int, **fields: object) -> list[bytes]:
-    """Requests of POST /encode with that many inputs each."""
+    """Write requests of POST /encode with that many inputs each."""
     chunks = [inputs[i : i + per_request] for i in range(0, len(inputs) - per_request + 1, per_request)]
     return [
         json.dumps({"inputs": chunk[0] if per_request == 1 else list(chunk), **fields}).encode()

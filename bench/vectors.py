@@ -1,4 +1,4 @@
-"""Whether a peer does the same work: its vectors of a few texts beside ours, before its speed is measured."""
+"""Checks that a competitor does the same work: compares its vectors of a few texts with ours."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ LEAST = 0.999  # cosine; float32 in another order of operations is far over it
 WAIT_S = 60.0
 
 
-def check(peer: Running, ours: Running, model: str) -> None:
-    """Raises Unavailable if the peer's vectors are not those that our model gives."""
+def check(competitor: Running, ours: Running, model: str) -> None:
+    """Raise Unavailable if the competitor's vectors are not those that our model gives."""
     some = texts(COUNT)
     wanted = _encoded(ours, some, model)
     try:
-        least = float(np.min(np.sum(_encoded(peer, some, model) * wanted, axis=1)))
+        least = float(np.min(np.sum(_encoded(competitor, some, model) * wanted, axis=1)))
     except (OSError, HTTPException, ValueError, LookupError, TypeError) as error:
         raise Unavailable(f"it does not answer as expected: {error!r:.200}") from None
     if not least >= LEAST:
@@ -31,7 +31,7 @@ def check(peer: Running, ours: Running, model: str) -> None:
 
 
 def _encoded(server: Running, inputs: Sequence[str], model: str) -> NDArray[np.float32]:
-    """Vectors of length one."""
+    """Encode by HTTP; normalise to length one."""
     openai = server.server.path == "/embeddings"
     body = {"input": inputs} if openai else {"inputs": inputs, "model": model}
     request = Request(

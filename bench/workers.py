@@ -1,4 +1,4 @@
-"""One server process beside several, in interleaved rounds: throughput, latency and memory.
+"""Measures one server process beside several, in interleaved rounds: throughput, latency and memory.
 
 python3 dev.py bench --workers [--rounds 5] [--seconds 3] [--counts 1,2]
 """
@@ -29,7 +29,7 @@ ROWS = {  # name: model, inputs of a request, callers
 
 
 def main(arguments: Sequence[str]) -> None:
-    """The command."""
+    """Run the command."""
     options = _options(arguments)
     models, counts = ROOT / "models", [int(one) for one in options.counts.split(",")]
     results: dict[str, Any] = {"machine": described(), "runs": [], "memory": []}
@@ -79,7 +79,7 @@ def _memory(server: Running, count: int) -> list[dict[str, Any]]:
 
 
 def page(results: dict[str, Any]) -> str:
-    """The tables."""
+    """Write the tables."""
     machine, runs = results["machine"], results["runs"]
     rounds = 1 + max(one["round"] for one in runs)
     others = statistics.median(one["others_cores"] for one in runs)

@@ -60,6 +60,13 @@ class Server:
 
 
 @contextmanager
+def serving(models: Path, **variables: str) -> Iterator[str]:
+    """The base URL of a server that is ready."""
+    with server(models, **variables) as running:
+        yield running.logged("ready")["url"]
+
+
+@contextmanager
 def server(models: Path, command: Sequence[str] = (), **variables: str) -> Iterator[Server]:
     running = Server(models, command, **variables)
     try:

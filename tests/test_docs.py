@@ -10,8 +10,11 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-import examples
 import pytest
+from running import serving
+
+from docs import examples
+from docs.tables import with_tables
 
 ROOT = Path(__file__).parent.parent
 
@@ -25,7 +28,7 @@ EXAMPLES = [
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with examples.server() as base:
+    with serving(ROOT / "models") as base:
         yield base
 
 
@@ -44,7 +47,7 @@ def test_an_example_prints_what_the_page_shows(example: examples.Example, url: s
 def test_generated_tables_are_those_of_the_code(page: Path) -> None:
     text = page.read_text()
 
-    assert examples.with_tables(text) == text, "run: python3 dev.py docs"
+    assert with_tables(text) == text, "run: python3 dev.py docs"
 
 
 def test_the_readme_has_examples() -> None:

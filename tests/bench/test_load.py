@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from bench.load import Load, Measured, Run
+from bench.load import Load, LoadResult, Run
 from bench.texts import bodies, texts
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -41,7 +41,7 @@ async def serving(answer: Answer) -> AsyncIterator[int]:
         await asyncio.sleep(0.05)  # so that the transports are closed before the loop is
 
 
-async def measured(answer: Answer, **how: float) -> Measured:
+async def measured(answer: Answer, **how: float) -> LoadResult:
     async with serving(answer) as port:
         settings = {"seconds": 0.3, "warm_s": 0.05} | how
         load = Load("127.0.0.1", port, "/encode", [b"a", b"bb"], **settings)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A peer is compared with us only if it does the same work."""
+"""A competitor is compared with us only if it does the same work."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def answering(path: str, answer: Callable[[dict[str, list[str]]], object]) -> It
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            content = json.dumps(answer(asked)).encode()
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            content = json.dumps(answer(request)).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
@@ -40,46 +40,46 @@ def answering(path: str, answer: Callable[[dict[str, list[str]]], object]) -> It
     thread.start()
     try:
         with subprocess.Popen(["true"]) as process:
-            yield Running(Server("peer", lambda port: [], path=path), process, server.server_port)
+            yield Running(Server("other", lambda port: [], path=path), process, server.server_port)
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def ours(asked: dict[str, list[str]]) -> object:
-    return {"embeddings": [direction(text) for text in asked["inputs"]]}
+def ours(request: dict[str, list[str]]) -> object:
+    return {"embeddings": [direction(text) for text in request["inputs"]]}
 
 
 def theirs(turned: float) -> Callable[[dict[str, list[str]]], object]:
     """As OpenAI answers, twice as long."""
 
-    def answer(asked: dict[str, list[str]]) -> object:
-        rows = [[2 * one for one in direction(text, turned)] for text in asked["input"]]
+    def answer(request: dict[str, list[str]]) -> object:
+        rows = [[2 * one for one in direction(text, turned)] for text in request["input"]]
         return {"data": [{"embedding": row} for row in rows]}
 
     return answer
 
 
-def test_a_peer_with_our_vectors_is_accepted_whatever_their_length() -> None:
-    with answering("/encode", ours) as mine, answering("/embeddings", theirs(turned=0.0)) as peer:
-        check(peer, mine, "minilm")
+def test_a_competitor_with_our_vectors_is_accepted_whatever_their_length() -> None:
+    with answering("/encode", ours) as mine, answering("/embeddings", theirs(turned=0.0)) as other:
+        check(other, mine, "minilm")
 
 
-def test_a_peer_whose_vectors_point_elsewhere_is_refused() -> None:
+def test_a_competitor_whose_vectors_point_elsewhere_is_refused() -> None:
     with (
         answering("/encode", ours) as mine,
-        answering("/embeddings", theirs(turned=0.5)) as peer,
+        answering("/embeddings", theirs(turned=0.5)) as other,
         pytest.raises(Unavailable, match="not those of minilm: cosine 0"),
     ):
-        check(peer, mine, "minilm")
+        check(other, mine, "minilm")
 
 
 @pytest.mark.parametrize("answer", [{}, {"data": []}, {"data": [{"embedding": [1.0, 2.0]}] * 16}])
-def test_a_peer_that_answers_something_else_is_refused(answer: object) -> None:
+def test_a_competitor_that_answers_something_else_is_refused(answer: object) -> None:
     with (
         answering("/encode", ours) as mine,
-        answering("/embeddings", lambda _: answer) as peer,
+        answering("/embeddings", lambda _: answer) as other,
         pytest.raises(Unavailable, match="not answer as expected"),
     ):
-        check(peer, mine, "minilm")
+        check(other, mine, "minilm")

@@ -15,12 +15,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import examples
 import numpy as np
 import pyarrow as pa
 import pytest
 import tiny
 from pyarrow import parquet
+from running import serving
 
 from bundle import KINDS, Features, Store, Text, publish
 from encodery.bulk.backends import LocalBackend, Options, RemoteBackend
@@ -266,7 +266,7 @@ def test_what_cannot_begin_says_why(  # noqa: PLR0917  # pytest gives them by na
 
 @pytest.fixture(scope="module")
 def url(published: Path) -> Iterator[str]:
-    with examples.server(published) as base:
+    with serving(published) as base:
         yield base
 
 

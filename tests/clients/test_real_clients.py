@@ -16,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import examples
 import httpx2 as httpx
 import numpy as np
 import programs
 import pytest
 from recorder import recorded
+from running import serving
 
 pytestmark = [pytest.mark.e2e, pytest.mark.clients]
 
@@ -98,7 +98,7 @@ USERS = [{"history": ["A1", "B1"], "country": "GB"}, {"history": ["C2"]}]
 
 @pytest.fixture(scope="module")
 def url(published: Path) -> Iterator[str]:
-    with examples.server(published) as base:
+    with serving(published) as base:
         yield base
 
 

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import examples
 import httpx2 as httpx
 import numpy as np
 import numpy.typing as npt
 import pytest
+from running import serving
 
 from bundle.inputs import Input
 from bundle.preprocess.features import Features
@@ -107,7 +107,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
         torch |= task.encoders()
         publish(root / "models", task.drafts(task.score(task.encoders())))
-    with examples.server(root / "models", default_model="topics") as url:
+    with serving(root / "models", ENCODERY_DEFAULT_MODEL="topics") as url:
         yield Served(url, torch, root)
 
 

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-import examples
 import numpy as np
 import pytest
 import tiny
+from running import serving
 
 from bundle import OUTPUT_TYPES, Features, OutputType, Store, Text
 from encodery_client import AsyncClient, Client, RequestRefused, SpaceChanged
@@ -22,7 +22,7 @@ TEXTS = ["hello world", "the cat sat on the mat", "a red lamp", "dog"] * 5
 
 @pytest.fixture(scope="module")
 def url(published: Path) -> Iterator[str]:
-    with examples.server(published) as base:
+    with serving(published) as base:
         yield base
 
 

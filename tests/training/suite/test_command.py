@@ -9,10 +9,10 @@ from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
-import examples
 import numpy as np
 import pytest
 import tiny
+from running import serving
 from typer.testing import CliRunner, Result
 
 from bundle import publish
@@ -38,7 +38,7 @@ def found(sets: Path, published: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def url(published: Path) -> Iterator[str]:
-    with examples.server(published) as base:
+    with serving(published) as base:
         yield base
 
 

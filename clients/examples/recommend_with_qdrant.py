@@ -1,7 +1,7 @@
-"""A whole catalogue into a Qdrant index in memory, and recommendations out of it: docs/recommender.md.
+"""Puts a whole catalogue into a Qdrant index in memory, and asks it for recommendations: docs/recommender.md.
 
     pip install qdrant-client
-    python scripts/recommend_with_qdrant.py LOG.csv.gz [URL]
+    python clients/examples/recommend_with_qdrant.py LOG.csv.gz [URL]
 
 LOG is Online Retail, of which the catalogue is made; URL is a running server with the bundled pair.
 Nothing of this project is imported: it is what a backend would do.
@@ -27,7 +27,7 @@ BATCH = 1024
 
 
 def catalogue(log: Path) -> list[dict[str, Any]]:
-    """One record for each stock code of goods: its last description and price."""
+    """Read one record for each stock code of goods: its last description and price."""
     records: dict[str, dict[str, Any]] = {}
     with gzip.open(log, "rt", encoding="utf-8-sig", newline="") as file:
         for line in csv.DictReader(file):
@@ -38,7 +38,7 @@ def catalogue(log: Path) -> list[dict[str, Any]]:
 
 
 def encode(url: str, model: str, inputs: Sequence[Any], space: str | None = None) -> tuple[Any, str]:
-    """Vectors [n, dim] and their space; 412 if it is not the one that is expected."""
+    """Encode; vectors [n, dim] and their space, or 412 if it is not the one that is expected."""
     body = {"model": model, "inputs": inputs} | ({"space": space} if space else {})
     headers = {"Content-Type": "application/json", "Accept": "application/x-npy", "X-Priority": "bulk"}
     request = urllib.request.Request(f"{url}/encode", json.dumps(body).encode(), headers)

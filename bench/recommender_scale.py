@@ -1,6 +1,6 @@
 """Trains a recommender on generated logs of growing size, and prints time and peak memory for each.
 
-    .venv/dev/bin/python scripts/recommender_scale.py [--judge] [MILLIONS ...]
+    python -m bench.recommender_scale [--judge] [MILLIONS ...]
 
 A million items, 50 interactions a user, all in Parquet under a temporary directory. Each size runs in a
 process of its own, so that its peak memory is its own. Times are CPU seconds of one thread: they say what
@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.servers import ROOT
+
 SIZES = (1.0, 2.0, 4.0, 10.0)  # million interactions
 ITEMS, GROUPS, PER_USER = 1_000_000, 1_000, 50
 LOYAL = 0.8  # share of the interactions with items of the user's own group
@@ -28,7 +29,7 @@ ROWS = 1_000_000  # written at a time
 
 
 def generate(directory: Path, interactions: int) -> None:
-    """log.parquet and items.parquet: every item is taken at least once, some far more often."""
+    """Write log.parquet and items.parquet: every item is taken at least once, some far more often."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -52,7 +53,7 @@ def generate(directory: Path, interactions: int) -> None:
 
 
 def config() -> dict[str, Any]:
-    """One pass, by sampled softmax."""
+    """Describe the run: one pass, by sampled softmax."""
     return {
         "kind": "recommender",
         "name": "scale",
@@ -120,7 +121,6 @@ def main(arguments: list[str]) -> int:
     flags = [one for one in arguments if one.startswith("--")]
     values = [one for one in arguments if one not in flags]
     if "--measure" in flags:
-        sys.path.insert(0, str(ROOT))
         print(json.dumps(measure(Path(values[0]), is_judged="--judge" in flags)))
         return 0
     print(
@@ -130,8 +130,8 @@ def main(arguments: list[str]) -> int:
     for millions in map(float, values or SIZES):
         with tempfile.TemporaryDirectory() as name:
             generate(Path(name), int(millions * 1_000_000))
-            command = [sys.executable, __file__, "--measure", *flags, name]
-            done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+            command = [sys.executable, "-m", "bench.recommender_scale", "--measure", *flags, name]
+            done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
         row = json.loads(done.stdout.splitlines()[-1])
         count = row["interactions"] / 1e6
         cells = [

@@ -1,6 +1,6 @@
-"""What each idea of a text encoder is worth: one run and one row of a table for each.
+"""Measures what each idea of a text encoder is worth: one run and one row of a table for each.
 
-    python scripts/ablate.py scripts/ablations.toml --data DATA --work DIRECTORY [NAME ...]
+    python -m bench.ablations bench/ablations.toml --data DATA --work DIRECTORY [NAME ...]
 
 Trains every variant of a config (a few settings of it changed, named in the TOML file) for the same number of
 steps, measures it on the dev splits of the text suite, and keeps its figures in DIRECTORY: what is there is
@@ -27,7 +27,7 @@ FIGURES = {  # set of the suite -> column
 
 
 def merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """`base` with the leaves of `changes`; a leaf that is false takes the setting away."""
+    """Replace leaves of `base` by those of `changes`; a leaf that is false takes the setting away."""
     result = dict(base)
     for key, value in changes.items():
         if isinstance(value, dict) and isinstance(result.get(key), dict):
@@ -63,7 +63,7 @@ def measure(
 
 
 class Vectors:
-    """Every text encoded once; L2-normalised rows by text."""
+    """The vectors of texts, each encoded once and L2-normalised; called with texts, it gives their rows."""
 
     def __init__(self, encode: Any, texts: Sequence[str]) -> None:
         import numpy as np
@@ -80,7 +80,7 @@ class Vectors:
 
 
 def table(found: Mapping[str, Mapping[str, Any]], variants: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Markdown: a row per variant that has figures."""
+    """Write a Markdown table: a row per variant that has figures."""
     lines = ["| variant | " + " | ".join(FIGURES.values()) + " |", "|---|" + "---|" * len(FIGURES)]
     for variant in variants:
         if variant["name"] in found:

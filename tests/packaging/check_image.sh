@@ -5,7 +5,7 @@
 # The server runs as compose runs it: read-only root, /tmp in memory, no capabilities, no new privileges.
 # Not tried: limits of memory and processes, and the timer of HEALTHCHECK (its command is).
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 say() { echo "image: $*"; }
 fail() { say "FAILED: $*" >&2; exit 1; }

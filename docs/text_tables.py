@@ -1,9 +1,9 @@
 """Tables of docs/text-encoders.md, from results that were kept as the programs wrote them.
 
-docs/results/text-ablations.json   by scripts/ablate.py
 docs/results/text-test.json        by encodery evaluate text --split test
-docs/results/text-speed.json       by bench.encoders
 docs/results/text-fine-tuning.json by encodery evaluate faq, the story of a new user
+bench/results/ablations.json       by bench.ablations
+bench/results/encoders.json        by bench.encoders
 """
 
 from __future__ import annotations
@@ -14,31 +14,31 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import ablate
+from bench.ablations import table
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "docs" / "results"
+DOCS = Path(__file__).resolve().parent
+BENCH = DOCS.parent / "bench"
 
 
 def ablations() -> str:
-    """A row per variant."""
-    variants = tomllib.loads((ROOT / "scripts" / "ablations.toml").read_text())["variant"]
-    return "\n".join(ablate.table(_read("text-ablations"), variants)) + "\n"
+    """List the variants, a row each."""
+    variants = tomllib.loads((BENCH / "ablations.toml").read_text())["variant"]
+    return "\n".join(table(_read(BENCH, "ablations"), variants)) + "\n"
 
 
 def quality() -> str:
-    """The headline of every set at full length, and what share of the teacher's it is."""
-    return "\n".join(_quality(_read("text-test"))) + "\n"
+    """Lay out the headline of every set at full length, and its share of the teacher's."""
+    return "\n".join(_quality(_read(DOCS, "text-test"))) + "\n"
 
 
 def fine_tuning() -> str:
-    """The same of a fine-tuned encoder beside the one that it was."""
-    return "\n".join(_quality(_read("text-fine-tuning"))) + "\n"
+    """Lay out a fine-tuned encoder beside the one that it was."""
+    return "\n".join(_quality(_read(DOCS, "text-fine-tuning"))) + "\n"
 
 
 def dimensions() -> str:
-    """The headlines of the bundled encoders at every length."""
-    results = _read("text-test")
+    """Lay out the headlines of the bundled encoders at every length."""
+    results = _read(DOCS, "text-test")
     bundled = [one for one in results["encoders"] if one["source"] == "bundle"]
     columns = [(one["name"], dim) for one in bundled for dim in one["dimensions"]]
     lines = _head("set", "figure", *(f"`{name}` {dim}" for name, dim in columns))
@@ -48,8 +48,8 @@ def dimensions() -> str:
 
 
 def speed() -> str:
-    """Texts per second, and where the time of a text goes; compared with the last encoder."""
-    found: dict[str, dict[str, float]] = _read("text-speed")
+    """Lay out texts per second, and where the time of a text goes; compared with the last encoder."""
+    found: dict[str, dict[str, float]] = _read(BENCH, "encoders")
     *_, teacher = found
     lines = _head("encoder", "texts/s", "of the teacher's", "tokenising", "all of prepare", "forward pass")
     for name, row in found.items():
@@ -93,8 +93,8 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _read(name: str) -> Any:
-    return json.loads((RESULTS / f"{name}.json").read_text())
+def _read(room: Path, name: str) -> Any:
+    return json.loads((room / "results" / f"{name}.json").read_text())
 
 
 TABLES: Mapping[str, Callable[[], str]] = {

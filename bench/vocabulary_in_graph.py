@@ -1,6 +1,6 @@
-"""Times looking up vocabularies in the ONNX graph against looking them up in the preprocessor.
+"""Times looking up vocabularies in the ONNX graph beside looking them up in the preprocessor.
 
-    .venv/dev/bin/python scripts/vocabulary_in_graph.py [MODELS]
+    python -m bench.vocabulary_in_graph [MODELS]
 
 Takes the bundled user tower and puts a LabelEncoder in front of its history and country. Both ways start
 from the same checked strings and end in the same vectors. The figures of docs/decisions/0005.
@@ -16,13 +16,14 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.servers import ROOT
+
 NAME = "retail-user"
 ROUNDS, S_PER_ROUND = 7, 0.2
 
 
 def with_vocabularies(content: bytes, vocabularies: Mapping[str, Sequence[str]]) -> bytes:
-    """The graph with these int64 inputs as strings; "" is padding in a history, and missing elsewhere."""
+    """Let these int64 inputs of the graph be strings; "" is padding in a history, and missing elsewhere."""
     import onnx
     from onnx import helper
 
@@ -51,7 +52,7 @@ def with_vocabularies(content: bytes, vocabularies: Mapping[str, Sequence[str]])
 
 
 def best_us(work: Callable[[], Any]) -> float:
-    """The best round's time of one call."""
+    """Time one call: the mean of the best round."""
     work()
     times = []
     for _ in range(ROUNDS):
@@ -64,7 +65,7 @@ def best_us(work: Callable[[], Any]) -> float:
 
 
 def session_of(content: bytes) -> tuple[Any, float]:
-    """A session of one thread, and the milliseconds that it took to load."""
+    """Open a session of one thread; return the milliseconds that it took to load as well."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -76,7 +77,6 @@ def session_of(content: bytes) -> tuple[Any, float]:
 
 def main(arguments: list[str]) -> int:
     """Print the table."""
-    sys.path.insert(0, str(ROOT))
     from bundle.preprocess.base import pad
     from bundle.preprocess.features import FeaturePreprocessor
     from bundle.preprocess.features.schema import FIRST, FeatureSchema

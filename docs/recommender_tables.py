@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).resolve().parent.parent / "docs" / "results"
+RESULTS = Path(__file__).resolve().parent / "results"
 FIGURES = ("ndcg@100", "recall@20")  # the second in brackets
 OWN = "encoder"
 METHODS: Mapping[str, str] = {
@@ -29,7 +29,7 @@ PROTOCOLS: Mapping[str, str] = {"S": "S, new users", "T": "T, later in time", "C
 
 
 def suite(name: str) -> str:
-    """Every method under every protocol, and the middle 95 % of how far the encoders are above three."""
+    """Lay out every method under every protocol, and how far the encoders are above three of them (95 %)."""
     content = json.loads((RESULTS / f"recommender-{name}.json").read_text())
     assert content["split"] == "test", "the table says what was judged on test users"
     rows = {(row["protocol"], row["method"], row["figure"]): row for row in content["rows"]}
@@ -49,7 +49,7 @@ def _line(title: str, cells: list[str]) -> str:
 
 
 def _both(rows: Mapping[Any, Any], protocol: str, method: str, shown: Callable[[Any], str]) -> str:
-    """Both figures; empty for a method that the protocol does not have."""
+    """Write both figures; nothing for a method that the protocol does not have."""
     found = [rows.get((protocol, method, figure)) for figure in FIGURES]
     return "{} ({})".format(*map(shown, found)) if all(found) else ""
 

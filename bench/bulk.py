@@ -1,8 +1,8 @@
-"""What bulk work costs: `encodery encode` against the bare encoder, and a stream beside single requests.
+"""Measures bulk work: `encodery encode` beside the bare encoder, and a stream beside single requests.
 
-    python scripts/bench_bulk.py rate       rows/s of the encoder alone, of the command, and at a server
-    python scripts/bench_bulk.py memory     peak memory of the command at 10,000 to 1,000,000 rows
-    python scripts/bench_bulk.py stream     p50 and p99 of single requests, idle and beside a stream; memory
+    python -m bench.bulk rate       rows/s of the encoder alone, of the command, and at a server
+    python -m bench.bulk memory     peak memory of the command at 10,000 to 1,000,000 rows
+    python -m bench.bulk stream     p50 and p99 of single requests, idle and beside a stream; memory
 
 Texts are those of `bench`: English words, 5 to 60 of them, log-normal. One JSON line per figure. Whatever
 is large runs in a process of its own: a child's peak memory is never less than its parent's at the start.
@@ -20,38 +20,38 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
 from urllib.parse import urlsplit
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "scripts"), str(ROOT / "clients" / "python")]
-
-import examples  # noqa: E402  # its server is the one that the documentation runs
-
-from bench.load import Load, Measured  # noqa: E402
-from bench.texts import bodies, texts  # noqa: E402
+from bench.load import Load, LoadResult
+from bench.servers import ROOT, Running, ours, running
+from bench.texts import bodies, texts
 
 ROUNDS, SECONDS, SINGLES_PER_S = 3, 8.0, 100.0
 DISTINCT, BLOCK = 20_000, 64  # texts of a stream before they come again; lines of one write
 
 
+def serving() -> AbstractContextManager[Running]:
+    """Run our server with the bundled models."""
+    return running(ours(ROOT / "models"), Path(tempfile.gettempdir()) / "encodery-bulk.log")
+
+
 def rate(rows: int = 50_000) -> None:
-    """Rows per second."""
+    """Measure rows per second."""
     done = subprocess.run([*_self("alone"), str(rows)], cwd=ROOT, capture_output=True, check=True)
     report(what="encoder alone", **json.loads(done.stdout))
     for output in ("out.npy", "out.parquet", "out.jsonl"):
         report(what=f"encodery encode, {output}", **encode(rows, output))
-    with examples.server() as url:
-        report(what="encodery encode --url, out.npy", **encode(rows, "out.npy", "--url", url))
+    with serving() as server:
+        report(what="encodery encode --url, out.npy", **encode(rows, "out.npy", "--url", server.url))
 
 
 def alone(rows: str) -> None:
-    """The encoder on all cores, with nothing around it."""
-    from concurrent.futures import ThreadPoolExecutor
-
+    """Measure the encoder on all cores, with nothing around it."""
     from bundle import Store, Text
     from bundle.encoder import BATCH_COST, batches
 
@@ -73,7 +73,7 @@ def alone(rows: str) -> None:
 
 
 def memory() -> None:
-    """Peak memory; short texts, since it is the number of rows that must not count."""
+    """Measure peak memory; of short texts, since it is the number of rows that must not count."""
     for rows in (10_000, 50_000, 200_000, 1_000_000):
         report(what="encodery encode, out.npy", **encode(rows, "out.npy", short=True))
 
@@ -101,13 +101,14 @@ def encode(rows: int, output: str, *options: str, short: bool = False) -> dict[s
 
 
 def stream() -> None:
-    """Single requests at an even rate, alone and beside a stream, in turns; medians over the rounds.
+    """Measure single requests at an even rate, alone and beside a stream, in turns; medians over the rounds.
 
     The bar: p99 beside the stream is at most twice that of the idle server, and one batch.
     """
-    with examples.server() as url:
+    with serving() as server:
+        url = server.url
         singles(url, 2.0)  # warm
-        server_idle = peak_of_children()
+        server_idle = server.peak_mib()
         found: dict[str, list[float]] = {}
         for _ in range(ROUNDS):
             idle = singles(url, SECONDS)
@@ -124,7 +125,7 @@ def stream() -> None:
             }
             for name, value in figures.items():
                 found.setdefault(name, []).append(value)
-        server_peak = peak_of_children()
+        server_peak = server.peak_mib()
     middle = {name: round(median(values), 2) for name, values in found.items()}
     bar = 2 * middle["idle_p99_ms"] + middle["batch_ms"]
     report(what="stream", **middle, bar_ms=round(bar, 2), within=middle["busy_p99_ms"] <= bar,
@@ -133,8 +134,8 @@ def stream() -> None:
         server_peak_mib=server_peak)  # fmt: skip
 
 
-def singles(url: str, seconds: float) -> Measured:
-    """Single requests at random times, from a process of their own."""
+def singles(url: str, seconds: float) -> LoadResult:
+    """Send single requests at random times, from a process of their own."""
     parts = urlsplit(url)
     load = Load(
         str(parts.hostname), int(parts.port or 80), "/encode", bodies(texts(2000, seed=1), 1),
@@ -142,14 +143,14 @@ def singles(url: str, seconds: float) -> Measured:
     )  # fmt: skip
     command = [sys.executable, "-m", "bench.load"]
     done = subprocess.run(command, input=load.to_json(), capture_output=True, cwd=ROOT, check=True)
-    measured = Measured(**json.loads(done.stdout))
-    assert (set(measured.statuses), measured.broken) == ({"200"}, 0), measured
-    return measured
+    result = LoadResult(**json.loads(done.stdout))
+    assert (set(result.statuses), result.broken) == ({"200"}, 0), result
+    return result
 
 
 @contextmanager
 def streaming(url: str) -> Iterator[dict[str, float]]:
-    """A stream from a process of its own; what it did is there afterwards."""
+    """Stream from a process of its own; what it did is there afterwards."""
     process = subprocess.Popen([*_self("send"), url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT)
     ended: dict[str, float] = {}
     try:
@@ -195,7 +196,7 @@ def send(url: str) -> None:
 
 
 def forward_passes(url: str) -> tuple[float, float]:
-    """How many there were, and the seconds that they took in all; from the server's metrics."""
+    """Read how many there were, and the seconds that they took in all, from the server's metrics."""
     with urllib.request.urlopen(f"{url}/metrics") as response:
         lines = response.read().decode().splitlines()
     found = [
@@ -205,24 +206,13 @@ def forward_passes(url: str) -> tuple[float, float]:
     return found[0], found[1]
 
 
-def peak_of_children() -> int:
-    """Of the server, in MiB, from the kernel's own account of the process."""
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
-    peaks = [
-        int(line.split()[1])
-        for child in children
-        for line in Path(f"/proc/{child}/status").read_text().splitlines()
-        if line.startswith("VmHWM")
-    ]
-    return max(peaks) // 1024
-
-
 def report(**figures: Any) -> None:
+    """Print one line of figures."""
     print(json.dumps(figures), flush=True)
 
 
 def _self(command: str) -> list[str]:
-    return [sys.executable, str(Path(__file__)), command]
+    return [sys.executable, "-m", "bench.bulk", command]
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -234,4 +224,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 if __name__ == "__main__":
+    if len(sys.argv) < 2 or sys.argv[1] not in COMMANDS:
+        sys.exit(__doc__)
     COMMANDS[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,106 @@
+"""The tables that pages have between `<!-- begin NAME -->` and `<!-- end NAME -->`.
+
+Each is written from the code that it describes, or from results that a program kept.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+
+from docs import recommender_tables, text_tables
+from docs.examples import ROOT
+
+TABLE = re.compile(r"<!-- begin ([\w-]+) -->\n(.*?)<!-- end \1 -->", re.DOTALL)
+ERROR = ", standard error"  # the name of a figure's standard error in a manifest
+
+
+def bench_table(name: str = "table") -> str:
+    """Read what `dev.py bench` printed when it was last run for the page."""
+    return (ROOT / "bench" / "results" / f"{name}.md").read_text()
+
+
+def settings_table() -> str:
+    """List every setting of the server, from its declaration."""
+    from app.settings import settings_table as table
+
+    return str(table())
+
+
+def models_table() -> str:
+    """List the bundled models, and the figures of their manifests once for all encoders of a space."""
+    from bundle import KINDS, Store
+
+    store = Store(ROOT / "models")
+    manifests = [store.manifest(name, store.current(name)) for name in store.names()]
+    lines = ["| model | takes | gives | size |", "|---|---|---|---|"]
+    for manifest in manifests:
+        size = sum(entry.size for entry in manifest.files.values()) / 1e6
+        gives = f"{manifest.dim} dimensions, compared by {manifest.metric.replace('_', ' ')}"
+        takes = KINDS[manifest.kind].plural
+        lines.append(f"| `{manifest.name}` | {takes} | {gives} | {size:.1f} MB |")
+    lines += ["", "| model | figure | value | baselines in the same run |", "|---|---|---|---|"]
+    for manifest in {manifest.space: manifest for manifest in manifests}.values():
+        names = ", ".join(f"`{m.name}`" for m in manifests if m.space == manifest.space)
+        metrics = manifest.trained.metrics
+        for figure, metric in metrics.items():
+            if not figure.endswith(ERROR):
+                error = metrics.get(figure + ERROR)
+                value = f"{metric.value:.3f}" + (f" ± {error.value:.3f}" if error else "")
+                others = ", ".join(f"{name} {found:.3f}" for name, found in metric.baselines.items())
+                lines.append(f"| {names} | {figure} | {value} | {others} |")
+    return "\n".join(lines) + "\n"
+
+
+def protocols_table() -> str:
+    """List every route that takes a body, and those of other people's protocols, from what registers them."""
+    from app.api.protocols import PROTOCOLS
+    from app.api.requests import EncodeBody
+    from app.api.score import ScoreRequest
+
+    lines = ["| protocol | route | reads | takes and ignores |", "|---|---|---|---|"]
+    for path, fields in {"/encode": EncodeBody.model_fields, "/score": ScoreRequest.model_fields}.items():
+        lines.append(f"| Encodery | `POST {path}` | {_named(fields)} | |")
+    for protocol in PROTOCOLS:
+        for row in protocol.routes:
+            reads = _named(row.request.fields()) if row.request else ""
+            ignored = _named(row.request.ignored) if row.request else ""
+            lines.append(f"| {protocol.name} | `{row.method} {row.path}` | {reads} | {ignored} |")
+    return "\n".join(lines) + "\n"
+
+
+def _named(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def clients_table() -> str:
+    """List what the last `dev.py clients` saw."""
+    lines = ["| client | versions | what it sends |", "|---|---|---|"]
+    for row in json.loads((ROOT / "docs" / "results" / "clients.json").read_text()):
+        versions = ", ".join(f"{name} {version}" for name, version in row["versions"].items())
+        lines.append(f"| {row['client']} | {versions} | `` {row['sent'].replace('|', chr(92) + '|')} `` |")
+    return "\n".join(lines) + "\n"
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "bench": bench_table,
+    "workers": partial(bench_table, "workers"),
+    "soak": partial(bench_table, "soak"),
+    "curves": partial(bench_table, "curves"),
+    "settings": settings_table,
+    "models": models_table,
+    "protocols": protocols_table,
+    "clients": clients_table,
+    **recommender_tables.TABLES,
+    **text_tables.TABLES,
+}
+
+
+def with_tables(text: str) -> str:
+    """Write the generated tables of the page anew."""
+    return TABLE.sub(
+        lambda match: f"<!-- begin {match[1]} -->\n{TABLES[match[1]]().strip()}\n<!-- end {match[1]} -->",
+        text,
+    )
