@@ -22,6 +22,7 @@ from app.engine import load_registry
 from app.main import create_app
 from app.settings import Settings
 from bundle import Store, publish
+from encodery.bulk.command import Job, run
 
 GOOD = [picture(seed) for seed in range(3)]
 
@@ -199,3 +200,17 @@ async def test_it_is_asked_through_kserve(models: Path, expected: np.ndarray) ->
     np.testing.assert_allclose(np.array(output["data"]).reshape(3, -1), expected, atol=1e-5)
     assert wrong.status_code == 400
     assert "picture, BYTES [n]" in wrong.json()["error"]
+
+
+@pytest.mark.parametrize("column", [None, "photo"])
+def test_it_is_encoded_in_bulk(
+    models: Path, expected: np.ndarray, tmp_path: Path, column: str | None
+) -> None:
+    values = [*(one.to_json() for one in GOOD), "no picture"]
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.npy"
+    source.write_text("".join(json.dumps({column or "picture": value}) + "\n" for value in values))
+
+    summary = run(Job(source, out, "picture", None, models, url=None, column=column))
+
+    assert (summary.rows, summary.bad) == (3, 1)
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
