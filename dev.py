@@ -2,7 +2,7 @@
 
 Makes the two environments `.venv/serve` (serving only) and `.venv/dev` (everything) from the locks in
 requirements/, when they are missing or the locks changed, and runs the task in them.
-Standard library only: it runs before anything is installed. Knows nothing of what the tasks do.
+Standard library only: it runs before anything is installed. It knows nothing of what the tasks do.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ CHECKS = ("ruff format --check .", "ruff check .", "mypy", "lint-imports")
 
 
 class Stop(Exception):
-    """What to tell the person in one sentence; dev.py then exits with 1."""
+    """The sentence that a person is told; dev.py then exits with 1."""
 
 
 def serve(arguments: list[str]) -> int:

@@ -53,7 +53,11 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="dev.py bench --curves", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="dev.py bench --curves",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--models", default="text,text-small", help="text encoders")
     parser.add_argument("--models-dir", type=Path, default=ROOT / "models")
     parser.add_argument("--seconds", type=float, default=3.0, help="of load")

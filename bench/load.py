@@ -1,4 +1,4 @@
-"""The load: many callers over HTTP/1.1, in a process of its own, on raw asyncio streams of bytes.
+"""Sends a load: many callers over HTTP/1.1, in a process of its own, on raw asyncio streams of bytes.
 
 Closed loop: each caller sends its next request when the last one was answered. Open loop: requests go out
 at fixed times whatever the server does, and latency counts from the time at which one should have gone
@@ -150,7 +150,7 @@ def _content_length(head: bytes) -> int:
 
 
 class Run:
-    """One measurement."""
+    """One measurement of a load."""
 
     def __init__(self, load: Load) -> None:
         self._load = load

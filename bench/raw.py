@@ -1,4 +1,4 @@
-"""The ceilings: onnxruntime without a server, tokenising alone, and the machine's matrix products.
+"""Measures the ceilings: onnxruntime without a server, tokenising alone, bare matrix products.
 
 Runs in a process of its own (`python -m bench.raw`), which reads what to do as JSON from standard input:
 numbers of threads must be set before numpy is loaded. CPU time is that of the process.

@@ -1,4 +1,4 @@
-"""Servers as processes: started on a free port, waited for, their CPU time and memory read, ended.
+"""Runs servers as processes: starts them on a free port, waits, reads CPU time and memory, ends them.
 
 Ours runs from this checkout's environment; each competitor in one of its own, made on demand from its list in
 `bench/competitors/`. One that cannot be installed or started is skipped, with the reason in the results.

@@ -1,4 +1,4 @@
-"""A long life: mixed requests without end, and what memory and throughput do meanwhile.
+"""Measures a long life: memory and throughput under mixed requests without end.
 
     python3 dev.py bench --soak [--requests 1000000] [--minutes 15]
 
@@ -88,7 +88,9 @@ def _beside_new(old: Running, models: Path, log: Path) -> Iterator[float]:
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="dev.py bench --soak", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="dev.py bench --soak", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--requests", type=int, default=1_000_000)
     parser.add_argument("--minutes", type=float, default=15.0, help="at most, all together")
     parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results")

@@ -1,4 +1,4 @@
-"""Tables of docs/recommender.md, from what `encodery evaluate --suite recommender --split test` wrote.
+"""Writes the tables of docs/recommender.md, from results of the recommender suite on test splits.
 
 docs/results/recommender-retail.json   of training/configs/retail.toml
 docs/results/recommender-films.json    of training/configs/films.toml

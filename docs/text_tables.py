@@ -1,4 +1,4 @@
-"""Tables of docs/text-encoders.md, from results that were kept as the programs wrote them.
+"""Writes the tables of docs/text-encoders.md, from results that were kept as the programs wrote them.
 
 docs/results/text-test.json        by encodery evaluate text --split test
 docs/results/text-fine-tuning.json by encodery evaluate faq, the story of a new user

@@ -1,4 +1,4 @@
-"""The command line: `encodery serve`, `train`, `evaluate`, `models`. Importing it costs nothing."""
+"""The command line: `encodery serve`, `train`, `evaluate`, `models`. It imports nothing heavy."""
 
 from importlib.metadata import PackageNotFoundError, version
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 
 class Request(BaseModel):
-    """As `POST /encode` takes it, as far as the load sends it."""
+    """The body of `POST /encode`, as far as the load sends it."""
 
     inputs: str | list[str]
     model: str = ""

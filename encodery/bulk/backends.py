@@ -1,4 +1,4 @@
-"""What encodes: a bundle on disk, on all cores, or a server. One bad input errs alone in both."""
+"""The two that encode: a bundle on disk, on all cores, or a server. In both a bad input errs alone."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Identity:
-    """Which vectors these are; what the output's metadata says."""
+    """The identity of vectors, as the output's metadata has it."""
 
     model: str
     version: str
@@ -77,7 +77,7 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class Options:
-    """How inputs are encoded.
+    """The options of every input.
 
     Attributes:
         dim: fewer dimensions than the model has.
@@ -92,7 +92,7 @@ class Options:
 
 
 class LocalBackend:
-    """A bundle in this process.
+    """Encodes with a bundle, in this process.
 
     Args:
         encoder: loaded with one thread a forward pass.
@@ -157,7 +157,7 @@ class LocalBackend:
 
 
 class RemoteBackend:
-    """A server.
+    """Encodes with a server.
 
     Args:
         client: pinned to a space, or pinning itself to the first answer's.

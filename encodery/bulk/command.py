@@ -1,4 +1,4 @@
-"""`encodery encode IN OUT`: from a command's arguments to a finished output, or one to go on with."""
+"""Runs `encodery encode IN OUT`: from its arguments to a finished output, or one to go on with."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ def _backend(job: Job) -> Backend:
 
 
 def _description(job: Job, backend: Backend) -> dict[str, Any]:
-    """All that decides what is in the output."""
+    """Gather all that decides what is in the output."""
     stat = job.source.stat()
     return {
         "input": str(job.source.resolve()),

@@ -1,4 +1,4 @@
-"""From parts to the one output: JSONL, .npy or Parquet, written beside and renamed, so never half there.
+"""Writes parts as one output: JSONL, .npy or Parquet, written beside and renamed, so never half there.
 
 With it come OUT.meta.json (model, version, space, dim, counts), OUT.bad.jsonl where rows were bad, and
 for .npy, which has vectors only, OUT.rows.npy with the number of each row.

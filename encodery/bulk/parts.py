@@ -1,4 +1,4 @@
-"""What is done so far: OUT.partial/, with job.json and one part per range of input rows.
+"""The work done so far: OUT.partial/, with job.json and one part per range of input rows.
 
 A part is three files; the vectors come last, by rename, so where they are the rest is. Parts that do not
 join on to each other can only come from somebody else, and are refused.
@@ -26,7 +26,7 @@ _NAME = re.compile(r"(\d{12})-(\d{12})\.npy")
 
 @dataclass(frozen=True)
 class Part:
-    """The rows from `start` up to `end`.
+    """The output of the rows from `start` up to `end`.
 
     Attributes:
         vectors: .npy, float32 [good, dim].

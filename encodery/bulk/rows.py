@@ -1,4 +1,4 @@
-"""Rows of JSONL, CSV and Parquet as inputs of a model, one at a time; a bad row is one that says why.
+"""Reads rows of JSONL, CSV and Parquet as inputs of a model, one at a time; a bad row says why it is bad.
 
 Which columns hold an input, and how a value is read from them, is the business of the input's kind. JSONL
 and CSV may be gzipped.

@@ -1,4 +1,4 @@
-"""What the commands share: options that several have, and the way a mistake ends."""
+"""Options that several commands have, and the way a mistake ends."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ class AsyncClient:
         return self._core.pins
 
     def unpin(self) -> None:
-        """Take whatever space the server gives next: call it when the index was encoded anew."""
+        """Accept whatever space the server gives next: for when the index was encoded anew."""
         self._core.unpin()
 
     async def aclose(self) -> None:

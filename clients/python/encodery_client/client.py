@@ -39,10 +39,10 @@ class Client:
         space: what the vectors must be of; by default that of the first answer. From then on every
             request says so, and a server that no longer has it makes `SpaceChanged`, never a wrong vector.
         wire: how vectors travel, raw or base64 in JSON.
-        timeout_s: of a whole call, retries included; the server is told.
+        timeout_s: of a whole call, retries included; sent to the server as its deadline.
         concurrency: most requests at once of calls that are split.
         batch_items, batch_bytes: of one request; larger calls are split.
-        retry: how often and how patiently.
+        retry: how often to try, and how long to wait.
         api_key: sent as a bearer token.
         headers: of every request.
         transport: of httpx2, for example `encodery_client.testing.FakeServer().transport`.
@@ -150,7 +150,7 @@ class Client:
         return self._core.pins
 
     def unpin(self) -> None:
-        """Take whatever space the server gives next: call it when the index was encoded anew."""
+        """Accept whatever space the server gives next: for when the index was encoded anew."""
         self._core.unpin()
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""What both clients share: options, pins, and how requests are made and answers are read. No I/O."""
+"""The half that both clients share: options, pins, making requests and reading answers. No I/O."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Core:
         space: the space that vectors must be of from the first request on; None pins to the first answer.
         wire: how vectors travel where the caller does not ask for warnings.
         limits: of one request.
-        retry: how often and how patiently.
+        retry: how often to try, and how long to wait.
         timeout_s: of a whole call, retries included.
         concurrency: most requests of one call at once.
     """
@@ -65,7 +65,7 @@ class Core:
         return dict(self._pins)
 
     def unpin(self) -> None:
-        """Take whatever space the server gives next."""
+        """Accept whatever space the server gives next."""
         self._pins.clear()
 
     def prompts(self, detail: Mapping[str, Any]) -> dict[str, str]:

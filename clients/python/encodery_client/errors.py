@@ -1,4 +1,4 @@
-"""What can go wrong, for a caller who wants to catch it.
+"""The errors of this package, for a caller who wants to catch them.
 
     EncoderyClientError
     ├── RequestRefused      4xx: the request is wrong; `code`, `param` and `index` say where
@@ -73,21 +73,21 @@ class ServerFailed(EncoderyClientError):
 
 
 class ServerUnreachable(EncoderyClientError):
-    """No connection, or it broke."""
+    """There is no connection, or it broke."""
 
 
 class DeadlineExceeded(EncoderyClientError):
-    """No vectors in the time allowed."""
+    """The time allowed was over before there were vectors."""
 
 
 class UnexpectedAnswer(EncoderyClientError):
-    """What answered is no Encodery server, or a proxy in between changed the answer."""
+    """The answer is not an Encodery server's, or a proxy in between changed it."""
 
 
 def error_from(
     status: int, headers: Mapping[str, str], content: bytes, *, offset: int
 ) -> EncoderyClientError:
-    """The error that an answer other than 2xx stands for; positions are moved on by `offset`."""
+    """Make the error that an answer other than 2xx stands for; positions are moved on by `offset`."""
     detail = _detail(content)
     request_id = headers.get("x-request-id")
     message = _moved(str(detail.get("message") or f"HTTP status {status}"), offset)
@@ -104,7 +104,7 @@ def error_from(
 
 
 def retry_after_s(headers: Mapping[str, str]) -> float | None:
-    """The header Retry-After, where it is a number of seconds."""
+    """Read the header Retry-After, where it is a number of seconds."""
     value = headers.get("retry-after", "")
     return float(value) if value.isdecimal() else None
 

@@ -12,7 +12,7 @@ from encodery_client.client import Client
 
 @component
 class EncoderyTextEmbedder:
-    """One text, for example a query, to its vector.
+    """Turns one text, for example a query, into its vector.
 
     Args:
         url: of the server.
@@ -41,7 +41,7 @@ class EncoderyTextEmbedder:
 
 @component
 class EncoderyDocumentEmbedder:
-    """Documents to documents with vectors; one without content keeps none.
+    """Gives documents their vectors; one without content gets none.
 
     Args:
         url: of the server.

@@ -9,7 +9,7 @@ from encodery_client.client import Client
 
 
 class EncoderyEmbeddings(Embeddings):
-    """Texts to vectors, for vector stores and retrievers of LangChain.
+    """Turns texts into vectors, for vector stores and retrievers of LangChain.
 
     Args:
         client: how the server is reached.

@@ -12,7 +12,7 @@ from encodery_client.client import Client
 
 
 class EncoderyEmbedding(BaseEmbedding):
-    """Texts to vectors, for indexes and query engines of LlamaIndex.
+    """Turns texts into vectors, for indexes and query engines of LlamaIndex.
 
     Args:
         client: how the server is reached.

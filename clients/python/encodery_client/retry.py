@@ -1,4 +1,4 @@
-"""When to try again, and when to give up: a generator that decides, and sends and sleeps nothing itself.
+"""Decides when to try again and when to give up; a generator that sends nothing and never sleeps.
 
 `Client` and `AsyncClient` drive the same generator, one with time.sleep, the other with asyncio.sleep.
 Encoding changes nothing on the server, so every request may be sent again.

@@ -1,4 +1,4 @@
-"""`encode` with the arguments of sentence-transformers, for code that was written for it.
+"""Takes the arguments of sentence-transformers, for code that was written for it.
 
 Needs neither it nor torch. Vectors are always numpy arrays, normalised where the model says so;
 `batch_size` is the number of inputs per request; devices and pools of processes are the server's business.
@@ -18,7 +18,7 @@ FLOATS = ("float32", "float16")
 
 
 class SentenceEncoder:
-    """In place of a `SentenceTransformer`.
+    """Stands in for a `SentenceTransformer`.
 
     Args:
         client: how the server is reached.
@@ -30,7 +30,7 @@ class SentenceEncoder:
 
     @property
     def prompts(self) -> Mapping[str, str]:
-        """Name to text; the model's own are asked of the server once."""
+        """The prompts, name to text; for the model's own the server is asked once."""
         if self._prompts is None:
             self._prompts = self.client.prompts()
         return self._prompts
@@ -46,7 +46,7 @@ class SentenceEncoder:
         truncate_dim: int | None = None,
         **ignored: Any,
     ) -> Vectors:
-        """[n, dim], or [dim] for a single string; too long texts are cut at their end, as there.
+        """Encode: [n, dim], or [dim] for a single string. Too long texts are cut at their end, as there.
 
         Only floats are normalised; a lower `precision` is made of what the model gives.
 
@@ -68,23 +68,23 @@ class SentenceEncoder:
         return vectors[0] if isinstance(sentences, str) else vectors
 
     def encode_query(self, sentences: str | Sequence[str], **options: Any) -> Vectors:
-        """With the prompt called `query`, where there is one."""
+        """Encode with the prompt called `query`, where there is one."""
         return self.encode(sentences, self._first("query"), **options)
 
     def encode_document(self, sentences: str | Sequence[str], **options: Any) -> Vectors:
-        """With the prompt called `document`, `passage` or `corpus`, where there is one."""
+        """Encode with the prompt called `document`, `passage` or `corpus`, where there is one."""
         return self.encode(sentences, self._first("document", "passage", "corpus"), **options)
 
     def _first(self, *names: str) -> str | None:
         return next((name for name in names if name in self.prompts), None)
 
     def get_sentence_embedding_dimension(self) -> int:
-        """Length of a vector; asks the server."""
+        """Return the length of a vector; asks the server."""
         return len(self.client.encode_one("a"))
 
     @staticmethod
     def similarity(first: Vectors, second: Vectors) -> Vectors:
-        """Cosines of all pairs. float32 [n, m]."""
+        """Compute the cosines of all pairs. float32 [n, m]."""
         return np.asarray(_unit(first) @ _unit(second).T, dtype=np.float32)
 
 

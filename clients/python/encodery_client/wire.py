@@ -83,7 +83,7 @@ class Parameters:
 
     @property
     def pin(self) -> tuple[str | None, str | None, int | None, str | None]:
-        """What decides the space of the vectors. Prompts do not: they are there to be compared across."""
+        """The fields that decide the space. The prompt does not: vectors are compared across prompts."""
         return self.model, self.version, self.dimensions, self.output
 
     @property
@@ -124,7 +124,7 @@ class Request:
 
 @dataclass(frozen=True)
 class InputWarning:
-    """What the server tells about one input.
+    """The warnings about one input.
 
     Every name in `details` is an attribute as well: `warning.truncated`, `warning.unknown`. Which names there
     are is decided by the kind of the model. A name that the server did not tell is (): it is false, and has
