@@ -66,16 +66,35 @@ def test_encode_reads_the_column_that_it_is_told(published: Path, tmp_path: Path
     assert "1 vectors of" in result.stderr
 
 
+def run_without(package: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process that cannot import the package."""
+    code = (
+        "import sys\n"
+        f"sys.modules[{package!r}] = None\n"
+        "from encodery.cli import main\n"
+        f"main({[str(one) for one in arguments]!r})"
+    )
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def test_encode_needs_nothing_of_training(published: Path, tmp_path: Path) -> None:
+    """The image has no such package."""
+    (tmp_path / "in.jsonl").write_text('"hello"\n')
+
+    result = run_without(
+        "training", "encode", tmp_path / "in.jsonl", tmp_path / "out.npy", "--models-dir", published
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "out.npy").exists()
+
+
 def test_parquet_without_its_package_is_one_sentence(published: Path, tmp_path: Path) -> None:
-    """A process in which pyarrow cannot be imported, as in the serving environment."""
+    """The serving environment does not have it."""
     source = tmp_path / "in.parquet"
     source.write_bytes(b"")
-    arguments = ["encode", str(source), str(tmp_path / "out.npy"), "--models-dir", str(published)]
-    code = f"import sys\nsys.modules['pyarrow'] = None\nfrom encodery.cli import main\nmain({arguments!r})"
 
-    result = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    result = run_without("pyarrow", "encode", source, tmp_path / "out.npy", "--models-dir", published)
 
     assert result.returncode == 2
     assert result.stderr.splitlines()[-1] == "encodery: Parquet needs pyarrow: pip install pyarrow"

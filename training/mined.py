@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle.preprocess.text import Text
+from bundle.progress import Progress
 from training.data.text import Pairs
 from training.errors import ConfigError
 from training.mining import MiningRules, mine
-from training.progress import Progress
 from training.task import Encode
 
 TEXTS = 1024  # encoded at a time, between two lines of progress

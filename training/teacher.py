@@ -23,12 +23,12 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
+from bundle.progress import Progress
 from training.config import Precision, TeacherConfig
 from training.encoders.pretrained import PretrainedEncoder
 from training.errors import TeacherError
 from training.pretrained import WEIGHTS, Pretrained, read_pretrained
 from training.pretrained_tokenizer import whole_tokenizer
-from training.progress import Progress
 
 SHARD_TEXTS = 4096
 FILES = ("config.json", WEIGHTS, "tokenizer.json")

@@ -23,10 +23,10 @@ from typing import Any
 
 import torch
 
+from bundle.progress import Progress
 from training.config import TrainConfig
 from training.errors import ConfigError, DivergedError
 from training.errors import InterruptedRunError as InterruptedRunError  # noqa: PLC0414  # raised by `fit`
-from training.progress import Progress
 from training.task import Task
 
 LOG_EVERY = 25  # steps

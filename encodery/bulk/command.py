@@ -14,6 +14,7 @@ from typing import Any
 
 from bundle import Store
 from bundle.cores import usable_cores
+from bundle.progress import Progress
 from encodery import __version__
 from encodery.bulk.backends import Backend, EncodedChunk, LocalBackend, Options, RemoteBackend
 from encodery.bulk.errors import BulkError
@@ -76,8 +77,6 @@ def run(job: Job) -> Summary:
 
 
 def _encode(source: Path, selection: Selection, backend: Backend, parts: Parts, total: int) -> None:
-    from training.progress import Progress
-
     before = parts.all()
     start = before[-1].end if before else 0
     rows = islice(read_rows(source, selection), start, None)

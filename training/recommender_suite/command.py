@@ -11,11 +11,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from bundle.progress import Progress
 from training.client import served
 from training.config import RecommenderRun
 from training.data.examples import Examples, Quiz
 from training.errors import ConfigError
-from training.progress import Progress
 from training.ranking import Figure, figure, judge_each
 from training.recommender_suite.compare import Difference, Values, difference, joined
 from training.recommender_suite.rivals import COLD_RIVALS, RIVALS, Rival, Scorer, Settings, Taken

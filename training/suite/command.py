@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from bundle.progress import Progress
 from training.errors import ConfigError
-from training.progress import Progress
 from training.suite.find import find_tasks
 from training.suite.maps import Map, map_of
 from training.suite.page import page

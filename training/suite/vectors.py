@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from bundle.errors import InputError
+from bundle.progress import Progress
 from training.errors import ConfigError
-from training.progress import Progress
 from training.suite.subjects import Subject
 from training.suite.task import Floats
 from training.teacher import CachedTeacher

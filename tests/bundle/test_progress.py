@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from training.progress import LINE_EVERY_S, Progress
+from bundle.progress import LINE_EVERY_S, Progress
 
 
 class Clock:
