@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.processes import cpu_s, peak_mib, private_mib, resident_mib, tree_of
+
 ROOT = Path(__file__).resolve().parent.parent
 COMPETITORS = Path(__file__).parent / "competitors"
 START_S = 120.0
 INSTALL_S = 900.0
-TICK_S = 1 / os.sysconf("SC_CLK_TCK")
 
 
 class Unavailable(Exception):
@@ -62,23 +63,23 @@ class Running:
 
     def cpu_s(self) -> float:
         """CPU time of the process and all under it so far."""
-        return sum(_cpu_s(pid) for pid in _tree(self.process.pid))
+        return sum(cpu_s(pid) for pid in tree_of(self.process.pid))
 
     def memory_mib(self) -> float:
         """Resident memory of the process and all under it."""
-        return sum(_resident_mib(pid) for pid in _tree(self.process.pid))
+        return sum(resident_mib(pid) for pid in tree_of(self.process.pid))
 
     def private_mib(self) -> float:
         """Memory that no other process shares, of the process and all under it."""
-        return sum(private_mib(pid) for pid in _tree(self.process.pid))
+        return sum(private_mib(pid) for pid in tree_of(self.process.pid))
 
     def peak_mib(self) -> int:
         """Largest memory that a process of it ever had, by the kernel's own account."""
-        return max(peak_mib(pid) for pid in _tree(self.process.pid))
+        return max(peak_mib(pid) for pid in tree_of(self.process.pid))
 
     def processes(self) -> list[int]:
         """Process ids of the server and all under it."""
-        return _tree(self.process.pid)
+        return tree_of(self.process.pid)
 
 
 def ours(models: Path, workers: int = 1) -> Server:
@@ -204,57 +205,3 @@ def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
-
-
-def _tree(pid: int) -> list[int]:
-    found = [pid]
-    for one in found:
-        try:
-            children = Path(f"/proc/{one}/task/{one}/children").read_text().split()
-        except OSError:
-            continue
-        found += map(int, children)
-    return found
-
-
-def _cpu_s(pid: int) -> float:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) * TICK_S
-
-
-def _resident_mib(pid: int) -> float:
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except OSError:
-        return 0.0
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
-
-
-def peak_mib(pid: int) -> int:
-    """Return the largest memory that the process ever had."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM")), 0)
-
-
-def private_mib(pid: int) -> float:
-    """Return the memory that would be free if the process ended."""
-    return sum(_smaps_mib(pid, f"Private_{kind}") for kind in ("Clean", "Dirty"))
-
-
-def proportional_mib(pid: int) -> float:
-    """Return the memory of a process, with its share of what it has together with others."""
-    return _smaps_mib(pid, "Pss")
-
-
-def _smaps_mib(pid: int, name: str) -> float:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:")), 0.0)

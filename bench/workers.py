@@ -18,7 +18,8 @@ from bench import texts
 from bench.load import Load
 from bench.machine import described
 from bench.measure import measured
-from bench.servers import ROOT, Running, ours, private_mib, proportional_mib, running
+from bench.processes import private_mib, proportional_mib
+from bench.servers import ROOT, Running, ours, running
 
 COUNT = 512
 ROWS = {  # name: model, inputs of a request, callers

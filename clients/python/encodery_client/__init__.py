@@ -10,6 +10,7 @@ same. Hooks for frameworks are modules of their own, each needing its framework 
 """
 
 from encodery_client.aio import AsyncClient
+from encodery_client.answers import Answer, InputWarning
 from encodery_client.client import Client
 from encodery_client.errors import (
     DeadlineExceeded,
@@ -22,7 +23,6 @@ from encodery_client.errors import (
     UnexpectedAnswer,
 )
 from encodery_client.retry import Retry
-from encodery_client.wire import Answer, InputWarning
 
 __all__ = [
     "Answer",

@@ -12,21 +12,11 @@ from typing import Any, Unpack
 
 import httpx2 as httpx
 
+from encodery_client.answers import Answer, joined
 from encodery_client.core import Core, headers_of
 from encodery_client.errors import ServerUnreachable, error_from
 from encodery_client.retry import Retry, StepResult, Wait, attempts
-from encodery_client.wire import (
-    Answer,
-    Limits,
-    Options,
-    Output,
-    Parameters,
-    Request,
-    Truncate,
-    Vectors,
-    Wire,
-    joined,
-)
+from encodery_client.wire import Limits, Options, Output, Parameters, Request, Truncate, Vectors, Wire
 
 
 class AsyncClient:

@@ -8,21 +8,10 @@ from typing import Any
 
 import httpx2 as httpx
 
+from encodery_client.answers import Answer, read_base64, read_raw, refuse_other_space
 from encodery_client.retry import Retry
 from encodery_client.rows import rows_of
-from encodery_client.wire import (
-    JSON,
-    RAW,
-    Answer,
-    Limits,
-    Parameters,
-    Request,
-    Wire,
-    read_base64,
-    read_raw,
-    refuse_other_space,
-    requests,
-)
+from encodery_client.wire import JSON, RAW, Limits, Parameters, Request, Wire, requests
 
 CONNECT_S = 5.0
 DEADLINE = "X-Request-Timeout-Ms"

@@ -1,0 +1,142 @@
+"""Reads answers, without any I/O: from responses to vectors, with all that the server says about them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import httpx2 as httpx
+import numpy as np
+
+from encodery_client.errors import SpaceChanged, UnexpectedAnswer, error_from
+from encodery_client.wire import Parameters, Request, Vectors
+
+
+@dataclass(frozen=True)
+class InputWarning:
+    """The warnings about one input.
+
+    Every name in `details` is an attribute as well: `warning.truncated`, `warning.unknown`. Which names there
+    are is decided by the kind of the model. A name that the server did not tell is (): it is false, and has
+    nothing in it.
+
+    Attributes:
+        index: position among all inputs.
+        details: all that was told, by name, as JSON; read only.
+    """
+
+    index: int
+    details: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "details", MappingProxyType(dict(self.details)))
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "details":  # asked for by copy and pickle before there is one
+            raise AttributeError(name)
+        return self.details.get(name, ())
+
+    def __reduce__(self) -> tuple[type[InputWarning], tuple[int, dict[str, Any]]]:
+        return InputWarning, (self.index, dict(self.details))
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Vectors with all that the server says about them.
+
+    Attributes:
+        vectors: float32 [n, dim], in the order of the inputs, or of the type that was asked for, [n, dim / 8]
+            if packed; [0, 0] for no inputs.
+        space: only vectors of equal spaces can be compared; empty for no inputs.
+        tokens: read by the encoder.
+        warnings: one for each input about which there is something to tell.
+    """
+
+    vectors: Vectors
+    space: str
+    model: str
+    version: str
+    tokens: int = 0
+    warnings: Sequence[InputWarning] = ()
+
+
+def read_raw(request: Request, response: httpx.Response) -> Answer:
+    """Read an answer in raw form: vectors and their space, nothing about single inputs."""
+    check(request, response)
+    model, _, version = response.headers.get("x-model-version", "").partition("/")
+    space = response.headers.get("x-embedding-space", "")
+    content, dtype = response.content, request.parameters.dtype
+    is_other_type = response.headers.get("x-embedding-type", dtype.name) != dtype.name
+    if is_other_type or not space or not content or len(content) % (dtype.itemsize * len(request.inputs)):
+        raise _unexpected(response)
+    return Answer(_native(content, dtype).reshape(len(request.inputs), -1), space, model, version)
+
+
+def read_base64(request: Request, response: httpx.Response) -> Answer:
+    """Read an answer in JSON: vectors in base64, and all that the server says about single inputs."""
+    check(request, response)
+    try:
+        content = response.json()
+        rows = [base64.b64decode(row) for row in content["embeddings"]]
+        vectors = np.stack([_native(row, request.parameters.dtype) for row in rows])
+        warnings = [_warning(one, request.offset) for one in content["warnings"]]
+        tokens = int(content["usage"]["tokens"])
+        answer = Answer(vectors, content["space"], content["model"], content["version"], tokens, warnings)
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
+        raise _unexpected(response) from error
+    if len(vectors) != len(request.inputs):
+        raise _unexpected(response)
+    return answer
+
+
+def _warning(warning: Mapping[str, Any], offset: int) -> InputWarning:
+    details = {name: value for name, value in warning.items() if name != "index"}
+    return InputWarning(warning["index"] + offset, details)
+
+
+def check(request: Request, response: httpx.Response) -> None:
+    """Raise what any answer other than 200 stands for."""
+    if response.status_code != 200:
+        raise error_from(response.status_code, response.headers, response.content, offset=request.offset)
+
+
+def joined(answers: Sequence[Answer], parameters: Parameters) -> Answer:
+    """Join the answers to parts of one call. Raises SpaceChanged if they are of several spaces."""
+    if not answers:
+        return Answer(_native(b"", parameters.dtype).reshape(0, 0), "", "", "")
+    first = answers[0]
+    for answer in answers:
+        refuse_other_space(first.space, answer)
+    return replace(
+        first,
+        vectors=np.concatenate([answer.vectors for answer in answers]),
+        tokens=sum(answer.tokens for answer in answers),
+        warnings=[warning for answer in answers for warning in answer.warnings],
+    )
+
+
+def refuse_other_space(expected: str, answer: Answer) -> None:
+    """Raise SpaceChanged if the answer's space is another one."""
+    if answer.space != expected:
+        raise SpaceChanged(
+            f"the server now answers with {answer.model}/{answer.version}, whose vectors (space "
+            f"{answer.space}) cannot be compared with those of {expected}; encode the index anew and "
+            "unpin this client",
+            code="space_mismatch",
+            param="space",
+        )
+
+
+def _native(content: bytes, dtype: np.dtype[Any]) -> Vectors:
+    """Read little-endian bytes as an array of this machine, which may be written to."""
+    return np.frombuffer(content, dtype).astype(dtype.newbyteorder("="))
+
+
+def _unexpected(response: httpx.Response) -> UnexpectedAnswer:
+    return UnexpectedAnswer(
+        f"{response.request.url} answered {len(response.content)} bytes of "
+        f"{response.headers.get('content-type', 'no type')}, which are no vectors of this request"
+    )
