@@ -1,0 +1,154 @@
+"""API keys: a file that holds their digests, and the ring that finds the key of a secret.
+
+    [search]                     # the name, in logs and metrics
+    sha256 = "9f86d0..."         # of the secret; a list while secrets are changed
+    scopes = ["encode"]          # of encode, metrics and admin
+    models = ["text*"]           # patterns; by default every model
+    requests_per_s = 50          # these three: by default without bound
+    tokens_per_s = 20000
+    max_in_work = 32             # inputs
+
+A secret is made at random, 256 bits, so one round of SHA-256 keeps it: there is nothing to guess. Digests
+are compared in constant time, and all of them, whichever matches. A secret is never kept, logged or printed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
+
+from app.access.rates import RateLimits
+
+Scope: TypeAlias = Literal["encode", "metrics", "admin"]
+ALL_SCOPES: frozenset[Scope] = frozenset({"encode", "metrics", "admin"})
+NO_LIMITS = RateLimits()
+PREFIX = "ek_"  # of the secrets made here, so that scanners of repositories can find them
+
+Digest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Rate: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+class KeysError(ValueError):
+    """The file of keys cannot be used; the message names the place, and holds no secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key.
+
+    Attributes:
+        name: for logs and metrics.
+        digests: SHA-256 of each of its secrets.
+        scopes: what it may do.
+        models: patterns of the models that it may ask for.
+        limits: how much it may do.
+    """
+
+    name: str
+    digests: tuple[bytes, ...]
+    scopes: frozenset[Scope] = ALL_SCOPES
+    models: tuple[str, ...] = ("*",)
+    limits: RateLimits = NO_LIMITS
+
+    def may(self, scope: Scope) -> bool:
+        """Tell whether it may do what needs the scope."""
+        return scope in self.scopes
+
+    def may_ask(self, model: str) -> bool:
+        """Tell whether it may ask for the model."""
+        return any(fnmatchcase(model, pattern) for pattern in self.models)
+
+
+ANYBODY = Key("anybody", ())  # who asks where there are no keys
+
+
+class KeyRing:
+    """Keys, found by their secrets.
+
+    Args:
+        keys: with different names.
+    """
+
+    def __init__(self, keys: Iterable[Key] = ()) -> None:
+        self._keys = tuple(keys)
+        self._digests = [(digest, key) for key in self._keys for digest in key.digests]
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def find(self, secret: bytes) -> Key | None:
+        """The key of a secret; None if it is nobody's."""
+        asked, found = hashlib.sha256(secret).digest(), None
+        for digest, key in self._digests:
+            if hmac.compare_digest(asked, digest):
+                found = key
+        return found
+
+
+class _Row(BaseModel):
+    """One table of the file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    sha256: Annotated[
+        list[Digest], Field(min_length=1), BeforeValidator(lambda one: [one] if isinstance(one, str) else one)
+    ]
+    scopes: list[Scope] = ["encode"]
+    models: Annotated[list[str], Field(min_length=1)] = ["*"]
+    requests_per_s: Rate | None = None
+    tokens_per_s: Rate | None = None
+    max_in_work: Annotated[int, Field(ge=1)] | None = None
+
+
+_FILE = TypeAdapter(dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")], _Row])
+
+
+def read_keys(path: Path) -> list[Key]:
+    """The keys in a file. Raises KeysError."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise KeysError(f"{path}: {error.strerror}") from None
+    except ValueError:  # the message might repeat a part of the file
+        raise KeysError(f"{path} is no TOML in UTF-8") from None
+    return keys_of(content, str(path))
+
+
+def keys_of(content: Mapping[str, object], where: str) -> list[Key]:
+    """The keys in the content of a file. Raises KeysError, which names the place in it."""
+    try:
+        rows = _FILE.validate_python(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise KeysError(f"{where}: {place}: {first['msg']}") from None
+    return [_key(name, row) for name, row in rows.items()]
+
+
+def new_secret() -> tuple[str, str]:
+    """A new secret, and its digest for the file."""
+    secret = PREFIX + secrets.token_urlsafe(32)
+    return secret, hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _key(name: str, row: _Row) -> Key:
+    limits = RateLimits(row.requests_per_s, row.tokens_per_s, row.max_in_work)
+    digests = tuple(bytes.fromhex(one) for one in row.sha256)
+    return Key(name, digests, frozenset(row.scopes), tuple(row.models), limits)

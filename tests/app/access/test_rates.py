@@ -1,0 +1,75 @@
+"""Buckets let through what their rate allows, in any pattern of requests."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.access import Bucket, Exceeded, KeyRates, RateLimits
+
+
+class Clock:
+    """Seconds that pass when they are told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@given(st.floats(0.1, 50), st.lists(st.tuples(st.floats(0, 3), st.integers(1, 5)), max_size=60))
+def test_no_more_is_spent_than_the_rate_allows(rate: float, steps: list[tuple[float, int]]) -> None:
+    """And no less: whoever waits as long as he is told gets through."""
+    clock = Clock()
+    bucket, spent, most = Bucket(rate, clock), 0.0, max(1.0, rate)
+    for pause_s, amount in steps:
+        clock.now_s += pause_s
+        wanted = min(float(amount), most)
+        if wait_s := bucket.lacks_s(wanted):
+            clock.now_s += wait_s
+            assert bucket.lacks_s(wanted) == pytest.approx(0, abs=1e-6)
+        bucket.spend(wanted)
+        spent += wanted
+        assert spent <= most + rate * (clock.now_s - 100.0) + 1e-6
+
+
+def test_each_limit_is_told_by_its_name_and_when_to_come_again() -> None:
+    clock = Clock()
+    rates = KeyRates(RateLimits(requests_per_s=2, tokens_per_s=10), clock)
+
+    rates.admit()
+    rates.admit()
+    with pytest.raises(Exceeded) as requests:
+        rates.admit()
+    clock.now_s += 1
+    rates.admit()
+    rates.spend_tokens(30)
+    with pytest.raises(Exceeded) as tokens:
+        rates.admit()
+
+    assert (requests.value.limit, requests.value.retry_after_s) == ("requests_per_s", 0.5)
+    assert (tokens.value.limit, tokens.value.retry_after_s) == ("tokens_per_s", pytest.approx(2.1))
+
+
+def test_inputs_in_work_are_bounded_and_given_back() -> None:
+    rates = KeyRates(RateLimits(max_in_work=3))
+
+    with rates.working(5):  # nothing else is in work
+        with pytest.raises(Exceeded, match="max_in_work"), rates.working(1):
+            pass
+        assert rates.in_work == 5
+    with rates.working(2), rates.working(1):
+        assert rates.in_work == 3
+
+    assert rates.in_work == 0
+
+
+def test_a_key_without_limits_is_never_refused() -> None:
+    rates = KeyRates(RateLimits())
+
+    for _ in range(1000):
+        rates.admit()
+        with rates.working(10**6):
+            rates.spend_tokens(10**9)
