@@ -13,6 +13,7 @@ from pathlib import Path
 
 from fastapi import FastAPI, Response
 
+from app.access import Gate, KeysError
 from app.api import docs, encode, health, models, score
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache, load_registry
@@ -43,9 +44,9 @@ def create_app(
         slot: of this process, where several serve together.
 
     Raises:
-        CannotServe: at start, if there is no registry and nothing can be loaded.
+        CannotServe: the keys cannot be used; or, at start, there is no registry and nothing can be loaded.
     """
-    metrics = Metrics(slot)
+    metrics, gate = Metrics(slot), gate_of(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -60,7 +61,7 @@ def create_app(
             tally=slot,
         )
         metrics.watch(found, engine)
-        app.state.context = Context(settings, found, engine, metrics, started_s=time.monotonic())
+        app.state.context = Context(settings, found, engine, metrics, time.monotonic(), gate=gate)
         watching = asyncio.create_task(metrics.watch_loop())
         try:
             yield
@@ -75,6 +76,17 @@ def create_app(
         description=_DESCRIPTION,
         lifespan=lifespan,
     )
+
+
+def gate_of(settings: Settings) -> Gate | None:
+    """Who may ask; None where there are no keys. Raises CannotServe."""
+    secret = settings.api_key.get_secret_value() if settings.api_key else None
+    if settings.keys_file is None and not secret:
+        return None
+    try:
+        return Gate(settings.keys_file, secret)
+    except KeysError as error:
+        raise CannotServe(f"The keys cannot be used: {error}.") from None
 
 
 def load_models(settings: Settings, weights: Path | None = None) -> Registry:
@@ -106,7 +118,7 @@ def load_models(settings: Settings, weights: Path | None = None) -> Registry:
 def _metrics_route(metrics: Metrics) -> RouteGroup:
     routes = RouteGroup()
 
-    @routes.get("/metrics", summary="For Prometheus", response_class=Response)
+    @routes.get("/metrics", access="metrics", summary="For Prometheus", response_class=Response)
     async def prometheus() -> Response:
         return Response(await metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

@@ -48,6 +48,12 @@ class _Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
     listen_port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free one")
+    api_key: SecretStr | None = Field(
+        None, description="a key that every request must show, but those for health; better in a file of keys"
+    )
+    keys_file: Path | None = Field(
+        None, description="TOML file of keys, scopes and limits: `encodery keys`; read again when it changes"
+    )
     keep_alive_s: Count = Field(
         75, description="how long an idle connection is kept; longer than a proxy in front keeps it"
     )

@@ -56,13 +56,20 @@ class Health(BaseModel):
     queue: QueueHealth
 
 
-@routes.get("/health/live", responses={503: {"model": Probe}}, summary="Restart me if this fails")
+@routes.get(
+    "/health/live", access="open", responses={503: {"model": Probe}}, summary="Restart me if this fails"
+)
 async def live(context: Ctx, response: Response) -> Probe:
     """200 as long as the event loop turns and forward passes end."""
     return _probe(response, list(not_live(context)))
 
 
-@routes.get("/health/ready", responses={503: {"model": Probe}}, summary="Send me requests if this succeeds")
+@routes.get(
+    "/health/ready",
+    access="open",
+    responses={503: {"model": Probe}},
+    summary="Send me requests if this succeeds",
+)
 async def ready(context: Ctx, response: Response) -> Probe:
     """200 when the default model and the current version of every model are loaded and proven."""
     return _probe(response, list(not_ready(context)))
@@ -101,9 +108,9 @@ def not_live(context: Context) -> Iterator[str]:
 def not_ready(context: Context) -> Iterator[str]:
     if context.is_draining:
         yield "draining"
-    if context.settings.default_model not in context.registry.models:
+    if context.settings.default_model not in context.models.models:
         yield "default_model_missing"
-    for model in context.registry.models.values():
+    for model in context.models.models.values():
         if not model.is_ready:
             yield f"model_not_ready:{model.name}"
 

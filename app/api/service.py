@@ -16,8 +16,10 @@ import numpy.typing as npt
 from fastapi import Request
 
 from app import engine
+from app.access import CALLER, Exceeded
 from app.api.inputs import GivenInputs, read_inputs
 from app.api.vectors import Vectors
+from app.http.authentication import rate_limited
 from app.http.context import Context
 from app.http.disconnect import unless_left
 from app.http.errors import InvalidRequest
@@ -175,14 +177,20 @@ class Target:
     async def encode(
         self, context: Context, inputs: Sequence[Input], *, timeout_s: float, lane: engine.Lane
     ) -> EncodeResult:
-        """The vectors. Raises EngineError, InputError."""
-        done = await context.engine.encode(
-            self.loaded,
-            prompted(inputs, self.prompt),
-            truncate=self.truncate,
-            timeout_s=timeout_s,
-            lane=lane,
-        )
+        """The vectors. Raises EngineError, InputError, RateLimited."""
+        rates = CALLER.get().rates
+        try:
+            with rates.working(len(inputs)):
+                done = await context.engine.encode(
+                    self.loaded,
+                    prompted(inputs, self.prompt),
+                    truncate=self.truncate,
+                    timeout_s=timeout_s,
+                    lane=lane,
+                )
+        except Exceeded as exceeded:
+            raise rate_limited(exceeded) from None
+        rates.spend_tokens(done.tokens)
         context.metrics.encoded(self.loaded, done)
         vectors = self.loaded.encoder.cut(done.vectors, self.dim)
         return EncodeResult(self.loaded, vectors, done.facts, done.timings, self.output, done.cached)

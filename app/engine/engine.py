@@ -61,6 +61,11 @@ class Encoded:
     timings: Timings
     cached: int | None = None
 
+    @property
+    def tokens(self) -> int:
+        """The number of tokens read; an input of a kind without tokens counts as one."""
+        return sum([max(1, facts.tokens) for facts in self.facts])
+
 
 class Engine:
     """Encodes for many callers at once, on one event loop.

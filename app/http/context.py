@@ -7,6 +7,7 @@ from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
+from app.access import ANYBODY, CALLER, Gate
 from app.engine import Engine, Registry
 from app.metrics import Metrics
 from app.settings import Settings
@@ -17,16 +18,27 @@ class Context:
     """The parts of one app.
 
     Attributes:
+        models: all that there are, whoever asks.
+        gate: who may ask; None for everybody.
         started_s: monotonic time of the start.
         is_draining: SIGTERM came; what was accepted is finished.
     """
 
     settings: Settings
-    registry: Registry
+    models: Registry
     engine: Engine
     metrics: Metrics
     started_s: float = field(default=0.0)
     is_draining: bool = False
+    gate: Gate | None = None
+
+    @property
+    def registry(self) -> Registry:
+        """The models that the caller may ask for; others are not there for him."""
+        key = CALLER.get().key
+        if key.models == ANYBODY.models:
+            return self.models
+        return Registry({name: model for name, model in self.models.models.items() if key.may_ask(name)})
 
 
 async def context_of(request: Request) -> Context:  # FastAPI would run a plain function on a thread

@@ -4,11 +4,14 @@
     RequestError                                   what is wrong with the request around the inputs
     ├── MalformedRequest     400  no JSON, not UTF-8, nested too deeply
     ├── SuspectHead          400  headers that could hide another request
+    ├── Unauthorized         401  no key, or nobody's
+    ├── Forbidden            403  the key may not do this
     ├── NotAcceptable        406  no answer in a media type the caller takes
     ├── BodyTimeout          408  the body did not arrive in time
     ├── PayloadTooLarge      413  more bytes than the limit
     ├── UnsupportedMediaType 415  another content type, or a compressed body
-    └── InvalidRequest       422  a field is wrong, or a limit is passed
+    ├── InvalidRequest       422  a field is wrong, or a limit is passed
+    └── RateLimited          429  the key has had what it may
 
 Anything that is not in the table is a bug: it is logged with the request's id, and the caller is told
 nothing but that id. An answer names the place, the kind of value, the limit and the way out; it never
@@ -60,6 +63,27 @@ class SuspectHead(RequestError):
     """Headers that could hide another request: too many, too long, or not exactly one Host."""
 
 
+class Unauthorized(RequestError):
+    """No key of this server."""
+
+
+class Forbidden(RequestError):
+    """The key may not do this."""
+
+
+class RateLimited(RequestError):
+    """The key has had what it may.
+
+    Args:
+        message, code: as for every request error.
+        retry_after_s: when another try makes sense.
+    """
+
+    def __init__(self, message: str, *, code: str, retry_after_s: float) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s
+
+
 class NotAcceptable(RequestError):
     """No answer in a media type that the caller takes."""
 
@@ -100,6 +124,9 @@ class ErrorSpec:
 TABLE: Mapping[type[EncoderyError], ErrorSpec] = {
     MalformedRequest: ErrorSpec(400, "invalid_request_error"),
     SuspectHead: ErrorSpec(400, "invalid_request_error", closes=True),
+    Unauthorized: ErrorSpec(401, "authentication_error", closes=True),
+    Forbidden: ErrorSpec(403, "permission_error", closes=True),
+    RateLimited: ErrorSpec(429, "rate_limit_error", retryable=True, closes=True),
     NotAcceptable: ErrorSpec(406, "invalid_request_error"),
     BodyTimeout: ErrorSpec(408, "invalid_request_error", closes=True),
     PayloadTooLarge: ErrorSpec(413, "invalid_request_error", closes=True),
@@ -166,6 +193,8 @@ def failure(error: BaseException) -> Failure:
         type=spec.type, code=_get(error, "code"), message=str(error), param=_get(error, "param")
     )
     headers = {"Connection": "close"} if spec.closes else {}
+    if spec.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
     if spec.retryable:
         headers["Retry-After"] = str(math.ceil(_get(error, "retry_after_s") or 1))
     return Failure(spec.status, detail, headers)

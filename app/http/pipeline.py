@@ -21,6 +21,7 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from app.engine import Draining
+from app.http.authentication import check_key
 from app.http.context import Context
 from app.http.head import check_head
 from app.http.request import DirectRequest
@@ -88,11 +89,10 @@ def check_admission(context: Context, route: Route, request: Request) -> None:
         route.admission(context, request)
 
 
-CHECKS: tuple[Check, ...] = (check_head, check_admission)
+CHECKS: tuple[Check, ...] = (check_head, check_key, check_admission)
 """What every request must pass, in order; each check raises what is wrong.
 
-Authentication belongs between the two: after the head, which may be forged, and before admission, which
-tells how busy the server is.
+The key comes after the head, which may be forged, and before admission, which tells how busy the server is.
 """
 
 

@@ -18,7 +18,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette._utils import get_route_path
@@ -27,6 +27,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Scope
 
+from app.access import Scope as Scope_
 from app.http import errors
 from app.http.context import Context
 from app.http.framework import by_fastapi
@@ -36,6 +37,7 @@ UNMATCHED = "unmatched"  # what the metrics call all paths at which there is not
 Handler: TypeAlias = Callable[[Context, Request], Awaitable[Response]]
 ErrorAnswer: TypeAlias = Callable[[BaseException], Response]
 Admission: TypeAlias = Callable[[Context, Request], None]
+Access: TypeAlias = Literal["open", "any"] | Scope_
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,14 @@ class Route:
         handler: answers, or raises.
         error: turns what was raised into an answer, in the shape of the route's protocol.
         admission: raises by the head of a request what its body would meet; None where nothing is encoded.
+        access: the scope that a key needs; `any` for any key, `open` for none.
     """
 
     path: str
     handler: Handler
     error: ErrorAnswer = errors.answer
     admission: Admission | None = None
+    access: Access = "any"
 
 
 class RouteGroup:
@@ -64,15 +68,20 @@ class RouteGroup:
     Attributes:
         router: declares the routes to FastAPI.
         direct: those that are called without FastAPI, by method and path.
+        access: what a key needs for those that are called by FastAPI, by path.
     """
 
     def __init__(self, error: ErrorAnswer = errors.answer) -> None:
         self.error = error
         self.router = APIRouter()
         self.direct: dict[tuple[str, str], Route] = {}
+        self.access: dict[str, Access] = {}
 
-    def get(self, path: str, **documentation: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def get(
+        self, path: str, *, access: Access = "any", **documentation: Any
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register a function as FastAPI calls it; `documentation` is what FastAPI's `get` takes."""
+        self.access[path] = access
         return self.router.get(path, **documentation)
 
     def post(
@@ -81,7 +90,8 @@ class RouteGroup:
         """Register a handler for POST; `documentation` is what FastAPI's `post` takes."""
 
         def register(handler: Handler) -> Handler:
-            self.direct["POST", path] = Route(path, handler, self.error, admission)
+            access: Access = "any" if admission is None else "encode"
+            self.direct["POST", path] = Route(path, handler, self.error, admission, access)
             self.router.add_api_route(
                 path,
                 _called_directly,
@@ -124,7 +134,8 @@ class Routes:
 
     def _add(self, app: FastAPI, declared: BaseRoute, group: RouteGroup) -> None:
         path = _path(declared)
-        indirect = Route(path, partial(by_fastapi, app, declared), group.error)
+        access = group.access.get(path, "any")
+        indirect = Route(path, partial(by_fastapi, app, declared), group.error, access=access)
         for method in _methods(declared):
             route = group.direct.get((method, path), indirect)
             if isinstance(declared, Mount) or "{" in path:

@@ -6,6 +6,7 @@ Loads no server before it knows that this process is to be one.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 
 import structlog
@@ -18,6 +19,15 @@ from app.shared.log import set_up_log
 log = structlog.get_logger("encodery")
 
 
+def is_open(settings: Settings) -> bool:
+    """Tell whether others than this machine's own programs may ask, without a key."""
+    try:
+        is_local = ipaddress.ip_address(settings.host).is_loopback
+    except ValueError:  # a name
+        is_local = settings.host == "localhost"
+    return not is_local and settings.keys_file is None and settings.api_key is None
+
+
 def serve(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT, then finish what was accepted.
 
@@ -28,6 +38,11 @@ def serve(settings: Settings) -> None:
     log.info("settings", **settings.shown())
     for name, nearest in unknown_variables(os.environ).items():
         log.warning("unknown variable, ignored", name=name, nearest=nearest)
+    if is_open(settings):
+        log.warning(
+            "OPEN to whoever reaches this address; set ENCODERY_KEYS_FILE or ENCODERY_API_KEY",
+            host=settings.host,
+        )
     with bind(settings) as listener:
         if settings.workers > 1:
             supervise(settings, listener)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from encodery import __version__
-from encodery.cli import config, encode, models, serve, train
+from encodery.cli import config, encode, keys, models, serve, train
 
 app = typer.Typer(
     help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
@@ -73,3 +73,7 @@ app.add_typer(of_models, name="models")
 of_schemas = typer.Typer(help="Draft the config of a recommender from data.", no_args_is_help=True)
 of_schemas.command("infer")(train.infer_schema)
 app.add_typer(of_schemas, name="schema")
+
+of_keys = typer.Typer(help="Make API keys.", no_args_is_help=True)
+of_keys.command("new")(keys.new)
+app.add_typer(of_keys, name="keys")

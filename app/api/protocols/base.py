@@ -22,7 +22,7 @@ from app.http import errors
 from app.http.body import read_body, read_json_body
 from app.http.context import Context
 from app.http.errors import Failure, InvalidRequest
-from app.http.routes import Handler, RouteGroup
+from app.http.routes import Access, Handler, RouteGroup
 from bundle import InputError
 from bundle.values import json_type
 
@@ -131,10 +131,14 @@ class Protocol:
             **self._documented,
         )
 
-    def get(self, path: str, summary: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    def get(
+        self, path: str, summary: str, *, access: Access = "any"
+    ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register a route without a body, a function as FastAPI calls it."""
         self.routes.append(ProtocolRoute("GET", path, summary, None))
-        return self.group.get(path, summary=summary, response_class=Response, **self._documented)
+        return self.group.get(
+            path, access=access, summary=summary, response_class=Response, **self._documented
+        )
 
     def answer(self, error: BaseException) -> Response:
         """The answer to any error."""

@@ -83,13 +83,13 @@ class IndexRequest(Lenient):
     ready: bool = Field(False, description="only those that can answer")
 
 
-@KSERVE.get("/v2/health/live", "Is the server alive")
+@KSERVE.get("/v2/health/live", "Is the server alive", access="open")
 async def live(context: Ctx) -> Response:
     """200 or 400; the status is the answer."""
     return _truth("live", not list(health.not_live(context)))
 
 
-@KSERVE.get("/v2/health/ready", "Is the server ready")
+@KSERVE.get("/v2/health/ready", "Is the server ready", access="open")
 async def ready(context: Ctx) -> Response:
     """200 or 400; the status is the answer."""
     return _truth("ready", not list(health.not_ready(context)))

@@ -19,7 +19,7 @@ from app.api.stream.lines import Line, line_limits
 from app.engine import Draining, EngineError, Overloaded
 from app.http import errors
 from app.http.context import Context
-from app.http.errors import MalformedRequest, RequestError
+from app.http.errors import MalformedRequest, RateLimited, RequestError
 from bundle import EncoderyError, Input, InputError
 
 CHUNK_S = 600.0  # how long a chunk may wait for its turn; other callers go first
@@ -91,7 +91,10 @@ class Job:
         while True:
             try:
                 return await self.target.encode(self.context, inputs, timeout_s=CHUNK_S, lane="bulk")
-            except Overloaded as overloaded:  # the sender is held back meanwhile, which is what 429 is for
+            except (
+                Overloaded,
+                RateLimited,
+            ) as overloaded:  # the sender is held back meanwhile, which is what 429 is for
                 await asyncio.sleep(overloaded.retry_after_s or 1)
 
     def _given(self, line: Line) -> JsonInputs:

@@ -1,0 +1,63 @@
+"""Who asks: a secret in the head of a request, found before its body is read.
+
+    Authorization: Bearer SECRET | X-API-Key: SECRET | api-key: SECRET
+
+Without keys everybody may ask for everything. What a route needs is declared where it is registered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from fastapi import Request
+
+from app.access import CALLER, NOBODY, Exceeded
+from app.http.context import Context
+from app.http.errors import Forbidden, RateLimited, Unauthorized
+from app.http.routes import Route
+
+_BEARER = b"bearer "
+
+
+def check_key(context: Context, route: Route, request: Request) -> None:
+    """Let in who may ask for the route, and remember who it is.
+
+    Raises:
+        Unauthorized: there is no key, or it is nobody's.
+        Forbidden: the key may not do this.
+        RateLimited: it has had what it may.
+    """
+    if context.gate is None or route.access == "open":
+        CALLER.set(NOBODY)
+        return
+    caller = context.gate.find(list(dict.fromkeys(_secrets(request.scope["headers"]))))
+    if caller is None:
+        raise Unauthorized(
+            "send a key of this server, in the header Authorization: Bearer KEY, or in X-API-Key",
+            code="invalid_api_key",
+        )
+    if route.access != "any" and not caller.key.may(route.access):
+        raise Forbidden(f"this key may not do what needs the scope {route.access}", code="missing_scope")
+    CALLER.set(caller)
+    try:
+        caller.rates.admit()
+    except Exceeded as exceeded:
+        raise rate_limited(exceeded) from None
+
+
+def rate_limited(exceeded: Exceeded) -> RateLimited:
+    """Say which limit of the key is reached, and when to come again."""
+    return RateLimited(
+        f"this key may have {exceeded.most:g} ({exceeded.limit}), and has had it; "
+        f"try again in {exceeded.retry_after_s:.1f} s",
+        code="rate_limited",
+        retry_after_s=exceeded.retry_after_s,
+    )
+
+
+def _secrets(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[bytes]:
+    for name, value in headers:
+        if name in (b"x-api-key", b"api-key"):
+            yield value.strip()
+        elif name == b"authorization" and value[: len(_BEARER)].lower() == _BEARER:
+            yield value[len(_BEARER) :].strip()
