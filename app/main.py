@@ -19,6 +19,7 @@ from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache, load_registry
 from app.http.application import Application
 from app.http.context import Context
+from app.http.cors import cors_of
 from app.http.routes import RouteGroup
 from app.metrics import Metrics
 from app.settings import Settings
@@ -61,7 +62,9 @@ def create_app(
             tally=slot,
         )
         metrics.watch(found, engine)
-        app.state.context = Context(settings, found, engine, metrics, time.monotonic(), gate=gate)
+        app.state.context = Context(
+            settings, found, engine, metrics, time.monotonic(), gate=gate, cors=cors_of(settings.cors_origins)
+        )
         watching = asyncio.create_task(metrics.watch_loop())
         try:
             yield

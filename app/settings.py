@@ -54,6 +54,10 @@ class _Settings(BaseSettings):
     keys_file: Path | None = Field(
         None, description="TOML file of keys, scopes and limits: `encodery keys`; read again when it changes"
     )
+    cors_origins: str = Field(
+        "",
+        description="origins of pages that may read the answers, with commas, or `*`; by default none",
+    )
     keep_alive_s: Count = Field(
         75, description="how long an idle connection is kept; longer than a proxy in front keeps it"
     )

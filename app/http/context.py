@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from app.access import ANYBODY, CALLER, Gate
 from app.engine import Engine, Registry
+from app.http.cors import Cors
 from app.metrics import Metrics
 from app.settings import Settings
 
@@ -20,6 +21,7 @@ class Context:
     Attributes:
         models: all that there are, whoever asks.
         gate: who may ask; None for everybody.
+        cors: which pages may read the answers; None for those of this server only.
         started_s: monotonic time of the start.
         is_draining: SIGTERM came; what was accepted is finished.
     """
@@ -31,6 +33,7 @@ class Context:
     started_s: float = field(default=0.0)
     is_draining: bool = False
     gate: Gate | None = None
+    cors: Cors | None = None
 
     @property
     def registry(self) -> Registry:

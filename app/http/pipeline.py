@@ -31,6 +31,7 @@ from app.shared.log import REQUEST_ID
 
 CLIENT_LEFT = 499  # nobody reads it; it tells the metrics what happened
 ID_HEADER = b"x-request-id"
+NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # a browser takes no answer for another type
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # goes into logs and headers, so nothing else gets in
 _KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -55,7 +56,9 @@ async def answer(context: Context, route: Route, request: Request, write: Write)
     token = REQUEST_ID.set(request_id.decode())
     try:
         response = await _respond(context, route, request)
-        response.raw_headers.append((ID_HEADER, request_id))
+        response.raw_headers += [(ID_HEADER, request_id), NO_SNIFFING]
+        if context.cors is not None:
+            context.cors.add_headers(request, response)
         if method == "HEAD":
             response.body = b""  # its headers are those of GET, its length too
         try:
@@ -68,6 +71,8 @@ async def answer(context: Context, route: Route, request: Request, write: Write)
 
 async def _respond(context: Context, route: Route, request: Request) -> Response:
     try:
+        if context.cors is not None and (preflight := context.cors.preflight(request)) is not None:
+            return preflight
         for check in CHECKS:
             check(context, route, request)
         response = await route.handler(context, request)

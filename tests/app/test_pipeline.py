@@ -61,7 +61,7 @@ async def test_a_protocol_answers_errors_in_its_own_shape() -> None:
         raise ValueError
 
     app = Application((routes,))
-    app.state.context = SimpleNamespace(metrics=Metrics())
+    app.state.context = SimpleNamespace(metrics=Metrics(), gate=None, cors=None)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://encodery.test") as client:
         answer = await client.post("/odd")

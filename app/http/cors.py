@@ -1,0 +1,71 @@
+"""Which pages of other origins may read the answers of this server: none, unless a setting names them.
+
+https://fetch.spec.whatwg.org/#http-cors-protocol. Credentials of a browser (cookies) are never allowed: this
+server knows none, and a page that has a key sends it itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import Request, Response
+
+ANY = "*"
+MAX_AGE_S = 600
+_METHODS = b"GET, HEAD, POST"
+_EXPOSED = b", ".join(
+    [
+        *(
+            b"X-Request-ID",
+            b"X-Model-Version",
+            b"X-Embedding-Space",
+            b"X-Embedding-Shape",
+            b"X-Embedding-Type",
+        ),
+        *(b"X-Embedding-Warnings", b"X-Embedding-Cached", b"Server-Timing", b"Retry-After"),
+    ]
+)
+
+
+class Cors:
+    """The origins that are allowed.
+
+    Args:
+        origins: each as a browser sends it, `https://shop.example`; or `*` for all.
+    """
+
+    def __init__(self, origins: Sequence[str]) -> None:
+        self._origins = frozenset(origin.rstrip("/").encode("latin-1") for origin in origins)
+        self._allows_any = ANY.encode() in self._origins
+
+    def preflight(self, request: Request) -> Response | None:
+        """Answer a browser that asks before it sends a request; None for any other request."""
+        headers = dict(request.scope["headers"])
+        if request.scope["method"] != "OPTIONS" or b"access-control-request-method" not in headers:
+            return None
+        response = Response(status_code=204)
+        response.raw_headers += [
+            (b"access-control-allow-methods", _METHODS),
+            (b"access-control-allow-headers", headers.get(b"access-control-request-headers", b"*")),
+            (b"access-control-max-age", b"%d" % MAX_AGE_S),
+        ]
+        return response
+
+    def add_headers(self, request: Request, response: Response) -> None:
+        """Say that the page which asks may read the answer, if it may."""
+        if not self._allows_any:
+            response.raw_headers.append((b"vary", b"Origin"))
+        origin = dict(request.scope["headers"]).get(b"origin")
+        if origin is None or not (self._allows_any or origin in self._origins):
+            return
+        allowed = ANY.encode() if self._allows_any else origin
+        response.raw_headers += [
+            (b"access-control-allow-origin", allowed),
+            (b"access-control-expose-headers", _EXPOSED),
+        ]
+
+
+def cors_of(origins: str) -> Cors | None:
+    """From the setting: origins with commas between them; None for none."""
+    given = [one.strip() for one in origins.split(",") if one.strip()]
+    return Cors(given) if given else None

@@ -1,0 +1,64 @@
+"""Pages of other origins may read answers where a setting names them, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+
+PAGE = "https://shop.example"
+ASKING = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-api-key"}
+
+
+def allowed(response: httpx.Response) -> str | None:
+    return response.headers.get("access-control-allow-origin")
+
+
+async def test_by_default_no_page_may_read(client: httpx.AsyncClient) -> None:
+    answer = await client.post("/encode", json={"inputs": "hello"}, headers={"Origin": PAGE})
+    preflight = await client.options("/encode", headers={"Origin": PAGE, **ASKING})
+
+    assert (answer.status_code, allowed(answer)) == (200, None)
+    assert (preflight.status_code, allowed(preflight)) == (405, None)
+
+
+@pytest.mark.parametrize(
+    ("origins", "origin", "expected"),
+    [
+        (PAGE, PAGE, PAGE),
+        (f"https://other.example, {PAGE}/", PAGE, PAGE),
+        (PAGE, "https://shop.example.evil", None),
+        (PAGE, "http://shop.example", None),
+        (PAGE, "null", None),
+        ("*", "https://anybody.example", "*"),
+    ],
+)
+async def test_an_origin_may_read_if_it_is_named(
+    serving: Any, registry: Any, origins: str, origin: str, expected: str | None
+) -> None:
+    """Errors too, or the page could not tell its user what is wrong."""
+    async with serving(registry, cors_origins=origins, api_key="ek_only") as client:
+        preflight = await client.options("/encode", headers={"Origin": origin, **ASKING})
+        headers = {"Origin": origin, "X-API-Key": "ek_only"}
+        answer = await client.post("/encode", json={"inputs": "hello"}, headers=headers)
+        refused = await client.post("/encode", json={"inputs": "hello"}, headers={"Origin": origin})
+
+    assert (preflight.status_code, answer.status_code, refused.status_code) == (204, 200, 401)
+    assert allowed(preflight) == allowed(answer) == allowed(refused) == expected
+    assert preflight.headers["access-control-allow-headers"] == "content-type,x-api-key"
+    assert "access-control-allow-credentials" not in answer.headers
+    assert ("origin" in answer.headers.get("vary", "").lower()) == (origins != "*")
+
+
+async def test_no_answer_is_taken_for_another_type(client: httpx.AsyncClient) -> None:
+    answers = [await client.get(path) for path in ("/", "/health", "/nowhere", "/docs", "/metrics")]
+
+    assert {answer.headers["x-content-type-options"] for answer in answers} == {"nosniff"}
+
+
+async def test_a_page_is_not_framed_and_loads_from_here_only(client: httpx.AsyncClient) -> None:
+    policy = (await client.get("/docs")).headers["content-security-policy"]
+
+    assert "default-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
