@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import urllib.parse
+from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
@@ -26,6 +27,8 @@ from app.http import errors
 from app.http.application import Application
 from app.http.pipeline import answer
 from app.http.request import DirectRequest
+
+LINGER_S, LINGER_BYTES = 2.0, 64 << 20  # for a client that sends more than it should
 
 
 class Connection(HttpToolsProtocol):
@@ -46,12 +49,16 @@ class Connection(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._application = app
+        self._dropped: int | None = None  # bytes that came after the last answer; None before it
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. An offer to upgrade is ignored: its request is parsed again without the offer.
 
         httptools ends such a request with its head, and would read its body as the next request.
         """
+        if self._dropped is not None:
+            self._drop(data)
+            return
         self._unset_keepalive_if_required()
         while data:
             try:
@@ -78,6 +85,7 @@ class Connection(HttpToolsProtocol):
         scope["raw_path"], scope["query_string"] = url.path, url.query or b""
         self.cycle = Exchange(
             self._application,
+            self.linger,
             scope=self.scope,
             transport=self.transport,
             flow=self.flow,
@@ -99,6 +107,23 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():  # else its message is still to come
             super().on_message_complete()
+
+    def linger(self) -> None:
+        """Read and drop for a moment what the client still sends, and then close.
+
+        Closed at once, its system would be told of a reset, and might throw away the answer that says why.
+        """
+        self._dropped = 0
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+        self.loop.call_later(LINGER_S, self.transport.close)
+
+    def _drop(self, data: bytes) -> None:
+        assert self._dropped is not None
+        self._dropped += len(data)
+        if self._dropped > LINGER_BYTES:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -128,12 +153,13 @@ class Exchange(RequestResponseCycle):
 
     Args:
         app: whose pipeline answers.
+        linger: closes the connection of a client that is still sending.
         cycle: what uvicorn's cycle takes.
     """
 
-    def __init__(self, app: Application, **cycle: Any) -> None:
+    def __init__(self, app: Application, linger: Callable[[], None], **cycle: Any) -> None:
         super().__init__(**cycle)
-        self._app = app
+        self._app, self._linger = app, linger
         self._task: asyncio.Task[Any] | None = None  # until the answer is written
 
     async def run_asgi(self, app: object) -> None:
@@ -176,7 +202,10 @@ class Exchange(RequestResponseCycle):
         self.response_started = self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
-            self.transport.close()
+            if self.more_body:
+                self._linger()
+            else:
+                self.transport.close()
         self.on_response()
 
     def _head(self, response: Response) -> bytes:

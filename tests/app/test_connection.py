@@ -16,6 +16,7 @@ from starlette.responses import StreamingResponse
 
 from app.http.application import Application
 from app.http.body import read_body
+from app.http.connection import LINGER_BYTES
 from app.http.context import Ctx
 from app.http.errors import InvalidRequest
 from app.http.routes import RouteGroup
@@ -27,6 +28,8 @@ routes = RouteGroup()
 
 class Context:
     """What a route gets: here, what happened."""
+
+    gate = cors = None
 
     def __init__(self) -> None:
         self.metrics = Metrics()
@@ -175,6 +178,38 @@ async def test_what_is_too_large_is_refused_by_its_head_and_the_connection_close
 
     assert (status, headers["connection"], end) == (413, "close", b"")
     assert json.loads(body)["error"]["code"] == "body_too_large"
+
+
+async def test_a_refusal_reaches_who_is_still_sending() -> None:
+    """A client that reads only when it has sent everything finds the answer, and no reset."""
+    async with serving() as (port, context):
+        for size in (200_000, 3_000_000, 20_000_000):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(head("/echo", length=size))
+            for _ in range(size // 100_000):
+                writer.write(b"x" * 100_000)
+                await writer.drain()
+            answer = await read_answer(reader)
+
+            assert (answer.status, answer.headers["connection"]) == (413, "close")
+            assert await reader.read() == b""
+            writer.close()
+    assert context.counted(413) == 3
+
+
+async def test_who_never_stops_sending_is_cut_off() -> None:
+    async with serving() as (port, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head("/echo", length=10**12))
+
+        async def send_for_ever() -> None:
+            for _ in range(4 * LINGER_BYTES // 1_000_000):
+                writer.write(b"x" * 1_000_000)
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await send_for_ever()
+        writer.close()
 
 
 async def test_a_client_that_waits_for_leave_to_send_gets_it() -> None:
