@@ -38,7 +38,7 @@ _PARAMETERS: list[dict[str, Any]] = [
 ]
 
 
-class Lenient(BaseModel):
+class ForeignRequest(BaseModel):
     """A request of somebody else's protocol.
 
     Attributes:
@@ -57,7 +57,9 @@ class Lenient(BaseModel):
         """Names of what is read; of a field that is an object itself, those within."""
         for name, field in cls.model_fields.items():
             kinds = (field.annotation, *get_args(field.annotation))
-            inner = next((one for one in kinds if isinstance(one, type) and issubclass(one, Lenient)), None)
+            inner = next(
+                (one for one in kinds if isinstance(one, type) and issubclass(one, ForeignRequest)), None
+            )
             is_list = get_origin(field.annotation) is list
             yield from [name] if inner is None or is_list else (f"{name}.{each}" for each in inner.fields())
 
@@ -68,7 +70,7 @@ class ErrorText(BaseModel):
     error: str
 
 
-R = TypeVar("R", bound=Lenient)
+R = TypeVar("R", bound=ForeignRequest)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class ProtocolRoute:
     method: str
     path: str
     summary: str
-    request: type[Lenient] | None
+    request: type[ForeignRequest] | None
 
 
 class Protocol:
@@ -120,7 +122,7 @@ class Protocol:
         self.routes: list[ProtocolRoute] = []
         self.group = RouteGroup(error=self.answer)
 
-    def post(self, path: str, request: type[Lenient], summary: str) -> Callable[[Handler], Handler]:
+    def post(self, path: str, request: type[ForeignRequest], summary: str) -> Callable[[Handler], Handler]:
         """Register a route that takes a body."""
         self.routes.append(ProtocolRoute("POST", path, summary, request))
         return self.group.post(
@@ -203,7 +205,7 @@ def json_response(content: Any, headers: Mapping[str, str] | None = None) -> Res
     return Response(body, headers=dict(headers or {}), media_type=JSON)
 
 
-def _documented(request: type[Lenient]) -> dict[str, Any]:
+def _documented(request: type[ForeignRequest]) -> dict[str, Any]:
     schema = request.model_json_schema()
     inlined = _inlined(schema, schema.pop("$defs", {}))  # "#/$defs" would mean the whole document's
     body = {"requestBody": {"required": True, "content": {JSON: {"schema": inlined}}}}

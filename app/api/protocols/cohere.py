@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, named, texts
+from app.api.protocols.base import ForeignRequest, Protocol, expected_space, json_response, named, texts
 from app.api.protocols.input_types import with_prompt_for
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import base64_rows
@@ -42,7 +42,7 @@ COHERE = Protocol(
 )
 
 
-class EmbedRequest(Lenient):
+class EmbedRequest(ForeignRequest):
     """Texts to encode."""
 
     field = "texts"

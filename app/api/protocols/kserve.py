@@ -16,7 +16,7 @@ from pydantic import Field
 
 from app.api import health
 from app.api.inputs import TensorInputs
-from app.api.protocols.base import ErrorText, Lenient, Protocol, expected_space, json_response, parsed
+from app.api.protocols.base import ErrorText, ForeignRequest, Protocol, expected_space, json_response, parsed
 from app.api.protocols.tensors import TensorSpec, read_tensors
 from app.api.requests import load_object
 from app.api.service import EncodeRequest, EncodeResult, encode
@@ -43,12 +43,12 @@ KSERVE = Protocol(
 )
 
 
-class _Output(Lenient):
+class _Output(ForeignRequest):
     name: Literal["embedding"] = "embedding"
     parameters: dict[str, Any] = Field(default={})
 
 
-class _Parameters(Lenient):
+class _Parameters(ForeignRequest):
     truncate: Literal["none", "end", "start"] = "none"
     dimensions: int | None = Field(default=None, ge=1)
     prompt: str | None = Field(default=None, description="name of one of the model's prompts")
@@ -57,7 +57,7 @@ class _Parameters(Lenient):
     binary_data_output: bool = False
 
 
-class InferRequest(Lenient):
+class InferRequest(ForeignRequest):
     """Tensors in."""
 
     ignored = ("parameters.priority", "parameters.timeout", "parameters.sequence_id")
@@ -74,7 +74,7 @@ class InferRequest(Lenient):
         return self.parameters.binary_data_output if asked is None else bool(asked)
 
 
-class IndexRequest(Lenient):
+class IndexRequest(ForeignRequest):
     """Which models to list."""
 
     encodes = False

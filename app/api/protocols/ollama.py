@@ -13,7 +13,15 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from app.api import health
-from app.api.protocols.base import ErrorText, Lenient, Protocol, expected_space, json_response, named, texts
+from app.api.protocols.base import (
+    ErrorText,
+    ForeignRequest,
+    Protocol,
+    expected_space,
+    json_response,
+    named,
+    texts,
+)
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.engine import Loaded
 from app.http.context import Context, Ctx
@@ -34,7 +42,7 @@ OLLAMA = Protocol(
 )
 
 
-class EmbedRequest(Lenient):
+class EmbedRequest(ForeignRequest):
     """Texts to encode."""
 
     field = "input"
@@ -46,7 +54,7 @@ class EmbedRequest(Lenient):
     dimensions: int | None = Field(None, ge=1)
 
 
-class EmbeddingsRequest(Lenient):
+class EmbeddingsRequest(ForeignRequest):
     """One text to encode."""
 
     field = "prompt"
@@ -56,7 +64,7 @@ class EmbeddingsRequest(Lenient):
     prompt: str = ""
 
 
-class ShowRequest(Lenient):
+class ShowRequest(ForeignRequest):
     """Which model to tell of; older clients call it `name`."""
 
     encodes = False

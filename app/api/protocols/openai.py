@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from app.api import vectors
-from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, named, texts
+from app.api.protocols.base import ForeignRequest, Protocol, expected_space, json_response, named, texts
 from app.api.protocols.input_types import with_prompt_for
 from app.api.service import EncodeRequest, encode
 from app.engine import Model
@@ -34,7 +34,7 @@ def _error(failure: Failure) -> dict[str, Any]:
 OPENAI = Protocol("OpenAI", body=_error, error=ErrorBody, statuses={422: 400}, words={"inputs[": "input["})
 
 
-class EmbeddingsRequest(Lenient):
+class EmbeddingsRequest(ForeignRequest):
     """Texts to encode."""
 
     field = "input"

@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 
 from app.api import health
 from app.api.inputs import JsonInputs, read_inputs
-from app.api.protocols.base import Lenient, Protocol, expected_space, json_response, texts
+from app.api.protocols.base import ForeignRequest, Protocol, expected_space, json_response, texts
 from app.api.service import EncodeRequest, EncodeResult, encode, prompt_of
 from app.api.vectors import unit
 from app.engine import Loaded, SpaceMismatch
@@ -49,7 +49,7 @@ TEI = _Tei(
 )
 
 
-class _Texts(Lenient):
+class _Texts(ForeignRequest):
     truncate: bool | None = Field(default=None, description="cut what is too long; by default it is refused")
     truncation_direction: Literal["left", "right", "Left", "Right"] = "right"
     prompt_name: str | None = None
@@ -69,19 +69,19 @@ class EmbedRequest(_Texts):
     dimensions: int | None = Field(default=None, ge=1)
 
 
-class _Sentences(Lenient):
+class _Sentences(ForeignRequest):
     source_sentence: str
     sentences: list[str] = Field(min_length=1)
 
 
-class SimilarityRequest(Lenient):
+class SimilarityRequest(ForeignRequest):
     """One text to compare with others."""
 
     inputs: _Sentences
     parameters: _Texts | None = None
 
 
-class TokenizeRequest(Lenient):
+class TokenizeRequest(ForeignRequest):
     """Texts to take apart."""
 
     encodes = False
@@ -91,7 +91,7 @@ class TokenizeRequest(Lenient):
     prompt_name: str | None = None
 
 
-class DecodeRequest(Lenient):
+class DecodeRequest(ForeignRequest):
     """Token ids to put together."""
 
     encodes = False
@@ -101,7 +101,7 @@ class DecodeRequest(Lenient):
     skip_special_tokens: bool = True
 
 
-class OtherRequest(Lenient):
+class OtherRequest(ForeignRequest):
     """What a model of another kind takes; not looked at."""
 
     encodes = False

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from app.api.protocols.base import Lenient
+from app.api.protocols.base import ForeignRequest
 from app.http.errors import InvalidRequest
 from bundle import Tensor
 
@@ -35,7 +35,7 @@ DTYPES: Mapping[str, str] = {
 }
 
 
-class TensorSpec(Lenient):
+class TensorSpec(ForeignRequest):
     """One tensor of a request."""
 
     name: str
