@@ -59,7 +59,7 @@ def create_app(
             max_queue_cost=settings.max_queue_tokens,
             observer=metrics,
             cache=ResultCache(size) if (size := settings.result_cache_bytes) else None,
-            tally=slot,
+            shared_load=slot,
         )
         metrics.watch(found, engine)
         app.state.context = Context(

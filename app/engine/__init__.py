@@ -19,7 +19,7 @@ from app.engine.errors import (
     UnknownVersion,
 )
 from app.engine.registry import Loaded, Model, Refused, Registry, load_registry
-from app.engine.tally import Tally
+from app.engine.shared_load import SharedLoad
 
 __all__ = [
     "DeadlineExceeded",
@@ -37,8 +37,8 @@ __all__ = [
     "Refused",
     "Registry",
     "ResultCache",
+    "SharedLoad",
     "SpaceMismatch",
-    "Tally",
     "Timings",
     "UnknownModel",
     "UnknownVersion",

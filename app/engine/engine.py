@@ -24,7 +24,7 @@ from app.engine.batcher import Batcher, Lane, Observer
 from app.engine.cache import ResultCache, Row
 from app.engine.errors import DeadlineExceeded, Draining, EncoderFailed, Overloaded
 from app.engine.registry import Loaded
-from app.engine.tally import Tally
+from app.engine.shared_load import SharedLoad
 from bundle import Encoder, Facts, Input, InputError, Prepared, Truncate
 
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
@@ -77,7 +77,7 @@ class Engine:
         max_queue_cost: most cost that may wait.
         observer: is told of every batch.
         cache: of results, if any.
-        tally: of the engines beside this one, whose work counts towards the limits.
+        shared_load: the work of engines beside this one, which counts towards the limits.
         clock: seconds; monotonic.
     """
 
@@ -90,14 +90,14 @@ class Engine:
         max_queue_cost: int,
         observer: Observer,
         cache: ResultCache | None = None,
-        tally: Tally | None = None,
+        shared_load: SharedLoad | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._max_items, self._max_cost, self._clock = max_queue_items, max_queue_cost, clock
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
-        self._tally = tally
+        self._shared_load = shared_load
         self.cache = cache
-        watching = observer if tally is None else _Telling(observer, self._tell)
+        watching = observer if shared_load is None else _Telling(observer, self._tell)
         self._batcher = Batcher(workers=workers, budget=batch_cost, observer=watching, clock=clock)
         self._is_closed = False
         self.items = 0  # in the engine: being prepared, waiting or running
@@ -213,7 +213,7 @@ class Engine:
     @property
     def items_in_all(self) -> int:
         """Inputs in this engine and in those beside it."""
-        return self.items + (self._tally.beside()[0] if self._tally else 0)
+        return self.items + (self._shared_load.others()[0] if self._shared_load else 0)
 
     @property
     def stalled_s(self) -> float:
@@ -231,14 +231,14 @@ class Engine:
     def _admit_cost(self, cost: int, lane: Lane) -> None:
         if self._is_closed:
             raise Draining
-        queued = self._batcher.queued_cost + (self._tally.beside()[1] if self._tally else 0)
+        queued = self._batcher.queued_cost + (self._shared_load.others()[1] if self._shared_load else 0)
         limit = _limit(self._max_cost, lane)
         if queued and queued + cost > limit:
             raise self._overloaded(f"work of a cost of {queued} waits, the limit is {limit}")
 
     def _tell(self, arriving: int = 0) -> None:
-        if self._tally is not None:
-            self._tally.put(self.items, self._batcher.queued_cost + arriving)
+        if self._shared_load is not None:
+            self._shared_load.publish(self.items, self._batcher.queued_cost + arriving)
 
     def _overloaded(self, why: str) -> Overloaded:
         retry_s = min(max(self._batcher.drain_s, SHORTEST_RETRY_S), LONGEST_RETRY_S)

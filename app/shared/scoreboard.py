@@ -104,14 +104,14 @@ class WorkerSlot:
         """Say that all is well; the first time, that requests are taken."""
         self.scoreboard.set(self.number, Field.BEAT_MS, int(time.monotonic() * 1e3))
 
-    def put(self, items: int, cost: int) -> None:
+    def publish(self, items: int, cost: int) -> None:
         """Say what this process has in work, and what waits in it."""
         self.scoreboard.set(self.number, Field.ITEMS, items)
         self.scoreboard.set(self.number, Field.COST, cost)
 
-    def beside(self) -> tuple[int, int]:
-        """What the other processes have: items in work, and the cost that waits."""
-        return self._others(Field.ITEMS), self._others(Field.COST)
+    def others(self) -> tuple[int, int]:
+        """Return what the other processes have together: items in work, and the cost that waits."""
+        return self._sum_of_others(Field.ITEMS), self._sum_of_others(Field.COST)
 
-    def _others(self, field: Field) -> int:
+    def _sum_of_others(self, field: Field) -> int:
         return self.scoreboard.total(field) - self.scoreboard.get(self.number, field)

@@ -467,7 +467,7 @@ async def test_limits_hold_for_engines_of_several_processes_together(fake: Any, 
     """Until the one that had the work is gone."""
     board = Scoreboard(tmp_path, 2)
     limits = {"max_queue_items": 3, "max_queue_cost": 7}
-    one, other = (engine_of(tally=WorkerSlot(board, slot), **limits) for slot in range(2))
+    one, other = (engine_of(shared_load=WorkerSlot(board, slot), **limits) for slot in range(2))
     encoder = fake()
     loaded = Loaded(encoder)
     encoder.hold()

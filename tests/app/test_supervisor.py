@@ -90,7 +90,7 @@ def test_one_starts_at_a_time(tmp_path: Path) -> None:
 
 def test_one_that_died_is_replaced_in_its_slot_and_its_work_is_forgotten(two: Supervised) -> None:
     """What it had in work is no more, so it must not count towards the limits of those that live."""
-    WorkerSlot(two.board, 0).put(30, 500)
+    WorkerSlot(two.board, 0).publish(30, 500)
     two.started[0].status = -signal.SIGKILL
     two.step()
 
@@ -217,10 +217,10 @@ def test_slots_run_out_before_memory_does(two: Supervised) -> None:
 
 def test_the_scoreboard_is_one_for_all(tmp_path: Path) -> None:
     one, other = WorkerSlot(Scoreboard(tmp_path, 3), 0), WorkerSlot(Scoreboard(tmp_path), 2)
-    one.put(3, 40)
-    other.put(5, 70)
+    one.publish(3, 40)
+    other.publish(5, 70)
 
-    assert (one.beside(), other.beside()) == ((5, 70), (3, 40))
+    assert (one.others(), other.others()) == ((5, 70), (3, 40))
     assert one.scoreboard.total(Field.ITEMS) == 8
 
 
