@@ -19,7 +19,7 @@ def test_models_at_start_stand_as_a_table_between_settings_and_url(published: Pa
     )
     done = subprocess.run(
         [sys.executable, "-c", program, published],
-        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])},
         capture_output=True,
         text=True,
         check=True,
