@@ -38,6 +38,8 @@ async def listening(app: Application) -> AsyncIterator[tuple[int, uvicorn.Server
         yield server.servers[0].sockets[0].getsockname()[1], server
     finally:
         server.should_exit = True
+        for task in server.server_state.tasks:  # of a test that failed
+            task.cancel()
         await server.shutdown()
 
 

@@ -1,0 +1,114 @@
+"""What becomes of one request in a real server: answers, errors, streams, and clients that leave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+import structlog
+from echoing import echoing
+from sockets import head, post, read_answer, read_head
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+async def test_a_client_that_leaves_ends_the_work_for_it(method: str) -> None:
+    """Whether the route is called directly or by FastAPI."""
+    async with echoing() as (port, context):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head("/wait", method=method))
+        await asyncio.wait_for(context.started.wait(), 5)
+        writer.close()
+        await asyncio.wait_for(context.cancelled.wait(), 5)
+        async with asyncio.timeout(5):
+            while context.counted(499, "/wait", method) is None:
+                await asyncio.sleep(0.01)
+
+    assert context.counted(499, "/wait", method) == 1
+
+
+async def test_what_is_in_work_when_the_server_waits_no_longer_is_told_so() -> None:
+    async with echoing() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/wait"))
+        await asyncio.wait_for(context.started.wait(), 5)
+        for task in context.tasks:
+            task.cancel()
+        status, headers, _ = await asyncio.wait_for(read_answer(reader), 5)
+        writer.close()
+
+    assert (status, int(headers["retry-after"]) >= 1) == (503, True)
+
+
+@pytest.mark.parametrize(("how", "status"), [(b"ours", 422), (b"bug", 500), (b"panic", 500)])
+async def test_whatever_is_raised_is_answered_and_tells_no_secret(how: bytes, status: int) -> None:
+    async with echoing() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/fail", how) + post("/echo", b"next"))
+        failed, _, body = await read_answer(reader)
+        after = await read_answer(reader)
+        writer.close()
+
+    assert failed == status
+    assert b"secret" not in body
+    assert json.loads(body)["error"]["message"]
+    assert after[2] == b"next"
+    assert context.counted(status, "/fail") == 1
+
+
+async def test_a_stream_goes_out_part_by_part_with_its_request_id() -> None:
+    async with echoing() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/stream", b"", "X-Request-ID: mine"))
+        found = await reader.readuntil(b"0\r\n\r\n")
+        writer.close()
+
+    assert found.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert b"x-request-id: mine\r\n" in found
+    assert found.endswith(b"4\r\none\n\r\n4\r\ntwo\n\r\n0\r\n\r\n")
+    assert context.counted(200, "/stream") == 1
+
+
+async def test_a_line_break_cannot_get_into_a_head() -> None:
+    """The answer is an error of the server's; no second answer can be smuggled in."""
+    async with echoing() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/broken"))
+        status, headers, _ = await read_answer(reader)
+        writer.close()
+
+    assert status == 500
+    assert "x-name" not in headers
+
+
+async def test_a_stream_that_breaks_ends_the_connection_and_is_logged_without_its_words() -> None:
+    """What came is not passed off as the whole: the last chunk is missing."""
+    async with echoing() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        with structlog.testing.capture_logs() as logs:
+            writer.write(post("/breaking"))
+            found = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+
+    assert found.endswith(b"4\r\none\n\r\n")
+    assert [entry["error"] for entry in logs if entry["event"] == "bug"] == ["ZeroDivisionError"]
+    assert "secret" not in str(logs)
+    assert context.counted(200, "/breaking") == 1
+
+
+async def test_head_is_answered_like_get_without_the_body() -> None:
+    """The next answer on the connection follows at once."""
+    async with echoing() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(
+            head("/hello", method="HEAD") + head("/nowhere", method="HEAD") + head("/hello", method="GET")
+        )
+        status, headers = await read_head(reader)
+        missing, _ = await read_head(reader)
+        get = await read_answer(reader)
+        writer.close()
+
+    assert (status, missing, get.status) == (200, 404, 200)
+    assert get.body == b'{"hello":"you"}'
+    assert headers | {"x-request-id": ""} == get.headers | {"x-request-id": ""}
+    assert context.counted(200, "/hello", "HEAD") == context.counted(200, "/hello", "GET") == 1

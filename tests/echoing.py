@@ -1,0 +1,117 @@
+"""A small app in a real server: its routes echo, wait, fail and stream; its context tells what happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Request, Response
+from sockets import listening
+from starlette.responses import StreamingResponse
+
+from app.http.application import Application
+from app.http.body import read_body
+from app.http.context import Ctx
+from app.http.errors import InvalidRequest
+from app.http.routes import RouteGroup
+from app.metrics import Metrics
+from app.settings import Settings
+
+routes = RouteGroup()
+
+
+class Context:
+    """What a route gets: here, what happened."""
+
+    gate = cors = None
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self.settings = Settings(max_body_bytes=100_000)
+        self.started, self.cancelled = asyncio.Event(), asyncio.Event()
+        self.tasks: set[asyncio.Task[None]] = set()  # of the server
+
+    def counted(self, status: int, route: str = "/echo", method: str = "POST") -> float | None:
+        labels = {"route": route, "method": method, "status": str(status)}
+        return self.metrics.registry.get_sample_value("encodery_requests_total", labels)
+
+
+@routes.post("/echo")
+async def echo(context: Any, request: Request) -> Response:
+    """The body, and how it was sent."""
+    body = await read_body(request, context.settings)
+    return Response(body, headers={"X-Query": request.url.query, "X-Kind": request.headers.get("kind", "")})
+
+
+@routes.post("/wait")
+async def wait(context: Any, request: Request) -> Response:
+    """For ever."""
+    context.started.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        context.cancelled.set()
+    raise AssertionError("nothing sets the event")
+
+
+@routes.post("/fail")
+async def fail(context: Any, request: Request) -> Response:
+    """In one of three ways."""
+    match (await read_body(request, context.settings)).decode():
+        case "ours":
+            raise InvalidRequest("no", code="wrong_type")
+        case "bug":
+            raise ZeroDivisionError("secret")
+        case _:
+            raise PanicException("secret")
+
+
+@routes.post("/stream")
+async def stream(context: Any, request: Request) -> Response:
+    """Part by part."""
+    return StreamingResponse(iter([b"one\n", b"two\n"]))
+
+
+@routes.post("/breaking")
+async def breaking(context: Any, request: Request) -> Response:
+    """A part, and then no more."""
+
+    def parts() -> Iterator[bytes]:
+        yield b"one\n"
+        raise ZeroDivisionError("secret")
+
+    return StreamingResponse(parts())
+
+
+@routes.get("/hello")
+async def hello(context: Ctx) -> dict[str, str]:
+    """By FastAPI."""
+    return {"hello": "you"}
+
+
+@routes.get("/wait")
+async def wait_by_fastapi(context: Ctx) -> Response:
+    """For ever, by FastAPI."""
+    return await wait(context, None)
+
+
+@routes.post("/broken")
+async def broken(context: Any, request: Request) -> Response:
+    """With a second header in the first one's value."""
+    return Response(b"", headers={"X-Name": "a\r\nContent-Length: 5"})
+
+
+class PanicException(BaseException):
+    """Like pyo3's: not an Exception."""
+
+
+@asynccontextmanager
+async def echoing() -> AsyncIterator[tuple[int, Context]]:
+    """A server of it: its port, and what happens."""
+    app = Application((routes,))
+    app.state.context = context = Context()
+    async with listening(app) as (port, server):
+        context.tasks = server.server_state.tasks
+        yield port, context
