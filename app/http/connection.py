@@ -131,7 +131,7 @@ class Connection(HttpToolsProtocol):
             cast(Exchange, self.cycle).leave()
 
     def _head_without_offer(self) -> bytes:
-        """The head that was just parsed; without `Upgrade`, what `Connection` says of it means nothing."""
+        """Write the head that was just parsed, without `Upgrade`: `Connection` alone offers nothing."""
         start = b"%b %b HTTP/%b" % (
             self.parser.get_method(),
             self.url,

@@ -232,7 +232,7 @@ def _get(error: BaseException, name: str) -> Any:
 
 
 def shortened(detail: ErrorDetail) -> ErrorDetail:
-    """The same with a message that keeps the body within its limit."""
+    """Cut the message so that the body keeps within its limit."""
     if len(detail.message) <= MAX_MESSAGE_CHARS:
         return detail
     return detail.model_copy(update={"message": detail.message[: MAX_MESSAGE_CHARS - 3] + "..."})

@@ -109,7 +109,7 @@ class _Server(uvicorn.Server):
             log.info("ready", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
 
     def retire(self) -> None:
-        """Another process has taken this one's place: end, while the server as a whole goes on."""
+        """End, since another process has taken this one's place; the server as a whole goes on."""
         self._is_retiring = self.should_exit = True
 
     async def on_tick(self, counter: int) -> bool:

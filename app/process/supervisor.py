@@ -6,7 +6,7 @@
 The processes inherit one bound socket, so what waits to be accepted belongs to all, and none of it is lost
 when one leaves. One starts at a time: measuring the size of batches is disturbed by company. uvicorn has a
 supervisor too; docs/decisions/0010 says why it is not this one.
-Loads no server, and knows of one no more than its signals and its slot at the scoreboard.
+Loads no server, and knows of one no more than its signals and its slot on the scoreboard.
 """
 
 from __future__ import annotations
@@ -119,7 +119,7 @@ class Supervisor:
             self._tell(worker, signal.SIGTERM)
 
     def step(self) -> None:
-        """What is to be done now."""
+        """Do what is to be done now."""
         for worker in list(self._workers):
             if (status := worker.process.poll()) is not None:
                 self._ended(worker, status)
@@ -134,7 +134,7 @@ class Supervisor:
         return [worker for worker in self._workers if worker.leaves_by_s is None]
 
     def _replace(self) -> None:
-        """One step from those that stay to as many as are wanted, all of this generation."""
+        """Take one step from those that stay to as many as are wanted, all of this generation."""
         staying = self._staying
         if not all(self._is_serving(worker) for worker in staying):
             return

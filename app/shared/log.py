@@ -19,7 +19,7 @@ VALUE_WIDTH = 12  # of a value in the console log
 
 
 def _with_request_id(logger: Any, name: str, event: EventDict) -> EventDict:
-    """Structlog's own context variables do the same in 6 us a request instead of 1."""
+    """Add the request's id; structlog's own context variables take 6 us a request for it, not 1."""
     if (request_id := REQUEST_ID.get(None)) is not None:
         event["request_id"] = request_id
     return event

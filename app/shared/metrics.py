@@ -26,7 +26,7 @@ def keep(slot: WorkerSlot) -> None:
 
 
 def forget(directory: Path, slot: int) -> None:
-    """Its process is gone: what it counted stays, what it had at the moment does not."""
+    """Forget the gauges of a process that is gone; what it counted stays."""
     mark_process_dead(slot, str(directory))  # type: ignore[no-untyped-call]
 
 
