@@ -99,6 +99,10 @@ class _Settings(BaseSettings):
     max_score_body_bytes: Count = Field(
         16 * 1024 * 1024, description="the same for POST /score, which may carry vectors"
     )
+    head_timeout_s: Seconds = Field(10.0, description="how long the head of a request may take to arrive")
+    answer_timeout_s: Seconds = Field(
+        30.0, description="how long a client may read nothing of its answer, before it is cut off"
+    )
     body_timeout_s: Seconds = Field(10.0, description="how long a request body may take to arrive")
     max_items: Count = Field(2048, description="most inputs of a request")
     max_candidates: Count = Field(10_000, description="most candidates of a POST /score")

@@ -27,11 +27,12 @@ class Context:
 
     gate = cors = None
 
-    def __init__(self) -> None:
+    def __init__(self, **settings: Any) -> None:
         self.metrics = Metrics()
-        self.settings = Settings(max_body_bytes=100_000)
+        self.settings = Settings(max_body_bytes=100_000, **settings)
         self.started, self.cancelled = asyncio.Event(), asyncio.Event()
-        self.tasks: set[asyncio.Task[None]] = set()  # of the server
+        self.tasks: set[asyncio.Task[None]] = set()  # of the server, as the next
+        self.connections: set[Any] = set()
 
     def counted(self, status: int, route: str = "/echo", method: str = "POST") -> float | None:
         labels = {"route": route, "method": method, "status": str(status)}
@@ -54,6 +55,12 @@ async def wait(context: Any, request: Request) -> Response:
     finally:
         context.cancelled.set()
     raise AssertionError("nothing sets the event")
+
+
+@routes.post("/large")
+async def large(context: Any, request: Request) -> Response:
+    """More than the buffers of two sockets hold."""
+    return Response(bytes(64 << 20))
 
 
 @routes.post("/fail")
@@ -108,10 +115,10 @@ class PanicException(BaseException):
 
 
 @asynccontextmanager
-async def echoing() -> AsyncIterator[tuple[int, Context]]:
+async def echoing(**settings: Any) -> AsyncIterator[tuple[int, Context]]:
     """A server of it: its port, and what happens."""
     app = Application((routes,))
-    app.state.context = context = Context()
+    app.state.context = context = Context(**settings)
     async with listening(app) as (port, server):
-        context.tasks = server.server_state.tasks
+        context.tasks, context.connections = server.server_state.tasks, server.server_state.connections
         yield port, context

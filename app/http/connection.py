@@ -29,6 +29,7 @@ from app.http.pipeline import answer
 from app.http.request import DirectRequest
 
 LINGER_S, LINGER_BYTES = 2.0, 64 << 20  # for a client that sends more than it should
+HEAD_BYTES = 64 * 1024  # of a head that is not complete; `app.http.head` bounds those that are
 
 
 class Connection(HttpToolsProtocol):
@@ -48,7 +49,10 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._application = app
+        self._application, self._settings = app, app.context.settings
+        self._is_in_head, self._head_bytes = False, 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._answer_timer: asyncio.TimerHandle | None = None
         self._dropped: int | None = None  # bytes that came after the last answer; None before it
 
     def data_received(self, data: bytes) -> None:
@@ -60,18 +64,33 @@ class Connection(HttpToolsProtocol):
             self._drop(data)
             return
         self._unset_keepalive_if_required()
+        received = len(data)
         while data:
             try:
                 self.parser.feed_data(data)
-                return
+                break
             except httptools.HttpParserUpgrade as offer:
                 data = self._head_without_offer() + data[offer.args[0] :]
                 self.parser = _parser_for(self)  # the old one takes what follows for another request
             except httptools.HttpParserError:
                 self.send_400_response("Invalid HTTP request received.")
                 return
+        if self._is_in_head or self._is_idle:
+            self._wait_for_head(received)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._is_in_head, self._head_bytes = True, 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._is_in_head:  # what comes after the body is no part of the head, whatever it is called
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        self._is_in_head = False
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
         parser, method = self.parser, self.parser.get_method()
         if parser.should_upgrade():
             if method == b"CONNECT":  # an upgrade by itself, without an offer that could be left out
@@ -108,6 +127,57 @@ class Connection(HttpToolsProtocol):
         if not self.parser.should_upgrade():  # else its message is still to come
             super().on_message_complete()
 
+    @property
+    def _is_idle(self) -> bool:
+        """No request is on its way, or in work."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self._wait_for_head(0)
+
+    def _wait_for_head(self, received: int) -> None:
+        """Bound the time and the bytes of a head that is not complete."""
+        if self._head_timer is None:
+            timeout_s = self._settings.head_timeout_s
+            self._head_timer = self.loop.call_later(timeout_s, self._give_up, 408, b"the head did not arrive")
+        self._head_bytes += received
+        if self._head_bytes > HEAD_BYTES:
+            self._give_up(431, b"the head is too large")
+
+    def _give_up(self, status: int, why: bytes) -> None:
+        """Close, with a word to who has sent a part of a head."""
+        if self._is_in_head and not self.transport.is_closing():
+            head = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(why)
+            self.transport.write(STATUS_LINE[status] + head + why)
+            self.linger()
+        else:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._watch_answer(self.transport.get_write_buffer_size() + 1)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._answer_timer is not None:
+            self._answer_timer.cancel()
+            self._answer_timer = None
+
+    def _watch_answer(self, before: int) -> None:
+        """Leave a client that reads nothing of its answer for a while."""
+        left = self.transport.get_write_buffer_size()
+        if left >= before:
+            self.transport.abort()
+            return
+        timeout_s = self._settings.answer_timeout_s
+        self._answer_timer = self.loop.call_later(timeout_s, self._watch_answer, left)
+
+    def timeout_keep_alive_handler(self) -> None:
+        if self.transport.get_write_buffer_size():  # closing would wait for it to be read
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
+
     def linger(self) -> None:
         """Read and drop for a moment what the client still sends, and then close.
 
@@ -127,6 +197,9 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        for timer in (self._head_timer, self._answer_timer):
+            if timer is not None:
+                timer.cancel()
         if self.cycle is not None:
             cast(Exchange, self.cycle).leave()
 
