@@ -1,0 +1,90 @@
+"""A request on one of our connections, and its answer, which goes out in one write. One of uvicorn's cycles."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from fastapi import Response
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+from app.http import errors
+from app.http.application import Application
+from app.http.pipeline import answer
+from app.http.request import DirectRequest
+
+
+class Exchange(RequestResponseCycle):
+    """A request, and its answer.
+
+    Args:
+        app: whose pipeline answers.
+        linger: closes the connection of a client that is still sending.
+        cycle: what uvicorn's cycle takes.
+    """
+
+    def __init__(self, app: Application, linger: Callable[[], None], **cycle: Any) -> None:
+        super().__init__(**cycle)
+        self._app, self._linger = app, linger
+        self._task: asyncio.Task[Any] | None = None  # until the answer is written
+
+    async def run_asgi(self, app: object) -> None:
+        """Answer, whatever happens; under the name by which uvicorn starts a cycle."""
+        self._task = asyncio.current_task()
+        scope = cast(Scope, self.scope)
+        route = self._app.table.find(scope)
+        try:
+            await answer(self._app.context, route, DirectRequest(scope, self), self._write)
+        except Exception as error:  # within the answer: a stream that broke
+            errors.failure(error)
+        finally:
+            self._task, self.on_response = None, _nothing
+            if not self.response_complete:
+                self.transport.close()
+
+    def leave(self) -> None:
+        """Cancel the work for a client that is gone."""
+        if self._task is not None:
+            self._task.cancel()
+
+    def arrived(self) -> bytes | None:
+        """Return the whole body, if it is there."""
+        return None if self.more_body else bytes(self.body)
+
+    async def _write(self, response: Response) -> None:
+        self._task = None
+        if type(response) is Response:
+            await self._write_whole(response)
+        else:  # a stream
+            await response(cast(Scope, self.scope), cast(Receive, self.receive), cast(Send, self.send))
+
+    async def _write_whole(self, response: Response) -> None:
+        """Send head and body at once."""
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.transport.write(self._head(response) + response.body)
+        self.response_started = self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            if self.more_body:
+                self._linger()
+            else:
+                self.transport.close()
+        self.on_response()
+
+    def _head(self, response: Response) -> bytes:
+        headers = [*self.default_headers, *response.raw_headers]
+        if b"connection" in dict(headers):  # which says nothing but "close" here
+            self.keep_alive = False
+        elif not self.keep_alive:
+            headers.append((b"connection", b"close"))
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        return STATUS_LINE[response.status_code] + lines + b"\r\n"
+
+
+def _nothing() -> None:
+    """After the answer; breaks the circle of references to the connection."""
