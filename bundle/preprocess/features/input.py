@@ -7,11 +7,13 @@ from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from bundle.errors import InputError
 from bundle.preprocess.facts import Facts, warning_field
 from bundle.values import json_type
 
-_VALUE_SIZE = 20  # a value or an entry of a list takes about as long as 20 characters
+_BYTES = 3  # of JSON take as long to prepare as a character of a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class Features:
     @property
     def size(self) -> int:
         """What preparing it costs, in characters of a text that takes as long."""
-        return _VALUE_SIZE * sum(len(one) if isinstance(one, list) else 1 for one in self.values.values())
+        return len(orjson.dumps(self.values, default=repr)) // _BYTES
 
     @property
     def key(self) -> Hashable:
