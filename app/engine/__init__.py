@@ -5,7 +5,8 @@ inputs -> prepare (threads) -> queue -> batch -> forward pass (threads) -> float
 
 from app.engine.batcher import Lane
 from app.engine.cache import ResultCache
-from app.engine.engine import Encoded, Engine, Timings
+from app.engine.encoded import Encoded, Timings
+from app.engine.engine import Engine
 from app.engine.errors import (
     DeadlineExceeded,
     Draining,

@@ -2,9 +2,6 @@
 
     admission (items) -> equal inputs once -> [cache] -> prepare -> admission (cost) -> batcher -> Encoded
 
-Small requests are prepared where they are: handing 50 us of tokenising to a thread and back costs as much
-again. What is larger goes to a thread, so that the event loop never waits for it.
-
 Cost is what the encoder's preprocessor says: tokens, or 1 for a row of features. It is known before the
 queue, so the queue can be bounded by the work it holds.
 """
@@ -13,58 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from app.engine.batcher import Batcher, Lane, Observer
 from app.engine.cache import ResultCache, Row
-from app.engine.errors import DeadlineExceeded, Draining, EncoderFailed, Overloaded
+from app.engine.encoded import Encoded, Timings
+from app.engine.errors import DeadlineExceeded, Draining, Overloaded
+from app.engine.preparation import Distinct, Ready, are_small
 from app.engine.registry import Loaded
 from app.engine.shared_load import SharedLoad
-from bundle import Encoder, Facts, Input, InputError, Prepared, Truncate
+from bundle import Input, Truncate
 
+T = TypeVar("T")
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
-SMALL = 1000  # characters prepared on the event loop: 0.2 ms as a rule, 6 ms for the worst scripts
-
-
-@dataclass(frozen=True)
-class Timings:
-    """Where a request's time went, in seconds.
-
-    Attributes:
-        prepare_s: checking and tokenising, with the wait for a thread.
-        queue_s: from there to its first forward pass.
-        run_s: from there to the end of its last one.
-    """
-
-    prepare_s: float
-    queue_s: float
-    run_s: float
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """The answer of the engine.
-
-    Attributes:
-        vectors: float32 [n, dim], in the order of the inputs, every one finite.
-        facts: what the caller is told, one per input.
-        cached: inputs that were not computed for this request; None without a cache.
-    """
-
-    vectors: npt.NDArray[np.float32]
-    facts: Sequence[Facts]
-    timings: Timings
-    cached: int | None = None
-
-    @property
-    def tokens(self) -> int:
-        """The number of tokens read; an input of a kind without tokens counts as one."""
-        return sum([max(1, facts.tokens) for facts in self.facts])
 
 
 class Engine:
@@ -125,28 +88,32 @@ class Engine:
         self.items += len(inputs)
         self._tell()
         try:
-            distinct, how = _Distinct.of(inputs), _How(truncate, self._clock() + timeout_s, lane)
-            if self.cache is None:
-                done = await self._encode(loaded, distinct, how)
-            else:
-                done = await self._remember(self.cache, loaded, distinct, how)
-            return distinct.spread(done)
+            how = _How(truncate, self._clock() + timeout_s, lane)
+            if self.cache is not None:
+                return await self._remember(self.cache, loaded, inputs, how)
+            return await self._encode(loaded, inputs, how)
         except TimeoutError:
             raise DeadlineExceeded(timeout_s) from None
         finally:
             self.items -= len(inputs)
             self._tell()
 
-    async def _remember(self, cache: ResultCache, loaded: Loaded, distinct: _Distinct, how: _How) -> Encoded:
+    async def _remember(
+        self, cache: ResultCache, loaded: Loaded, inputs: Sequence[Input], how: _How
+    ) -> Encoded:
         """From the cache what is there, computed what is not."""
         began_s = self._clock()
-        space, encoder = loaded.manifest.space, loaded.encoder
-        keys = [cache.key(space, how.truncate, encoder.key(one)) for one in distinct.inputs]
+
+        def keyed() -> tuple[Distinct, list[bytes]]:
+            distinct, space, key = Distinct.of(inputs), loaded.manifest.space, loaded.encoder.key
+            return distinct, [cache.key(space, how.truncate, key(one)) for one in distinct.inputs]
+
+        distinct, keys = await self._off_loop(keyed, inputs, how)
         timings, computed = Timings(self._clock() - began_s, 0.0, 0.0), 0
 
         async def compute(places: Sequence[int]) -> None:
             nonlocal timings, computed
-            done = await self._encode(loaded, distinct.only(places), how)
+            done = await self._encode(loaded, inputs, how, only=distinct.only(places))
             timings, computed = done.timings, computed + len(places)
             claim.put(places, list(map(Row.of, done.vectors, done.facts)))
 
@@ -159,36 +126,43 @@ class Engine:
             await compute(lost)
         rows = [row for row in claim.rows if row is not None]
         vectors = np.stack([row.vector for row in rows])  # [n, dim]
-        return Encoded(vectors, [row.facts for row in rows], timings, cached=len(rows) - computed)
+        done = Encoded(vectors, [row.facts for row in rows], timings, cached=len(rows) - computed)
+        return distinct.spread(done)
 
-    async def _encode(self, loaded: Loaded, distinct: _Distinct, how: _How) -> Encoded:
-        """Vectors and facts of the distinct inputs."""
+    async def _encode(
+        self, loaded: Loaded, inputs: Sequence[Input], how: _How, only: Distinct | None = None
+    ) -> Encoded:
+        """Vectors and facts of the inputs, or of some of them only."""
         began_s = self._clock()
-        if sum(one.size for one in distinct.inputs) <= SMALL:
-            prepared = _prepare(loaded.encoder, distinct, how.truncate)
-        else:
-            loop = asyncio.get_running_loop()
-            async with self._until(how):
-                prepared = await loop.run_in_executor(
-                    self._threads, _prepare, loaded.encoder, distinct, how.truncate
-                )
-        cost = sum(one.cost for one in prepared)
+        wanted = inputs if only is None else only.inputs
+        ready = await self._off_loop(
+            lambda: Ready.of(loaded.encoder, only or Distinct.of(inputs), how.truncate), wanted, how
+        )
+        cost = sum([one.cost for one in ready.prepared])
         self._admit_cost(cost, how.lane)
         self._tell(arriving=cost)
         prepared_s = self._clock()
         ticket = await self._batcher.run(
-            loaded, prepared, how.deadline_s, places=distinct.places, lane=how.lane
+            loaded, ready.prepared, how.deadline_s, places=ready.distinct.places, lane=how.lane
         )
         assert ticket.started_s is not None
-        return Encoded(
+        done = Encoded(
             vectors=ticket.vectors,
-            facts=[one.facts for one in prepared],
+            facts=[one.facts for one in ready.prepared],
             timings=Timings(
                 prepare_s=prepared_s - began_s,
                 queue_s=ticket.started_s - prepared_s,
                 run_s=ticket.finished_s - ticket.started_s,
             ),
         )
+        return ready.distinct.spread(done)
+
+    async def _off_loop(self, work: Callable[[], T], inputs: Sequence[Input], how: _How) -> T:
+        """The result of work on these inputs; on a thread unless they are small. Raises TimeoutError."""
+        if are_small(inputs):
+            return work()
+        async with self._until(how):
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def _until(self, how: _How) -> asyncio.Timeout:
         """Raises TimeoutError inside at the deadline; the batcher has its own."""
@@ -269,56 +243,3 @@ class _How:
     truncate: Truncate
     deadline_s: float
     lane: Lane
-
-
-@dataclass(frozen=True, slots=True)
-class _Distinct:
-    """The inputs of a request, equal ones once.
-
-    Attributes:
-        inputs: each for the first time.
-        places: where each of these stands in the request.
-        rows: for each input of the request, which of these it is.
-    """
-
-    inputs: Sequence[Input]
-    places: Sequence[int]
-    rows: Sequence[int]
-
-    @classmethod
-    def of(cls, inputs: Sequence[Input]) -> _Distinct:
-        if len(inputs) == 1:
-            return cls(inputs, (0,), (0,))
-        row_of: dict[Hashable, int] = {}
-        places: list[int] = []
-        rows: list[int] = []
-        for place, one in enumerate(inputs):
-            row = row_of.setdefault(one.key, len(places))
-            if row == len(places):
-                places.append(place)
-            rows.append(row)
-        return cls([inputs[place] for place in places], places, rows)
-
-    def only(self, which: Sequence[int]) -> _Distinct:
-        """Some of them."""
-        if len(which) == len(self.inputs):
-            return self
-        return _Distinct([self.inputs[one] for one in which], [self.places[one] for one in which], ())
-
-    def spread(self, done: Encoded) -> Encoded:
-        """One row per distinct input -> one per input of the request."""
-        if len(self.places) == len(self.rows):
-            return done
-        rows = list(self.rows)
-        return replace(done, vectors=done.vectors[rows], facts=[done.facts[row] for row in rows])
-
-
-def _prepare(encoder: Encoder, distinct: _Distinct, truncate: Truncate) -> list[Prepared]:
-    try:
-        return encoder.prepare(distinct.inputs, truncate)
-    except InputError as error:
-        raise InputError(distinct.places[error.index], error.code, error.reason, error.path) from error
-    except Exception:
-        raise
-    except BaseException as panic:  # pyo3's PanicException is no Exception, and would end the connection
-        raise EncoderFailed from panic
