@@ -20,6 +20,7 @@ from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.api.inputs import GivenInputs, JsonInputs, MediaInputs, check_media_type
+from app.api.large import off_loop
 from app.api.requests import EncodeBody, from_options, json_inputs, moment_of, parse
 from app.api.service import find
 from app.http.body import essence, is_json, read_body
@@ -52,7 +53,8 @@ async def read_call(context: Context, request: Request) -> EncodeCall:
     """
     content_type = request.headers.get("content-type", "application/json")
     if is_json(content_type):
-        options = parse(await read_body(request, context.settings), EncodeBody)
+        body = await read_body(request, context.settings)
+        options = await off_loop(len(body), lambda: parse(body, EncodeBody))
         return EncodeCall(options, json_inputs(options.inputs, moment_of(options.now, time.time())))
     media_type = essence(content_type)
     if media_type == MULTIPART:

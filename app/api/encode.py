@@ -18,6 +18,7 @@ from pydantic import BaseModel, Field
 from app.api import bodies, service, stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
 from app.api.bodies import read_call
+from app.api.large import off_loop, writing
 from app.api.requests import EncodeBody
 from app.api.service import HEADER_PARAMETERS, EncodeResult, admit
 from app.api.warnings import warning_model, warnings_of
@@ -129,9 +130,13 @@ async def encode(context: Context, request: Request) -> Response:
     media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
     call = await read_call(context, request)
     result = await service.encode(context, request, call.options.request(call.inputs))
-    if media_type == vectors.JSON:
-        return _as_json(result, call.options.encoding)
-    return _as_block(result, media_type)
+
+    def answer() -> Response:
+        if media_type == vectors.JSON:
+            return _as_json(result, call.options.encoding)
+        return _as_block(result, media_type)
+
+    return await off_loop(writing(result.vectors), answer)
 
 
 def _as_json(result: EncodeResult, encoding: Literal["float", "base64"]) -> Response:

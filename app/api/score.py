@@ -18,9 +18,10 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.api.inputs import GivenInputs, JsonInputs, check_limits
+from app.api.large import INPUT, off_loop
 from app.api.ranking import scores_of, top
 from app.api.requests import NOW_SCHEMA, ONE_INPUT, NameField, moment_of, validated
-from app.api.score_vectors import load_score, off_loop, vectors_of
+from app.api.score_vectors import load_score, vectors_of
 from app.api.service import EncodeRequest, EncodeResult, Target, admit, encode_inputs, resolve
 from app.api.vectors import Vectors
 from app.api.warnings import warning_model
@@ -189,7 +190,7 @@ class _Caller:
             truncate=asked.truncate,
         )
         target = resolve(self.context, request)
-        return await self._encoded(target, self._read(target, request.inputs, "query"), "query", 0)
+        return await self._encoded(target, await self._read(target, request.inputs, "query"), "query", 0)
 
     async def candidates(self, values: list[Any], query: EncodeResult) -> list[EncodeResult]:
         """Block after block, all by one encoder of the query's space."""
@@ -203,17 +204,20 @@ class _Caller:
             truncate=self.asked.truncate,
         )
         target, size = resolve(self.context, request), self.context.settings.max_items
-        inputs = self._read(target, request.inputs, "candidates")
+        inputs = await self._read(target, request.inputs, "candidates")
         return [
             await self._encoded(target, inputs[start : start + size], "candidates", start)
             for start in range(0, len(inputs), size)
         ]
 
-    def _read(self, target: Target, given: GivenInputs, place: str) -> list[Input]:
-        try:
+    async def _read(self, target: Target, given: GivenInputs, place: str) -> list[Input]:
+        def read() -> list[Input]:
             inputs = given.read(target.loaded)
             check_limits(inputs, target.loaded.encoder.kind, self.context.settings)
             return inputs
+
+        try:
+            return await off_loop(INPUT * len(given), read)
         except InputError as error:
             raise _placed(error, place, 0) from None
 

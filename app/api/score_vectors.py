@@ -7,12 +7,12 @@ whole, whose errors name the place.
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import orjson
@@ -23,58 +23,70 @@ from app.http.errors import InvalidRequest
 from bundle.values import json_type
 
 PIECE = 256 * 1024  # bytes of rows that are parsed at once: 2 ms
-LARGE = 128 * 1024  # bytes of work that are worth a thread
-_BEFORE = re.compile(rb'"vectors"\s*:\s*(?=\[\s*\[)')
-_NUMBERS = re.compile(rb"[][0-9eE+\-.,\s]*")
-T = TypeVar("T")
+_BEFORE = re.compile(rb'"vectors"\s*:\s*(?=\[\s*(\[|"))')
+_BETWEEN = re.compile(rb"\s*,\s*")
 
 
-async def off_loop(size: int, work: Callable[[], T]) -> T:
-    """The work's result; on a thread, if so many bytes are large."""
-    return work() if size < LARGE else await asyncio.to_thread(work)
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How rows stand in JSON: what begins one, what comes at its end, and what there is in all of them."""
+
+    first: bytes
+    last: bytes
+    bytes: re.Pattern[bytes]
+
+
+_FORMS = {
+    b"[": _Form(b"[", b"]", re.compile(rb"[][0-9eE+\-.,\s]*")),
+    b'"': _Form(b'"', b'",', re.compile(rb'[]["0-9A-Za-z+/=,\s]*')),  # base64
+}
 
 
 def load_score(body: bytes) -> dict[str, Any]:
-    """The body's JSON object, with vectors as arrays where they were many. Raises as `load_object` does."""
-    rows = _rows(body) if len(body) > PIECE else None
-    if rows is not None:
+    """The body's JSON object, with numbers as arrays where they were many. Raises as `load_object` does."""
+    found = _rows(body) if len(body) > PIECE else None
+    if found is not None:
+        rows, form = found
         try:
             content = orjson.loads(body[: rows.start] + b"[]" + body[rows.stop :])
-            if (
-                isinstance(content, dict) and content.get("vectors") == []
-            ):  # it was the field, and not one within
-                values = (value for piece in _pieces(body[rows]) for value in orjson.loads(piece))
-                content["vectors"] = [_row(value, f"vectors[{at}]") for at, value in enumerate(values)]
+            # It was the field, and not one within.
+            if isinstance(content, dict) and content.get("vectors") == []:
+                values = (value for piece in _pieces(body[rows], form) for value in orjson.loads(piece))
+                content["vectors"] = [
+                    value if isinstance(value, str) else _row(value, f"vectors[{at}]")
+                    for at, value in enumerate(values)
+                ]
                 return content
         except orjson.JSONDecodeError:
             pass  # the whole says where
     return load_object(body, "query")
 
 
-def _rows(body: bytes) -> slice | None:
-    """Find the vectors' numbers, if that is what they are."""
+def _rows(body: bytes) -> tuple[slice, _Form] | None:
+    """Find the vectors' rows, if they are all of one form."""
     before = _BEFORE.search(body)
     if before is None:
         return None
-    start = end = before.end()
-    while found := _NUMBERS.match(body, end, end + PIECE):
+    start, form = before.end(), _FORMS[before[1]]
+    end = start
+    while found := form.bytes.match(body, end, end + PIECE):
         end = found.end()
         if len(found[0]) < PIECE:
             break
     last = body.rfind(b"]", start, end)
-    return None if last < 0 else slice(start, last + 1)
+    return None if last < 0 else (slice(start, last + 1), form)
 
 
-def _pieces(rows: bytes) -> Iterator[bytes]:
+def _pieces(rows: bytes, form: _Form) -> Iterator[bytes]:
     """`[[...], [...]]` as several of the same form, one after another."""
-    start, last = rows.index(b"[", 1), len(rows) - 1
+    start, last = rows.index(form.first, 1), len(rows) - 1
     while start < last:
-        end = rows.find(b"]", min(start + PIECE, last - 1), last) + 1 or last
+        end = rows.find(form.last, min(start + PIECE, last - 1), last) + 1 or last
         yield b"[" + rows[start:end] + b"]"
-        comma = rows[end:last].lstrip()[:1]
-        if comma not in (b",", b""):
-            raise orjson.JSONDecodeError("no comma between rows", "", end)
-        start = rows.index(b"[", end) if comma else last
+        between = _BETWEEN.match(rows, end, last)
+        start = between.end() if between else last
+        if rows[start : start + 1] != form.first and (between or rows[end:last].strip()):
+            raise orjson.JSONDecodeError("no comma between rows, or rows of two forms", "", end)
 
 
 def vectors_of(given: Sequence[Any], dim: int) -> Vectors:

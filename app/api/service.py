@@ -18,6 +18,7 @@ from fastapi import Request
 from app import engine
 from app.access import CALLER, Exceeded
 from app.api.inputs import GivenInputs, read_inputs
+from app.api.large import INPUT, off_loop
 from app.api.vectors import Vectors
 from app.http.authentication import rate_limited
 from app.http.context import Context
@@ -209,7 +210,9 @@ async def encode(context: Context, request: Request, asked: EncodeRequest) -> En
         ClientDisconnect: the client left.
     """
     target = resolve(context, asked)
-    inputs = read_inputs(asked.inputs, target.loaded, context.settings)
+    inputs = await off_loop(
+        INPUT * len(asked.inputs), lambda: read_inputs(asked.inputs, target.loaded, context.settings)
+    )
     return await encode_inputs(context, request, target, inputs)
 
 

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import orjson
 
+from app.api import large
 from app.http.errors import NotAcceptable
 
 JSON, RAW, NPY = "application/json", "application/octet-stream", "application/x-npy"
@@ -31,7 +31,7 @@ def to_json(
 ) -> bytes:
     """The answer's fields with `embeddings` among them."""
     embeddings = base64_rows(vectors) if encoding == "base64" else np.ascontiguousarray(vectors)
-    return orjson.dumps({**answer, "embeddings": embeddings}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return large.to_json({**answer, "embeddings": embeddings}, vectors.size)
 
 
 def to_raw(vectors: npt.NDArray[Any]) -> bytes:

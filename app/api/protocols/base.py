@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, TypeVar, get_args, get_origin
 
-import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.api.inputs import JsonInputs
+from app.api.large import off_loop, to_json, writing
 from app.api.requests import load_object
-from app.api.service import HEADER_PARAMETERS, admit
+from app.api.service import HEADER_PARAMETERS, EncodeResult, admit
 from app.api.vectors import JSON
 from app.http import errors
 from app.http.body import read_body, read_json_body
@@ -159,7 +159,8 @@ class Protocol:
     async def read(self, context: Context, request: Request, model: type[R]) -> R:
         """Parse the request. Raises RequestError."""
         reader = read_body if self._any_type else read_json_body
-        return parsed(load_object(await reader(request, context.settings), model.field), model)
+        body = await reader(request, context.settings)
+        return await off_loop(len(body), lambda: parsed(load_object(body, model.field), model))
 
     def _reworded(self, text: str | None) -> str | None:
         for ours, theirs in self._words.items() if text else ():
@@ -201,8 +202,15 @@ def expected_space(request: Request) -> str | None:
 
 def json_response(content: Any, headers: Mapping[str, str] | None = None) -> Response:
     """An answer in JSON; numpy arrays become lists of numbers."""
-    body = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
-    return Response(body, headers=dict(headers or {}), media_type=JSON)
+    return Response(to_json(content), headers=dict(headers or {}), media_type=JSON)
+
+
+async def json_vectors(
+    answer: EncodeResult, content: Callable[[], Any], headers: Mapping[str, str] | None = None
+) -> Response:
+    """An answer in JSON that has the vectors in it, put together off the event loop if they are many."""
+    body = await off_loop(writing(answer.vectors), lambda: to_json(content(), answer.vectors.size))
+    return Response(body, headers=dict(headers or answer.headers()), media_type=JSON)
 
 
 def _documented(request: type[ForeignRequest]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from app.api.protocols.base import ForeignRequest, Protocol, expected_space, json_response, named, texts
+from app.api.protocols.base import ForeignRequest, Protocol, expected_space, json_vectors, named, texts
 from app.api.protocols.input_types import with_prompt_for
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import base64_rows
@@ -64,22 +64,25 @@ class EmbedRequest(ForeignRequest):
 async def embed(context: Context, request: Request) -> Response:
     """Vectors of texts, in several types at once."""
     asked, answer = await _encoded(context, request)
-    return json_response(
-        _answer(asked, "2") | {"embeddings": _by_type(answer, asked.embedding_types or ["float"])}
-        | _meta(answer, "2"),
-        answer.headers(),
-    )  # fmt: skip
+    types = asked.embedding_types or ["float"]
+    return await json_vectors(
+        answer,
+        lambda: _answer(asked, "2") | {"embeddings": _by_type(answer, types)} | _meta(answer, "2"),
+    )
 
 
 @COHERE.post("/v1/embed", EmbedRequest, "Encode texts")
 async def embed_v1(context: Context, request: Request) -> Response:
     """The older form: without `embedding_types`, bare lists of floats."""
     asked, answer = await _encoded(context, request)
-    kind, embeddings = "embeddings_floats", list(answer.vectors)
-    if asked.embedding_types:
-        kind, embeddings = "embeddings_by_type", _by_type(answer, asked.embedding_types)  # type: ignore[assignment]
-    content = _answer(asked, "1") | {"response_type": kind, "embeddings": embeddings} | _meta(answer, "1")
-    return json_response(content, answer.headers())
+    kind = "embeddings_by_type" if asked.embedding_types else "embeddings_floats"
+
+    def content() -> dict[str, Any]:
+        types = asked.embedding_types
+        embeddings = _by_type(answer, types) if types else list(answer.vectors)
+        return _answer(asked, "1") | {"response_type": kind, "embeddings": embeddings} | _meta(answer, "1")
+
+    return await json_vectors(answer, content)
 
 
 async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, EncodeResult]:

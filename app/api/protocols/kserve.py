@@ -16,15 +16,17 @@ from pydantic import Field
 
 from app.api import health
 from app.api.inputs import TensorInputs
+from app.api.large import off_loop, to_json, writing
 from app.api.protocols.base import ErrorText, ForeignRequest, Protocol, expected_space, json_response, parsed
 from app.api.protocols.tensors import TensorSpec, read_tensors
 from app.api.requests import load_object
 from app.api.service import EncodeRequest, EncodeResult, encode
-from app.api.vectors import RAW, to_raw
+from app.api.vectors import JSON, RAW, to_raw
 from app.engine import Loaded
 from app.http.body import read_body
 from app.http.context import Context, Ctx
 from app.http.errors import Failure, MalformedRequest
+from bundle import Tensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EMBEDDING = "embedding"
@@ -147,9 +149,9 @@ async def index(context: Context, request: Request) -> Response:
 @KSERVE.post("/v2/models/{model}/versions/{version}/infer", InferRequest, "Encode with a version")
 async def infer(context: Context, request: Request) -> Response:
     """Tensors in, vectors out, in JSON or in binary."""
-    asked, binary = _read(await read_body(request, context.settings), request)
+    body = await read_body(request, context.settings)
+    asked, tensors = await off_loop(len(body), lambda: _read(body, request))
     parameters = asked.parameters
-    tensors = read_tensors(asked.inputs, binary)
     wanted = EncodeRequest(
         inputs=TensorInputs(tensors, time.time() if parameters.now is None else parameters.now),
         model=request.path_params["model"],
@@ -159,11 +161,12 @@ async def infer(context: Context, request: Request) -> Response:
         truncate=parameters.truncate,
         prompt=parameters.prompt,
     )
-    return _respond(asked, await encode(context, request, wanted))
+    answer = await encode(context, request, wanted)
+    return await off_loop(writing(answer.vectors), lambda: _respond(asked, answer))
 
 
-def _read(body: bytes, request: Request) -> tuple[InferRequest, memoryview]:
-    """The JSON and the binary tensors after it."""
+def _read(body: bytes, request: Request) -> tuple[InferRequest, dict[str, Tensor]]:
+    """The JSON, and the tensors in it or after it."""
     length = request.headers.get(HEADER_LENGTH)
     if length is not None and not (length.isdecimal() and len(length) < 12 and int(length) <= len(body)):
         raise MalformedRequest(
@@ -171,7 +174,8 @@ def _read(body: bytes, request: Request) -> tuple[InferRequest, memoryview]:
             code="invalid_headers",
         )
     end = len(body) if length is None else int(length)
-    return parsed(load_object(body[:end], "inputs"), InferRequest), memoryview(body)[end:]
+    asked = parsed(load_object(body[:end], "inputs"), InferRequest)
+    return asked, read_tensors(asked.inputs, memoryview(body)[end:])
 
 
 def _respond(asked: InferRequest, answer: EncodeResult) -> Response:
@@ -186,7 +190,7 @@ def _respond(asked: InferRequest, answer: EncodeResult) -> Response:
         content["id"] = asked.id
     if not asked.wants_binary:
         output["data"] = vectors.ravel()
-        return json_response(content, answer.headers())
+        return Response(to_json(content, vectors.size), headers=answer.headers(), media_type=JSON)
     block = to_raw(vectors)
     output["parameters"] = {"binary_data_size": len(block)}
     head = orjson.dumps(content)

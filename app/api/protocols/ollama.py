@@ -19,6 +19,7 @@ from app.api.protocols.base import (
     Protocol,
     expected_space,
     json_response,
+    json_vectors,
     named,
     texts,
 )
@@ -95,7 +96,7 @@ async def embed(context: Context, request: Request) -> Response:
         "load_duration": 0,
         "prompt_eval_count": answer.tokens,
     }
-    return json_response(content, answer.headers())
+    return await json_vectors(answer, lambda: content)
 
 
 @OLLAMA.post("/api/embeddings", EmbeddingsRequest, "Encode one text")

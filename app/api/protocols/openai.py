@@ -14,9 +14,17 @@ from fastapi import Request, Response
 from pydantic import Field
 
 from app.api import vectors
-from app.api.protocols.base import ForeignRequest, Protocol, expected_space, json_response, named, texts
+from app.api.protocols.base import (
+    ForeignRequest,
+    Protocol,
+    expected_space,
+    json_response,
+    json_vectors,
+    named,
+    texts,
+)
 from app.api.protocols.input_types import with_prompt_for
-from app.api.service import EncodeRequest, encode
+from app.api.service import EncodeRequest, EncodeResult, encode
 from app.engine import Model
 from app.http.context import Context, Ctx
 from app.http.errors import ErrorBody, Failure, InvalidRequest
@@ -68,15 +76,18 @@ async def embeddings(context: Context, request: Request) -> Response:
         prompt=asked.prompt,
     )
     answer = await encode(context, request, with_prompt_for(asked.input_type, ask, context))
-    rows = vectors.base64_rows(answer.vectors) if asked.encoding_format == "base64" else answer.vectors
-    content = {
+    return await json_vectors(answer, lambda: _content(answer, asked.encoding_format))
+
+
+def _content(answer: EncodeResult, encoding: str | None) -> dict[str, Any]:
+    rows = vectors.base64_rows(answer.vectors) if encoding == "base64" else answer.vectors
+    return {
         "id": f"embd-{uuid.uuid4().hex}",
         "object": "list",
         "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)],
         "model": answer.loaded.manifest.name,
         "usage": {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens},
     }
-    return json_response(content, answer.headers())
 
 
 @OPENAI.get("/v1/models", "List models")

@@ -16,7 +16,14 @@ from pydantic import BaseModel, Field
 
 from app.api import health
 from app.api.inputs import JsonInputs, read_inputs
-from app.api.protocols.base import ForeignRequest, Protocol, expected_space, json_response, texts
+from app.api.protocols.base import (
+    ForeignRequest,
+    Protocol,
+    expected_space,
+    json_response,
+    json_vectors,
+    texts,
+)
 from app.api.service import EncodeRequest, EncodeResult, encode, prompt_of
 from app.api.vectors import unit
 from app.engine import Loaded, SpaceMismatch
@@ -122,7 +129,7 @@ async def embed(context: Context, request: Request) -> Response:
         headers["X-Embedding-Space"] += UNIT
     if expected_space(request) not in (None, headers["X-Embedding-Space"]):
         raise SpaceMismatch(f"the vectors would be of the space {headers['X-Embedding-Space']}")
-    return json_response(np.ascontiguousarray(vectors), headers)
+    return await json_vectors(answer, lambda: np.ascontiguousarray(vectors), headers)
 
 
 @TEI.post("/similarity", SimilarityRequest, "Compare a text with others")
