@@ -102,12 +102,6 @@ class _Server(uvicorn.Server):
             )
         )
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            host, port = self.servers[0].sockets[0].getsockname()[:2]
-            log.info("ready", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
-
     def retire(self) -> None:
         """End, since another process has taken this one's place; the server as a whole goes on."""
         self._is_retiring = self.should_exit = True
@@ -123,6 +117,9 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
+        # Not before: uvicorn ends at once, without this loop, if a signal came while it was starting.
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        log.info("ready", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
         await super().main_loop()
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         if self._is_retiring:
