@@ -49,7 +49,7 @@ async def measured(answer: Answer, **how: float) -> LoadResult:
 
 
 async def test_a_closed_loop_has_each_caller_waiting_for_its_answer() -> None:
-    """3 callers and 20 ms an answer: never more than 3 at once, about 45 in 0.3 s."""
+    """3 callers and 20 ms an answer: never more than 3 at once, 45 in 0.3 s at the most."""
     at_once, most = 0, 0
 
     async def answer(body: bytes) -> bytes:
@@ -63,7 +63,7 @@ async def test_a_closed_loop_has_each_caller_waiting_for_its_answer() -> None:
     found = await measured(answer, callers=3)
 
     assert most == 3
-    assert 3 <= found.ok <= 45
+    assert 1 <= found.ok <= 45
     assert found.latency_ms["p50"] >= 20
 
 

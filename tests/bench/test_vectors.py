@@ -14,6 +14,8 @@ import pytest
 from bench.servers import Running, Server, Unavailable
 from bench.vectors import check
 
+POLL_S = 0.01  # by default a server takes half a second to stop
+
 
 def direction(text: str, turned: float = 0.0) -> list[float]:
     return [float(len(text)), 10.0, turned * len(text)]
@@ -36,7 +38,7 @@ def answering(path: str, answer: Callable[[dict[str, list[str]]], object]) -> It
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=[POLL_S])
     thread.start()
     try:
         with subprocess.Popen(["true"]) as process:

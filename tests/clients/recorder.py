@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
 SHOWN = 160
+POLL_S = 0.01  # by default a server takes half a second to stop
 HOP_BY_HOP = {"connection", "keep-alive", "transfer-encoding", "host", "content-length"}
 NOTED = ("inference-header-content-length",)
 
@@ -72,7 +73,7 @@ class Recorder:
         self._server.daemon_threads = True
         self._server.block_on_close = False  # a client may keep its connection
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=[POLL_S], daemon=True)
 
     def start(self) -> None:
         self._thread.start()

@@ -128,7 +128,7 @@ def test_health_check_follows_readiness(status: int, healthy: bool) -> None:
             pass
 
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
         _, option, code = health_command()
         code = code.replace(f":{last('EXPOSE')}/", f":{server.server_port}/")
         done = subprocess.run(

@@ -188,10 +188,9 @@ async def test_overload_is_refused_at_once(fake: Any, limits: dict[str, int]) ->
     accepted.append(asyncio.create_task(encode(engine, loaded, "cat", "dog")))
     await settled(lambda: engine.queued(loaded)[0] == 2)
 
-    started_s = time.monotonic()
     with pytest.raises(Overloaded) as caught:
         await encode(engine, loaded, "mat")
-    assert time.monotonic() - started_s < 1
+    assert not any(one.done() for one in accepted)  # it waited for none of them
     assert 1 <= caught.value.retry_after_s <= 60
 
     encoder.gate.set()

@@ -44,7 +44,7 @@ def test_serves_and_stops_in_order(published: Path) -> None:
 
 def test_sigterm_finishes_what_was_accepted(published: Path) -> None:
     """A request whose body is still on its way when the signal comes is read, encoded and answered."""
-    with server(published) as running:
+    with server(published, ENCODERY_DRAIN_DELAY_S="0.2") as running:
         url = httpx.URL(running.logged("ready")["url"])
         body = b'{"inputs": "hello world"}'
         headers = ["Host: a", "Content-Type: application/json", f"Content-Length: {len(body)}"]
@@ -114,13 +114,15 @@ def test_files_of_weights_are_gone_when_it_serves(published: Path, tmp_path: Pat
 
 
 def test_goes_on_answering_unready_for_the_drain_delay(published: Path) -> None:
-    with server(published, ENCODERY_DRAIN_DELAY_S="3") as running:
+    """However long it is; whoever sends a second signal need not wait for its end."""
+    with server(published, ENCODERY_DRAIN_DELAY_S="600") as running:
         url = running.logged("ready")["url"]
         running.process.send_signal(signal.SIGTERM)
         running.logged("stopping")
         with httpx.Client(base_url=url, trust_env=False) as client:
             ready = client.get("/health/ready")
             encoded = client.post("/encode", json={"inputs": "hello"})
+        running.process.send_signal(signal.SIGINT)
 
         assert (ready.status_code, ready.json()["reasons"]) == (503, ["draining"])
         assert encoded.status_code == 200

@@ -173,13 +173,13 @@ def test_waits_as_long_as_the_server_asks(server: FakeServer, connect: Connect) 
 
 def test_does_not_wait_longer_than_the_caller_would(server: FakeServer, connect: Connect) -> None:
     server.fail_next(429, retry_after_s=60)
-    client, begun_s = connect(server, timeout_s=5), time.monotonic()
+    client, begun_s = connect(server, timeout_s=30), time.monotonic()
 
     with pytest.raises(ec.Overloaded) as caught:
         client.call("encode", ["a"])
 
     assert caught.value.retry_after_s == 60
-    assert time.monotonic() - begun_s < 5
+    assert time.monotonic() - begun_s < 30
 
 
 def test_gives_up_after_the_last_try(server: FakeServer, connect: Connect) -> None:
