@@ -13,8 +13,18 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `import tiny` and `import 
 
 import tiny
 
+from bundle.cores import usable_cores
+
+MOST_PROCESSES = 4
+
 settings.register_profile("encodery", deadline=None)  # a busy machine is slow, not wrong
 settings.load_profile("encodery")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """What `-n auto` means: no more processes than cores, each of which loads torch in 400 MB."""
+    return min(usable_cores(), MOST_PROCESSES)
 
 
 @pytest.fixture(scope="session")
