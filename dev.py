@@ -62,7 +62,8 @@ def run(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     """Run all tests; arguments go to pytest, e.g. `test tests/bundle -x` or `test --cov`."""
     environment("clients")
-    return call([environment("dev"), "-m", "pytest", *arguments])
+    # Tests of a file stay together: they share what is slow to make.
+    return call([environment("dev"), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", *arguments])
 
 
 def clients(arguments: list[str]) -> int:
