@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from running import serving
 
+from app.access.keys import keys_of
 from docs import examples
 from docs.tables import with_tables
 
@@ -67,11 +68,15 @@ def test_commands_that_pages_name_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", examples.pages(), ids=lambda page: page.name)
-def test_configs_in_pages_are_valid(page: Path) -> None:
+def test_configs_and_keys_in_pages_are_valid(page: Path) -> None:
     from training.config import parse_config
 
     for block in re.findall(r"^```toml\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL):
-        parse_config(tomllib.loads(block))
+        content = tomllib.loads(block)
+        if "kind" in content:
+            parse_config(content)
+        else:
+            keys_of(content, page.name)
 
 
 @pytest.mark.parametrize("page", examples.pages(), ids=lambda page: page.name)

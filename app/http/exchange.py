@@ -1,4 +1,4 @@
-"""A request on one of our connections, and its answer, which goes out in one write. One of uvicorn's cycles."""
+"""A request on one of our connections, and its answer, which goes out in one write: a cycle of uvicorn."""
 
 from __future__ import annotations
 
