@@ -108,7 +108,7 @@ def load_models(settings: Settings, weights: Path | None = None) -> Registry:
     registry = load_registry(
         Store(directory),
         versions_per_model=settings.versions_per_model,
-        execution=Execution(lone_threads=settings.threads, weights=weights),
+        execution=Execution(max_threads=settings.threads, weights=weights),
     )
     if not registry.loaded:
         reasons = "; ".join(

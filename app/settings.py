@@ -181,7 +181,7 @@ class SourcedSettings:
 
 
 def sourced_settings(**given: Any) -> SourcedSettings:
-    """The same, with where each came from. Raises SettingsError."""
+    """Read the settings, and where each comes from. Raises SettingsError."""
     command = {name: value for name, value in given.items() if value is not None}
     variables = {name for name in Settings.model_fields if os.environ.get(f"{PREFIX}{name.upper()}")}
     file = _read_file(os.environ.get(FILE, ""))

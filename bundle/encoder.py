@@ -91,9 +91,9 @@ class Encoder:
         self.examples = list(examples[:MAX_EXAMPLES])
         self._calibration = np.zeros((0, manifest.dim), np.float32) if calibration is None else calibration
         self._limits: dict[int, float] = {}
-        origin, threads = source(graph, execution), execution.lone_threads
+        origin, threads = source(graph, execution), execution.max_threads
         self._runner = Runner(preprocessor, origin)
-        self._lone = Runner(preprocessor, origin, threads) if threads > 1 else None
+        self._multithreaded = Runner(preprocessor, origin, threads) if threads > 1 else None
 
     @property
     def is_packed(self) -> bool:
@@ -128,13 +128,13 @@ class Encoder:
         return self._runner.run(batch)
 
     @property
-    def has_lone(self) -> bool:
-        """Tell whether `run_alone` is something else than `run`."""
-        return self._lone is not None
+    def has_multithreaded(self) -> bool:
+        """Tell whether `run_multithreaded` is something else than `run`."""
+        return self._multithreaded is not None
 
-    def run_alone(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
+    def run_multithreaded(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
         """Run one forward pass with all threads that it was given, for when nothing else runs."""
-        return (self._lone or self._runner).run(batch)
+        return (self._multithreaded or self._runner).run(batch)
 
     def encode(self, inputs: Sequence[Input], truncate: Truncate = "end") -> npt.NDArray[np.float32]:
         """Everything at once, in batches of like length, for evaluation and bulk work.

@@ -33,11 +33,11 @@ class Execution:
     """The way to run an encoder.
 
     Attributes:
-        lone_threads: of a forward pass that has the machine to itself; it gets a session of its own.
+        max_threads: of a forward pass that has the machine to itself; it gets a session of its own.
         weights: a private directory for weights that sessions and processes share; None to share none.
     """
 
-    lone_threads: int = 1
+    max_threads: int = 1
     weights: Path | None = None
 
 

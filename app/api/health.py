@@ -36,7 +36,7 @@ class ModelHealth(BaseModel):
 
 
 class QueueHealth(BaseModel):
-    """How much is in work: in all server processes, and what waits in the one that answers."""
+    """The work that there is: in all server processes, and what waits in the one that answers."""
 
     items_in_work: int
     waiting_items: int
@@ -44,7 +44,7 @@ class QueueHealth(BaseModel):
 
 
 class Health(BaseModel):
-    """How the server is."""
+    """The state of the server."""
 
     ready: bool
     live: bool
@@ -123,7 +123,7 @@ def _probe(response: Response, reasons: list[str]) -> Probe:
 
 
 def running_version() -> str:
-    """Of the installed distribution."""
+    """The version of the installed distribution."""
     try:
         return version("encodery")
     except PackageNotFoundError:

@@ -37,7 +37,7 @@ def to_json(content: Any, numbers: int = 0) -> bytes:
 
 
 def pieces(content: Any) -> Iterator[bytes]:
-    """The same, one after another; rows only some at a time."""
+    """The pieces of that JSON, one after another; rows only some at a time."""
     if isinstance(content, dict):
         fields = ((_dumps(name) + b":", value) for name, value in content.items())
         yield from _bracketed(b"{}", fields)

@@ -29,7 +29,7 @@ _BETWEEN = re.compile(rb"\s*,\s*")
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How rows stand in JSON: what begins one, what comes at its end, and what there is in all of them."""
+    """The form of rows in JSON: what begins one, what comes at its end, and what there is in all of them."""
 
     first: bytes
     last: bytes

@@ -28,7 +28,7 @@ from bundle import Facts, Input, OutputType, Truncate, prompted
 from bundle.quantize import FLOATS, PACKED
 
 CACHED_HEADER = "X-Embedding-Cached"
-TIMEOUT_HEADER, LANE_HEADER = "X-Request-Timeout-Ms", "X-Priority"
+TIMEOUT_HEADER, PRIORITY_HEADER = "X-Request-Timeout-Ms", "X-Priority"
 _MOST_DIGITS = 12  # of a number that is parsed; more milliseconds than anybody has
 HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every route that encodes
     {
@@ -39,7 +39,7 @@ HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every
         "schema": {"type": "integer", "minimum": 1},
     },
     {
-        "name": LANE_HEADER,
+        "name": PRIORITY_HEADER,
         "in": "header",
         "description": "bulk work yields to interactive work and may fill half of the queue",
         "schema": {"type": "string", "enum": ["interactive", "bulk"], "default": "interactive"},
@@ -155,9 +155,9 @@ def admit(context: Context, request: Request) -> None:
 
     Raises:
         EngineError: the queue is full, or the server stops.
-        InvalidRequest: there is no such lane.
+        InvalidRequest: there is no such priority.
     """
-    context.engine.check_room(_lane(request.headers.get(LANE_HEADER)))
+    context.engine.check_capacity(_priority(request.headers.get(PRIORITY_HEADER)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ class Target:
     output: OutputType
 
     async def encode(
-        self, context: Context, inputs: Sequence[Input], *, timeout_s: float, lane: engine.Lane
+        self, context: Context, inputs: Sequence[Input], *, timeout_s: float, priority: engine.Priority
     ) -> EncodeResult:
         """The vectors. Raises EngineError, InputError, RateLimited."""
         rates = CALLER.get().rates
@@ -187,7 +187,7 @@ class Target:
                     prompted(inputs, self.prompt),
                     truncate=self.truncate,
                     timeout_s=timeout_s,
-                    lane=lane,
+                    priority=priority,
                 )
         except Exceeded as exceeded:
             raise rate_limited(exceeded) from None
@@ -221,8 +221,8 @@ async def encode_inputs(
 ) -> EncodeResult:
     """The vectors of inputs that were read, with the deadline and the priority of the request's head."""
     timeout_s = _timeout_s(request.headers.get(TIMEOUT_HEADER), context.settings.request_timeout_s)
-    lane = _lane(request.headers.get(LANE_HEADER))
-    return await unless_left(request, target.encode(context, inputs, timeout_s=timeout_s, lane=lane))
+    priority = _priority(request.headers.get(PRIORITY_HEADER))
+    return await unless_left(request, target.encode(context, inputs, timeout_s=timeout_s, priority=priority))
 
 
 def resolve(context: Context, asked: EncodeRequest) -> Target:
@@ -277,13 +277,13 @@ def _timeout_s(asked: str | None, most_s: float) -> float:
     return min(int(asked) / 1e3, most_s)
 
 
-def _lane(asked: str | None) -> engine.Lane:
+def _priority(asked: str | None) -> engine.Priority:
     if asked is None or asked == "interactive":
         return "interactive"
     if asked == "bulk":
         return "bulk"
     raise InvalidRequest(
-        f'{LANE_HEADER} is "interactive" or "bulk"', code="invalid_priority", param=LANE_HEADER
+        f'{PRIORITY_HEADER} is "interactive" or "bulk"', code="invalid_priority", param=PRIORITY_HEADER
     )
 
 

@@ -3,7 +3,7 @@
 inputs -> prepare (threads) -> queue -> batch -> forward pass (threads) -> float32 [n, dim]
 """
 
-from app.engine.batcher import Lane
+from app.engine.batcher import Priority
 from app.engine.cache import ResultCache
 from app.engine.encoded import Encoded, Timings
 from app.engine.engine import Engine
@@ -29,12 +29,12 @@ __all__ = [
     "EncoderFailed",
     "Engine",
     "EngineError",
-    "Lane",
     "Loaded",
     "Model",
     "NotReady",
     "NumericalError",
     "Overloaded",
+    "Priority",
     "Refused",
     "Registry",
     "ResultCache",

@@ -36,11 +36,11 @@ HAND_OVER_S = 0.2e-3  # of CPU time, to a thread and back, while both want Pytho
 LONGEST_INLINE_S = 0.01  # of one thread; who comes meanwhile waits, and would for the cores as well
 
 Run: TypeAlias = Callable[[Sequence[Prepared]], npt.NDArray[np.float32]]
-Lane: TypeAlias = Literal["interactive", "bulk"]
+Priority: TypeAlias = Literal["interactive", "bulk"]
 
 
 class Observer(Protocol):
-    """Is told what happened."""
+    """Somebody who is told what happened."""
 
     def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
         """A forward pass ended."""
@@ -48,17 +48,17 @@ class Observer(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class Ticket:
+class PendingRequest:
     """One request in the batcher: collects its rows as their batches end.
 
     Attributes:
         done: resolved when no row is missing, or one failed.
-        places: of its rows among the inputs of the request, for errors.
+        indices: of its rows among the inputs of the request, for errors.
         vectors: float32 [n, dim], once the first row is there.
     """
 
     done: asyncio.Future[None]
-    places: Sequence[int]
+    indices: Sequence[int]
     missing: int
     enqueued_s: float
     started_s: float | None = None
@@ -82,7 +82,7 @@ class Ticket:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BatchOutcome:
     """What a batch gave.
 
     Attributes:
@@ -95,7 +95,7 @@ class Outcome:
 
 
 class Batcher:
-    """Queues, one per encoder and lane, and the threads that serve them.
+    """Queues, one per encoder and priority, and the threads that serve them.
 
     Args:
         workers: forward passes at once.
@@ -117,7 +117,7 @@ class Batcher:
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="forward")
         self._running = self._since_bulk = 0  # the other: interactive batches since the last bulk one
         self._is_waking = False
-        self._queues: dict[tuple[Loaded, Lane], Queue] = {}  # in the order of their turns
+        self._queues: dict[tuple[Loaded, Priority], Queue] = {}  # in the order of their turns
         self._rates: dict[Loaded, float] = {}  # cost per second of a worker
         self._progress_s = clock()
 
@@ -127,9 +127,9 @@ class Batcher:
         prepared: Sequence[Prepared],
         deadline_s: float,
         *,
-        places: Sequence[int],
-        lane: Lane = "interactive",
-    ) -> Ticket:
+        indices: Sequence[int],
+        priority: Priority = "interactive",
+    ) -> PendingRequest:
         """Wait for the vectors of one request.
 
         Raises:
@@ -141,28 +141,28 @@ class Batcher:
         if not self._is_busy:
             self._progress_s = now_s
         loop = asyncio.get_running_loop()
-        ticket = Ticket(loop.create_future(), places, len(prepared), now_s)
-        queue = self._queues.setdefault((loaded, lane), Queue())
-        queue.put(Entry(one, ticket, row, deadline_s) for row, one in enumerate(prepared))
+        pending = PendingRequest(loop.create_future(), indices, len(prepared), now_s)
+        queue = self._queues.setdefault((loaded, priority), Queue())
+        queue.put(Entry(one, pending, row, deadline_s) for row, one in enumerate(prepared))
         if not self._is_waking and self._running < self._workers:
             self._is_waking = True
             loop.call_soon(self._start_batches)  # after the others that this turn of the loop brought
-        timer = loop.call_later(deadline_s - now_s, ticket.fail, TimeoutError())
+        timer = loop.call_later(deadline_s - now_s, pending.fail, TimeoutError())
         try:
-            await ticket.done
+            await pending.done
         except BaseException:  # a row failed, the deadline passed or the caller went away
-            queue.drop(ticket)
+            queue.drop(pending)
             raise
         finally:
             timer.cancel()
-        return ticket
+        return pending
 
     def close(self) -> None:
         """Refuse what waits; what runs on a thread ends by itself."""
         for queue in self._queues.values():
-            for ticket in queue.groups():
-                assert isinstance(ticket, Ticket)
-                ticket.fail(Draining())
+            for pending in queue.groups():
+                assert isinstance(pending, PendingRequest)
+                pending.fail(Draining())
         self._queues.clear()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -178,7 +178,7 @@ class Batcher:
 
     @property
     def drain_s(self) -> float:
-        """How long the work that waits will take, at the rate measured so far."""
+        """The time that the work which waits will take, at the rate measured so far."""
         waits = (
             queue.cost / self._rates[loaded]
             for (loaded, _), queue in self._queues.items()
@@ -188,7 +188,7 @@ class Batcher:
 
     @property
     def stalled_s(self) -> float:
-        """How long there has been work without any batch ending."""
+        """The time for which there has been work without any batch ending."""
         return self._clock() - self._progress_s if self._is_busy else 0.0
 
     @property
@@ -198,13 +198,13 @@ class Batcher:
     def _start_batches(self) -> None:
         self._is_waking = False
         while self._running < self._workers and (turn := self._turn()) is not None:
-            loaded, lane = turn
+            loaded, priority = turn
             queue, now_s = self._queues[turn], self._clock()
-            if batch := queue.take(self._share(loaded, lane, queue), now_s):
-                self._since_bulk = 0 if lane == "bulk" else self._since_bulk + 1
+            if batch := queue.take(self._share(loaded, priority, queue), now_s):
+                self._since_bulk = 0 if priority == "bulk" else self._since_bulk + 1
                 self._start(loaded, batch, now_s)
 
-    def _turn(self) -> tuple[Loaded, Lane] | None:
+    def _turn(self) -> tuple[Loaded, Priority] | None:
         """Whose turn it is; None when nothing waits. Bulk work that just had one never goes first."""
         preferred = "bulk" if self._since_bulk >= BULK_EVERY - 1 else "interactive"
         waiting = [key for key, queue in self._queues.items() if len(queue)]
@@ -214,26 +214,26 @@ class Batcher:
         self._queues[key] = self._queues.pop(key)  # to the end: encoders take turns
         return key
 
-    def _share(self, loaded: Loaded, lane: Lane, queue: Queue) -> Budget:
+    def _share(self, loaded: Loaded, priority: Priority, queue: Queue) -> Budget:
         """The budget, or less when what waits can be split over several free workers.
 
         Bulk work has no large batches, however much of it waits: an interactive caller waits for one to end.
         """
-        pace = loaded.pace
-        is_deep = lane == "interactive" and queue.cost > DEEP * self._workers * pace.batch_cost
-        budget = self._budget or (pace.deep_cost if is_deep else pace.batch_cost)
+        profile = loaded.profile
+        is_deep = priority == "interactive" and queue.cost > DEEP * self._workers * profile.batch_cost
+        budget = self._budget or (profile.deep_cost if is_deep else profile.batch_cost)
         share = -(-queue.cost // (self._workers - self._running))
         return Budget(min(budget, max(share, budget // SMALLEST_SHARE)), loaded.encoder.is_packed)
 
     def _start(self, loaded: Loaded, batch: list[Entry], now_s: float) -> None:
         for entry in batch:
-            ticket = _ticket(entry)
-            ticket.started_s = now_s if ticket.started_s is None else ticket.started_s
+            pending = _request_of(entry)
+            pending.started_s = now_s if pending.started_s is None else pending.started_s
         prepared = [entry.prepared for entry in batch]
         loop = asyncio.get_running_loop()
-        alone = loaded.runs_alone and not self._is_busy
-        run = loaded.encoder.run_alone if alone else loaded.encoder.run
-        expected_s = loaded.pace.seconds(sum(entry.cost for entry in batch))
+        alone = loaded.is_faster_multithreaded and not self._is_busy
+        run = loaded.encoder.run_multithreaded if alone else loaded.encoder.run
+        expected_s = loaded.profile.seconds(sum(entry.cost for entry in batch))
         if expected_s <= (LONGEST_INLINE_S if alone else HAND_OVER_S):
             future = loop.create_future()
             future.set_result(run_isolated(run, prepared))
@@ -243,12 +243,12 @@ class Batcher:
         self._running += 1
 
     def _finish(
-        self, loaded: Loaded, batch: list[Entry], started_s: float, future: asyncio.Future[Outcome]
+        self, loaded: Loaded, batch: list[Entry], started_s: float, future: asyncio.Future[BatchOutcome]
     ) -> None:
         self._running -= 1
         if future.cancelled():  # closed before a thread took it up
             for entry in batch:
-                _ticket(entry).fail(Draining())
+                _request_of(entry).fail(Draining())
             return
         now_s = self._progress_s = self._clock()
         self._start_batches()  # first of all: threads idle until then
@@ -261,22 +261,22 @@ class Batcher:
         self._rates[loaded] = rate + (1 - SMOOTHING) * (self._rates.get(loaded, rate) - rate)
 
 
-def run_isolated(run: Run, batch: Sequence[Prepared]) -> Outcome:
+def run_isolated(run: Run, batch: Sequence[Prepared]) -> BatchOutcome:
     """One forward pass; when it fails, one per row."""
     try:
         vectors = run(batch)
         assert len(vectors) == len(batch), (len(vectors), len(batch))
     except BaseException as error:  # pyo3's PanicException is no Exception
         if len(batch) == 1:
-            return Outcome(np.empty((1, 0), np.float32), {0: error})
+            return BatchOutcome(np.empty((1, 0), np.float32), {0: error})
         return _run_singly(run, batch)
     if np.isfinite(vectors).all():
-        return Outcome(vectors, {})
+        return BatchOutcome(vectors, {})
     finite = np.isfinite(vectors).all(axis=1)
-    return Outcome(vectors, {int(row): None for row in np.flatnonzero(~finite)})
+    return BatchOutcome(vectors, {int(row): None for row in np.flatnonzero(~finite)})
 
 
-def _run_singly(run: Run, batch: Sequence[Prepared]) -> Outcome:
+def _run_singly(run: Run, batch: Sequence[Prepared]) -> BatchOutcome:
     outcomes = [run_isolated(run, [one]) for one in batch]
     failures = {row: outcome.failures[0] for row, outcome in enumerate(outcomes) if outcome.failures}
     dim = max(outcome.vectors.shape[1] for outcome in outcomes)
@@ -284,21 +284,21 @@ def _run_singly(run: Run, batch: Sequence[Prepared]) -> Outcome:
     for row, outcome in enumerate(outcomes):
         if row not in failures:
             vectors[row] = outcome.vectors[0]
-    return Outcome(vectors, failures)
+    return BatchOutcome(vectors, failures)
 
 
-def _hand_out(batch: Sequence[Entry], outcome: Outcome, now_s: float) -> None:
+def _hand_out(batch: Sequence[Entry], outcome: BatchOutcome, now_s: float) -> None:
     for position, entry in enumerate(batch):
-        ticket = _ticket(entry)
+        pending = _request_of(entry)
         if position not in outcome.failures:
-            ticket.deliver(entry.row, outcome.vectors[position], now_s)
+            pending.deliver(entry.row, outcome.vectors[position], now_s)
             continue
-        cause, place = outcome.failures[position], ticket.places[entry.row]
-        error = NumericalError(place) if cause is None else EncoderFailed(place)
+        cause, index = outcome.failures[position], pending.indices[entry.row]
+        error = NumericalError(index) if cause is None else EncoderFailed(index)
         error.__cause__ = cause
-        ticket.fail(error)
+        pending.fail(error)
 
 
-def _ticket(entry: Entry) -> Ticket:
-    assert isinstance(entry.group, Ticket), type(entry.group)
+def _request_of(entry: Entry) -> PendingRequest:
+    assert isinstance(entry.group, PendingRequest), type(entry.group)
     return entry.group

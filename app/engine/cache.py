@@ -1,6 +1,6 @@
 """Vectors that were computed before, and those that are being computed for somebody else.
 
-    claim -> rows that are there | rows to compute | rows that another request computes
+    lookup -> rows that are there | rows to compute | rows that another request computes
 
 Off by default. Bounded in bytes; what was used longest ago goes first. Keys are digests under a secret of
 this process, so that nobody can make two inputs collide, and inputs themselves are not kept.
@@ -26,20 +26,20 @@ ROW_BYTES = 512  # of a row beside its vector: key, facts, and the objects aroun
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class CachedRow:
     """What is kept for one input: float32 [dim], never changed, and its facts."""
 
     vector: npt.NDArray[np.float32]
     facts: Facts
 
     @classmethod
-    def of(cls, vector: npt.NDArray[np.float32], facts: Facts) -> Row:
+    def of(cls, vector: npt.NDArray[np.float32], facts: Facts) -> CachedRow:
         """A copy: a row of a batch would keep the whole batch in memory."""
         return cls(vector.copy(), facts)
 
     @property
     def size(self) -> int:
-        """In bytes."""
+        """Its size in bytes."""
         return self.vector.nbytes + ROW_BYTES
 
 
@@ -56,39 +56,39 @@ class ResultCache:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._secret = secrets.token_bytes(32)
-        self._rows: OrderedDict[bytes, Row] = OrderedDict()
-        self._flights: dict[tuple[Hashable, bytes], asyncio.Future[Row | None]] = {}
+        self._rows: OrderedDict[bytes, CachedRow] = OrderedDict()
+        self._in_flight: dict[tuple[Hashable, bytes], asyncio.Future[CachedRow | None]] = {}
         self.size = 0
 
     def __len__(self) -> int:
         return len(self._rows)
 
     def key(self, *parts: Hashable) -> bytes:
-        """Of whatever a vector depends on."""
+        """Make the key of whatever a vector depends on."""
         content = repr(parts).encode("utf-8", "backslashreplace")
         return hashlib.blake2b(content, digest_size=16, key=self._secret).digest()
 
-    def claim(self, keys: Sequence[bytes], lane: Hashable = None) -> Claim:
+    def look_up(self, keys: Sequence[bytes], priority: Hashable = None) -> CacheLookup:
         """What there is for different keys, and what is to be computed; to be used in a `with` block.
 
-        What another request computes is waited for in its own lane only: bulk work may take long to start.
+        What a request of the same priority computes is waited for; bulk work may take long to start.
         """
-        loop, claim = asyncio.get_running_loop(), Claim(self, keys, lane)
-        for place, key in enumerate(keys):
+        loop, lookup = asyncio.get_running_loop(), CacheLookup(self, keys, priority)
+        for index, key in enumerate(keys):
             if (row := self._rows.get(key)) is not None:
                 self._rows.move_to_end(key)
-                claim.rows[place] = row
-            elif (flight := self._flights.get((lane, key))) is not None:
-                claim.joined[place] = flight
+                lookup.rows[index] = row
+            elif (computation := self._in_flight.get((priority, key))) is not None:
+                lookup.joined[index] = computation
             else:
-                self._flights[lane, key] = loop.create_future()
-                claim.missing.append(place)
-        return claim
+                self._in_flight[priority, key] = loop.create_future()
+                lookup.missing.append(index)
+        return lookup
 
-    def land(self, key: bytes, row: Row | None, lane: Hashable = None) -> None:
+    def settle(self, key: bytes, row: CachedRow | None, priority: Hashable = None) -> None:
         """Keep a row, and give it to all who wait for it; None when it could not be computed."""
-        if (flight := self._flights.pop((lane, key), None)) is not None and not flight.done():
-            flight.set_result(row)
+        if (computation := self._in_flight.pop((priority, key), None)) is not None and not computation.done():
+            computation.set_result(row)
         if row is None or row.size > self._max_bytes or key in self._rows:
             return
         self._rows[key] = row
@@ -98,43 +98,45 @@ class ResultCache:
 
 
 @dataclass
-class Claim:
+class CacheLookup:
     """What one request takes from the cache and gives to it.
 
     Attributes:
-        rows: by place; None until it is there.
-        missing: places that this request computes.
+        rows: by index; None until it is there.
+        missing: indices that this request computes.
         joined: those that another request computes.
     """
 
     cache: ResultCache
     keys: Sequence[bytes]
-    lane: Hashable
-    rows: list[Row | None] = field(init=False)
+    priority: Hashable
+    rows: list[CachedRow | None] = field(init=False)
     missing: list[int] = field(default_factory=list)
-    joined: dict[int, asyncio.Future[Row | None]] = field(default_factory=dict)
+    joined: dict[int, asyncio.Future[CachedRow | None]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.rows = [None] * len(self.keys)
 
-    def __enter__(self) -> Claim:
+    def __enter__(self) -> CacheLookup:
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for place in self.missing:  # a failure or a client that left: the others compute it themselves
-            if self.rows[place] is None:
-                self.cache.land(self.keys[place], None, self.lane)
+        for index in self.missing:  # a failure or a client that left: the others compute it themselves
+            if self.rows[index] is None:
+                self.cache.settle(self.keys[index], None, self.priority)
 
-    def put(self, places: Sequence[int], rows: Sequence[Row]) -> None:
+    def put(self, indices: Sequence[int], rows: Sequence[CachedRow]) -> None:
         """What was computed."""
-        for place, row in zip(places, rows, strict=True):
-            self.rows[place] = row
-            self.cache.land(self.keys[place], row, self.lane)
+        for index, row in zip(indices, rows, strict=True):
+            self.rows[index] = row
+            self.cache.settle(self.keys[index], row, self.priority)
 
-    async def arrivals(self) -> list[int]:
-        """Wait for what others compute. Returns the places that did not come."""
-        for place, flight in self.joined.items():
-            self.rows[place] = await asyncio.shield(flight)  # one who leaves takes nothing from the others
-        return [place for place, row in enumerate(self.rows) if row is None]
+    async def wait_for_others(self) -> list[int]:
+        """Wait for what others compute. Returns the indices that did not come."""
+        for index, computation in self.joined.items():
+            self.rows[index] = await asyncio.shield(
+                computation
+            )  # one who leaves takes nothing from the others
+        return [index for index, row in enumerate(self.rows) if row is None]

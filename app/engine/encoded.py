@@ -13,7 +13,7 @@ from bundle import Facts
 
 @dataclass(frozen=True)
 class Timings:
-    """Where a request's time went, in seconds.
+    """The parts of a request's time, in seconds.
 
     Attributes:
         prepare_s: checking and tokenising, with the wait for a thread.

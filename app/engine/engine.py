@@ -17,8 +17,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from app.engine.batcher import Batcher, Lane, Observer
-from app.engine.cache import ResultCache, Row
+from app.engine.batcher import Batcher, Observer, Priority
+from app.engine.cache import CachedRow, ResultCache
 from app.engine.encoded import Encoded, Timings
 from app.engine.errors import DeadlineExceeded, Draining, Overloaded
 from app.engine.preparation import Distinct, Ready, are_small
@@ -72,11 +72,11 @@ class Engine:
         *,
         truncate: Truncate,
         timeout_s: float,
-        lane: Lane = "interactive",
+        priority: Priority = "interactive",
     ) -> Encoded:
         """Vectors for the inputs (n >= 1).
 
-        Work of the bulk lane yields to interactive work, and may fill half of the queue.
+        Work of the bulk priority yields to interactive work, and may fill half of the queue.
 
         Raises:
             InputError: for the first input that cannot be encoded.
@@ -84,11 +84,11 @@ class Engine:
             DeadlineExceeded: what was still waiting is dropped.
             NumericalError, EncoderFailed: for one of the inputs.
         """
-        self._admit(len(inputs), lane)
+        self._admit(len(inputs), priority)
         self.items += len(inputs)
         self._tell()
         try:
-            how = _How(truncate, self._clock() + timeout_s, lane)
+            how = _How(truncate, self._clock() + timeout_s, priority)
             if self.cache is not None:
                 return await self._remember(self.cache, loaded, inputs, how)
             return await self._encode(loaded, inputs, how)
@@ -101,7 +101,7 @@ class Engine:
     async def _remember(
         self, cache: ResultCache, loaded: Loaded, inputs: Sequence[Input], how: _How
     ) -> Encoded:
-        """From the cache what is there, computed what is not."""
+        """Take from the cache what is there, and compute what is not."""
         began_s = self._clock()
 
         def keyed() -> tuple[Distinct, list[bytes]]:
@@ -111,20 +111,20 @@ class Engine:
         distinct, keys = await self._off_loop(keyed, inputs, how)
         timings, computed = Timings(self._clock() - began_s, 0.0, 0.0), 0
 
-        async def compute(places: Sequence[int]) -> None:
+        async def compute(indices: Sequence[int]) -> None:
             nonlocal timings, computed
-            done = await self._encode(loaded, inputs, how, only=distinct.only(places))
-            timings, computed = done.timings, computed + len(places)
-            claim.put(places, list(map(Row.of, done.vectors, done.facts)))
+            done = await self._encode(loaded, inputs, how, only=distinct.only(indices))
+            timings, computed = done.timings, computed + len(indices)
+            lookup.put(indices, list(map(CachedRow.of, done.vectors, done.facts)))
 
-        with cache.claim(keys, how.lane) as claim:
-            if claim.missing:
-                await compute(claim.missing)
+        with cache.look_up(keys, how.priority) as lookup:
+            if lookup.missing:
+                await compute(lookup.missing)
         async with self._until(how):
-            lost = await claim.arrivals()
+            lost = await lookup.wait_for_others()
         if lost:
             await compute(lost)
-        rows = [row for row in claim.rows if row is not None]
+        rows = [row for row in lookup.rows if row is not None]
         vectors = np.stack([row.vector for row in rows])  # [n, dim]
         done = Encoded(vectors, [row.facts for row in rows], timings, cached=len(rows) - computed)
         return distinct.spread(done)
@@ -139,20 +139,20 @@ class Engine:
             lambda: Ready.of(loaded.encoder, only or Distinct.of(inputs), how.truncate), wanted, how
         )
         cost = sum([one.cost for one in ready.prepared])
-        self._admit_cost(cost, how.lane)
+        self._admit_cost(cost, how.priority)
         self._tell(arriving=cost)
         prepared_s = self._clock()
-        ticket = await self._batcher.run(
-            loaded, ready.prepared, how.deadline_s, places=ready.distinct.places, lane=how.lane
+        pending = await self._batcher.run(
+            loaded, ready.prepared, how.deadline_s, indices=ready.distinct.indices, priority=how.priority
         )
-        assert ticket.started_s is not None
+        assert pending.started_s is not None
         done = Encoded(
-            vectors=ticket.vectors,
+            vectors=pending.vectors,
             facts=[one.facts for one in ready.prepared],
             timings=Timings(
                 prepare_s=prepared_s - began_s,
-                queue_s=ticket.started_s - prepared_s,
-                run_s=ticket.finished_s - ticket.started_s,
+                queue_s=pending.started_s - prepared_s,
+                run_s=pending.finished_s - pending.started_s,
             ),
         )
         return ready.distinct.spread(done)
@@ -168,11 +168,11 @@ class Engine:
         """Raises TimeoutError inside at the deadline; the batcher has its own."""
         return asyncio.timeout(how.deadline_s - self._clock())
 
-    def check_room(self, lane: Lane = "interactive") -> None:
-        """Raise Overloaded or Draining if every request of that lane would have to: before it is read."""
-        self._admit(1, lane)
+    def check_capacity(self, priority: Priority = "interactive") -> None:
+        """Raise Overloaded or Draining if every request of that priority would have to: before it is read."""
+        self._admit(1, priority)
         if self.cache is None:  # else it may need no room in the queue
-            self._admit_cost(1, lane)
+            self._admit_cost(1, priority)
 
     def close(self) -> None:
         """Refuse what comes and what waits."""
@@ -191,22 +191,22 @@ class Engine:
 
     @property
     def stalled_s(self) -> float:
-        """How long there has been work without any batch ending: the engine's heartbeat."""
+        """The time for which there has been work without any batch ending: the engine's heartbeat."""
         return self._batcher.stalled_s
 
-    def _admit(self, items: int, lane: Lane) -> None:
+    def _admit(self, items: int, priority: Priority) -> None:
         if self._is_closed:
             raise Draining
-        in_work, limit = self.items_in_all, _limit(self._max_items, lane)
+        in_work, limit = self.items_in_all, _limit(self._max_items, priority)
         # Into an empty engine every request is let, or one within the limits could be refused for ever.
         if in_work and in_work + items > limit:
             raise self._overloaded(f"{in_work} inputs are in work, the limit is {limit}")
 
-    def _admit_cost(self, cost: int, lane: Lane) -> None:
+    def _admit_cost(self, cost: int, priority: Priority) -> None:
         if self._is_closed:
             raise Draining
         queued = self._batcher.queued_cost + (self._shared_load.others()[1] if self._shared_load else 0)
-        limit = _limit(self._max_cost, lane)
+        limit = _limit(self._max_cost, priority)
         if queued and queued + cost > limit:
             raise self._overloaded(f"work of a cost of {queued} waits, the limit is {limit}")
 
@@ -231,9 +231,9 @@ class _Telling:
         self.observer.batch(loaded, rows=rows, run_s=run_s)
 
 
-def _limit(most: int, lane: Lane) -> int:
+def _limit(most: int, priority: Priority) -> int:
     """Bulk work leaves room for callers that wait."""
-    return max(1, most // 2) if lane == "bulk" else most
+    return max(1, most // 2) if priority == "bulk" else most
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,4 +242,4 @@ class _How:
 
     truncate: Truncate
     deadline_s: float
-    lane: Lane
+    priority: Priority

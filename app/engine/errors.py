@@ -26,7 +26,7 @@ class EngineError(EncoderyError):
 
     Attributes:
         code: a stable word for programs.
-        param: the place in the request, where there is one.
+        param: the index in the request, where there is one.
         retry_after_s: when another try makes sense; None where it makes none.
     """
 

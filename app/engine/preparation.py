@@ -17,7 +17,7 @@ SMALL = 1000  # characters prepared on the event loop: 0.2 ms as a rule, 6 ms fo
 
 
 def are_small(inputs: Sequence[Input]) -> bool:
-    """Whether they are prepared in so little time that no thread is worth it."""
+    """Tell whether they are prepared in so little time that no thread is worth it."""
     left = SMALL
     for one in inputs:
         left -= one.size
@@ -32,12 +32,12 @@ class Distinct:
 
     Attributes:
         inputs: each for the first time.
-        places: where each of these stands in the request.
+        indices: where each of these stands in the request.
         rows: for each input of the request, which of these it is.
     """
 
     inputs: Sequence[Input]
-    places: Sequence[int]
+    indices: Sequence[int]
     rows: Sequence[int]
 
     @classmethod
@@ -45,23 +45,23 @@ class Distinct:
         if len(inputs) == 1:
             return cls(inputs, (0,), (0,))
         row_of: dict[Hashable, int] = {}
-        places: list[int] = []
+        indices: list[int] = []
         rows: list[int] = []
-        for place, one in enumerate(inputs):
-            row = row_of.setdefault(one.key, len(places))
-            if row == len(places):
-                places.append(place)
+        for index, one in enumerate(inputs):
+            row = row_of.setdefault(one.key, len(indices))
+            if row == len(indices):
+                indices.append(index)
             rows.append(row)
-        return cls([inputs[place] for place in places], places, rows)
+        return cls([inputs[index] for index in indices], indices, rows)
 
     def only(self, which: Sequence[int]) -> Distinct:
         """Some of them, as if the request had no others."""
         rows = range(len(which))
-        return Distinct([self.inputs[one] for one in which], [self.places[one] for one in which], rows)
+        return Distinct([self.inputs[one] for one in which], [self.indices[one] for one in which], rows)
 
     def spread(self, done: Encoded) -> Encoded:
         """One row per distinct input -> one per input of the request."""
-        if len(self.places) == len(self.rows):
+        if len(self.indices) == len(self.rows):
             return done
         rows = list(self.rows)
         return replace(done, vectors=done.vectors[rows], facts=[done.facts[row] for row in rows])
@@ -76,12 +76,12 @@ class Ready:
 
     @classmethod
     def of(cls, encoder: Encoder, distinct: Distinct, truncate: Truncate) -> Ready:
-        """Raises InputError with the input's place in the request, EncoderFailed."""
+        """Raises InputError with the input's index in the request, EncoderFailed."""
         try:
             return cls(distinct, encoder.prepare(distinct.inputs, truncate))
         except InputError as error:
-            place = distinct.places[error.index]
-            raise InputError(place, error.code, error.reason, error.path) from error
+            index = distinct.indices[error.index]
+            raise InputError(index, error.code, error.reason, error.path) from error
         except Exception:
             raise
         except BaseException as panic:  # pyo3's PanicException is no Exception, and would end the connection

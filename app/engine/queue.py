@@ -33,7 +33,7 @@ class Budget:
     is_packed: bool = False
 
     def holds(self, rows: int, total: int, longest: int) -> bool:
-        """Whether so many entries, with that cost in all and that of the longest, are within it."""
+        """Tell whether so many entries, with that cost in all and that of the longest, are within it."""
         if not self.is_packed:
             return rows * longest <= self.cost
         return total <= self.cost and rows * longest <= PACKED_GRID * self.cost

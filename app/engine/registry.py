@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine.errors import NotReady, SpaceMismatch, UnknownModel, UnknownVersion
-from app.engine.tuning import Pace, is_faster_alone, pace_of
+from app.engine.tuning import BatchProfile, is_multithreading_faster, profile_batches
 from bundle import BundleError, Encoder, Execution, InputError, Manifest, Prepared, Store
 
 ONE_THREAD = Execution()
@@ -28,15 +28,15 @@ class Loaded:
     Attributes:
         load_s: how long reading, checking and proving it took.
         examples: JSON inputs that it takes as they are.
-        pace: on this machine, and with it how large its batches are.
-        runs_alone: a batch that has the machine to itself is sooner done by all threads.
+        profile: on this machine, and with it how large its batches are.
+        is_faster_multithreaded: a batch that has the machine to itself is sooner done by all threads.
     """
 
     encoder: Encoder
     load_s: float = 0.0
     examples: Sequence[Any] = ()
-    pace: Pace = field(default_factory=Pace)
-    runs_alone: bool = False
+    profile: BatchProfile = field(default_factory=BatchProfile)
+    is_faster_multithreaded: bool = False
 
     @property
     def manifest(self) -> Manifest:
@@ -156,8 +156,8 @@ def _load_model(store: Store, name: str, count: int, execution: Execution) -> Mo
                 encoder,
                 load_s,
                 examples,
-                pace=pace_of(encoder, prepared),
-                runs_alone=is_faster_alone(encoder, prepared),
+                profile=profile_batches(encoder, prepared),
+                is_faster_multithreaded=is_multithreading_faster(encoder, prepared),
             )
     return Model(name, current, loaded, refused)
 

@@ -24,14 +24,14 @@ DEFAULT = 256  # for an encoder that gives no examples to measure with
 GOOD_ENOUGH = 0.95  # of the best rate
 AS_GOOD = 0.99  # of it, where nothing else counts: a hundredth is within what measuring errs by
 REPEATS = 3
-LONE_REPEATS = 9
+MULTITHREADED_REPEATS = 9
 WORTH_IT = 0.9  # of the time; threads that wait for each other take cores from other processes
 ENOUGH_S = 0.25  # a longer batch is not tried: it would block a worker for too long
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How an encoder runs on one thread of this machine; costs are rows x longest, or the sum if packed.
+class BatchProfile:
+    """The pace of an encoder on one thread of this machine; costs are rows x longest, or the sum if packed.
 
     Attributes:
         batch_cost: of the batches that are best where latency counts.
@@ -48,15 +48,15 @@ class Pace:
         return cost / self.rate if self.rate else math.inf
 
 
-def pace_of(
+def profile_batches(
     encoder: Encoder, examples: Sequence[Prepared], clock: Callable[[], float] = time.thread_time
-) -> Pace:
+) -> BatchProfile:
     """Measure it.
 
     Timed by the CPU time of this thread, which runs the whole pass: other processes may come between.
     """
     if not examples:
-        return Pace()
+        return BatchProfile()
     seconds: dict[int, float] = {}
     batches = {cost: _batch(examples, Budget(cost, encoder.is_packed)) for cost in COSTS}
     for _ in range(REPEATS):  # in turns: the machine may be slow for a while
@@ -69,20 +69,22 @@ def pace_of(
     def smallest(share: float) -> int:
         return next(cost for cost, rate in rates.items() if rate >= share * max(rates.values()))
 
-    return Pace(smallest(GOOD_ENOUGH), smallest(AS_GOOD), rates[COSTS[0]])
+    return BatchProfile(smallest(GOOD_ENOUGH), smallest(AS_GOOD), rates[COSTS[0]])
 
 
-def is_faster_alone(
+def is_multithreading_faster(
     encoder: Encoder, examples: Sequence[Prepared], clock: Callable[[], float] = time.perf_counter
 ) -> bool:
-    """Whether one input by itself is sooner done by all threads than by one."""
-    if not (encoder.has_lone and examples):
+    """Tell whether one input by itself is sooner done by all threads than by one."""
+    if not (encoder.has_multithreaded and examples):
         return False
     batch = [max(examples, key=lambda one: one.cost)]
     together = alone = math.inf
-    for _ in range(LONE_REPEATS):  # in turns, and the best of each: others may want the cores for a while
+    for _ in range(
+        MULTITHREADED_REPEATS
+    ):  # in turns, and the best of each: others may want the cores for a while
         together = min(together, _timed(encoder.run, batch, clock))
-        alone = min(alone, _timed(encoder.run_alone, batch, clock))
+        alone = min(alone, _timed(encoder.run_multithreaded, batch, clock))
     return alone < WORTH_IT * together
 
 

@@ -72,7 +72,7 @@ def _check_type(request: Request) -> None:
 
 @lru_cache(maxsize=64)  # clients send few different ones, over and over
 def is_json(content_type: str) -> bool:
-    """Whether a body of that type is JSON in UTF-8."""
+    """Tell whether a body of that type is JSON in UTF-8."""
     name, _, parameters = content_type.lower().partition(";")
     name = name.strip()
     charset = parameters.replace(" ", "").replace('"', "")

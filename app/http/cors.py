@@ -66,6 +66,6 @@ class Cors:
 
 
 def cors_of(origins: str) -> Cors | None:
-    """From the setting: origins with commas between them; None for none."""
+    """Read the setting: origins with commas between them; None for none."""
     given = [one.strip() for one in origins.split(",") if one.strip()]
     return Cors(given) if given else None

@@ -220,7 +220,7 @@ def documented(*kinds: type[EncoderyError]) -> dict[int | str, dict[str, Any]]:
 
 
 def _trace(error: BaseException) -> dict[str, Any]:
-    """Where it happened, without its message: that may hold what the caller sent."""
+    """Tell where it happened, without its message: that may hold what the caller sent."""
     frames = [
         f"{Path(f.filename).name}:{f.lineno} {f.name}" for f in traceback.extract_tb(error.__traceback__)
     ]

@@ -87,4 +87,4 @@ class Exchange(RequestResponseCycle):
 
 
 def _nothing() -> None:
-    """After the answer; breaks the circle of references to the connection."""
+    """Stand in for what follows an answer, so that no circle of references keeps the connection."""

@@ -42,7 +42,7 @@ Access: TypeAlias = Literal["open", "any"] | Scope_
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a request goes.
+    """The destination of a request.
 
     Attributes:
         path: as it was declared; what the metrics call the route.

@@ -39,7 +39,7 @@ def text(scoreboard: Scoreboard) -> bytes:
 
 
 class _Processes(Collector):
-    """How many there are, how many died, and what they use together."""
+    """Counts of the processes that there are and that died, and what they use together."""
 
     def __init__(self, scoreboard: Scoreboard) -> None:
         self._scoreboard = scoreboard

@@ -44,7 +44,7 @@ class FakeEncoder:
         )
         self.is_packed = encoder.is_packed
         self.prepare, self.cut, self.schema = encoder.prepare, encoder.cut, encoder.schema
-        self.run_alone, self.has_lone = self.run, False
+        self.run_multithreaded, self.has_multithreaded = self.run, False
         self.quantized, self.key, self.read, self.kind = (
             encoder.quantized,
             encoder.key,

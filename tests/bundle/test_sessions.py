@@ -17,13 +17,13 @@ TEXTS = [Text(text) for text in tiny.TEXTS]
 
 def test_vectors_are_the_same_from_shared_files_and_by_more_threads(published: Path, tmp_path: Path) -> None:
     plain = Store(published).load("text")
-    shared = Store(published).load("text", execution=Execution(lone_threads=2, weights=tmp_path))
+    shared = Store(published).load("text", execution=Execution(max_threads=2, weights=tmp_path))
     prepared = plain.prepare(TEXTS, "end")
 
     expected = plain.run(prepared)
     np.testing.assert_allclose(shared.run(prepared), expected, atol=1e-6)
-    np.testing.assert_allclose(shared.run_alone(prepared), expected, atol=1e-6)
-    assert (plain.has_lone, shared.has_lone) == (False, True)
+    np.testing.assert_allclose(shared.run_multithreaded(prepared), expected, atol=1e-6)
+    assert (plain.has_multithreaded, shared.has_multithreaded) == (False, True)
 
 
 def test_who_comes_later_opens_what_is_there(tmp_path: Path) -> None:
@@ -38,11 +38,11 @@ def test_who_comes_later_opens_what_is_there(tmp_path: Path) -> None:
 
 
 def test_files_may_go_once_the_sessions_are_open(published: Path, tmp_path: Path) -> None:
-    encoder = Store(published).load("text", execution=Execution(lone_threads=2, weights=tmp_path))
+    encoder = Store(published).load("text", execution=Execution(max_threads=2, weights=tmp_path))
     shutil.rmtree(tmp_path)
 
     prepared = encoder.prepare(TEXTS, "end")
-    np.testing.assert_allclose(encoder.run_alone(prepared), encoder.run(prepared), atol=1e-6)
+    np.testing.assert_allclose(encoder.run_multithreaded(prepared), encoder.run(prepared), atol=1e-6)
 
 
 def test_where_there_is_no_room_the_graph_itself_is_opened(tmp_path: Path) -> None:

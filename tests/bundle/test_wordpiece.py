@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from strategies import ANY_TEXT
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from bundle.preprocess.text.wordpiece import LONGEST_WORD, WordMemory
+from bundle.preprocess.text.wordpiece import LONGEST_WORD, TokenCache
 
 VOCABULARY = [
     "[PAD]",
@@ -40,8 +40,8 @@ def word_piece(*, lowercase: bool = True, specials: Sequence[str] = ("[PAD]", "[
     return tokenizer
 
 
-def memory_of(tokenizer: Tokenizer) -> WordMemory:
-    memory = WordMemory.of(tokenizer, tokenizer.to_str().encode())
+def memory_of(tokenizer: Tokenizer) -> TokenCache:
+    memory = TokenCache.of(tokenizer, tokenizer.to_str().encode())
     assert memory is not None
     return memory
 
@@ -78,7 +78,7 @@ def test_added_words_are_left_to_the_library() -> None:
 
 
 def test_memory_starts_anew_when_it_is_full() -> None:
-    memory = WordMemory(FOLDED, lowercase=True, specials=["[SEP]"], most=3)
+    memory = TokenCache(FOLDED, lowercase=True, specials=["[SEP]"], most=3)
     texts = ["a b c", "x y z a", "a b", "0 1 9 x y z"]
     assert [memory.ids(text) for text in texts * 2] == [FOLDED.encode(text).ids for text in texts * 2]
 
@@ -104,4 +104,4 @@ def otherwise_normalized() -> Tokenizer:
 @pytest.mark.parametrize("other", [byte_level, elsewhere_split, otherwise_normalized])
 def test_other_tokenizers_are_not_recognised(other: type[Tokenizer]) -> None:
     tokenizer = other()
-    assert WordMemory.of(tokenizer, tokenizer.to_str().encode()) is None
+    assert TokenCache.of(tokenizer, tokenizer.to_str().encode()) is None

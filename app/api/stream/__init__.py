@@ -1,6 +1,6 @@
 """POST /encode with NDJSON: a body of any size in, lines or Arrow batches out, in bounded memory.
 
-    body -> chunks of lines (lines) -> engine, bulk lane (job) -> blocks (formats) -> answer (respond)
+    body -> chunks of lines (lines) -> engine, bulk priority (job) -> blocks (formats) -> answer (respond)
 
 One input per line. Its answer has the line's number as `index`, and either its vector or an error in the
 shape of every other error; it costs no other line. Options stand in the query.

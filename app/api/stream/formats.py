@@ -14,7 +14,7 @@ import numpy.typing as npt
 import orjson
 
 from app.api.arrow import ARROW, ArrowWriter
-from app.api.stream.job import Outcome
+from app.api.stream.job import LineOutcome
 from app.api.vectors import base64_rows
 
 NDJSON = "application/x-ndjson"
@@ -28,7 +28,7 @@ class Format(Protocol):
         """What stands before the first chunk."""
         ...
 
-    def chunk(self, outcomes: Sequence[Outcome]) -> bytes:
+    def chunk(self, outcomes: Sequence[LineOutcome]) -> bytes:
         """The outcomes of a chunk."""
         ...
 
@@ -46,13 +46,13 @@ class Ndjson:
     def begin(self) -> bytes:
         return b""
 
-    def chunk(self, outcomes: Sequence[Outcome]) -> bytes:
+    def chunk(self, outcomes: Sequence[LineOutcome]) -> bytes:
         return b"".join(map(self._line, outcomes))
 
     def end(self, lines: int) -> bytes:
         return orjson.dumps({"done": True, "lines": lines}) + b"\n"
 
-    def _line(self, outcome: Outcome) -> bytes:
+    def _line(self, outcome: LineOutcome) -> bytes:
         content: dict[str, Any] = {} if outcome.index is None else {"index": outcome.index}
         if (row := outcome.vector) is not None:
             content["embedding"] = base64_rows(row[np.newaxis])[0] if self._encoding == "base64" else row
@@ -68,7 +68,7 @@ class Arrow:
     def begin(self) -> bytes:
         return self._writer.taken()
 
-    def chunk(self, outcomes: Sequence[Outcome]) -> bytes:
+    def chunk(self, outcomes: Sequence[LineOutcome]) -> bytes:
         self._writer.write(
             [outcome.index for outcome in outcomes],
             [outcome.vector for outcome in outcomes],

@@ -26,7 +26,7 @@ CHUNK_S = 600.0  # how long a chunk may wait for its turn; other callers go firs
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LineOutcome:
     """What became of one line.
 
     Attributes:
@@ -53,9 +53,9 @@ class Job:
     target: Target
     now_s: float
 
-    async def done(self, lines: Sequence[Line]) -> list[Outcome]:
+    async def done(self, lines: Sequence[Line]) -> list[LineOutcome]:
         """What became of the lines, in order. Raises Draining."""
-        found: dict[int, Outcome] = {}
+        found: dict[int, LineOutcome] = {}
         inputs: list[tuple[int, Input]] = []
         for line in lines:
             try:
@@ -66,7 +66,7 @@ class Job:
         await self._encode(inputs, found)
         return [found[line.index] for line in lines]
 
-    async def _encode(self, inputs: Sequence[tuple[int, Input]], found: dict[int, Outcome]) -> None:
+    async def _encode(self, inputs: Sequence[tuple[int, Input]], found: dict[int, LineOutcome]) -> None:
         while inputs:
             try:
                 answer = await self._answer([one for _, one in inputs])
@@ -84,13 +84,13 @@ class Job:
                 inputs = [*inputs[: at or 0], *inputs[(at or 0) + 1 :]]
             else:
                 for (index, _), row, fact in zip(inputs, answer.quantized, answer.facts, strict=True):
-                    found[index] = Outcome(index, row, fact.warnings)
+                    found[index] = LineOutcome(index, row, fact.warnings)
                 return
 
     async def _answer(self, inputs: Sequence[Input]) -> EncodeResult:
         while True:
             try:
-                return await self.target.encode(self.context, inputs, timeout_s=CHUNK_S, lane="bulk")
+                return await self.target.encode(self.context, inputs, timeout_s=CHUNK_S, priority="bulk")
             except (
                 Overloaded,
                 RateLimited,
@@ -110,14 +110,14 @@ class Job:
             ) from None
 
 
-def failed(index: int | None, error: EncoderyError) -> Outcome:
+def failed(index: int | None, error: EncoderyError) -> LineOutcome:
     """A line's error. Its place is the line, so a position within our chunk is left out."""
     detail = errors.shortened(errors.failure(error).detail).model_dump()
     if isinstance(error, InputError):
         detail |= {"message": error.reason, "param": error.path.lstrip(".") or None}
     elif _culprit(error) is not None:
         detail |= {"message": detail["message"].partition(": ")[2], "param": None}
-    return Outcome(index, None, {"error": detail})
+    return LineOutcome(index, None, {"error": detail})
 
 
 def _culprit(error: EncoderyError) -> int | None:

@@ -21,7 +21,7 @@ from app.api.inputs import JsonInputs
 from app.api.requests import EncodeBody, from_options, moment_of
 from app.api.service import resolve
 from app.api.stream.formats import MEDIA_TYPES, NDJSON, Arrow, Format, Ndjson
-from app.api.stream.job import Job, Outcome, failed
+from app.api.stream.job import Job, LineOutcome, failed
 from app.api.stream.lines import chunks, longest_line
 from app.api.vectors import media_type
 from app.http.body import essence
@@ -78,7 +78,7 @@ class _Streamed(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _blocks(self) -> AsyncIterator[bytes]:
-        flying: deque[asyncio.Task[list[Outcome]]] = deque()
+        flying: deque[asyncio.Task[list[LineOutcome]]] = deque()
         form, lines, settings = self._form, 0, self._job.context.settings
         longest = longest_line(self._job.target.loaded, settings)
         try:

@@ -22,7 +22,7 @@ from bundle.preprocess.features.words import bigrams, words
 from bundle.values import DAY_S, BadValueError, json_type, number_of, string_of, unix_time
 
 
-class Noted:
+class Findings:
     """Collects the facts of one input while its features are read."""
 
     def __init__(self, now: float | None) -> None:
@@ -39,7 +39,7 @@ class FeatureField(Protocol):
 
     name: str
 
-    def arrays(self, value: Any, noted: Noted) -> Arrays:
+    def arrays(self, value: Any, findings: Findings) -> Arrays:
         """Arrays of one input; `value` is None when missing. Raises BadValueError."""
         ...
 
@@ -53,12 +53,12 @@ class _Category:
         self.name = spec.name
         self._spec, self._index = spec, index_of(spec.vocabulary)
 
-    def arrays(self, value: Any, noted: Noted) -> Arrays:
+    def arrays(self, value: Any, findings: Findings) -> Arrays:
         if value is None:
             return {self.name: np.array([MISSING], dtype=np.int64)}
         index = self._index.get(string_of(value), UNKNOWN)
         if index == UNKNOWN:
-            noted.unknown[self.name] = None
+            findings.unknown[self.name] = None
         return {self.name: np.array([index], dtype=np.int64)}
 
     def schema(self) -> dict[str, Any]:
@@ -75,16 +75,16 @@ class _Bag:
         self._is_text = spec.kind == "text"
         self._has_bigrams = spec.kind == "text" and spec.bigrams
 
-    def arrays(self, value: Any, noted: Noted) -> Arrays:
+    def arrays(self, value: Any, findings: Findings) -> Arrays:
         entries = self._entries(value)
         limit = self._spec.max_length
         if len(entries) > limit:
             unit = "words" if self._is_text else "entries"
-            noted.truncated.append(Truncation(self.name, len(entries), limit, unit))
+            findings.truncated.append(Truncation(self.name, len(entries), limit, unit))
             entries = entries[:limit]
         found = [self._index.get(entry, UNKNOWN) for entry in entries]
         if UNKNOWN in found:
-            noted.unknown[self.name] = None
+            findings.unknown[self.name] = None
         if self._has_bigrams:
             found += [self._index[pair] for pair in bigrams(entries) if pair in self._index]
         return {self.name: np.array(found or [MISSING], dtype=np.int64)}
@@ -115,7 +115,7 @@ class _Number:
         self.name = spec.name
         self._spec = spec
 
-    def arrays(self, value: Any, noted: Noted) -> Arrays:
+    def arrays(self, value: Any, findings: Findings) -> Arrays:
         if value is None:
             return {self.name: np.array([0.0, 1.0], dtype=np.float32)}
         number = number_of(value)
@@ -134,13 +134,13 @@ class _Time:
         self.name = spec.name
         self._spec = spec
 
-    def arrays(self, value: Any, noted: Noted) -> Arrays:
+    def arrays(self, value: Any, findings: Findings) -> Arrays:
         if value is None:
             return {self.name: np.array([0.0, 1.0], dtype=np.float32)}
         moment = unix_time(value)
-        if noted.now is None:
+        if findings.now is None:
             raise BadValueError('a time needs the request\'s "now"; send it', code="missing_now")
-        age_days = max(0.0, (noted.now - moment) / DAY_S)
+        age_days = max(0.0, (findings.now - moment) / DAY_S)
         return {self.name: _standardised(math.log1p(age_days), self._spec)}
 
     def schema(self) -> dict[str, Any]:

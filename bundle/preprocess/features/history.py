@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bundle.preprocess.base import Arrays, pad
 from bundle.preprocess.facts import Truncation
-from bundle.preprocess.features.fields import FIELDS, FeatureField, Noted, described, index_of, time_schema
+from bundle.preprocess.features.fields import FIELDS, FeatureField, Findings, described, index_of, time_schema
 from bundle.preprocess.features.schema import ENTRY_FIELDS, PAD, UNKNOWN, HistorySpec
 from bundle.values import DAY_S, BadValueError, json_type, string_of, unix_time
 
@@ -49,34 +49,35 @@ class History:
         self._content: dict[str, FeatureField] = {one.name: FIELDS[one.kind](one) for one in spec.content}
         self._fields = dict.fromkeys((*ENTRY_FIELDS, *self._content))  # a dict, to keep their order
         self._no_content = {
-            name: field.arrays(None, Noted(None))[name][np.newaxis] for name, field in self._content.items()
+            name: field.arrays(None, Findings(None))[name][np.newaxis]
+            for name, field in self._content.items()
         }
 
-    def arrays(self, value: Any, noted: Noted) -> Arrays:
+    def arrays(self, value: Any, findings: Findings) -> Arrays:
         read = _Read()
-        for place, entry in enumerate(self._cut(value, noted)):
+        for place, entry in enumerate(self._cut(value, findings)):
             try:
                 self._read(entry, read)
             except BadValueError as bad:
                 raise BadValueError(bad.message, f"[{place}]{bad.path}", bad.code) from None
         kept = [place for place, item in enumerate(read.items) if item != UNKNOWN or place in read.content]
         if len(kept) < len(read.items):
-            noted.unknown[self.name] = None
-            noted.unknown_entries = sorted(set(range(len(read.items))) - set(kept))
-        noted.new_entries = list(read.content)
-        noted.empty_history = not kept
+            findings.unknown[self.name] = None
+            findings.unknown_entries = sorted(set(range(len(read.items))) - set(kept))
+        findings.new_entries = list(read.content)
+        findings.empty_history = not kept
         ids = np.array([read.items[place] for place in kept] or [PAD], dtype=np.int64)
         ages = _ages_days(read.times)[kept] if kept else np.zeros(1, dtype=np.float32)
         arrays: Arrays = {self.name: ids, f"{self.name}_age": ages}
-        return arrays | self._new(read, kept, noted) if self._content else arrays
+        return arrays | self._new(read, kept, findings) if self._content else arrays
 
-    def _cut(self, value: Any, noted: Noted) -> Sequence[Any]:
+    def _cut(self, value: Any, findings: Findings) -> Sequence[Any]:
         """The newest entries."""
         if value is not None and not isinstance(value, (list, tuple)):
             raise BadValueError(f"expected a list of item ids, newest first, got {json_type(value)}")
         entries, limit = value or (), self._spec.max_length
         if len(entries) > limit:
-            noted.truncated.append(Truncation(self.name, len(entries), limit, "entries"))
+            findings.truncated.append(Truncation(self.name, len(entries), limit, "entries"))
         return entries[:limit]
 
     def _read(self, entry: Any, read: _Read) -> None:
@@ -104,27 +105,29 @@ class History:
         read.items.append(item)
         read.times.append(None if time is None else unix_time(time, ".time"))
 
-    def _new(self, read: _Read, kept: Sequence[int], noted: Noted) -> Arrays:
+    def _new(self, read: _Read, kept: Sequence[int], findings: Findings) -> Arrays:
         """Places of the new items among the entries that are kept, and their features."""
         place_of = {place: position for position, place in enumerate(kept, start=1)} if read.content else {}
         places = np.array([place_of[place] for place in read.content] or [PAD], dtype=np.int64)
         arrays: Arrays = {f"{self.name}_new": places}
         for name, field in self._content.items():
-            rows = [self._told(field, told.get(name), place, noted) for place, told in read.content.items()]
+            rows = [
+                self._told(field, told.get(name), place, findings) for place, told in read.content.items()
+            ]
             arrays[f"{self.name}_new_{name}"] = pad(rows) if rows else self._no_content[name]
         return arrays
 
-    def _told(self, field: FeatureField, value: Any, place: int, noted: Noted) -> npt.NDArray[Any]:
-        """One feature of one new item; what is to be noted of it names both."""
-        own = Noted(noted.now)
+    def _told(self, field: FeatureField, value: Any, place: int, findings: Findings) -> npt.NDArray[Any]:
+        """One feature of one new item; what is to be findings of it names both."""
+        own = Findings(findings.now)
         try:
             array = field.arrays(value, own)[field.name]
         except BadValueError as bad:
             raise BadValueError(bad.message, f"[{place}].{field.name}{bad.path}", bad.code) from None
         if own.unknown:
-            noted.unknown[f"{self.name}.{field.name}"] = None
+            findings.unknown[f"{self.name}.{field.name}"] = None
         where = f"{self.name}[{place}].{field.name}"
-        noted.truncated += [Truncation(where, cut.length, cut.limit, cut.unit) for cut in own.truncated]
+        findings.truncated += [Truncation(where, cut.length, cut.limit, cut.unit) for cut in own.truncated]
         return array
 
     def schema(self) -> dict[str, Any]:

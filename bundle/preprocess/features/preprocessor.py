@@ -13,7 +13,7 @@ from typing import Any
 from bundle.errors import InputError
 from bundle.inputs import Input
 from bundle.preprocess.base import Arrays, Layout, Prepared, Truncate, pad
-from bundle.preprocess.features.fields import FIELDS, FeatureField, Noted
+from bundle.preprocess.features.fields import FIELDS, FeatureField, Findings
 from bundle.preprocess.features.history import History
 from bundle.preprocess.features.input import FeatureFacts, Features
 from bundle.preprocess.features.schema import FeatureSchema, input_names
@@ -46,18 +46,18 @@ class FeaturePreprocessor:
         for field in item.values:
             if field not in self._names:
                 raise InputError(index, "unknown_field", self._unknown_field(field))
-        noted, arrays = Noted(item.now), Arrays()
+        findings, arrays = Findings(item.now), Arrays()
         for feature in self._features:
             try:
-                arrays |= feature.arrays(item.values.get(feature.name), noted)
+                arrays |= feature.arrays(item.values.get(feature.name), findings)
             except BadValueError as bad:
                 raise InputError(index, bad.code, bad.message, f".{feature.name}{bad.path}") from None
         facts = FeatureFacts(
-            truncated=tuple(noted.truncated),
-            unknown=tuple(noted.unknown),
-            new_entries=tuple(noted.new_entries),
-            unknown_entries=tuple(noted.unknown_entries),
-            empty_history=noted.empty_history,
+            truncated=tuple(findings.truncated),
+            unknown=tuple(findings.unknown),
+            new_entries=tuple(findings.new_entries),
+            unknown_entries=tuple(findings.unknown_entries),
+            empty_history=findings.empty_history,
         )
         return Prepared(arrays, cost=1, facts=facts)
 

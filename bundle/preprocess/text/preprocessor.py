@@ -19,7 +19,7 @@ from bundle.inputs import Input
 from bundle.preprocess.base import Arrays, Layout, Prepared, Token, Truncate, pad
 from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.text.input import FIELD, Text
-from bundle.preprocess.text.wordpiece import WordMemory
+from bundle.preprocess.text.wordpiece import TokenCache
 
 
 class TextPreprocessor:
@@ -37,7 +37,7 @@ class TextPreprocessor:
         self.max_length = max_length
         self._tokenizer = _tokenizer(tokenizer_json)
         self._unknown_id = _unknown_id(tokenizer_json)
-        self._memory = WordMemory.of(self._tokenizer, tokenizer_json)
+        self._memory = TokenCache.of(self._tokenizer, tokenizer_json)
         self.layouts = (
             Layout(self.input_names, self.collate),
             Layout(self.packed_names, pack, is_packed=True),

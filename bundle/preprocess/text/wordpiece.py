@@ -23,7 +23,7 @@ _WORD = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9\s]")
 _SPACES = str.maketrans("\t\n\r", "   ")
 
 
-class WordMemory:
+class TokenCache:
     """Ids of plain texts by a tokenizer that `of` has recognised. Thread-safe.
 
     Args:
@@ -45,7 +45,7 @@ class WordMemory:
         self._after = probe.ids[first + len(tokenizer.encode("a", add_special_tokens=False).ids) :]
 
     @classmethod
-    def of(cls, tokenizer: Tokenizer, content: bytes) -> WordMemory | None:
+    def of(cls, tokenizer: Tokenizer, content: bytes) -> TokenCache | None:
         """Make one for the tokenizer of that tokenizer.json; None when it is not of this form."""
         file = json.loads(content)
         normalizer, splitter = file.get("normalizer") or {}, file.get("pre_tokenizer") or {}

@@ -1,4 +1,4 @@
-"""POST /encode with NDJSON: order, errors line by line, bounded memory, back-pressure, the bulk lane."""
+"""POST /encode with NDJSON: order, errors line by line, bounded memory, back-pressure, the bulk priority."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine import Engine, Loaded, Registry, ResultCache
-from app.engine.cache import ROW_BYTES, Row
+from app.engine.cache import ROW_BYTES, CachedRow
 from bundle import Encoder, Facts, Features, InputError, Text
 
 
@@ -29,8 +29,8 @@ class Counting:
         self.rows += rows
 
 
-def row(number: int, dim: int = 4) -> Row:
-    return Row(np.full(dim, number, np.float32), Facts(tokens=number))
+def row(number: int, dim: int = 4) -> CachedRow:
+    return CachedRow(np.full(dim, number, np.float32), Facts(tokens=number))
 
 
 def engine_of(observer: Counting, cache: ResultCache | None) -> Engine:
@@ -61,10 +61,10 @@ def test_memory_is_bounded_and_rows_are_those_that_were_put(requests: list[list[
         cache = ResultCache(3 * size)
         for names in requests:
             keys = [cache.key(name) for name in names]
-            with cache.claim(keys) as claim:
-                claim.put(claim.missing, [row(ord(names[place])) for place in claim.missing])
-            assert not await claim.arrivals()
-            assert [one and one.facts.tokens for one in claim.rows] == [ord(name) for name in names]
+            with cache.look_up(keys) as lookup:
+                lookup.put(lookup.missing, [row(ord(names[place])) for place in lookup.missing])
+            assert not await lookup.wait_for_others()
+            assert [one and one.facts.tokens for one in lookup.rows] == [ord(name) for name in names]
             assert cache.size == len(cache) * size <= 3 * size
 
     asyncio.run(run())
@@ -75,9 +75,9 @@ def test_the_row_used_longest_ago_goes_first() -> None:
         cache = ResultCache(2 * row(0).size)
 
         def ask(name: str) -> list[int]:
-            with cache.claim([cache.key(name)]) as claim:
-                claim.put(claim.missing, [row(0) for _ in claim.missing])
-            return claim.missing
+            with cache.look_up([cache.key(name)]) as lookup:
+                lookup.put(lookup.missing, [row(0) for _ in lookup.missing])
+            return lookup.missing
 
         for name in ("a", "b", "a", "c"):
             ask(name)
@@ -89,8 +89,8 @@ def test_the_row_used_longest_ago_goes_first() -> None:
 def test_a_row_larger_than_all_memory_is_not_kept() -> None:
     async def run() -> int:
         cache = ResultCache(ROW_BYTES)
-        with cache.claim([b"k"]) as claim:
-            claim.put(claim.missing, [row(1)])
+        with cache.look_up([b"k"]) as lookup:
+            lookup.put(lookup.missing, [row(1)])
         return len(cache)
 
     assert asyncio.run(run()) == 0
@@ -157,7 +157,7 @@ def test_a_caller_that_waits_does_not_wait_for_bulk_work(loaded: Loaded) -> None
     async def run() -> None:
         counting = Counting()
         engine = engine_of(counting, ResultCache(10**6))
-        bulk = asyncio.create_task(encode(engine, loaded, "red", lane="bulk"))
+        bulk = asyncio.create_task(encode(engine, loaded, "red", priority="bulk"))
         await asyncio.sleep(0)
         answers = await asyncio.gather(encode(engine, loaded, "red"), bulk)
 

@@ -24,7 +24,7 @@ from app.engine import (
     Registry,
 )
 from app.engine.batcher import HAND_OVER_S, LONGEST_INLINE_S
-from app.engine.tuning import Pace
+from app.engine.tuning import BatchProfile
 from app.shared.scoreboard import Field, Scoreboard, WorkerSlot
 from bundle import InputError, Prepared, Text
 
@@ -131,7 +131,7 @@ async def test_a_vector_that_is_not_finite_is_an_error_of_its_request_alone(fake
         return np.array(rows, dtype=np.float32)
 
     encoder, engine = fake(spoil), engine_of()
-    loaded = Loaded(encoder, pace=Pace(rate=rate))
+    loaded = Loaded(encoder, profile=BatchProfile(rate=rate))
     good, bad = await asyncio.gather(
         encode(engine, loaded, "cat"), encode(engine, loaded, "dog", "red"), return_exceptions=True
     )
@@ -313,7 +313,7 @@ async def test_bulk_work_yields_to_interactive_work_but_is_not_shut_out(fake: An
     encoder.hold()
     first = asyncio.create_task(encode(engine, loaded, "hello"))
     await settled(encoder.entered.is_set)
-    bulk = asyncio.create_task(encode_texts(engine, loaded, ["dog", "dog the", "dog a"], lane="bulk"))
+    bulk = asyncio.create_task(encode_texts(engine, loaded, ["dog", "dog the", "dog a"], priority="bulk"))
     await settled(lambda: engine.queued(loaded)[0] == 3)
     interactive = asyncio.create_task(
         encode_texts(engine, loaded, ["cat", "mat", "red", "blue", "lamp", "on", "ran"])
@@ -323,7 +323,7 @@ async def test_bulk_work_yields_to_interactive_work_but_is_not_shut_out(fake: An
     await asyncio.gather(first, bulk, interactive)
 
     assert order.count("bulk") == 3
-    assert [lane for lane in order if lane == "bulk"] != order[:3]
+    assert [priority for priority in order if priority == "bulk"] != order[:3]
     assert order[:4] == ["interactive", "interactive", "interactive", "bulk"]
     engine.close()
 
@@ -349,16 +349,18 @@ async def test_a_single_request_waits_for_the_bulk_batch_that_runs_and_for_no_ot
             arrived.wait(5)
 
     engine, loaded = engine_of(batch_cost=1), Loaded(fake(spoil))
-    await encode_texts(engine, loaded, dogs, lane="bulk")
+    await encode_texts(engine, loaded, dogs, priority="bulk")
     await asyncio.gather(*singles)
 
     assert order.index("interactive") == passed
     engine.close()
 
 
-async def encode_texts(engine: Engine, loaded: Loaded, texts: list[str], lane: Any = "interactive") -> Any:
+async def encode_texts(
+    engine: Engine, loaded: Loaded, texts: list[str], priority: Any = "interactive"
+) -> Any:
     inputs = [Text(text) for text in texts]
-    return await engine.encode(loaded, inputs, truncate="none", timeout_s=5.0, lane=lane)
+    return await engine.encode(loaded, inputs, truncate="none", timeout_s=5.0, priority=priority)
 
 
 async def test_bulk_work_fills_half_of_the_queue_at_most(fake: Any) -> None:
@@ -369,7 +371,7 @@ async def test_bulk_work_fills_half_of_the_queue_at_most(fake: Any) -> None:
     await settled(encoder.entered.is_set)
 
     with pytest.raises(Overloaded, match="limit is 4"):
-        await encode_texts(engine, loaded, ["dog", "mat", "red"], lane="bulk")
+        await encode_texts(engine, loaded, ["dog", "mat", "red"], priority="bulk")
     waiting = asyncio.create_task(encode_texts(engine, loaded, ["dog", "mat", "red"]))
     await settled(lambda: engine.queued(loaded)[0] == 3)
 
@@ -388,15 +390,15 @@ async def test_what_waits_is_split_over_free_workers(fake: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("waiting", "lane", "batches"),
+    ("waiting", "priority", "batches"),
     [(4, "interactive", [2, 2]), (5, "interactive", [4, 1]), (5, "bulk", [2, 2, 1])],
 )
 async def test_batches_are_larger_where_more_interactive_work_waits_than_two_of_them(
-    fake: Any, waiting: int, lane: str, batches: list[int]
+    fake: Any, waiting: int, priority: str, batches: list[int]
 ) -> None:
     encoder, engine = fake(), engine_of(batch_cost=None)
-    loaded = Loaded(encoder, pace=Pace(batch_cost=2, deep_cost=4))
-    await encode_texts(engine, loaded, ["cat", "dog", "sat", "mat", "hello"][:waiting], lane=lane)
+    loaded = Loaded(encoder, profile=BatchProfile(batch_cost=2, deep_cost=4))
+    await encode_texts(engine, loaded, ["cat", "dog", "sat", "mat", "hello"][:waiting], priority=priority)
 
     assert encoder.batches == batches
     engine.close()
@@ -406,13 +408,13 @@ async def test_a_batch_that_has_the_machine_to_itself_gets_all_threads(fake: Any
     encoder = fake()
     alone: list[int] = []
 
-    def run_alone(batch: Sequence[Prepared]) -> np.ndarray:
+    def run_multithreaded(batch: Sequence[Prepared]) -> np.ndarray:
         alone.append(len(batch))
         vectors: np.ndarray = encoder.run(batch)
         return vectors
 
-    encoder.run_alone = run_alone
-    loaded, engine = Loaded(encoder, runs_alone=True), engine_of(workers=2)
+    encoder.run_multithreaded = run_multithreaded
+    loaded, engine = Loaded(encoder, is_faster_multithreaded=True), engine_of(workers=2)
     await encode(engine, loaded, "cat")
     assert alone == [1]
 
@@ -426,9 +428,11 @@ async def test_a_batch_that_has_the_machine_to_itself_gets_all_threads(fake: Any
     assert alone == [1, 1]
 
 
-@pytest.mark.parametrize(("runs_alone", "limit_s"), [(False, HAND_OVER_S), (True, LONGEST_INLINE_S)])
+@pytest.mark.parametrize(
+    ("is_faster_multithreaded", "limit_s"), [(False, HAND_OVER_S), (True, LONGEST_INLINE_S)]
+)
 async def test_a_short_batch_runs_on_the_event_loops_own_thread(
-    fake: Any, runs_alone: bool, limit_s: float
+    fake: Any, is_faster_multithreaded: bool, limit_s: float
 ) -> None:
     """Up to two tokens here: as much as handing over takes, or more where nothing else is in work."""
     encoder, engine = fake(), engine_of()
@@ -440,8 +444,10 @@ async def test_a_short_batch_runs_on_the_event_loops_own_thread(
         vectors: np.ndarray = run(batch)
         return vectors
 
-    encoder.run = encoder.run_alone = observed
-    loaded = Loaded(encoder, pace=Pace(rate=2.5 / limit_s), runs_alone=runs_alone)
+    encoder.run = encoder.run_multithreaded = observed
+    loaded = Loaded(
+        encoder, profile=BatchProfile(rate=2.5 / limit_s), is_faster_multithreaded=is_faster_multithreaded
+    )
     small = await encode(engine, loaded, "cat", "dog")
     await encode(engine, loaded, "cat", "dog", "sat")
 
@@ -451,8 +457,8 @@ async def test_a_short_batch_runs_on_the_event_loops_own_thread(
 
 async def test_a_batch_beside_others_is_never_run_inline_for_being_alone(fake: Any) -> None:
     encoder, engine = fake(), engine_of(workers=2)
-    loaded = Loaded(encoder, pace=Pace(rate=2.0 / LONGEST_INLINE_S), runs_alone=True)
-    encoder.run_alone = encoder.run
+    loaded = Loaded(encoder, profile=BatchProfile(rate=2.0 / LONGEST_INLINE_S), is_faster_multithreaded=True)
+    encoder.run_multithreaded = encoder.run
     encoder.hold()
     first = asyncio.create_task(encode(engine, loaded, "cat", "dog", "sat"))
     await settled(lambda: encoder.batches == [3])

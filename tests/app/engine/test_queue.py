@@ -150,7 +150,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(group=st.integers(0, 3))
     def drop(self, group: int) -> None:
-        # Groups are compared by identity, as tickets are.
+        # Groups are compared by identity, as pending are.
         for name in {one.group for one in self.waiting if one.group == f"g{group}"}:
             self.queue.drop(name)
         self.waiting = [

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pytest
 
-from app.engine.tuning import DEFAULT, Pace, is_faster_alone, pace_of
+from app.engine.tuning import DEFAULT, BatchProfile, is_multithreading_faster, profile_batches
 from bundle import Facts, Prepared
 
 TEN = [Prepared({}, cost=10, facts=Facts())]
@@ -21,7 +21,7 @@ class Timed:
 
     def __init__(self, seconds: Callable[[int], float]) -> None:
         self._seconds, self.now_s = seconds, 0.0
-        self.has_lone, self.alone_s = True, 0.0
+        self.has_multithreaded, self.alone_s = True, 0.0
         self.costs: list[int] = []
 
     def run(self, batch: Sequence[Prepared]) -> np.ndarray:
@@ -29,31 +29,33 @@ class Timed:
         self.now_s += self._seconds(self.costs[-1])
         return np.zeros((len(batch), 1), np.float32)
 
-    def run_alone(self, batch: Sequence[Prepared]) -> np.ndarray:
+    def run_multithreaded(self, batch: Sequence[Prepared]) -> np.ndarray:
         self.now_s += self.alone_s
         return np.zeros((len(batch), 1), np.float32)
 
 
-def pace(seconds: Callable[[int], float], examples: Sequence[Prepared] = TEN) -> tuple[Pace, Timed]:
+def profile(
+    seconds: Callable[[int], float], examples: Sequence[Prepared] = TEN
+) -> tuple[BatchProfile, Timed]:
     encoder = Timed(seconds)
-    return pace_of(encoder, examples, clock=lambda: encoder.now_s), encoder  # type: ignore[arg-type]
+    return profile_batches(encoder, examples, clock=lambda: encoder.now_s), encoder  # type: ignore[arg-type]
 
 
 def tuned(seconds: Callable[[int], float], examples: Sequence[Prepared] = TEN) -> tuple[int, Timed]:
-    found, encoder = pace(seconds, examples)
+    found, encoder = profile(seconds, examples)
     return found.batch_cost, encoder
 
 
 def test_what_a_small_batch_takes_is_known() -> None:
     """A batch of 60 tokens is the smallest that is measured."""
-    found, _ = pace(lambda cost: 1e-3 + 1e-4 * cost)
+    found, _ = profile(lambda cost: 1e-3 + 1e-4 * cost)
 
     assert found.seconds(60) == pytest.approx(7e-3)
     assert found.seconds(30) == pytest.approx(3.5e-3)
 
 
 def test_nothing_is_known_without_examples() -> None:
-    assert pace(lambda cost: 1.0, examples=[])[0].seconds(1) == math.inf
+    assert profile(lambda cost: 1.0, examples=[])[0].seconds(1) == math.inf
 
 
 def test_the_smallest_batch_that_saturates_is_taken() -> None:
@@ -65,7 +67,7 @@ def test_the_smallest_batch_that_saturates_is_taken() -> None:
 
 def test_the_best_batch_is_known_for_when_much_waits() -> None:
     """1024 tokens reach 99 % of the best rate, and anything larger gains only what measuring errs by."""
-    found, _ = pace(lambda cost: 1e-3 + 1e-4 * cost)
+    found, _ = profile(lambda cost: 1e-3 + 1e-4 * cost)
 
     assert found.deep_cost == 1024
 
@@ -100,7 +102,7 @@ def test_more_threads_are_taken_for_a_lone_input_where_they_gain_a_tenth(
     encoder = Timed(lambda cost: 0.01)
     encoder.alone_s = alone_s
 
-    assert is_faster_alone(encoder, TEN, clock=lambda: encoder.now_s) is worth_it  # type: ignore[arg-type]
+    assert is_multithreading_faster(encoder, TEN, clock=lambda: encoder.now_s) is worth_it  # type: ignore[arg-type]
 
 
 def test_a_machine_that_is_busy_for_a_while_does_not_hide_what_threads_gain() -> None:
@@ -108,18 +110,18 @@ def test_a_machine_that_is_busy_for_a_while_does_not_hide_what_threads_gain() ->
     encoder = Timed(lambda cost: 0.01)
     took_s = iter([0.03] * 8 + [0.006])
 
-    def run_alone(batch: Sequence[Prepared]) -> np.ndarray:
+    def run_multithreaded(batch: Sequence[Prepared]) -> np.ndarray:
         encoder.now_s += next(took_s)
         return np.zeros((len(batch), 1), np.float32)
 
-    encoder.run_alone = run_alone  # type: ignore[method-assign]
+    encoder.run_multithreaded = run_multithreaded  # type: ignore[method-assign]
 
-    assert is_faster_alone(encoder, TEN, clock=lambda: encoder.now_s)  # type: ignore[arg-type]
+    assert is_multithreading_faster(encoder, TEN, clock=lambda: encoder.now_s)  # type: ignore[arg-type]
 
 
 def test_without_a_session_for_it_nothing_is_tried() -> None:
     encoder = Timed(lambda cost: 0.01)
-    encoder.has_lone = False
+    encoder.has_multithreaded = False
 
-    assert not is_faster_alone(encoder, TEN)  # type: ignore[arg-type]
+    assert not is_multithreading_faster(encoder, TEN)  # type: ignore[arg-type]
     assert not encoder.costs
