@@ -16,6 +16,7 @@ from running import serving
 from app.access.keys import keys_of
 from docs import examples
 from docs.tables import with_tables
+from docs.types_table import types_table
 
 ROOT = Path(__file__).parent.parent
 
@@ -93,3 +94,10 @@ def test_a_wrong_answer_is_noticed() -> None:
     assert not examples.agrees(example, '{"a": [0.6, 0.25, 0.1, 0.2, 0.3]}')
     assert not examples.agrees(example, '{"a": [0.5, 0.25, 0.1, 0.2, 0.3], "b": 1}')
     assert not examples.agrees(example, "no json")
+
+
+def test_every_type_that_files_share_says_what_it_is() -> None:
+    rows = [row for row in types_table().splitlines()[2:] if row]
+
+    assert len(rows) > 100
+    assert [row for row in rows if len(row.split(" | ")[2]) < len("A text. |")] == []
