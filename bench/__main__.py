@@ -120,7 +120,7 @@ def _models(work: Path, *, again: bool) -> tuple[Path, Path | None]:
     """Gather the bundled models and the imported transformer; return its directory, if it is installed."""
     from training.commands import import_pretrained
     from training.errors import TeacherError
-    from training.teacher import find_directory
+    from training.text.teacher import find_directory
 
     models = work / "models"
     try:
@@ -141,10 +141,10 @@ def _padded(work: Path, network: Path, *, again: bool) -> Path:
     """Export the network padded, for competitors that take it so; the same weights and operators as ours."""
     from bundle import Text
     from bundle.preprocess import KINDS
-    from training.encoders.pretrained import PretrainedEncoder
     from training.export import export_graph
-    from training.pretrained import read_pretrained
-    from training.pretrained_tokenizer import whole_tokenizer
+    from training.text.encoders.pretrained import PretrainedEncoder
+    from training.text.pretrained.directory import read_pretrained
+    from training.text.pretrained.tokenizer import whole_tokenizer
 
     directory = work / "padded"
     if again and directory.exists():

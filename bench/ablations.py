@@ -46,7 +46,7 @@ def measure(
     from training.commands import make_task
     from training.config import parse_config
     from training.run import open_run
-    from training.suite.find import find_tasks
+    from training.text.suite.find import find_tasks
     from training.trainer import Trainer
 
     run = parse_config(dict(settings))

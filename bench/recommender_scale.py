@@ -82,8 +82,9 @@ def measure(directory: Path, *, is_judged: bool) -> dict[str, float]:
     """Read, train, judge; CPU seconds of each, and the peak of this process."""
     import torch
 
-    from training.config import RecommenderRun, parse_config
-    from training.tasks.recommender import RecommenderTask
+    from training.config import parse_config
+    from training.recommender.settings import RecommenderRun
+    from training.recommender.task import RecommenderTask
     from training.trainer import Trainer
 
     run = parse_config(config())

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from bundle.manifest import Metric
 from bundle.publish import Draft
-from training.config import TextRun, TrainConfig, parse_config
+from training.config import TrainConfig, parse_config
 from training.data.stream import Stream
 from training.task import Encode
+from training.text.settings import TextRun
 from training.trainer import State, Trainer
 
 TOPICS: Mapping[str, Sequence[str]] = {

@@ -19,11 +19,13 @@ from bundle.publish import publish
 from bundle.store import Store, check_name
 from training.card import metrics_table
 from training.client import served
-from training.config import RecommenderRun, TextRun, load_config
+from training.config import load_config
 from training.errors import ConfigError, InterruptedRunError
-from training.mining import MiningRules
+from training.recommender.settings import RecommenderRun
 from training.run import draw_curves, open_run, write_metrics
 from training.task import Encode, Task
+from training.text.mining import MiningRules
+from training.text.settings import TextRun
 from training.trainer import Trainer
 
 MakeTask: TypeAlias = Callable[[TextRun | RecommenderRun, Path], Task]
@@ -32,10 +34,10 @@ MakeTask: TypeAlias = Callable[[TextRun | RecommenderRun, Path], Task]
 def make_task(settings: TextRun | RecommenderRun, data: Path) -> Task:
     """The task of a run's kind."""
     if isinstance(settings, TextRun):
-        from training.tasks.text import TextTask  # noqa: PLC0415  # each kind imports only what it needs
+        from training.text.task import TextTask  # noqa: PLC0415  # each kind imports only what it needs
 
         return TextTask(settings, data)
-    from training.tasks.recommender import RecommenderTask  # noqa: PLC0415
+    from training.recommender.task import RecommenderTask  # noqa: PLC0415
 
     return RecommenderTask(settings, data)
 
@@ -99,7 +101,7 @@ def import_pretrained(
         TrainingError: it cannot be represented, or its graph does not give torch's vectors.
         BundleError: it cannot be published.
     """
-    from training.imported import imported  # noqa: PLC0415  # only this command needs it
+    from training.text.imported import imported  # noqa: PLC0415  # only this command needs it
 
     check_name(name)  # before the export, which takes long
     draft = imported(directory, name, description=description, max_length=max_length)
@@ -131,8 +133,8 @@ def mine(
         BundleError: the encoder is not published, or not sound.
     """
     from training.data.tables import BadRows  # noqa: PLC0415  # only this command needs them
-    from training.data.text import read_pairs  # noqa: PLC0415
-    from training.mined import write_triplets  # noqa: PLC0415
+    from training.text.data.readers import read_pairs  # noqa: PLC0415
+    from training.text.triplets import write_triplets  # noqa: PLC0415
 
     settings = load_config(config)
     if not isinstance(settings, TextRun):
@@ -177,12 +179,12 @@ def evaluate(
 def evaluate_recommender(
     config: Path, *, data: Path | None, split: str | None, out: Path | None, url: str | None
 ) -> str:
-    """The recommender suite on a config, as a table; see `training.recommender_suite`.
+    """The recommender suite on a config, as a table; see `training.recommender.suite`.
 
     Raises:
         TrainingError: see `training.errors`.
     """
-    from training.recommender_suite.command import report, run  # noqa: PLC0415  # only this command needs it
+    from training.recommender.suite.command import report, run  # noqa: PLC0415  # only this command needs it
 
     settings = load_config(config)
     if not isinstance(settings, RecommenderRun):

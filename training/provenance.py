@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.config import RecommenderRun, TextRun, config_sha256
+from training.config import config_sha256
+from training.recommender.settings import RecommenderRun
+from training.text.settings import TextRun
 
 
 @dataclass(frozen=True)

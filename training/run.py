@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bundle.manifest import Metric
-from training.config import RecommenderRun, TextRun
 from training.errors import ConfigError
+from training.recommender.settings import RecommenderRun
+from training.text.settings import TextRun
 from training.trainer import CHECKPOINT, LOG
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from bundle.progress import Progress
-from training.config import TrainConfig
+from training.config.sections import TrainConfig
 from training.errors import ConfigError, DivergedError
 from training.errors import InterruptedRunError as InterruptedRunError  # noqa: PLC0414  # raised by `fit`
 from training.task import Task

@@ -56,7 +56,7 @@ def mine(  # noqa: PLR0917  # typer calls it, by name
     """Find hard negatives for the pairs of a text config, to be learned from as triplets."""
     with training():
         from training.commands import mine as command
-        from training.mining import MiningRules
+        from training.text.mining import MiningRules
 
         rules = MiningRules(first=first, last=last, margin=margin, count=count)
         command(config, model, out, data=data, models=directory_of(models_dir), rules=rules)
@@ -125,8 +125,8 @@ def evaluate(  # noqa: PLR0917  # typer calls it, by name
                 MISTAKE,
             )
         from training.commands import data_directory
-        from training.suite.command import Asked, run
-        from training.suite.results import report
+        from training.text.suite.command import Asked, run
+        from training.text.suite.results import report
 
         asked = Asked(
             target,
@@ -153,6 +153,6 @@ def infer_schema(
 ) -> None:
     """Print a config that proposes columns, kinds and sides, with reasons, to be edited and trained."""
     with training():
-        from training.schema_draft import infer
+        from training.recommender.infer import infer
 
         typer.echo(infer(files), nl=False)

@@ -23,11 +23,12 @@ from bundle.preprocess.text import Text
 from bundle.publish import publish
 from training.client import served
 from training.commands import make_task
-from training.config import RecommenderRun, parse_config
-from training.recommender_suite.command import run as suite
+from training.config import parse_config
+from training.recommender.settings import RecommenderRun
+from training.recommender.suite.command import run as suite
+from training.recommender.task import RecommenderTask
 from training.run import open_run
 from training.task import Encode
-from training.tasks.recommender import RecommenderTask
 from training.trainer import Trainer
 
 pytestmark = pytest.mark.e2e

@@ -10,9 +10,10 @@ import pytest
 import tiny_training
 from pydantic import BaseModel
 
-from training.config import TextRun, config_sha256, load_config, parse_config
+from training.config import config_sha256, load_config, parse_config
 from training.errors import ConfigError, TrainingError
-from training.tasks.text_rules import check, check_width
+from training.text.rules import check, check_width
+from training.text.settings import TextRun
 
 CONFIGS = sorted((Path(__file__).parents[2] / "training" / "configs").glob("*.toml"))
 

@@ -23,9 +23,6 @@ from bundle.graph import check_graph
 from bundle.preprocess import KINDS, Facts, Prepared
 from bundle.preprocess.text import Text
 from bundle.publish import publish
-from training.config import TextModelConfig
-from training.encoders.layers import ACTIVATIONS, POOLINGS
-from training.encoders.text import TextEncoder
 from training.errors import ExportError
 from training.export import (
     BATCH_COST,
@@ -40,8 +37,11 @@ from training.export import (
     run_torch,
     stripped,
 )
+from training.layers import ACTIVATIONS, POOLINGS
 from training.provenance import of_run
-from training.tasks.text_probes import probes
+from training.text.config.model import TextModelConfig
+from training.text.encoders.classic import TextEncoder
+from training.text.parity import probes
 
 LENGTH = 200
 

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.config import Activation, HiddenConfig, Pooling, TextModelConfig
-from training.encoders.layers import ACTIVATIONS, POOLINGS, Hidden
-from training.encoders.text import TextEncoder
+from training.config.sections import Activation, HiddenConfig, Pooling
+from training.layers import ACTIVATIONS, POOLINGS, Hidden
+from training.text.config.model import TextModelConfig
+from training.text.encoders.classic import TextEncoder
 
 EXACT = 1e-6  # float32 arithmetic of a few terms
 

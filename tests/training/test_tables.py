@@ -16,11 +16,12 @@ import pytest
 import tiny_training
 from pyarrow import parquet
 
-from training.config import SourceConfig, TextDataConfig, parse_config
+from training.config import parse_config
 from training.data.tables import LISTED, BadRows
-from training.data.text import read_grades, read_labels, read_pairs, read_texts, read_triplets
 from training.errors import ConfigError
-from training.tasks.text import TextTask
+from training.text.config.data import SourceConfig, TextDataConfig
+from training.text.data.readers import read_grades, read_labels, read_pairs, read_texts, read_triplets
+from training.text.task import TextTask
 
 FORMATS = ("jsonl", "jsonl.gz", "csv", "tsv", "parquet")
 ROWS = [
@@ -143,7 +144,7 @@ def test_parquet_names_rows_that_lack_something_and_files_that_are_none(tmp_path
 
 
 def test_pyarrow_is_imported_for_parquet_only() -> None:
-    code = "import sys, training.commands, training.tasks.text; sys.exit('pyarrow' in sys.modules)"
+    code = "import sys, training.commands, training.text.task; sys.exit('pyarrow' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

@@ -10,10 +10,10 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from training.config.recommender import RecommenderRun
 from training.config.sections import Section
-from training.config.text import TextRun
 from training.errors import ConfigError
+from training.recommender.settings import RecommenderRun
+from training.text.settings import TextRun
 
 RunConfig: TypeAlias = Annotated[TextRun | RecommenderRun, Field(discriminator="kind")]
 _NO_KIND = 'kind is missing; it must be "text" or "recommender"'

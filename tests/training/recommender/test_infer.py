@@ -1,0 +1,165 @@
+"""A config drafted from files whose columns are known."""
+
+from __future__ import annotations
+
+import csv
+import json
+import tomllib
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pytest
+import tiny_shop
+from hypothesis import given
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from training.config import parse_config
+from training.errors import ConfigError
+from training.recommender.data.columns import guess_kind
+from training.recommender.data.examples import Examples
+from training.recommender.infer import infer
+from training.recommender.settings import RecommenderRun
+
+GENRES = [["Drama", "War"], ["War", "Short"], ["Drama", "Short"], ["Drama", "War", "Short"]]
+
+
+def drafted(*paths: Path) -> RecommenderRun:
+    run = parse_config(tomllib.loads(infer(paths)))
+    assert isinstance(run, RecommenderRun)
+    return run
+
+
+def test_a_drafted_config_reads_its_log(tmp_path: Path) -> None:
+    """The tiny shop: title, price and tags stand with the item, the country with the user.
+
+    Three prices are codes, and three combinations of tags say no more than three names.
+    """
+    tiny_shop.write_log(tmp_path / "tiny.csv")
+    with (tmp_path / "tiny.csv").open(newline="") as file:
+        header, *rows = csv.reader(file)
+    header[2] = "timestamp"
+    with (tmp_path / "log.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [header, *([*row[:2], str(int(row[2]) + 10**9), *row[3:]] for row in rows)]
+        )
+
+    run = drafted(tmp_path / "log.csv")
+
+    assert (run.data.user, run.data.item, run.data.time) == ("user", "item", "timestamp")
+    kinds = {feature.name: feature.kind for feature in run.item}
+    assert kinds == {"id": "category", "title": "text", "price": "category", "tags": "category"}
+    assert {feature.name: feature.kind for feature in run.user} == {
+        "history": "history",
+        "country": "category",
+    }
+    assert Examples(run, tmp_path).item_schema.features
+
+
+def rows_of_shop(directory: Path) -> list[dict[str, Any]]:
+    """With times that look like times, prices that are numbers, and tags as lists."""
+    tiny_shop.write_log(directory / "tiny.csv")
+    with (directory / "tiny.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [
+        row
+        | {
+            "time": datetime.fromtimestamp(10**9 + int(row["time"])),
+            "price": float(row["price"]),
+            "tags": row["tags"].split("|"),
+        }
+        for row in rows
+    ]
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "log.parquet", "log.tsv"])
+def test_a_log_may_be_of_another_kind_of_file(tmp_path: Path, name: str) -> None:
+    """The draft is the same but for the name, and reads the log."""
+    rows = rows_of_shop(tmp_path)
+    text = [row | {"time": str(row["time"]), "tags": "|".join(row["tags"])} for row in rows]
+    if name == "log.jsonl":
+        (tmp_path / name).write_text("".join(json.dumps(row, default=str) + "\n" for row in rows))
+    elif name == "log.parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / name)
+    else:
+        lines = [list(text[0]), *([str(value) for value in row.values()] for row in text)]
+        (tmp_path / name).write_text("\n".join("\t".join(line) for line in lines))
+    with (tmp_path / "log.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(text[0]))
+        writer.writeheader()
+        writer.writerows(text)
+
+    assert infer([tmp_path / name]).replace(name, "log.csv") == infer([tmp_path / "log.csv"])
+    assert Examples(drafted(tmp_path / name), tmp_path).item_schema.features
+
+
+def test_file_of_no_known_kind_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.xlsx").write_text("x")
+    with pytest.raises(ConfigError, match=r"log.xlsx: its columns are known by .jsonl, .csv, .tsv, .parquet"):
+        infer([tmp_path / "log.xlsx"])
+
+
+def test_parquet_that_is_none_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "log.parquet").write_text("x")
+    with pytest.raises(ConfigError, match=r"log.parquet: it is no sound Parquet file"):
+        infer([tmp_path / "log.parquet"])
+
+
+def test_items_may_have_a_file_of_their_own(tmp_path: Path) -> None:
+    log = ["user_id,movie_id,rating,timestamp"]
+    log += [f"{n % 9},{n % 7:07},{n % 10},{1_381_945_744 + n}" for n in range(200)]
+    films = ["movie_id,title,year,genres"]
+    films += [f"{n:07},The Long Film {n},{1900 + n},{'|'.join(GENRES[n % 4])}" for n in range(60)]
+    (tmp_path / "log.csv").write_text("\n".join(log))
+    (tmp_path / "films.csv").write_text("\n".join(films))
+
+    run = drafted(tmp_path / "films.csv", tmp_path / "log.csv")
+
+    assert (run.data.path, run.data.items, run.data.time) == ("log.csv", "films.csv", "timestamp")
+    assert {f.name: f.kind for f in run.item} == {
+        "id": "category",
+        "title": "text",
+        "year": "number",
+        "genres": "bag",
+    }
+    assert [f.name for f in run.item if f.bigrams] == ["title"]
+    assert "# rating: left out" in infer([tmp_path / "log.csv", tmp_path / "films.csv"])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["2011-12-01 08:26:00", "2011-12-02"], "time"),
+        ([str(n / 7) for n in range(50)], "number"),
+        (["1", "2", "3"] * 9, "category"),
+        (["a|b", "b|c", "a|c", "a", "a|b|c"], "bag"),
+        ([f"SET OF {n} CAKE TINS" for n in range(50)], "text"),
+        (["SET, BLUE", "SET, RED"], "category"),
+        (["", " "], "category"),
+    ],
+)
+def test_kinds_by_values(values: list[str], kind: str) -> None:
+    assert guess_kind("x", values).kind == kind
+
+
+@given(st.text(max_size=20), st.lists(st.text(max_size=12), max_size=8))
+def test_any_column_gets_a_kind_and_a_reason(column: str, values: list[str]) -> None:
+    assert guess_kind(column, values).reason
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a,b\n1,2\n", "must be a log of who took what and when"),
+        ("a,a\n1,2\n", "must name the columns, each once"),
+        ("user,item,time\n", "has no rows"),
+        ("user,item,time\n1,2\n", "2 fields, expected 3"),
+    ],
+)
+def test_what_is_no_log_is_said_so(tmp_path: Path, content: str, message: str) -> None:
+    (tmp_path / "x.csv").write_text(content)
+
+    with pytest.raises(ConfigError, match=message):
+        infer([tmp_path / "x.csv"])

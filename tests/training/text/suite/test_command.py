@@ -1,0 +1,242 @@
+"""The whole suite on a tiny bundle: from disk and over real HTTP, to figures, JSON and a page."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny
+from running import serving
+from typer.testing import CliRunner, Result
+
+from bundle import publish
+from encodery.cli import app
+from training.errors import ServerError
+from training.text.suite.command import Asked, run
+from training.text.suite.maps import map_of
+from training.text.suite.page import page
+from training.text.suite.results import Results, report
+from training.text.suite.subjects import _requests, remote
+from training.text.suite.svg import decades, scatter, steps
+from training.text.suite.task import Examples, Facts
+
+HTTP_TOLERANCE = 1e-6  # the same graph, in other batches
+
+
+@pytest.fixture(scope="module")
+def found(sets: Path, published: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Path]:
+    """One run on the tiny bundle, and where it wrote."""
+    out = tmp_path_factory.mktemp("out")
+    return run(Asked("text", models=published), data=sets, split="dev", out=out), out
+
+
+@pytest.fixture(scope="module")
+def url(published: Path) -> Iterator[str]:
+    with serving(published) as base:
+        yield base
+
+
+def evaluate(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+
+
+def test_every_figure_is_there_at_every_length(found: tuple[Results, Path]) -> None:
+    results, _ = found
+    names = {
+        "graded": {"spearman"},
+        "found": {"ndcg@10", "mrr@10", "hit@1", "recall@10", "recall@100"},
+        "intents": {"accuracy"},
+        "spoken": {"accuracy"},
+        "titles": {"v_measure"},
+    }
+
+    expected = {(task, name, "text", dim) for task in names for name in names[task] for dim in (8, 4)}
+    expected |= {("found", name, "bm25", None) for name in names["found"]}
+    assert {(row.task, row.figure, row.encoder, row.dimension) for row in results.figures} == expected
+    assert len(results.figures) == len(expected)
+    assert all(0 <= row.value <= 1 for row in results.figures)
+
+
+def test_figures_are_those_of_data_that_words_tell_apart(found: tuple[Results, Path]) -> None:
+    """Labels share no word, so anything that reads words must do well; BM25 cannot tell order."""
+    value = {(row.task, row.figure, row.dimension): row.value for row in found[0].figures}
+
+    assert value["intents", "accuracy", 8] > 0.9
+    assert value["titles", "v_measure", 8] > 0.5
+    assert value["graded", "spearman", 8] > 0.5
+    assert value["found", "recall@10", 8] > 0.9
+    assert value["found", "recall@10", None] > 0.9
+
+
+def test_results_json_keeps_its_form(found: tuple[Results, Path]) -> None:
+    results, out = found
+    content = json.loads((out / "results.json").read_text())
+
+    assert list(content) == [
+        *("schema_version", "suite", "split", "created", "machine", "encoders", "tasks", "figures")
+    ]
+    assert list(content["encoders"][0]) == [
+        *("name", "version", "space", "source", "dimensions", "texts", "seconds", "texts_per_s")
+    ]
+    assert list(content["tasks"][0]) == ["name", "kind", "split", "size", "sha256", "headline"]
+    assert list(content["figures"][0]) == [
+        *("task", "kind", "figure", "encoder", "dimension", "value", "standard_error")
+    ]
+    assert (content["schema_version"], content["split"]) == (1, "dev")
+    assert content["figures"] == [asdict(row) for row in results.figures]
+
+
+def test_a_second_run_finds_the_same(
+    found: tuple[Results, Path], sets: Path, published: Path, tmp_path: Path
+) -> None:
+    again = run(Asked("text", models=published), data=sets, split="dev", out=tmp_path)
+
+    assert again.figures == found[0].figures
+    assert again.tasks == found[0].tasks
+
+
+@pytest.mark.e2e
+def test_a_server_gets_the_figures_of_its_bundle(
+    found: tuple[Results, Path], sets: Path, url: str, tmp_path: Path
+) -> None:
+    over_http = run(Asked("text", models=tmp_path, url=url), data=sets, split="dev", out=tmp_path)
+
+    local = {replace(row, value=0, standard_error=0): row.value for row in found[0].figures}
+    assert {replace(row, value=0, standard_error=0): row.value for row in over_http.figures} == pytest.approx(
+        local, abs=HTTP_TOLERANCE
+    )
+    assert over_http.encoders[0].source == "server"
+    assert over_http.encoders[0].space == found[0].encoders[0].space
+
+
+@pytest.mark.e2e
+def test_a_server_without_the_model_says_so(url: str) -> None:
+    with pytest.raises(ServerError, match="404"):
+        remote(url, "absent")
+    with pytest.raises(ServerError, match="does not tell of version 9"):
+        remote(url, "text", "9")
+
+
+def test_requests_stay_within_what_a_server_takes() -> None:
+    assert list(_requests([])) == [0]
+    assert list(_requests([1] * 130)) == [0, 64, 128, 130]
+    assert list(_requests([150_000, 60_000, 250_000, 1])) == [0, 1, 2, 3, 4]
+
+
+def test_another_model_stands_beside_it(sets: Path, models: Path, tmp_path: Path) -> None:
+    publish(models, [tiny.text_draft("other", seed=3)])
+
+    result = evaluate(
+        "text", "--data", sets, "--models-dir", models, "--baseline", "other", "--out", tmp_path
+    )
+
+    assert result.exit_code == 0, result.output
+    head = result.stdout.splitlines()[1].split()
+    assert head == ["task", "figure", "text", "other", "bm25", "of", "other", "of", "bm25"]
+    assert "split dev (the test split was not looked at)" in result.stdout
+    assert "other 8" not in result.stdout
+    assert (tmp_path / "results.html").exists()
+
+
+def test_the_test_split_is_read_when_it_is_asked_for(sets: Path, published: Path, tmp_path: Path) -> None:
+    result = evaluate(
+        *("text", "--data", sets / "graded", "--models-dir", published, "--split", "test", "--out", tmp_path)
+    )
+
+    assert "split test" in result.stdout
+    assert "graded-test.csv" in result.stdout
+    assert json.loads((tmp_path / "results.json").read_text())["split"] == "test"
+
+
+def test_only_the_lengths_asked_for_are_measured(sets: Path, published: Path, tmp_path: Path) -> None:
+    asked = Asked("text", models=published, dimensions=(8,))
+
+    results = run(asked, data=sets / "graded", split="dev", out=tmp_path)
+
+    assert [row.dimension for row in results.figures] == [8]
+    assert "cut to fewer" not in report(results)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["text", "--split", "train"], "--split is 'train'; it must be dev or test"),
+        (["text", "--suite", "images"], "--suite is 'images'; a model is measured by text"),
+        (["text", "--dimensions", "5"], "--dimensions 5: text was trained for 8, 4"),
+        (["text", "--baseline", "text"], "compare a model with itself"),
+        (["shop-user"], "shop-user encodes features, and the suite is about texts"),
+        (["absent"], "absent has no current version"),
+        (["text", "--teacher", "package:absent_teacher"], "absent_teacher' is not installed"),
+        (["run.toml", "--split", "test"], "the suite's options go with a model's name"),
+        (["run.toml", "--split", "dev"], "the suite's options go with a model's name"),
+        (["run.toml", "--suite", "text"], "the suite's options go with a model's name"),
+    ],
+)
+def test_a_mistake_is_one_sentence(sets: Path, published: Path, arguments: list[str], complaint: str) -> None:
+    result = evaluate(*arguments, "--data", sets, "--models-dir", published)
+
+    assert result.exit_code == 2, result.output
+    assert result.stdout == ""
+    assert complaint in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+class Links(HTMLParser):
+    """Collects whatever a browser would fetch or run, and checks that tags close."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetched: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.fetched += [
+            f"{tag} {name}" for name, _ in attrs if name in ("src", "href", "srcset", "xlink:href")
+        ]
+
+
+def test_the_page_needs_nothing_but_itself(found: tuple[Results, Path]) -> None:
+    text = (found[1] / "results.html").read_text()
+    links = Links()
+    links.feed(text)
+
+    assert links.fetched == []
+    assert not links.tags & {"script", "link", "img", "iframe"}
+    assert "svg" in links.tags
+    assert not re.search(r"https?://|url\(|@import", text)
+
+
+def test_the_page_escapes_what_comes_from_the_data(found: tuple[Results, Path]) -> None:
+    """One label of the generated sets is <cats>."""
+    text = (found[1] / "results.html").read_text()
+
+    assert "&lt;cats&gt;" in text
+    assert "<cats>" not in text
+    assert "<script" not in scatter([(0.0, 0.0)], ["<script>"], ["<script>alert(1)</script>"])
+    odd = replace(found[0], machine="<b>", tasks=[replace(one, size="<i>") for one in found[0].tasks])
+    assert not re.search("<b>|<i>", page(odd, []))
+
+
+def test_a_map_shows_the_most_frequent_labels() -> None:
+    labels = [f"l{number % 14}" for number in range(2800)] + ["l3"] * 10
+    examples_ = Examples([f"text {number}" for number in range(2810)], labels)
+    facts = Facts("set", "clustering", "", "", "", "v_measure")
+
+    drawn = map_of(facts, examples_, lambda texts: np.random.default_rng(0).normal(size=(len(texts), 3)))
+
+    assert (len(drawn.examples.texts), len(set(drawn.examples.labels)), drawn.labels) == (1200, 10, 14)
+    assert "l3" in drawn.examples.labels
+    assert np.abs(drawn.places).max() == pytest.approx(1.0)
+
+
+def test_axes_have_round_steps() -> None:
+    assert steps(0.81, 0.856) == [0.81, 0.82, 0.83, 0.84, 0.85]
+    assert list(decades([10004.0])) == [10000.0, 30000.0]
+    assert list(decades([130.0, 9500.0])) == [100.0, 300.0, 1000.0, 3000.0, 10000.0]

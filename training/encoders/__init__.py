@@ -1,1 +1,0 @@
-"""Torch modules that become graphs."""

@@ -1,0 +1,1 @@
+"""Pairs of user and item towers: what a run reads, learns, measures and publishes."""

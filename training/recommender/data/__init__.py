@@ -1,0 +1,1 @@
+"""An interaction log to examples."""

@@ -1,0 +1,115 @@
+"""Fits features.json: from declared features and the training records to vocabularies and scales.
+
+Vocabularies are sorted by count descending, then by name, so that the same data gives the same file.
+Only what is trained on is counted: users and items that are judged must meet a schema that has never
+seen them, as in production.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from bundle.preprocess.features.schema import SCHEMA_VERSION, FeatureSchema, FeatureSpec
+from bundle.preprocess.features.words import bigrams, words
+from bundle.values import DAY_S
+from training.errors import ConfigError
+from training.recommender.config.features import FeatureConfig
+from training.recommender.data.interactions import Record
+
+SMALLEST_STD = 1e-6  # a constant number has no scale; it stands at 0
+
+
+def fit_schema(
+    side: Literal["user", "item"],
+    features: Sequence[FeatureConfig],
+    records: Sequence[Record],
+    *,
+    items: Sequence[str],
+    id_name: str | None = None,
+    content: Sequence[FeatureSpec] = (),
+    now: float,
+) -> FeatureSchema:
+    """What `FeaturePreprocessor` needs to know.
+
+    Args:
+        side: whose features they are.
+        features: as declared.
+        records: of the users or items that are trained on.
+        items: known items in the order of the vocabulary; of the id feature and of histories alike.
+        id_name: which feature is the item's id.
+        content: what a history may tell of an item that is not known, as fitted for the item side.
+        now: unix time that ages are counted back from.
+
+    Raises:
+        ConfigError: no training record has a value for a feature.
+    """
+    fitted = []
+    for feature in features:
+        common = {"name": feature.name, "kind": feature.kind, "description": feature.description}
+        if feature.kind == "history":
+            told = [spec.model_dump() for spec in content]
+            fitted.append(
+                common | {"vocabulary": list(items), "max_length": feature.max_length, "content": told}
+            )
+        elif feature.name == id_name:
+            fitted.append(common | {"vocabulary": list(items)})
+        else:
+            fitted.append(common | _fit(feature, records, now))
+    return FeatureSchema.model_validate({"schema_version": SCHEMA_VERSION, "side": side, "features": fitted})
+
+
+def by_count(entries: Iterable[str], *, min_count: int = 1, max_size: int | None = None) -> list[str]:
+    """Distinct entries, the most frequent first, ties by name."""
+    counts = Counter(entries)
+    kept = [entry for entry, count in counts.items() if count >= min_count]
+    return sorted(kept, key=lambda entry: (-counts[entry], entry))[:max_size]
+
+
+def _fit(feature: FeatureConfig, records: Sequence[Record], now: float) -> dict[str, Any]:
+    values = [record[feature.name] for record in records if feature.name in record]
+    if not values:
+        raise ConfigError(
+            f"feature {feature.name!r}: column {feature.column or feature.name!r} is always empty"
+        )
+    if feature.kind in ("number", "time"):
+        return _fit_scale(feature, values, now)
+    vocabulary = by_count(_entries(feature, values), min_count=feature.min_count, max_size=feature.max_size)
+    if feature.kind == "category":
+        return {"vocabulary": vocabulary}
+    fitted: dict[str, Any] = {"vocabulary": vocabulary, "max_length": feature.max_length}
+    return fitted | ({"bigrams": feature.bigrams} if feature.kind == "text" else {})
+
+
+def _entries(feature: FeatureConfig, values: Sequence[Any]) -> Iterable[str]:
+    if feature.kind == "category":
+        return values
+    if feature.kind == "bag":
+        return (entry for value in values for entry in value)
+    return (entry for value in values for entry in _terms(value, feature))
+
+
+def _terms(text: str, feature: FeatureConfig) -> list[str]:
+    found = words(text)[: feature.max_length]
+    return found + bigrams(found) if feature.bigrams else found
+
+
+def _fit_scale(feature: FeatureConfig, values: Sequence[float], now: float) -> dict[str, Any]:
+    """Mean and standard deviation, after the logarithm if there is one."""
+    if feature.kind == "time":
+        scaled = [math.log1p(max(0.0, (now - value) / DAY_S)) for value in values]
+    elif feature.log1p:
+        scaled = [math.copysign(math.log1p(abs(value)), value) for value in values]
+    else:
+        scaled = list(values)
+    std = float(np.std(scaled))
+    fitted: dict[str, Any] = {
+        "mean": float(np.mean(scaled)),
+        "std": std if std > SMALLEST_STD else 1.0,
+        "clip": feature.clip,
+    }
+    return fitted | ({"log1p": feature.log1p} if feature.kind == "number" else {})

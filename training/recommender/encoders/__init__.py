@@ -1,0 +1,1 @@
+"""Torch modules that become the graphs of two towers."""

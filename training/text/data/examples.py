@@ -1,0 +1,139 @@
+"""What the files of a text run hold, and the same as tokens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bundle.preprocess import Preprocessor
+from training.data.tables import BadRows
+from training.text.config.data import TextDataConfig
+from training.text.data.readers import (
+    Graded,
+    Labelled,
+    Pairs,
+    Triplets,
+    read_grades,
+    read_labels,
+    read_pairs,
+    read_texts,
+    read_triplets,
+    spans_of,
+)
+from training.text.data.tokenised import Tokenised, tokenise
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the files hold; the texts source by source, for the teacher's cache."""
+
+    texts: list[list[str]]
+    pairs: Pairs
+    triplets: Triplets
+    graded: Graded
+    labelled: Labelled
+
+    @property
+    def corpus(self) -> list[str]:
+        """The unlabelled texts of all sources."""
+        return list(chain.from_iterable(self.texts))
+
+    def sides(
+        self, kept: npt.NDArray[np.int64], targets: npt.NDArray[np.float16]
+    ) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]:
+        """Of targets for the kept texts, those of the pairs' two sides, which come last: (pairs, d) each.
+
+        A text that was not kept has zeros.
+        """
+        count, pairs = sum(map(len, self.texts)), len(self.pairs.first)
+        whole = np.zeros((2 * pairs, targets.shape[1]), dtype=np.float16)
+        late = kept >= count - 2 * pairs
+        whole[kept[late] - (count - 2 * pairs)] = targets[late]
+        return whole[:pairs], whole[pairs:]
+
+    def all_texts(self) -> Iterator[str]:
+        """Every text there is, for a vocabulary."""
+        pairs, triplets, graded = self.pairs, self.triplets, self.graded
+        return chain(
+            self.corpus, pairs.first, pairs.second, self.labelled.texts,
+            triplets.first, triplets.second, triplets.negative, graded.first, graded.second,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class TokenPairs:
+    """The texts of pairs as tokens."""
+
+    first: Tokenised
+    second: Tokenised
+
+
+@dataclass(frozen=True)
+class TokenTriplets:
+    """The texts of triplets as tokens."""
+
+    first: Tokenised
+    second: Tokenised
+    negative: Tokenised
+
+
+@dataclass(frozen=True)
+class TokenExamples:
+    """The texts of `Examples` as tokens."""
+
+    corpus: Tokenised
+    pairs: TokenPairs
+    triplets: TokenTriplets
+    graded: TokenPairs
+    labelled: Tokenised
+
+    def ids(self) -> Sequence[npt.NDArray[np.int32]]:
+        """All tokens, for counting."""
+        pairs, triplets, graded = self.pairs, self.triplets, self.graded
+        parts = [
+            self.corpus, pairs.first, pairs.second, self.labelled,
+            triplets.first, triplets.second, triplets.negative, graded.first, graded.second,
+        ]  # fmt: skip
+        return [part.ids for part in parts]
+
+
+def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> Examples:
+    """Read all files but the graded pairs to judge by, and list what was left out. Raises ConfigError."""
+    pairs = read_pairs(directory, config.pairs, config.pair_sources, bad)
+    texts = [read_texts(directory, source, bad) for source in config.texts]
+    if config.spans:
+        texts.append(spans_of(list(chain.from_iterable(texts)), config.spans))
+    if config.pair_texts:
+        texts += [pairs.first, pairs.second]
+    examples = Examples(
+        texts=texts,
+        pairs=pairs,
+        triplets=read_triplets(directory, config.triplets, bad),
+        graded=read_grades(directory, config.graded_pairs, bad),
+        labelled=read_labels(directory, config.labels, bad),
+    )
+    if bad.found:
+        sys.stderr.write(bad.report() + "\n")
+    return examples
+
+
+def tokenise_examples(preprocessor: Preprocessor, examples: Examples) -> TokenExamples:
+    """Through the bundle's own preprocessing."""
+
+    def tokens(texts: Sequence[str]) -> Tokenised:
+        return tokenise(preprocessor, texts)
+
+    pairs, triplets, graded = examples.pairs, examples.triplets, examples.graded
+    return TokenExamples(
+        corpus=tokens(examples.corpus),
+        pairs=TokenPairs(tokens(pairs.first), tokens(pairs.second)),
+        triplets=TokenTriplets(tokens(triplets.first), tokens(triplets.second), tokens(triplets.negative)),
+        graded=TokenPairs(tokens(graded.first), tokens(graded.second)),
+        labelled=tokens(examples.labelled.texts),
+    )

@@ -1,0 +1,1 @@
+"""Torch modules that become the graph of a text encoder."""

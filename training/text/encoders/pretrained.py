@@ -1,0 +1,146 @@
+"""A large pretrained encoder as one module from ids to vector: backbone, pooling, dense layers, norm.
+
+The parts that sentence-transformers keeps outside of the network are inside `forward`, so they are in
+the exported graph: an encoder exported without its pooling is the commonest fault of such exports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.config.sections import Precision
+from training.errors import ConfigError
+from training.layers import ACTIVATIONS, Int8Table, first_pool, max_pool, mean_pool
+from training.text.pretrained.directory import WEIGHTS, DenseSpec, Pretrained
+
+
+def mean_sqrt_pool(tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+    """Sum of the real tokens over the square root of their number. (n, t, d), (n, t) -> (n, d)."""
+    total = torch.matmul(mask.unsqueeze(1), tokens).squeeze(1)  # (n, d)
+    return total / mask.sum(1, keepdim=True).clamp(min=1.0).sqrt()
+
+
+POOLINGS: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+    "first": first_pool,
+    "max": max_pool,
+    "mean": mean_pool,
+    "mean_sqrt": mean_sqrt_pool,
+}
+
+
+class PretrainedEncoder(nn.Module):
+    """Token ids to vectors.
+
+    Args:
+        spec: what the directory says.
+        backbone: the network of the family; loaded from the directory if not given.
+        precision: of the backbone's matrix products while it is trained; evaluation is in float32.
+    """
+
+    def __init__(
+        self, spec: Pretrained, backbone: nn.Module | None = None, *, precision: Precision = "float32"
+    ) -> None:
+        super().__init__()
+        self.spec, self.precision = spec, precision
+        self.backbone = backbone or load_backbone(spec)
+        self.dense = nn.Sequential(*(_dense(layer) for layer in spec.dense))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """input_ids and attention_mask int64 (n, t) -> float32 (n, dim)."""
+        if self.training and self.precision == "bfloat16":
+            with torch.autocast("cpu", torch.bfloat16):
+                tokens = self._tokens(input_ids, attention_mask).float()
+        else:
+            tokens = self._tokens(input_ids, attention_mask)
+        mask = attention_mask.to(tokens.dtype)  # (n, t)
+        pooled = [POOLINGS[name](tokens, mask, mask) for name in self.spec.poolings]  # each (n, d)
+        vectors: Tensor = self.dense(torch.cat(pooled, dim=-1))
+        return F.normalize(vectors, dim=-1) if self.spec.normalize else vectors
+
+    def _tokens(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        states: Tensor = self.backbone(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        return states  # (n, t, d)
+
+    def turn(self, axes: npt.NDArray[np.float32]) -> None:
+        """Add a linear layer that starts by turning vectors to these orthonormal axes, (dim, dim)."""
+        linear = nn.Linear(len(axes), len(axes), bias=False)
+        with torch.no_grad():
+            linear.weight.copy_(torch.from_numpy(axes.T))
+        self.dense.append(linear)
+
+    def quantize_table(self) -> None:
+        """Replace the token embeddings by int8 ones; what is evaluated from here on is what is exported."""
+        backbone: Any = self.backbone  # transformers' own methods, without types
+        table = backbone.get_input_embeddings()
+        if isinstance(table, nn.Embedding):
+            backbone.set_input_embeddings(Int8Table(table.weight.detach()))
+
+
+def load_backbone(spec: Pretrained) -> nn.Module:
+    """The network with its weights, without heads. Never fetches, never runs code of the directory.
+
+    Raises:
+        ConfigError: the file does not hold all of the network's weights, or others.
+    """
+    from transformers import AutoModel  # noqa: PLC0415  # slow to import, and only needed here
+
+    extra: dict[str, Any] = {}
+    if spec.family in ("bert", "roberta", "xlm-roberta"):
+        extra["add_pooling_layer"] = False  # its vector is not used, and its weights may be missing
+    try:
+        with _quiet():
+            model, report = AutoModel.from_pretrained(
+                spec.directory,
+                local_files_only=True,
+                trust_remote_code=False,
+                use_safetensors=True,
+                dtype=torch.float32,
+                attn_implementation="eager",  # plain operators: the exporter makes a portable graph of them
+                output_loading_info=True,
+                **extra,
+            )
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise ConfigError(f"{spec.name} cannot be loaded: {str(error).splitlines()[0]}") from error
+    missing = sorted(name for name in report["missing_keys"] if not name.startswith("pooler."))
+    if missing:  # transformers would start them at random, and only warn
+        raise ConfigError(f"{spec.name}/{WEIGHTS} has no {missing[0]} ({len(missing)} weights are missing)")
+    return cast(nn.Module, model.eval())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' progress bar, and its table of weights: what is missing is an error here."""
+    import transformers  # noqa: PLC0415  # slow to import, and only needed here
+
+    logging: Any = transformers.logging  # has no types
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+def _dense(spec: DenseSpec) -> nn.Module:
+    linear = nn.Linear(spec.in_features, spec.out_features, bias=spec.bias)
+    weights = load_file(spec.directory / WEIGHTS)
+    try:
+        linear.load_state_dict({name.removeprefix("linear."): value for name, value in weights.items()})
+    except RuntimeError as error:
+        raise ConfigError(f"{spec.directory.name}/{WEIGHTS} does not fit its config.json") from error
+    if spec.activation == "identity":
+        return linear
+    return nn.Sequential(linear, ACTIVATIONS[spec.activation]())  # type: ignore[index]  # a key of both tables

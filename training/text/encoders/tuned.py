@@ -1,0 +1,95 @@
+"""A pretrained encoder made ready to be fine-tuned: layers cut out, the bottom frozen, or adapters added."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from torch import nn
+
+from training.errors import ConfigError
+from training.text.config.model import TextModelConfig
+from training.text.encoders.lora import add_lora
+from training.text.encoders.pretrained import PretrainedEncoder
+from training.text.pretrained.directory import Pretrained
+
+# Family -> where its layers are, in order, and the projections of queries and values, which LoRA adapts.
+LAYERS: Mapping[str, tuple[str, Sequence[str]]] = {
+    "bert": ("encoder.layer", ("query", "value")),
+    "distilbert": ("transformer.layer", ("q_lin", "v_lin")),
+    "electra": ("encoder.layer", ("query", "value")),
+    "modernbert": ("layers", ("Wqkv",)),
+    "mpnet": ("encoder.layer", ("q", "v")),
+    "roberta": ("encoder.layer", ("query", "value")),
+    "xlm-roberta": ("encoder.layer", ("query", "value")),
+}
+AFTER = ("final_norm",)  # what ModernBERT has after its layers
+
+
+def tuned(spec: Pretrained, config: TextModelConfig) -> PretrainedEncoder:
+    """The encoder of a directory, with that trainable which the config says.
+
+    Args:
+        spec: what the directory says.
+        config: which layers are kept, which are trained, and how.
+
+    Raises:
+        ConfigError: it has no such layers, or nothing to adapt.
+    """
+    encoder = PretrainedEncoder(replace(spec, normalize=config.normalize), precision=config.precision)
+    if config.dropout is not None:
+        set_dropout(encoder, config.dropout)
+    if config.layers:
+        cut_layers(encoder, config.layers)
+    if config.tune == "top":
+        freeze_bottom(encoder, config.frozen_layers)
+    elif config.tune == "lora":
+        add_lora(encoder.backbone, config.lora.targets or LAYERS[spec.family][1], config.lora)
+    return encoder
+
+
+def layers_of(encoder: PretrainedEncoder) -> nn.ModuleList:
+    """The layers of the network, the one next to the embeddings first."""
+    layers = encoder.backbone.get_submodule(LAYERS[encoder.spec.family][0])
+    assert isinstance(layers, nn.ModuleList), type(layers)
+    return layers
+
+
+def cut_layers(encoder: PretrainedEncoder, kept: Sequence[int]) -> None:
+    """Leave only these layers, counted from 0. Raises ConfigError.
+
+    Source: Reimers' layer reduction, sbert.net, model distillation: "keeping layers works better than a new
+    small model".
+    """
+    layers = layers_of(encoder)
+    if list(kept) != sorted(set(kept)) or kept[-1] >= len(layers):
+        raise ConfigError(
+            f"model.layers is {list(kept)}; {encoder.spec.name} has the layers 0 to {len(layers) - 1}, "
+            "to be named in that order"
+        )
+    where = LAYERS[encoder.spec.family][0]
+    encoder.backbone.set_submodule(where, nn.ModuleList([layers[number] for number in kept]))
+    config = encoder.backbone.config
+    config.num_hidden_layers = len(kept)  # type: ignore[union-attr]  # transformers' own, not a tensor
+    encoder.spec = replace(encoder.spec, layers=len(kept))
+
+
+def set_dropout(encoder: PretrainedEncoder, share: float) -> None:
+    """Of all layers, attention's among them. The eager attention of every family asks these modules."""
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = share
+
+
+def freeze_bottom(encoder: PretrainedEncoder, count: int) -> None:
+    """Train the layers from number `count` on and what comes after them. Raises ConfigError."""
+    layers = layers_of(encoder)
+    if count > len(layers) or (count == len(layers) and not encoder.spec.dense):
+        raise ConfigError(
+            f"model.frozen_layers is {count} of {len(layers)}: nothing of it is left to be trained"
+        )
+    encoder.backbone.requires_grad_(False)  # also what all layers share, as MPNet's bias of positions
+    layers[count:].requires_grad_(True)
+    for name, module in encoder.backbone.named_children():
+        if name in AFTER:
+            module.requires_grad_(True)

@@ -1,0 +1,1 @@
+"""Directories of pretrained encoders, read and described."""

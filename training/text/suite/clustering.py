@@ -1,0 +1,65 @@
+"""Clustering: do texts of one label lie together, when nobody says what the labels are?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from training.data.files import files_sha256, open_text
+from training.errors import ConfigError
+from training.metrics import Figure, figure
+from training.text.suite.kmeans import kmeans, v_measure
+from training.text.suite.splits import in_half
+from training.text.suite.task import Examples, Facts, Split, VectorsOf
+
+FIGURE = "v_measure"
+STARTS = 10
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Labelled texts, put into as many clusters as there are labels."""
+
+    facts: Facts
+    labelled: Examples
+    baselines: Mapping[str, Mapping[str, Figure]]
+
+    @classmethod
+    def of(cls, directory: Path, split: Split) -> Clustering | None:
+        """From `title*.txt` and `label*.txt`, one a line each; the splits are halves of the texts."""
+        titles, labels = sorted(directory.glob("title*.txt")), sorted(directory.glob("label*.txt"))
+        if len(titles) != 1 or len(labels) != 1:
+            return None
+        texts, names = _lines(titles[0]), _lines(labels[0])
+        if len(texts) != len(names):
+            raise ConfigError(
+                f"{directory}: {titles[0].name} has {len(texts)} lines, {labels[0].name} has {len(names)}"
+            )
+        rows = Examples(texts, names).where(in_half(split))
+        if not rows.texts:
+            raise ConfigError(f"{titles[0]} has no text for the split {split}")
+        digest = files_sha256(directory, [titles[0].name, labels[0].name])
+        size = f"{len(rows.texts):,} texts, {len(set(rows.labels))} labels"
+        where = f"a fixed half of {titles[0].name}"
+        return cls(Facts(directory.name, "clustering", where, size, digest, FIGURE), rows, {})
+
+    def texts(self) -> Sequence[str]:
+        return self.labelled.texts
+
+    def score(self, vectors: VectorsOf) -> dict[str, Figure]:
+        """The mean v-measure of STARTS starts of k-means, with its standard error over the starts."""
+        names, labels = np.unique(self.labelled.labels, return_inverse=True)
+        points = vectors(self.labelled.texts)
+        found = [
+            v_measure(labels, kmeans(points, len(names), np.random.default_rng(seed)))
+            for seed in range(STARTS)
+        ]
+        return {FIGURE: figure(np.array(found))}
+
+
+def _lines(path: Path) -> list[str]:
+    with open_text(path) as file:
+        return [line.rstrip("\r\n") for line in file]

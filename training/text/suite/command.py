@@ -1,0 +1,137 @@
+"""`encodery evaluate NAME --suite text`: tasks and subjects in, results.json and results.html out."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from bundle.progress import Progress
+from training.errors import ConfigError
+from training.text.suite.find import find_tasks
+from training.text.suite.maps import Map, map_of
+from training.text.suite.page import page
+from training.text.suite.results import Measured, Results, Row, rows_of
+from training.text.suite.subjects import Subject, pretrained, published, remote
+from training.text.suite.task import Split, Task
+from training.text.suite.vectors import encoded, speed
+from training.text.teacher import cache_directory
+
+SPLITS: tuple[Split, ...] = ("dev", "test")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to measure, and beside what.
+
+    Attributes:
+        name: the model; `version` of it, by default the current one.
+        models: the directory of published models.
+        url: in its place, the base URL of a running server.
+        baselines: other models of the same place.
+        teacher: a pretrained encoder to compare with, a directory or `package:NAME`.
+        dimensions: lengths to measure; by default all that the manifest has.
+    """
+
+    name: str
+    models: Path
+    version: str | None = None
+    url: str | None = None
+    baselines: Sequence[str] = ()
+    teacher: str | None = None
+    dimensions: Sequence[int] = ()
+
+    def subjects(self) -> list[Subject]:
+        """The one asked about, then those to compare with."""
+        found = [self._one(self.name, self.version), *(self._one(name, None) for name in self.baselines)]
+        found += [pretrained(self.teacher)] if self.teacher else []
+        names = [one.name for one in found]
+        if len(set(names)) < len(names):
+            raise ConfigError(f"{', '.join(names)}: to compare a model with itself says nothing")
+        return found
+
+    def _one(self, name: str, version: str | None) -> Subject:
+        return remote(self.url, name, version) if self.url else published(self.models, name, version)
+
+
+def run(asked: Asked, *, data: Path, split: str, out: Path) -> Results:
+    """Measure, and write results.json and results.html into `out`.
+
+    Raises:
+        TrainingError: the data, a server or the teacher is not as it should be.
+        BundleError: a model is not published, or not sound.
+    """
+    chosen = next((one for one in SPLITS if one == split), None)
+    if chosen is None:
+        raise ConfigError(f"--split is {split!r}; it must be dev or test")
+    tasks, subjects = find_tasks(data, chosen), asked.subjects()
+    first = lengths(subjects[0], asked.dimensions)
+    results = Results("text", chosen, _now(), _machine(), [], [task.facts for task in tasks], [])
+    maps: list[Map] = []
+    for number, subject in enumerate(subjects):
+        wanted = first if number == 0 else subject.dimensions
+        measured, rows, drawn = _measure(subject, tasks, wanted, with_maps=number == 0)
+        results.encoders.append(measured)
+        results.figures.extend(rows)
+        maps.extend(drawn)
+    for task in tasks:
+        for name, found in task.baselines.items():
+            results.figures.extend(rows_of(task.facts, name, None, found))
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "results.json").write_text(results.to_json(), encoding="utf-8")
+    (out / "results.html").write_text(page(results, maps), encoding="utf-8")
+    return results
+
+
+def lengths(subject: Subject, wanted: Sequence[int]) -> tuple[int, ...]:
+    """The lengths to measure, the full one always. Raises ConfigError for one that the model has not."""
+    if odd := sorted(set(wanted) - set(subject.dimensions)):
+        has = ", ".join(map(str, subject.dimensions))
+        raise ConfigError(f"--dimensions {odd[0]}: {subject.name} was trained for {has}")
+    chosen = {subject.dim, *wanted} if wanted else set(subject.dimensions)
+    return tuple(sorted(chosen, reverse=True))
+
+
+def _measure(
+    subject: Subject, tasks: Sequence[Task], dimensions: tuple[int, ...], *, with_maps: bool
+) -> tuple[Measured, list[Row], list[Map]]:
+    texts = [text for task in tasks for text in task.texts()]
+    rows: list[Row] = []
+    with encoded(subject, texts, cache_directory() / "teacher") as table:
+        with Progress(
+            total=len(tasks) * len(dimensions), label=f"{subject.name}: tasks", unit="tasks"
+        ) as bar:
+            for task in tasks:
+                for dim in dimensions:
+                    rows += rows_of(task.facts, subject.name, dim, task.score(partial(table.at, dim=dim)))
+                    bar.advance(1, task.facts.name)
+        maps = [
+            map_of(task.facts, task.labelled, partial(table.at, dim=subject.dim))
+            for task in tasks
+            if with_maps and task.labelled
+        ]
+    measured = Measured(
+        name=subject.name,
+        version=subject.version,
+        space=subject.space,
+        source=subject.source,
+        dimensions=dimensions,
+        texts=len(table.rows),
+        seconds=table.seconds,
+        texts_per_s=speed(subject, texts),
+    )
+    return measured, rows, maps
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _machine() -> str:
+    """What the speeds depend on, as far as it is no secret."""
+    cores, python = os.cpu_count(), platform.python_version()
+    return f"{platform.system()} {platform.machine()}, {cores} cores, Python {python}"

@@ -1,0 +1,285 @@
+"""Trains a text encoder on any mix of objectives, and exports it.
+
+files -> vocabulary -> the bundle's own preprocessing -> objectives -> encoder -> one graph
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from bundle.inputs import Input
+from bundle.manifest import Metric
+from bundle.preprocess import KINDS, Prepared, Preprocessor
+from bundle.preprocess.text import Text
+from bundle.publish import Draft
+from training.data.tables import BadRows
+from training.errors import ConfigError
+from training.export import Exportable, draft_of, run_torch
+from training.layers import halve_layers
+from training.provenance import of_run
+from training.task import Encode
+from training.text.chunks import in_chunks
+from training.text.data.examples import Examples, read_examples, tokenise_examples
+from training.text.data.readers import files_sha256, read_grades
+from training.text.data.tokenised import Tokenised, tokenise
+from training.text.encoders.classic import TextEncoder, principal_axes, token_counts, token_table
+from training.text.encoders.lora import merge_lora
+from training.text.encoders.packed import packed
+from training.text.encoders.pretrained import PretrainedEncoder
+from training.text.encoders.tuned import tuned
+from training.text.graded import graded_metrics, graded_spearman
+from training.text.learner import (
+    TextLearner,
+    groups_of,
+    objectives_of,
+    refuse_without_dropout,
+    special_ids,
+)
+from training.text.objectives import Objective, Plan
+from training.text.parity import probes
+from training.text.pretrained.directory import Pretrained, read_pretrained
+from training.text.pretrained.tokenizer import whole_tokenizer
+from training.text.rules import check, check_pretrained, check_width, needs_teacher
+from training.text.settings import TextRun
+from training.text.teacher import CachedTeacher, Teacher, cache_directory, find_directory, teacher_of
+from training.text.vocabulary import pretrained_tokenizer, train_tokenizer
+
+
+@dataclass(frozen=True)
+class _Learning:
+    """What is trained, and what it learns from."""
+
+    model: TextLearner
+    objectives: list[Objective]
+
+
+class TextTask:
+    """See `training.task.Task`.
+
+    Settings are checked at once; files are read, and the teacher asked, when something is to be trained.
+    So published encoders are scored without the texts they were trained on.
+
+    Args:
+        run: the config.
+        data: the directory that its paths are relative to.
+        teacher: in place of the configured one; tests pass a small one.
+
+    Raises:
+        ConfigError: settings contradict each other, or the graded pairs cannot be read.
+        TeacherError: the configured teacher is not there.
+    """
+
+    def __init__(self, run: TextRun, data: Path, teacher: Teacher | None = None) -> None:
+        check(run)
+        self.run, self._data = run, data
+        self.teacher = teacher or teacher_of(run.teacher)
+        if self.teacher is not None:
+            check_width(run, self.teacher.dim)
+        self._bad = BadRows(run.data.bad_rows)
+        self.graded = read_grades(data, [run.data.graded], self._bad) if run.data.graded else None
+
+    @property
+    def model(self) -> TextLearner:
+        """The encoder, and the head of the labels."""
+        return self._learning.model
+
+    @cached_property
+    def spec(self) -> Pretrained | None:
+        """What the pretrained encoder's directory says, if one is fine-tuned."""
+        source = self.run.model.pretrained
+        return None if source is None else read_pretrained(find_directory(source))
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.run.model.hidden.output_dim if self.spec is None else self.spec.dim
+
+    @property
+    def max_length(self) -> int:
+        """Tokens the encoder reads."""
+        asked = self.run.vocabulary.max_length
+        return asked if self.spec is None else min(asked, self.spec.max_length)
+
+    @cached_property
+    def data_sha256(self) -> str:
+        """Digest of files, how much of each is read, and the teacher."""
+        learned = self.run.data.model_copy(update={"graded": None})
+        sources = [source for some in learned.sources().values() for source in some]
+        files = files_sha256(self._data, [source.path for source in sources])
+        how = [(source.limit, source.columns) for source in sources]
+        teacher = self.teacher.digest if self.teacher else ""
+        start = sorted(self.spec.weights().items()) if self.spec else ""
+        whole = f"{files} {how} {learned.bad_rows} {teacher} {start}"
+        return hashlib.sha256(whole.encode()).hexdigest()
+
+    @cached_property
+    def _examples(self) -> Examples:
+        return read_examples(self._data, self.run.data, self._bad)
+
+    @cached_property
+    def tokenizer_json(self) -> bytes:
+        """The vocabulary: the pretrained encoder's, the teacher's, or trained on all texts of the run."""
+        config = self.run.vocabulary
+        if self.spec is not None:
+            return whole_tokenizer(self.spec)
+        if config.source == "train":
+            return train_tokenizer(list(self._examples.all_texts()), config)
+        assert self.run.teacher is not None  # `check` has seen to it
+        return pretrained_tokenizer(find_directory(self.run.teacher.source))
+
+    @cached_property
+    def preprocessor(self) -> Preprocessor:
+        """The bundle's own, with this vocabulary."""
+        return KINDS["text"].load(self.tokenizer_json, self.max_length)
+
+    @cached_property
+    def _learning(self) -> _Learning:
+        run = self.run
+        if self.spec is not None:
+            check_pretrained(run, self.dim, self.teacher.dim if self.teacher else None)
+        examples = self._examples
+        self._check_graded()
+        torch.manual_seed(run.seed)
+        tokenizer = Tokenizer.from_str(self.tokenizer_json.decode())
+        size, classes = tokenizer.get_vocab_size(), len(examples.labelled.names)
+        encoder = TextEncoder(size, run.model) if self.spec is None else tuned(self.spec, run.model)
+        if run.loss.simcse:
+            refuse_without_dropout(encoder)
+        model = TextLearner(encoder, run.loss, dim=self.dim, tokens=size, classes=classes)
+        tokens = tokenise_examples(self.preprocessor, examples)
+        if isinstance(encoder, TextEncoder):
+            encoder.start_weights(token_counts(tokens.ids(), size))
+        targets = self._take_from_teacher(encoder, tokens.corpus, size) if needs_teacher(run) else None
+        objectives = objectives_of(
+            run.loss,
+            model,
+            Plan([self.dim, *run.model.dimensions], run.train.batch_size, run.seed),
+            examples=examples,
+            tokens=tokens,
+            targets=targets,
+            specials=special_ids(tokenizer),
+        )
+        return _Learning(model, list(objectives))
+
+    def _check_graded(self) -> None:
+        """Every graded sentence must have a vector. Raises ConfigError."""
+        sentences = [] if self.graded is None else [*self.graded.first, *self.graded.second]
+        empty = set(range(len(sentences))) - set(tokenise(self.preprocessor, sentences).kept.tolist())
+        if empty and self.run.data.graded:
+            pair = min(empty) % (len(sentences) // 2) + 1
+            raise ConfigError(
+                f"{self.run.data.graded.path}, pair {pair}: a sentence has no token; leave it out"
+            )
+
+    def _take_from_teacher(
+        self, encoder: TextEncoder | PretrainedEncoder, corpus: Tokenised, tokens: int
+    ) -> npt.NDArray[np.float16]:
+        """The targets (n, output_dim), turned to their principal axes; starts the table alike."""
+        teacher, texts = self.teacher, self._examples.texts
+        assert teacher is not None  # `check` has seen to it
+        cached = CachedTeacher(teacher, cache_directory() / "teacher")
+        names = [Path(source.path).name for source in self.run.data.texts]
+        names += ["spans"] if self.run.data.spans else []
+        names += ["first of pairs", "second of pairs"] if self.run.data.pair_texts else []
+        parts = [cached.vectors(some, f"teacher {name}") for some, name in zip(texts, names, strict=True)]
+        vectors = np.concatenate(parts)[corpus.kept]
+        model = self.run.model
+        if isinstance(encoder, PretrainedEncoder) and not model.dimensions:  # has the teacher's geometry
+            return vectors
+        axes = principal_axes(vectors)
+        if isinstance(encoder, PretrainedEncoder):
+            encoder.turn(axes)
+        else:
+            if model.init == "teacher":
+                table = token_table(cached.token_vectors()[:tokens], axes, model.embedding_dim)
+                encoder.start_from(table)
+            axes = axes[:, : model.hidden.output_dim]
+        blocks = np.array_split(vectors, max(1, len(vectors) // 65_536))  # float32 only block by block
+        return np.concatenate([(block.astype(np.float32) @ axes).astype(np.float16) for block in blocks])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """One pass over the first objective's examples: texts first, then pairs, labels last."""
+        return self._learning.objectives[0].steps
+
+    def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
+        """Those that are trained, tables of embeddings apart."""
+        return groups_of(self.model, self.run.rates, learning_rate)
+
+    def batches(self, epoch: int, start: int) -> Iterator[int]:
+        """Steps counted from the start of training: each objective finds its own rows from that."""
+        return iter(range(epoch * self.steps_per_epoch + start, (epoch + 1) * self.steps_per_epoch))
+
+    def loss(self, batch: int) -> dict[str, Tensor]:
+        parts: dict[str, Tensor] = {}
+        for objective in self._learning.objectives:
+            parts |= objective.loss(batch, self._vectors)
+        return {"loss": torch.stack(list(parts.values())).sum()} | parts
+
+    def _vectors(self, prepared: Sequence[Prepared]) -> Tensor:
+        budget = self.run.loss.chunk_tokens
+        return in_chunks(self._vectors_at_once, prepared, budget, lambda one: one.cost)
+
+    def _vectors_at_once(self, prepared: Sequence[Prepared]) -> Tensor:
+        arrays = self.preprocessor.collate(prepared)
+        inputs = (torch.from_numpy(arrays[name]) for name in self.preprocessor.input_names)
+        vectors: Tensor = self.model.encoder(*inputs)
+        return vectors
+
+    def evaluate(self) -> dict[str, float]:
+        figures = {} if self.graded is None else {"spearman": graded_spearman(self._encode, self.graded)}
+        for objective in self._learning.objectives:
+            figures |= objective.evaluate(
+                lambda prepared: torch.from_numpy(run_torch(self.model.encoder, self.preprocessor, prepared))
+            )
+        return figures
+
+    def _encode(self, inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
+        return run_torch(self.model.encoder, self.preprocessor, self.preprocessor.prepare(inputs, "end"))
+
+    def encoders(self) -> dict[str, Encode]:
+        """The encoder under its name; from here on as it is exported: table rounded, adapters merged."""
+        encoder = self.model.encoder
+        if isinstance(encoder, PretrainedEncoder):
+            merge_lora(encoder.backbone)
+        if self.run.export.table == "int8":
+            encoder.quantize_table()
+        if self.run.export.layers == "float16":
+            halve_layers(encoder)
+        return {self.run.name: self._encode}
+
+    def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
+        """Spearman on the graded pairs, whole and at each Matryoshka dimension, beside the teacher's."""
+        if self.graded is None or self.run.data.graded is None:
+            return {}
+        name = Path(self.run.data.graded.path).name.split(".")[0]
+        encode, dimensions = encoders[self.run.name], self.run.model.dimensions
+        return graded_metrics(name, self.graded, encode, teacher=self.teacher, dimensions=dimensions)
+
+    def drafts(self, metrics: dict[str, Metric]) -> list[Draft]:
+        model = self.run.model
+        exportable = Exportable(
+            name=self.run.name,
+            description=self.run.description,
+            kind="text",
+            model=self.model.encoder,
+            preprocessor=self.tokenizer_json,
+            probes=[Text(text) for text in probes(self.max_length)],
+            dimensions=sorted({self.dim, *model.dimensions}, reverse=True),
+            normalized=model.normalize,
+            metric="cosine" if model.normalize else "inner_product",
+            max_length=self.max_length,
+            packed=packed(self.model.encoder),
+        )
+        return [draft_of(exportable, of_run(self.run, self.data_sha256), metrics)]
