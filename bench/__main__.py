@@ -118,8 +118,8 @@ def _options() -> argparse.Namespace:
 
 def _models(work: Path, *, again: bool) -> tuple[Path, Path | None]:
     """Gather the bundled models and the imported transformer; return its directory, if it is installed."""
-    from training.commands import import_pretrained
     from training.errors import TeacherError
+    from training.text.commands import import_pretrained
     from training.text.teacher import find_directory
 
     models = work / "models"

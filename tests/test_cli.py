@@ -207,10 +207,33 @@ def test_a_wrong_setting_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_missing_config_is_one_sentence(tmp_path: Path) -> None:
-    for command in ("train", "evaluate"):
-        result = run(command, tmp_path / "none.toml")
+    for command in (["train"], ["evaluate", "run"], ["evaluate", "recommender"]):
+        result = run(*command, tmp_path / "none.toml")
         assert result.exit_code == 2
         assert "none.toml" in one_sentence(result)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "new"),
+    [
+        (["text-small"], "evaluate text text-small"),
+        (["text-small", "--suite", "text"], "evaluate text text-small"),
+        (["text", "--suite", "text", "--split", "test"], "evaluate text text"),
+        (["run.toml"], "evaluate run run.toml"),
+        (["run.toml", "--suite", "recommender"], "evaluate recommender run.toml"),
+    ],
+)
+def test_evaluate_of_earlier_versions_says_what_it_is_now(arguments: list[str], new: str) -> None:
+    result = run("evaluate", *arguments)
+
+    assert result.exit_code == 2
+    assert one_sentence(result) == f"encodery: this command is now: encodery {new}"
+
+
+def test_a_model_may_be_called_as_a_subcommand(tmp_path: Path) -> None:
+    for name in ("text", "run"):
+        result = run("evaluate", "text", name, "--models-dir", tmp_path, "--data", tmp_path)
+        assert "no task" in one_sentence(result)  # so the name was taken for a model
 
 
 def test_training_without_its_packages_says_how_to_get_them(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle.inputs import Input
+from bundle.manifest import Manifest
 from training.errors import ServerError as ServerError  # noqa: PLC0414  # raised by what `served` returns
 from training.task import Encode
 
@@ -44,6 +46,24 @@ def served(url: str, model: str, *, version: str | None = None) -> Encode:
         return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
 
     return encode
+
+
+def manifest_of(url: str, name: str, version: str | None = None) -> Manifest:
+    """Ask a server for the manifest of the version that answers. Raises ServerError."""
+    address = f"{url.rstrip('/')}/models/{urllib.parse.quote(name, safe='')}"
+    try:
+        with urllib.request.urlopen(address, timeout=TIMEOUT_S) as response:  # noqa: S310  # checked by `served`
+            detail: dict[str, Any] = json.load(response)
+        wanted = version or detail["current"]
+        [found] = [one for one in detail["versions"] if one["version"] == wanted]
+        return Manifest.model_validate_json(json.dumps(found))
+    except urllib.error.HTTPError as error:
+        with error:
+            raise ServerError(f"{error.code}: {error.read(4096).decode(errors='replace')}") from None
+    except OSError as error:
+        raise ServerError(f"no server answers at {address}: {getattr(error, 'reason', error)}") from None
+    except (ValueError, KeyError, TypeError):
+        raise ServerError(f"{address} does not tell of version {version or 'current'}") from None
 
 
 def _requests(inputs: Sequence[Input]) -> Iterator[list[Input]]:

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from training.config import config_sha256
-from training.recommender.settings import RecommenderRun
-from training.text.settings import TextRun
+from training.config import Run, config_sha256
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Provenance:
     details: Sequence[str]
 
 
-def of_run(run: TextRun | RecommenderRun, data_sha256: str) -> Provenance:
+def of_run(run: Run, data_sha256: str) -> Provenance:
     """Of a training run: its whole config stands in the card."""
     return Provenance(
         command="encodery train",

@@ -11,13 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bundle.manifest import Metric
+from training.config import Run
 from training.errors import ConfigError
-from training.recommender.settings import RecommenderRun
-from training.text.settings import TextRun
 from training.trainer import CHECKPOINT, LOG
 
 
-def open_run(directory: Path, config: TextRun | RecommenderRun) -> Path:
+def open_run(directory: Path, config: Run) -> Path:
     """Make the directory, or go on in it; before the first checkpoint its config may still change.
 
     Raises:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from encodery import __version__
-from encodery.cli import config, encode, keys, models, serve, train
+from encodery.cli import config, encode, evaluate, keys, models, serve, train
 
 app = typer.Typer(
     help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
@@ -51,7 +51,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "import": train.import_pretrained,
     "mine": train.mine,
-    "evaluate": train.evaluate,
     "encode": encode.encode,
 }
 OF_MODELS: dict[str, Callable[..., None]] = {
@@ -62,6 +61,8 @@ OF_MODELS: dict[str, Callable[..., None]] = {
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
+
+app.add_typer(evaluate.app, name="evaluate")
 
 of_models = typer.Typer(
     help="List, show and verify published models, and choose versions.", no_args_is_help=True

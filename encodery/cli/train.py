@@ -1,4 +1,4 @@
-"""Commands that need torch: train, import, mine, evaluate, and the draft of a recommender's config."""
+"""Commands that need torch: train, import, mine, and the proposal of a recommender's config."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from encodery.cli.common import MISTAKE, Config, Data, ModelsDir, directory_of, fail, training
+from encodery.cli.common import Config, Data, ModelsDir, directory_of, training
 
 
 def train(
@@ -34,7 +34,7 @@ def import_pretrained(
 ) -> None:
     """Prove and publish a pretrained text encoder (BERT, MPNet, ModernBERT, ...) from a local directory."""
     with training():
-        from training.commands import import_pretrained as command
+        from training.text.commands import import_pretrained as command
 
         models = directory_of(models_dir)
         command(directory, name, models=models, description=description, max_length=max_length)
@@ -55,92 +55,11 @@ def mine(  # noqa: PLR0917  # typer calls it, by name
 ) -> None:
     """Find hard negatives for the pairs of a text config, to be learned from as triplets."""
     with training():
-        from training.commands import mine as command
+        from training.text.commands import mine as command
         from training.text.mining import MiningRules
 
         rules = MiningRules(first=first, last=last, margin=margin, count=count)
         command(config, model, out, data=data, models=directory_of(models_dir), rules=rules)
-
-
-def evaluate(  # noqa: PLR0917  # typer calls it, by name
-    target: Annotated[
-        str, typer.Argument(help="A model, for example text; or the TOML file of a run, for its own figures.")
-    ],
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            help="Directory of the suite's sets, or where the config's paths start [env: ENCODERY_DATA]."
-        ),
-    ] = None,
-    models_dir: ModelsDir = None,
-    url: Annotated[str | None, typer.Option(help="A running server, in place of bundles on disk.")] = None,
-    suite: Annotated[
-        str | None,
-        typer.Option(
-            help="text, for a model (the default); recommender, for a config: tuned baselines beside it."
-        ),
-    ] = None,
-    version: Annotated[str | None, typer.Option(help="Of the model; default: the current one.")] = None,
-    split: Annotated[str | None, typer.Option(help="dev to choose by (the default), test to report.")] = None,
-    dimensions: Annotated[
-        list[int] | None, typer.Option(help="A length to cut to; may be repeated [default: all it has].")
-    ] = None,
-    baseline: Annotated[
-        list[str] | None, typer.Option(help="Another model to compare with; may be repeated.")
-    ] = None,
-    teacher: Annotated[
-        str | None, typer.Option(help="A pretrained encoder to compare with: a directory, or package:NAME.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Where results go; default: runs/evaluate-NAME-SPLIT.")
-    ] = None,
-) -> None:
-    """Measure a published model by a suite of tasks, or a run's encoders by the task of their config."""
-    with training():
-        if target.endswith(".toml") and suite == "recommender":
-            from training.commands import evaluate_recommender
-
-            if any((version, dimensions, baseline, teacher)):
-                fail(
-                    "--version, --dimensions, --baseline and --teacher go with a model's name, not a config",
-                    MISTAKE,
-                )
-            typer.echo(evaluate_recommender(Path(target), data=data, split=split, out=out, url=url))
-            return
-        if target.endswith(".toml"):
-            from training.card import metrics_table
-            from training.commands import evaluate as command
-
-            if any((suite, version, split, dimensions, baseline, teacher, out)):
-                fail(
-                    "a config is measured by its own figures; the suite's options go with a model's name",
-                    MISTAKE,
-                )
-            metrics = command(Path(target), data=data, models=directory_of(models_dir), url=url)
-            typer.echo("\n".join(metrics_table(metrics)))
-            return
-        if suite not in (None, "text"):
-            fail(
-                f"--suite is {suite!r}; a model is measured by text, a recommender's config by recommender",
-                MISTAKE,
-            )
-        from training.commands import data_directory
-        from training.text.suite.command import Asked, run
-        from training.text.suite.results import report
-
-        asked = Asked(
-            target,
-            models=directory_of(models_dir),
-            version=version,
-            url=url,
-            baselines=baseline or (),
-            teacher=teacher,
-            dimensions=dimensions or (),
-        )
-        chosen = split or "dev"
-        place = out or Path("runs") / f"evaluate-{target}-{chosen}"
-        typer.echo(report(run(asked, data=data_directory(data), split=chosen, out=place)))
-        typer.echo(f"wrote {place / 'results.json'} and {place / 'results.html'}", err=True)
 
 
 def infer_schema(

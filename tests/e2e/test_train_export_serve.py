@@ -24,6 +24,7 @@ from bundle.publish import publish
 from training.client import served
 from training.commands import make_task
 from training.config import parse_config
+from training.published import Published
 from training.recommender.settings import RecommenderRun
 from training.recommender.suite.command import run as suite
 from training.recommender.task import RecommenderTask
@@ -170,7 +171,7 @@ def test_the_recommender_suite_finds_the_same_by_http_as_by_torch(trained: Serve
     run = parse_config(SHOP_CONFIG)
     assert isinstance(run, RecommenderRun)
 
-    rows = suite(run, data=trained.data, split="test", out=tmp_path, url=trained.url)
+    rows = suite(run, data=trained.data, split="test", out=tmp_path, place=Published(tmp_path, trained.url))
 
     served_ndcg = {row.method: row.value.mean for row in rows if row.figure == "ndcg@100"}
     assert set(served_ndcg) == {"encoder", "popularity", "itemcf", "ials", "ease", "ease, recency"}

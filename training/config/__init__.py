@@ -4,16 +4,17 @@ An unknown key is an error that names the key and the nearest valid one. Paths a
 directory (`--data`, or the environment variable ENCODERY_DATA) unless absolute.
 """
 
-from training.config.load import RunConfig, config_sha256, load_config, parse_config
-from training.config.sections import Section, TrainConfig
+from training.config.load import config_sha256, load_config, load_config_as, parse_config
+from training.config.sections import Run, Section, TrainConfig
 from training.errors import ConfigError
 
 __all__ = [
     "ConfigError",
-    "RunConfig",
+    "Run",
     "Section",
     "TrainConfig",
     "config_sha256",
     "load_config",
+    "load_config_as",
     "parse_config",
 ]

@@ -1,26 +1,24 @@
-"""From a TOML file to typed settings, or to a sentence that names the key and the nearest valid one."""
+"""From a TOML file to typed settings, or to a sentence that names the key and the way out."""
 
 from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from training.config.sections import Section
+from training.config.sections import Run, Section
 from training.errors import ConfigError
-from training.recommender.settings import RecommenderRun
-from training.text.settings import TextRun
+from training.kinds import KINDS
 
-RunConfig: TypeAlias = Annotated[TextRun | RecommenderRun, Field(discriminator="kind")]
-_NO_KIND = 'kind is missing; it must be "text" or "recommender"'
-_RUN: TypeAdapter[TextRun | RecommenderRun] = TypeAdapter(RunConfig)
+R = TypeVar("R", bound=Run)
 
 
-def load_config(path: Path) -> TextRun | RecommenderRun:
+def load_config(path: Path) -> Run:
     """Read one run.
 
     Raises:
@@ -38,49 +36,74 @@ def load_config(path: Path) -> TextRun | RecommenderRun:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def parse_config(raw: dict[str, Any]) -> TextRun | RecommenderRun:
-    """The same from parsed TOML. Raises ConfigError."""
+def load_config_as(path: Path, settings: type[R]) -> R:
+    """Read one run for a command that is about one kind. Raises ConfigError."""
+    run = load_config(path)
+    if not isinstance(run, settings):
+        wanted = next(kind for kind, row in KINDS.items() if row.settings_class() is settings)
+        raise ConfigError(f"{path} is of kind {run.kind!r}; this command is about runs of kind {wanted!r}")
+    return run
+
+
+def parse_config(raw: dict[str, Any]) -> Run:
+    """Read one run from parsed TOML. Raises ConfigError."""
+    settings = _settings_of(raw)
     try:
-        return _RUN.validate_python(raw)
+        return settings.model_validate(raw)
     except ValidationError as error:
-        lines = [_explain(raw, fault) for fault in error.errors(include_url=False)]
+        lines = [_explain(raw, settings, fault) for fault in error.errors(include_url=False)]
         raise ConfigError("; ".join(dict.fromkeys(lines))) from None
 
 
-def config_sha256(config: TextRun | RecommenderRun) -> str:
+def config_sha256(config: Run) -> str:
     """Digest of every setting, defaults included."""
     return hashlib.sha256(config.model_dump_json().encode()).hexdigest()
 
 
-def _explain(raw: dict[str, Any], fault: Any) -> str:
-    location = fault["loc"][1:]  # the first part is the kind
-    if fault["type"].startswith("union_tag"):
-        return f'kind is {raw["kind"]!r}; it must be "text" or "recommender"' if "kind" in raw else _NO_KIND
+def _settings_of(raw: dict[str, Any]) -> type[Run]:
+    kind, valid = raw.get("kind"), " or ".join(f'"{kind}"' for kind in KINDS)
+    if kind is None:
+        raise ConfigError(f"kind is missing; it must be {valid}")
+    if not isinstance(kind, str) or kind not in KINDS:
+        raise ConfigError(f"kind is {kind!r}; it must be {valid}")
+    return KINDS[kind].settings_class()
+
+
+def _explain(raw: dict[str, Any], settings: type[Run], fault: Any) -> str:
+    location = fault["loc"]
     key = ".".join(map(str, location))
+    table = _table_of(settings, location) if location else settings
+    if location and location[-1] in table.former:
+        return _moved(raw, location, table.former[location[-1]])
     if fault["type"] == "missing":
         return f"{key} is missing"
     if fault["type"] != "extra_forbidden":
         message = fault["msg"].removeprefix("Value error, ")
         return f"{key}: {message}" if key else message
-    valid = _keys_beside(fault["loc"])
-    nearest = difflib.get_close_matches(str(location[-1]), valid, n=1, cutoff=0.0)
+    nearest = difflib.get_close_matches(str(location[-1]), list(table.model_fields), n=1, cutoff=0.0)
     return f"{key} is no setting; the nearest is {nearest[0]}" if nearest else f"{key} is no setting"
 
 
-def _keys_beside(loc: tuple[str | int, ...]) -> list[str]:
-    """The valid keys of the table in which the key at `loc` stands."""
-    table: Any = {"text": TextRun, "recommender": RecommenderRun}[str(loc[0])]
-    for part in loc[1:-1]:
-        if isinstance(part, int):
-            continue
-        table = _section_of(table.model_fields[part].annotation)
-    return list(table.model_fields)
+def _moved(raw: Any, location: tuple[str | int, ...], new: str) -> str:
+    """A key of an earlier version, and how it is written now."""
+    for part in location:
+        raw = raw[part]
+    value = json.dumps(raw)  # as TOML writes numbers, texts, truth values and lists of them
+    return f"{'.'.join(map(str, location))} = {value} is now {new.format(value=value)}"
 
 
-def _section_of(annotation: Any) -> Any:
-    """The Section inside `X`, `X | None`, `list[X]` or `Annotated[list[X], ...]`."""
+def _table_of(settings: type[Section], location: tuple[str | int, ...]) -> type[Section]:
+    """The Section in which the key at that location stands."""
+    table = settings
+    for part in location[:-1]:
+        if not isinstance(part, int) and part in table.model_fields:
+            table = _section_of(table.model_fields[part].annotation) or table
+    return table
+
+
+def _section_of(annotation: Any) -> type[Section] | None:
+    """The Section inside `X`, `X | None`, `list[X]` or `Annotated[list[X], ...]`, if there is one."""
     if isinstance(annotation, type) and issubclass(annotation, Section):
         return annotation
-    return next(
-        found for inner in getattr(annotation, "__args__", ()) if (found := _section_of(inner)) is not None
-    )
+    inside = map(_section_of, getattr(annotation, "__args__", ()))
+    return next((found for found in inside if found is not None), None)

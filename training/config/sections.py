@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from bundle.manifest import Name
 
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "sigmoid", "silu"]
 Pooling: TypeAlias = Literal["mean", "max", "weighted", "first"]
@@ -15,9 +18,16 @@ NotNegative: TypeAlias = Annotated[float, Field(ge=0)]
 
 
 class Section(BaseModel):
-    """Base of every table of a config. Strict: TOML has types, so "3" is no number and true is no 1."""
+    """Base of every table of a config. Strict: TOML has types, so "3" is no number and true is no 1.
+
+    Attributes:
+        former: keys that earlier versions had in this table, each with how it is written now, as in
+            `[loss.infonce] weight = {value}`. Whoever still has one is told.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    former: ClassVar[Mapping[str, str]] = {}
 
 
 class HiddenConfig(Section):
@@ -71,3 +81,23 @@ class TrainConfig(Section):
     patience: Annotated[int, Field(ge=0)] = 0
     checkpoint_every_s: Annotated[float, Field(gt=0)] = 60.0
     threads: Annotated[int, Field(ge=0)] = 0
+
+
+class Run(Section):
+    """What every kind of run has; a kind adds its own tables.
+
+    Attributes:
+        kind: the row of `training.kinds.KINDS`.
+        name: of the model, or the beginning of the names of several.
+        seed: of everything random.
+    """
+
+    kind: str
+    name: Name
+    description: str
+    seed: int = 0
+    train: TrainConfig
+
+    def model_names(self) -> list[str]:
+        """What the run publishes."""
+        return [self.name]

@@ -5,12 +5,18 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
 from training.errors import ConfigError
+
+
+def data_directory(given: Path | None) -> Path:
+    """Where the paths of a config start."""
+    return given or Path(os.environ.get("ENCODERY_DATA") or "data")
 
 
 def open_text(path: Path) -> TextIO:

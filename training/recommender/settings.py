@@ -6,11 +6,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bundle.manifest import Name
 from training.config.sections import (
     Fraction,
+    Run,
     Section,
-    TrainConfig,
 )
 from training.recommender.config.features import FeatureConfig, InteractionsConfig
 from training.recommender.config.towers import TowersConfig
@@ -44,16 +43,25 @@ class RecommenderLossConfig(Section):
         return self
 
 
-class RecommenderRun(Section):
+class RecommenderRun(Run):
     """A run that trains a user and an item tower; publishes NAME-user and NAME-item."""
 
     kind: Literal["recommender"]
-    name: Name
-    description: str
-    seed: int = 0
     data: InteractionsConfig
     user: Annotated[list[FeatureConfig], Field(min_length=1)]
     item: Annotated[list[FeatureConfig], Field(min_length=1)]
     towers: TowersConfig = TowersConfig()
     loss: RecommenderLossConfig = RecommenderLossConfig()
-    train: TrainConfig
+
+    def model_names(self) -> list[str]:
+        return [self.user_name, self.item_name]
+
+    @property
+    def user_name(self) -> str:
+        """The published user tower's."""
+        return f"{self.name}-user"
+
+    @property
+    def item_name(self) -> str:
+        """The published item tower's."""
+        return f"{self.name}-item"

@@ -71,7 +71,6 @@ class RecommenderTask:
         self.examples = Examples(run, data)
         check_size(run, len(self.examples.log.items))
         self.data_sha256 = self.examples.log.sha256
-        self.user_name, self.item_name = f"{run.name}-user", f"{run.name}-item"
         known = [self.examples.item_input(int(number)) for number in self.examples.known]
         self._known = _tensors(self.examples.items, known)
         self._counts = np.bincount(
@@ -170,8 +169,8 @@ class RecommenderTask:
     def encoders(self) -> dict[str, Encode]:
         users, items = self._served()
         return {
-            self.user_name: _encode(users, self.examples.users),
-            self.item_name: _encode(items, self.examples.items),
+            self.run.user_name: _encode(users, self.examples.users),
+            self.run.item_name: _encode(items, self.examples.items),
         }
 
     def _served(self) -> tuple[nn.Module, nn.Module]:
@@ -180,8 +179,8 @@ class RecommenderTask:
         return ServedUsers(self.model, self._known), ServedItems(self.model, self._known)
 
     def _judge(self, encoders: Mapping[str, Encode], quiz: Quiz) -> Mapping[str, Figure]:
-        users = encoders[self.user_name](quiz.users)
-        items = encoders[self.item_name]([self.examples.item_input(int(n)) for n in quiz.candidates])
+        users = encoders[self.run.user_name](quiz.users)
+        items = encoders[self.run.item_name]([self.examples.item_input(int(n)) for n in quiz.candidates])
         return judge_vectors(users, items, quiz.history, quiz.targets)
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
@@ -246,8 +245,8 @@ class RecommenderTask:
         users, items = self._served()
         examples = self.examples
         return [
-            self._draft(self.user_name, users, examples.user_schema, user_probes(examples), metrics),
-            self._draft(self.item_name, items, examples.item_schema, item_probes(examples), metrics),
+            self._draft(self.run.user_name, users, examples.user_schema, user_probes(examples), metrics),
+            self._draft(self.run.item_name, items, examples.item_schema, item_probes(examples), metrics),
         ]
 
     def _draft(

@@ -6,12 +6,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bundle.manifest import Name
 from training.config.sections import (
     NotNegative,
     Positive,
+    Run,
     Section,
-    TrainConfig,
 )
 from training.text.config.data import TextDataConfig
 from training.text.config.model import TeacherConfig, TextModelConfig, VocabularyConfig
@@ -94,18 +93,14 @@ class TextExportConfig(Section):
     layers: Literal["float32", "float16"] = "float32"
 
 
-class TextRun(Section):
+class TextRun(Run):
     """A run that trains a text encoder."""
 
     kind: Literal["text"]
-    name: Name
-    description: str
-    seed: int = 0
     data: TextDataConfig
     teacher: TeacherConfig | None = None
     vocabulary: VocabularyConfig = VocabularyConfig()
     model: TextModelConfig = TextModelConfig()
     loss: TextLossConfig
     rates: TextRates = TextRates()
-    train: TrainConfig
     export: TextExportConfig = TextExportConfig()

@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from bundle import BundleError, Manifest, Store, Text
 from encodery.cli import app
-from training.commands import import_pretrained
 from training.errors import ConfigError
 from training.export import GOLDEN_INPUTS
+from training.text.commands import import_pretrained
 from training.text.imported import GOLDEN_WORDS, imported, probes
 from training.text.pretrained.directory import WEIGHTS, read_pretrained
 

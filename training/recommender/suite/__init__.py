@@ -1,4 +1,4 @@
-"""`encodery evaluate CONFIG --suite recommender`: a recommender run beside tuned baselines.
+"""`encodery evaluate recommender CONFIG`: a recommender run beside tuned baselines.
 
     config -> protocol -> examples -> the run's own training, or a server -> values per user
                                    -> rivals, tuned on validation users   -> values per user

@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from bundle.progress import Progress
-from training.client import served
 from training.errors import ConfigError
 from training.metrics import Figure, figure
+from training.published import Published
 from training.recommender.data.examples import Examples, Quiz
 from training.recommender.ranking import judge_each
 from training.recommender.settings import RecommenderRun
@@ -66,7 +66,13 @@ class Row:
 
 
 def run(
-    settings: RecommenderRun, *, data: Path, split: str, out: Path, folds: int = 5, url: str | None = None
+    settings: RecommenderRun,
+    *,
+    data: Path,
+    split: str,
+    out: Path,
+    folds: int = 5,
+    place: Published | None = None,
 ) -> list[Row]:
     """Measure and write results.json.
 
@@ -76,20 +82,22 @@ def run(
         split: `dev` judges on the validation users that settings are chosen by, `test` on the others.
         out: where results.json goes.
         folds: how many disjoint tenths of the users protocol S takes its test users from.
-        url: of a server that serves the published pair: then only on the users that it was not trained on.
+        place: where the pair is published, to be measured as it is, on users that it was not trained on.
 
     Raises:
         ConfigError: the data or the split cannot be used.
     """
     if split not in ("dev", "test"):
         raise ConfigError(f"--split is {split!r}; it must be dev or test")
-    protocols = protocols_of(settings, folds, served=url is not None)
+    protocols = protocols_of(settings, folds, published=place is not None)
     rows, chosen = [], {}
     with Progress(total=sum(p.folds for p in protocols), label="protocols", unit="runs") as bar:
         for protocol in protocols:
             measured = Measured(protocol.name)
             for fold in range(protocol.folds):
-                _measure(measured, protocol, _changed(settings, protocol, fold), data, split=split, url=url)
+                _measure(
+                    measured, protocol, _changed(settings, protocol, fold), data, split=split, place=place
+                )
                 bar.advance(1, f"{protocol.name}, fold {fold}")
             rows += rows_of(measured)
             chosen[protocol.name] = measured.chosen
@@ -99,9 +107,9 @@ def run(
     return rows
 
 
-def protocols_of(run: RecommenderRun, folds: int, *, served: bool) -> list[Protocol]:
+def protocols_of(run: RecommenderRun, folds: int, *, published: bool) -> list[Protocol]:
     """S, T and C; for a pair that is published already, the one that it was held out for."""
-    if served:
+    if published:
         found = [Protocol("T" if run.data.protocol == "time" else "S", {})]
         return found + ([Protocol("C", {}, is_cold=True)] if run.data.cold_items else [])
     cold = run.data.cold_items or COLD_SHARE
@@ -120,17 +128,23 @@ def _changed(run: RecommenderRun, protocol: Protocol, fold: int) -> RecommenderR
 
 
 def _measure(
-    measured: Measured, protocol: Protocol, run: RecommenderRun, data: Path, *, split: str, url: str | None
+    measured: Measured,
+    protocol: Protocol,
+    run: RecommenderRun,
+    data: Path,
+    *,
+    split: str,
+    place: Published | None,
 ) -> None:
     """One fold: the encoder, then every rival at what was best on validation users."""
-    if url is None:
+    if place is None:
         examples, encoders = _trained(run, data)
     else:
         examples = Examples(run, data)
-        encoders = {name: served(url, name) for name in (f"{run.name}-user", f"{run.name}-item")}
+        encoders = {name: place.open(name).encode for name in run.model_names()}
     quizzes = _quizzes(examples, is_cold=protocol.is_cold)
     quiz = quizzes[split]
-    measured.add(OWN, judged(_encoder(examples, encoders, run.name), quiz))
+    measured.add(OWN, judged(_encoder(examples, encoders, run), quiz))
     taken = Taken.of(examples)
     for rival in COLD_RIVALS if protocol.is_cold else RIVALS:
         if rival.name not in measured.chosen:  # by the first fold, for all
@@ -152,13 +166,13 @@ def _trained(run: RecommenderRun, data: Path) -> tuple[Examples, Mapping[str, En
     return task.examples, task.encoders()
 
 
-def _encoder(examples: Examples, encoders: Mapping[str, Encode], name: str) -> Scorer:
+def _encoder(examples: Examples, encoders: Mapping[str, Encode], run: RecommenderRun) -> Scorer:
     """The pair as a scorer of all items."""
 
     def scores(quiz: Quiz) -> Any:
         found = np.full((len(quiz.users), len(examples.log.items)), -np.inf, dtype=np.float32)
-        items = encoders[f"{name}-item"]([examples.item_input(int(n)) for n in quiz.candidates])
-        found[:, quiz.candidates] = encoders[f"{name}-user"](quiz.users) @ items.T
+        items = encoders[run.item_name]([examples.item_input(int(n)) for n in quiz.candidates])
+        found[:, quiz.candidates] = encoders[run.user_name](quiz.users) @ items.T
         return found
 
     return scores

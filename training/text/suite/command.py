@@ -1,4 +1,4 @@
-"""`encodery evaluate NAME --suite text`: tasks and subjects in, results.json and results.html out."""
+"""`encodery evaluate text NAME`: tasks and subjects in, results.json and results.html out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from pathlib import Path
 
 from bundle.progress import Progress
 from training.errors import ConfigError
+from training.published import Published
 from training.text.suite.find import find_tasks
 from training.text.suite.maps import Map, map_of
 from training.text.suite.page import page
 from training.text.suite.results import Measured, Results, Row, rows_of
-from training.text.suite.subjects import Subject, pretrained, published, remote
+from training.text.suite.subjects import Subject, pretrained, published
 from training.text.suite.task import Split, Task
 from training.text.suite.vectors import encoded, speed
 from training.text.teacher import cache_directory
@@ -25,40 +26,36 @@ SPLITS: tuple[Split, ...] = ("dev", "test")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Comparison:
     """What to measure, and beside what.
 
     Attributes:
         name: the model; `version` of it, by default the current one.
-        models: the directory of published models.
-        url: in its place, the base URL of a running server.
+        place: where it is published.
         baselines: other models of the same place.
         teacher: a pretrained encoder to compare with, a directory or `package:NAME`.
         dimensions: lengths to measure; by default all that the manifest has.
     """
 
     name: str
-    models: Path
+    place: Published
     version: str | None = None
-    url: str | None = None
     baselines: Sequence[str] = ()
     teacher: str | None = None
     dimensions: Sequence[int] = ()
 
     def subjects(self) -> list[Subject]:
         """The one asked about, then those to compare with."""
-        found = [self._one(self.name, self.version), *(self._one(name, None) for name in self.baselines)]
+        found = [published(self.place, self.name, self.version)]
+        found += [published(self.place, name) for name in self.baselines]
         found += [pretrained(self.teacher)] if self.teacher else []
         names = [one.name for one in found]
         if len(set(names)) < len(names):
             raise ConfigError(f"{', '.join(names)}: to compare a model with itself says nothing")
         return found
 
-    def _one(self, name: str, version: str | None) -> Subject:
-        return remote(self.url, name, version) if self.url else published(self.models, name, version)
 
-
-def run(asked: Asked, *, data: Path, split: str, out: Path) -> Results:
+def run(comparison: Comparison, *, data: Path, split: str, out: Path) -> Results:
     """Measure, and write results.json and results.html into `out`.
 
     Raises:
@@ -68,8 +65,8 @@ def run(asked: Asked, *, data: Path, split: str, out: Path) -> Results:
     chosen = next((one for one in SPLITS if one == split), None)
     if chosen is None:
         raise ConfigError(f"--split is {split!r}; it must be dev or test")
-    tasks, subjects = find_tasks(data, chosen), asked.subjects()
-    first = lengths(subjects[0], asked.dimensions)
+    tasks, subjects = find_tasks(data, chosen), comparison.subjects()
+    first = lengths(subjects[0], comparison.dimensions)
     results = Results("text", chosen, _now(), _machine(), [], [task.facts for task in tasks], [])
     maps: list[Map] = []
     for number, subject in enumerate(subjects):

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from training.errors import ConfigError
-from training.text.suite.subjects import Subject, published, remote
+from training.published import Published
+from training.text.suite.subjects import Subject, published
 from training.text.suite.task import Floats
 
 
@@ -51,9 +52,7 @@ class MtebEncoder:
         url: str | None = None,
         dimensions: int | None = None,
     ) -> None:
-        self.subject: Subject = (
-            remote(url, model_name, revision) if url else published(models, model_name, revision)
-        )
+        self.subject: Subject = published(Published(models, url), model_name, revision)
         self.dimensions = dimensions or self.subject.dim
         if self.dimensions not in self.subject.dimensions:
             has = ", ".join(map(str, self.subject.dimensions))

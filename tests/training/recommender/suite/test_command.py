@@ -1,4 +1,4 @@
-"""`encodery evaluate CONFIG --suite recommender` on the tiny shop."""
+"""`encodery evaluate recommender CONFIG` on the tiny shop."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def test_all_protocols_are_measured_beside_their_rivals(shop: Path, tmp_path: Pa
 def test_a_published_pair_is_judged_only_where_it_was_held_out() -> None:
     timed = shop_run(data=tiny_shop.config()["data"] | {"protocol": "time", "cold_items": 0.1})
 
-    assert [one.name for one in protocols_of(shop_run(), 5, served=True)] == ["S"]
-    assert [one.name for one in protocols_of(timed, 5, served=True)] == ["T", "C"]
+    assert [one.name for one in protocols_of(shop_run(), 5, published=True)] == ["S"]
+    assert [one.name for one in protocols_of(timed, 5, published=True)] == ["T", "C"]
 
 
 def test_splits_are_dev_and_test(shop: Path, tmp_path: Path) -> None:
@@ -58,4 +58,4 @@ def test_splits_are_dev_and_test(shop: Path, tmp_path: Path) -> None:
 def test_content_is_needed_to_judge_cold_items() -> None:
     item = [one for one in tiny_shop.config()["item"] if one["kind"] != "text"]
 
-    assert [one.name for one in protocols_of(shop_run(item=item), 5, served=False)] == ["S", "T"]
+    assert [one.name for one in protocols_of(shop_run(item=item), 5, published=False)] == ["S", "T"]

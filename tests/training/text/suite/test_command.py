@@ -18,11 +18,12 @@ from typer.testing import CliRunner, Result
 from bundle import publish
 from encodery.cli import app
 from training.errors import ServerError
-from training.text.suite.command import Asked, run
+from training.published import Published
+from training.text.suite.command import Comparison, run
 from training.text.suite.maps import map_of
 from training.text.suite.page import page
 from training.text.suite.results import Results, report
-from training.text.suite.subjects import _requests, remote
+from training.text.suite.subjects import published as published_at
 from training.text.suite.svg import decades, scatter, steps
 from training.text.suite.task import Examples, Facts
 
@@ -33,7 +34,7 @@ HTTP_TOLERANCE = 1e-6  # the same graph, in other batches
 def found(sets: Path, published: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Results, Path]:
     """One run on the tiny bundle, and where it wrote."""
     out = tmp_path_factory.mktemp("out")
-    return run(Asked("text", models=published), data=sets, split="dev", out=out), out
+    return run(Comparison("text", Published(published)), data=sets, split="dev", out=out), out
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def url(published: Path) -> Iterator[str]:
 
 
 def evaluate(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, ["evaluate", *map(str, arguments)])
+    return CliRunner().invoke(app, ["evaluate", "text", *map(str, arguments)])
 
 
 def test_every_figure_is_there_at_every_length(found: tuple[Results, Path]) -> None:
@@ -95,7 +96,7 @@ def test_results_json_keeps_its_form(found: tuple[Results, Path]) -> None:
 def test_a_second_run_finds_the_same(
     found: tuple[Results, Path], sets: Path, published: Path, tmp_path: Path
 ) -> None:
-    again = run(Asked("text", models=published), data=sets, split="dev", out=tmp_path)
+    again = run(Comparison("text", Published(published)), data=sets, split="dev", out=tmp_path)
 
     assert again.figures == found[0].figures
     assert again.tasks == found[0].tasks
@@ -105,7 +106,7 @@ def test_a_second_run_finds_the_same(
 def test_a_server_gets_the_figures_of_its_bundle(
     found: tuple[Results, Path], sets: Path, url: str, tmp_path: Path
 ) -> None:
-    over_http = run(Asked("text", models=tmp_path, url=url), data=sets, split="dev", out=tmp_path)
+    over_http = run(Comparison("text", Published(tmp_path, url)), data=sets, split="dev", out=tmp_path)
 
     local = {replace(row, value=0, standard_error=0): row.value for row in found[0].figures}
     assert {replace(row, value=0, standard_error=0): row.value for row in over_http.figures} == pytest.approx(
@@ -116,17 +117,11 @@ def test_a_server_gets_the_figures_of_its_bundle(
 
 
 @pytest.mark.e2e
-def test_a_server_without_the_model_says_so(url: str) -> None:
+def test_a_server_without_the_model_says_so(url: str, tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="404"):
-        remote(url, "absent")
+        published_at(Published(tmp_path, url), "absent")
     with pytest.raises(ServerError, match="does not tell of version 9"):
-        remote(url, "text", "9")
-
-
-def test_requests_stay_within_what_a_server_takes() -> None:
-    assert list(_requests([])) == [0]
-    assert list(_requests([1] * 130)) == [0, 64, 128, 130]
-    assert list(_requests([150_000, 60_000, 250_000, 1])) == [0, 1, 2, 3, 4]
+        published_at(Published(tmp_path, url), "text", "9")
 
 
 def test_another_model_stands_beside_it(sets: Path, models: Path, tmp_path: Path) -> None:
@@ -155,9 +150,9 @@ def test_the_test_split_is_read_when_it_is_asked_for(sets: Path, published: Path
 
 
 def test_only_the_lengths_asked_for_are_measured(sets: Path, published: Path, tmp_path: Path) -> None:
-    asked = Asked("text", models=published, dimensions=(8,))
+    comparison = Comparison("text", Published(published), dimensions=(8,))
 
-    results = run(asked, data=sets / "graded", split="dev", out=tmp_path)
+    results = run(comparison, data=sets / "graded", split="dev", out=tmp_path)
 
     assert [row.dimension for row in results.figures] == [8]
     assert "cut to fewer" not in report(results)
@@ -167,15 +162,11 @@ def test_only_the_lengths_asked_for_are_measured(sets: Path, published: Path, tm
     ("arguments", "complaint"),
     [
         (["text", "--split", "train"], "--split is 'train'; it must be dev or test"),
-        (["text", "--suite", "images"], "--suite is 'images'; a model is measured by text"),
         (["text", "--dimensions", "5"], "--dimensions 5: text was trained for 8, 4"),
         (["text", "--baseline", "text"], "compare a model with itself"),
         (["shop-user"], "shop-user encodes features, and the suite is about texts"),
         (["absent"], "absent has no current version"),
         (["text", "--teacher", "package:absent_teacher"], "absent_teacher' is not installed"),
-        (["run.toml", "--split", "test"], "the suite's options go with a model's name"),
-        (["run.toml", "--split", "dev"], "the suite's options go with a model's name"),
-        (["run.toml", "--suite", "text"], "the suite's options go with a model's name"),
     ],
 )
 def test_a_mistake_is_one_sentence(sets: Path, published: Path, arguments: list[str], complaint: str) -> None:

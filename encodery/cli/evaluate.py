@@ -1,0 +1,102 @@
+"""Commands that measure: a text encoder by the suite, a recommender beside tuned baselines, or any run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from encodery.cli.common import MISTAKE, Config, Data, ModelsDir, directory_of, fail, training
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Url = Annotated[str | None, typer.Option(help="A running server, in place of bundles on disk.")]
+Split = Annotated[str, typer.Option(help="dev to choose by, test to report.")]
+Out = Annotated[Path | None, typer.Option(help="Where results go; default: runs/evaluate-NAME-SPLIT.")]
+
+
+def text(  # noqa: PLR0917  # typer calls it, by name
+    name: Annotated[str, typer.Argument(help="The model, for example text.")],
+    data: Annotated[
+        Path | None, typer.Option(help="Directory of the suite's sets [env: ENCODERY_DATA].")
+    ] = None,
+    models_dir: ModelsDir = None,
+    url: Url = None,
+    version: Annotated[str | None, typer.Option(help="Default: the current one.")] = None,
+    split: Split = "dev",
+    dimensions: Annotated[
+        list[int] | None, typer.Option(help="A length to cut to; may be repeated [default: all it has].")
+    ] = None,
+    baseline: Annotated[
+        list[str] | None, typer.Option(help="Another model to compare with; may be repeated.")
+    ] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="A pretrained encoder to compare with: a directory, or package:NAME.")
+    ] = None,
+    out: Out = None,
+) -> None:
+    """Measure a published text encoder by the suite of text tasks."""
+    with training():
+        from training.data.files import data_directory
+        from training.published import Published
+        from training.text.suite.command import Comparison, run
+        from training.text.suite.results import report
+
+        place = Published(directory_of(models_dir), url)
+        comparison = Comparison(name, place, version, baseline or (), teacher, dimensions or ())
+        results = out or Path("runs") / f"evaluate-{name}-{split}"
+        typer.echo(report(run(comparison, data=data_directory(data), split=split, out=results)))
+        typer.echo(f"wrote {results / 'results.json'} and {results / 'results.html'}", err=True)
+
+
+def recommender(
+    config: Config, data: Data = None, url: Url = None, split: Split = "dev", out: Out = None
+) -> None:
+    """Train a recommender's config per protocol, or ask a server, and measure it beside tuned baselines."""
+    with training():
+        from training.recommender.commands import evaluate
+
+        typer.echo(evaluate(config, data=data, split=split, out=out, url=url))
+
+
+def run(config: Config, data: Data = None, models_dir: ModelsDir = None, url: Url = None) -> None:
+    """Measure the published encoders of a run by the metrics of its config."""
+    with training():
+        from training.card import metrics_table
+        from training.commands import evaluate
+
+        metrics = evaluate(config, data=data, models=directory_of(models_dir), url=url)
+        typer.echo("\n".join(metrics_table(metrics)))
+
+
+class Evaluate(TyperGroup):
+    """The subcommands; what was typed before there were any gets the new command as an answer."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if (new := former(args, list(self.commands))) is not None:
+            fail(f"this command is now: {new}", MISTAKE)
+        return super().resolve_command(ctx, args)
+
+
+def former(arguments: Sequence[str], commands: Sequence[str]) -> str | None:
+    """The new form of `evaluate NAME [--suite text]` and `evaluate CONFIG [--suite recommender]`."""
+    target = arguments[0]
+    if target in commands and "--suite" not in arguments:
+        return None
+    kind = "text"
+    if target.endswith(".toml"):
+        kind = "recommender" if "--suite" in arguments else "run"
+    return f"encodery evaluate {kind} {target}"
+
+
+app = typer.Typer(
+    cls=Evaluate,
+    help="Measure a text encoder, a recommender, or the encoders of a run.",
+    no_args_is_help=True,
+)
+app.command("text")(text)
+app.command("recommender")(recommender)
+app.command("run")(run)

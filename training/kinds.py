@@ -1,0 +1,49 @@
+"""The table of run kinds: what `kind = "..."` in a config stands for.
+
+    config -> KINDS[kind] -> its settings -> its task -> the one loop
+
+A new kind is one folder and one row. Nothing else in training knows a kind by name, and nothing here is
+imported before a config asks for it. Whoever has a kind of his own puts its row in before the config is read:
+
+    KINDS["toy"] = RunKind(settings="my_package.toy:ToyRun", task="my_package.toy:ToyTask")
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from training.config.sections import Run
+    from training.task import Task
+
+
+@dataclass(frozen=True)
+class RunKind:
+    """Where the parts of a kind are, each as `module:name`.
+
+    Attributes:
+        settings: the class of its config, a `training.config.Run` whose `kind` is the row's name.
+        task: makes a `training.task.Task` of a config and the directory that its paths are relative to.
+    """
+
+    settings: str
+    task: str
+
+    def settings_class(self) -> type[Run]:
+        """The class of its config."""
+        return cast("type[Run]", resolve_name(self.settings))
+
+    def make_task(self, run: Run, data: Path) -> Task:
+        """What a config of the kind asks to train. Raises TrainingError."""
+        return cast("Task", resolve_name(self.task)(run, data))
+
+
+KINDS: dict[str, RunKind] = {
+    "text": RunKind("training.text.settings:TextRun", "training.text.task:TextTask"),
+    "recommender": RunKind(
+        "training.recommender.settings:RecommenderRun", "training.recommender.task:RecommenderTask"
+    ),
+}
