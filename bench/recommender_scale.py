@@ -73,7 +73,7 @@ def config() -> dict[str, Any]:
             {"name": "shelf", "kind": "category"},
         ],
         "towers": {"item_dim": 64, "user": {"output_dim": 65}, "item": {"output_dim": 65}},
-        "loss": {"kind": "sampled_softmax", "uniform_negatives": 1000},
+        "loss": {"sampled_softmax": {"uniform_negatives": 1000}},
         "train": {"epochs": 1, "batch_size": 4096, "learning_rate": 0.01, "metric": "ndcg@100"},
     }
 

@@ -119,7 +119,7 @@ def text_run(**changes: Any) -> TextRun:
             "poolings": ["weighted"],
             "hidden": {"widths": [24], "output_dim": 16},
         },
-        "loss": {"infonce": 1.0},
+        "loss": {"infonce": {}},
         "train": {"epochs": 6, "batch_size": 64, "learning_rate": 5e-3, "metric": "spearman"},
     }
     run = parse_config(raw | changes)

@@ -1,4 +1,4 @@
-"""A figure of merit with how sure it is."""
+"""The value of a metric, with how sure it is."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A mean over users, with its standard error."""
+class MetricValue:
+    """A mean over users, queries or texts, with its standard error."""
 
     mean: float
     standard_error: float
 
-
-def figure(values: npt.NDArray[np.float64]) -> Figure:
-    """Mean and standard error of per-user values."""
-    spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-    return Figure(float(values.mean()), spread / len(values) ** 0.5)
+    @classmethod
+    def of(cls, values: npt.NDArray[np.float64]) -> MetricValue:
+        """Mean and standard error of one value each."""
+        spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
+        return cls(float(values.mean()), spread / len(values) ** 0.5)

@@ -53,7 +53,7 @@ TEXT_CONFIG: dict[str, Any] = {
         "dimensions": [8],
         "hidden": {"widths": [24], "output_dim": 16},
     },
-    "loss": {"infonce": 1.0, "infonce_temperature": 0.1},
+    "loss": {"infonce": {"temperature": 0.1}},
     "train": {"epochs": 3, "batch_size": 64, "learning_rate": 0.01, "metric": "pair_first_hit", "threads": 1},
     "export": {"table": "int8"},
 }

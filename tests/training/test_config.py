@@ -104,10 +104,10 @@ def test_all_faults_are_told_at_once() -> None:
 
 
 def test_whole_numbers_are_fine_where_fractions_are_allowed() -> None:
-    run = parse_config(raw_run(loss={"infonce": 1}))
+    run = parse_config(raw_run(loss={"infonce": {"weight": 1}}))
 
     assert isinstance(run, TextRun)
-    assert run.loss.infonce == 1.0
+    assert run.loss.chosen()["infonce"].weight == 1.0
 
 
 @pytest.mark.parametrize(
@@ -166,17 +166,18 @@ def test_the_digest_does_not_change_with_a_default_that_is_written_out() -> None
     assert config_sha256(tiny_training.text_run()) == config_sha256(tiny_training.text_run(seed=0))
 
 
-TAUGHT = {"teacher": {"source": "x"}, "loss": {"cosine": 1.0}}
+TAUGHT = {"teacher": {"source": "x"}, "loss": {"cosine": {}}}
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"loss": {}}, "every weight in [loss] is 0"),
-        ({"loss": {"infonce": 1.0}, "data": {}}, "loss.infonce needs data.pairs"),
-        ({"loss": {"cross_entropy": 1.0}}, "loss.cross_entropy needs data.labels"),
+        ({"loss": {}}, "[loss] names no loss with a weight"),
+        ({"loss": {"infonce": {"weight": 0}}}, "[loss] names no loss with a weight"),
+        ({"loss": {"infonce": {}}, "data": {}}, "loss.infonce needs data.pairs"),
+        ({"loss": {"cross_entropy": {}}}, "loss.cross_entropy needs data.labels"),
         (TAUGHT, "learning from a teacher needs data.texts"),
-        ({"loss": {"infonce": 1.0}, "data": {"spans": 9}}, "data.spans needs a loss that follows a teacher"),
+        ({"loss": {"infonce": {}}, "data": {"spans": 9}}, "data.spans needs a loss that follows a teacher"),
         (
             TAUGHT | {"data": {"texts": [{"path": "x"}]}, "teacher": None},
             "learning from a teacher needs a [teacher] table",

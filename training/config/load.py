@@ -73,8 +73,8 @@ def _explain(raw: dict[str, Any], settings: type[Run], fault: Any) -> str:
     location = fault["loc"]
     key = ".".join(map(str, location))
     table = _table_of(settings, location) if location else settings
-    if location and location[-1] in table.former:
-        return _moved(raw, location, table.former[location[-1]])
+    if location and (new := table.moved(str(location[-1]))) is not None:
+        return _moved(raw, location, new)
     if fault["type"] == "missing":
         return f"{key} is missing"
     if fault["type"] != "extra_forbidden":

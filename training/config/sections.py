@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -28,6 +28,19 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     former: ClassVar[Mapping[str, str]] = {}
+
+    @classmethod
+    def moved(cls, key: str) -> str | None:
+        """Say how a key of an earlier version is written now; None for a key that there never was."""
+        return cls.former.get(key)
+
+    def changed(self, keys: Iterable[str]) -> list[str]:
+        """Name those of these settings that differ from their default.
+
+        The one rule for settings that nothing reads: they may stand at their default, and are refused else.
+        """
+        fields = type(self).model_fields
+        return [key for key in keys if getattr(self, key) != fields[key].get_default()]
 
 
 class HiddenConfig(Section):

@@ -112,7 +112,7 @@ _TAIL = """
 item_dim = 1023
 half_lives_days = [20.0, 200.0]
 
-[towers.start]
+[towers.initialisation]
 content_weight = 30.0
 popularity = 0.2
 
@@ -123,7 +123,7 @@ output_dim = 512
 output_dim = 512
 
 [loss]
-ask_share = [0.1, 0.4]
+target_fraction = [0.1, 0.4]
 
 [train]
 epochs = 2

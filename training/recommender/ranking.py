@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from training.metrics import Figure, figure
+from training.metrics import MetricValue
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
@@ -61,12 +61,14 @@ def ndcg(best: Ints, targets: Sequence[Ints], at: int) -> npt.NDArray[np.float64
     return np.array(rows)
 
 
-def judge(scores: Floats, history: Sequence[Ints], targets: Sequence[Ints]) -> Mapping[str, Figure]:
+def evaluate_scores(
+    scores: Floats, history: Sequence[Ints], targets: Sequence[Ints]
+) -> Mapping[str, MetricValue]:
     """recall@20, recall@50 and ndcg@100 of scores [n, k]; the users' own histories are masked."""
-    return {name: figure(values) for name, values in judge_each(scores, history, targets).items()}
+    return {name: MetricValue.of(values) for name, values in evaluate_users(scores, history, targets).items()}
 
 
-def judge_each(
+def evaluate_users(
     scores: Floats, history: Sequence[Ints], targets: Sequence[Ints]
 ) -> Mapping[str, npt.NDArray[np.float64]]:
     """The same per user: float64 [n] each."""
@@ -76,13 +78,13 @@ def judge_each(
     return rows
 
 
-def judge_vectors(
+def evaluate_vectors(
     users: Floats, items: Floats, history: Sequence[Ints], targets: Sequence[Ints]
-) -> Mapping[str, Figure]:
+) -> Mapping[str, MetricValue]:
     """As `judge`, of inner products, which are never all there at once: users [n, d], items [k, d]."""
     size = max(1, BLOCK_SCORES // max(1, len(items)))
     blocks = [
-        judge_each(users[i : i + size] @ items.T, history[i : i + size], targets[i : i + size])
+        evaluate_users(users[i : i + size] @ items.T, history[i : i + size], targets[i : i + size])
         for i in range(0, len(users), size)
     ]
-    return {name: figure(np.concatenate([block[name] for block in blocks])) for name in blocks[0]}
+    return {name: MetricValue.of(np.concatenate([block[name] for block in blocks])) for name in blocks[0]}

@@ -1,109 +1,42 @@
-"""What a text run trains: an encoder, and the parts that are thrown away; and what it learns from."""
+"""What a text run trains: an encoder, and the heads that are thrown away."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 from torch import nn
 
 from training.errors import ConfigError
-from training.text.data.examples import Examples, TokenExamples
 from training.text.encoders.classic import TextEncoder
-from training.text.encoders.decoder import Decoder
 from training.text.encoders.pretrained import PretrainedEncoder
-from training.text.objectives import (
-    Classification,
-    Denoising,
-    Distillation,
-    Grades,
-    Objective,
-    PairsOfTexts,
-    Plan,
-    SimCSE,
-    SupervisedContrast,
-    Triplets,
-)
-from training.text.rules import follows_texts
-from training.text.settings import TextLossConfig, TextRates
+from training.text.objectives import Loss, Sizes
+from training.text.settings import TextRates
 
 
 class TextLearner(nn.Module):
-    """The encoder, and while training the head of the labels and the decoder of the denoising.
+    """The encoder, and while training the heads that some losses bring along.
 
     Args:
         encoder: inputs to vectors (n, dim).
-        loss: which of the others are wanted.
-        dim: length of a vector.
-        tokens: size of the vocabulary.
-        classes: number of labels.
+        losses: of the run, by name.
+        sizes: what heads depend on.
 
     Raises:
-        ConfigError: labels are wanted and there are none.
+        ConfigError: a loss needs what the encoder or the data has not.
     """
 
     def __init__(
-        self,
-        encoder: TextEncoder | PretrainedEncoder,
-        loss: TextLossConfig,
-        *,
-        dim: int,
-        tokens: int,
-        classes: int,
+        self, encoder: TextEncoder | PretrainedEncoder, losses: dict[str, Loss], sizes: Sizes
     ) -> None:
         super().__init__()
-        if loss.cross_entropy and not classes:
-            raise ConfigError("data.labels has no examples")
+        for name, loss in losses.items():
+            if loss.needs_dropout:
+                refuse_without_dropout(encoder, name)
         self.encoder = encoder
-        self.head = nn.Linear(dim, classes) if loss.cross_entropy else None
-        self.decoder = Decoder(tokens, dim, loss.denoising_width) if loss.denoising else None
-
-
-def objectives_of(
-    loss: TextLossConfig,
-    model: TextLearner,
-    plan: Plan,
-    *,
-    examples: Examples,
-    tokens: TokenExamples,
-    targets: npt.NDArray[np.float16] | None,
-    specials: Sequence[int],
-) -> Iterator[Objective]:
-    """Those with a weight, in the order texts, pairs, triplets, graded pairs, labels.
-
-    Args:
-        loss: the weights.
-        model: whose head and decoder are trained along.
-        plan: see there.
-        examples: what the files hold.
-        tokens: the same as tokens.
-        targets: the teacher's vectors of the texts that have tokens (n, d), if it is learned from.
-        specials: ids of special tokens.
-    """
-    if follows_texts(loss):
-        assert targets is not None
-        yield Distillation(tokens.corpus, targets, loss, plan)
-    if loss.simcse:
-        yield SimCSE(tokens.corpus, loss, plan)
-    if model.decoder is not None:
-        yield Denoising(tokens.corpus, model.decoder, specials, loss, plan)
-    if loss.infonce or loss.pair_similarity_kl:
-        sides = None
-        if loss.pair_similarity_kl:
-            assert targets is not None
-            sides = examples.sides(tokens.corpus.kept, targets)
-        yield PairsOfTexts(tokens.pairs.first, tokens.pairs.second, sides, loss, plan)
-    if loss.triplet or loss.hard_infonce:
-        yield Triplets(tokens.triplets, loss, plan)
-    if loss.cosent:
-        yield Grades(tokens.graded.first, tokens.graded.second, examples.graded.scores, loss, plan)
-    if model.head is not None:
-        yield Classification(tokens.labelled, examples.labelled.labels, model.head, loss, plan)
-    if loss.supervised_contrast:
-        yield SupervisedContrast(tokens.labelled, examples.labelled.labels, loss, plan)
+        # From the last row of the table up, so that a seed gives each of them the numbers it always did.
+        heads = {name: loss.head(sizes) for name, loss in reversed(losses.items())}
+        self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
 
 
 def groups_of(model: TextLearner, rates: TextRates, learning_rate: float) -> list[dict[str, Any]]:
@@ -128,10 +61,10 @@ def groups_of(model: TextLearner, rates: TextRates, learning_rate: float) -> lis
     return [{"params": rest, "lr": learning_rate}, *groups]
 
 
-def refuse_without_dropout(encoder: nn.Module) -> None:
-    """Raises ConfigError if two passes of a text would be the same."""
+def refuse_without_dropout(encoder: nn.Module, loss: str) -> None:
+    """Refuse an encoder of which two passes of a text are the same. Raises ConfigError."""
     if not any(isinstance(module, nn.Dropout) and module.p > 0 for module in encoder.modules()):
-        raise ConfigError("loss.simcse needs dropout, and this encoder has none: both passes are the same")
+        raise ConfigError(f"loss.{loss} needs dropout, and this encoder has none: both passes are the same")
 
 
 def special_ids(tokenizer: Tokenizer) -> list[int]:

@@ -6,70 +6,35 @@ from collections.abc import Sequence
 
 from training.config.sections import Section
 from training.errors import ConfigError
-from training.text.config.model import TextModelConfig
-from training.text.settings import TextLossConfig, TextRun
+from training.text.settings import TextRun
 
 # What only an encoder has that is made anew, and what only a pretrained one.
 OF_TABLE_VOCABULARY = ("source", "size", "min_count", "lowercase")
 OF_TABLE = ("embedding_dim", "init", "poolings", "sif", "window", "bigrams", "hidden")
 OF_PRETRAINED = ("tune", "frozen_layers", "layers", "lora", "dropout", "precision")
 
-# Weight in [loss] -> the list in [data] that it learns from. A teacher's are apart.
-NEEDED = {
-    "simcse": "texts",
-    "denoising": "texts",
-    "infonce": "pairs",
-    "triplet": "triplets",
-    "hard_infonce": "triplets",
-    "cosent": "graded_pairs",
-    "cross_entropy": "labels",
-    "supervised_contrast": "labels",
-}
 
-
-def follows_texts(loss: TextLossConfig) -> bool:
-    """Whether a teacher's vectors of single texts are learned from."""
-    return any((loss.cosine, loss.mse, loss.teacher_infonce, loss.similarity_kl))
-
-
-def distilled(loss: TextLossConfig) -> bool:
+def learns_from_teacher(run: TextRun) -> bool:
     """Whether a teacher's vectors are learned from."""
-    return follows_texts(loss) or loss.pair_similarity_kl > 0
-
-
-def distils(run: TextRun) -> bool:
-    """The same of a run."""
-    return distilled(run.loss)
+    return any(loss.follows_teacher for loss in run.loss.chosen().values())
 
 
 def needs_teacher(run: TextRun) -> bool:
     """Whether the teacher's vectors of the texts are wanted: as targets, or for the axes of the table."""
-    return distils(run) or run.model.init == "teacher"
+    return learns_from_teacher(run) or run.model.init == "teacher"
 
 
-def figures_of(run: TextRun) -> list[str]:
-    """Names of the validation figures that a run has."""
-    loss = run.loss
-    given = {
-        "spearman": run.data.graded is not None,
-        "teacher_cosine": follows_texts(loss),
-        "pair_similarity": loss.pair_similarity_kl > 0,
-        "uniformity": loss.simcse > 0,
-        "reconstruction": loss.denoising > 0,
-        "pair_first_hit": loss.infonce > 0,
-        "triplet_accuracy": loss.triplet + loss.hard_infonce > 0,
-        "graded_spearman": loss.cosent > 0,
-        "accuracy": loss.cross_entropy > 0,
-        "neighbour_accuracy": loss.supervised_contrast > 0,
-    }
-    return [name for name, there in given.items() if there]
+def metrics_of(run: TextRun) -> list[str]:
+    """Names of the validation metrics that a run has."""
+    graded = ["spearman"] if run.data.graded is not None else []
+    return list(dict.fromkeys([*graded, *(loss.metric for loss in run.loss.chosen().values())]))
 
 
 def check_width(run: TextRun, teacher_dim: int) -> None:
     """Refuse an encoder wider than the teacher it learns from. Raises ConfigError."""
     wide = {
         "model.hidden.output_dim": run.model.hidden.output_dim
-        if distils(run) and not run.model.pretrained
+        if learns_from_teacher(run) and not run.model.pretrained
         else 0,
         "model.embedding_dim": run.model.embedding_dim if run.model.init == "teacher" else 0,
     }
@@ -80,14 +45,13 @@ def check_width(run: TextRun, teacher_dim: int) -> None:
 
 def check(run: TextRun) -> None:
     """Refuse settings that contradict each other, before anything costly. Raises ConfigError."""
-    loss, data, model, taught = run.loss, run.data, run.model, distils(run)
-    from_teacher, figures = needs_teacher(run), figures_of(run)
+    losses, data, model = run.loss.chosen(), run.data, run.model
+    from_teacher, metrics = needs_teacher(run), metrics_of(run)
     needs = [
         (from_teacher, data.texts or data.pair_texts, "learning from a teacher needs data.texts"),
         (data.pair_texts, data.pairs, "data.pair_texts needs data.pairs"),
         (data.spans, from_teacher, "data.spans needs a loss that follows a teacher"),
         (data.spans, data.texts, "data.spans needs data.texts"),
-        (loss.pair_similarity_kl, data.pair_texts, "loss.pair_similarity_kl needs data.pair_texts = true"),
         (from_teacher, run.teacher, "learning from a teacher needs a [teacher] table"),
         (
             run.vocabulary.source == "teacher",
@@ -95,19 +59,18 @@ def check(run: TextRun) -> None:
             'vocabulary.source = "teacher" needs a [teacher] table',
         ),
         *(
-            (getattr(loss, name), getattr(data, key), f"loss.{name} needs data.{key}")
-            for name, key in NEEDED.items()
+            (loss.needs, getattr(data, str(loss.needs), None), f"loss.{name} needs data.{loss.needs}")
+            for name, loss in losses.items()
         ),
-        (
-            loss.simcse and not model.pretrained,
-            model.hidden.dropout and model.hidden.widths,
-            "loss.simcse needs dropout: set model.hidden.dropout and widths, or both passes are the same",
+        *(
+            (
+                loss.needs_dropout and not model.pretrained,
+                model.hidden.dropout and model.hidden.widths,
+                f"loss.{name} needs dropout: set model.hidden.dropout and widths, or two passes are alike",
+            )
+            for name, loss in losses.items()
         ),
-        (
-            True,
-            taught or any(getattr(loss, name) for name in NEEDED),
-            "every weight in [loss] is 0: there is nothing to learn from",
-        ),
+        (True, losses, "[loss] names no loss with a weight: there is nothing to learn from"),
         (
             model.init == "teacher",
             run.vocabulary.source == "teacher",
@@ -120,8 +83,8 @@ def check(run: TextRun) -> None:
         ),
         (
             True,
-            run.train.metric in figures,
-            f"train.metric is {run.train.metric!r}; what this run measures is {', '.join(figures)}",
+            run.train.metric in metrics,
+            f"train.metric is {run.train.metric!r}; what this run measures is {', '.join(metrics)}",
         ),
     ]
     for wanted, given, message in needs:
@@ -144,12 +107,10 @@ def _check_idle(run: TextRun) -> None:
         idle = {"model": OF_PRETRAINED}
     for table, keys in idle.items():
         section: Section = getattr(run, table)
-        default = type(section)()
-        for key in keys or type(section).model_fields:
-            if getattr(section, key) != getattr(default, key):
-                raise ConfigError(f"{table}.{key} says nothing about {kind}; leave it out")
+        for key in section.changed(keys or type(section).model_fields):
+            raise ConfigError(f"{table}.{key} says nothing about {kind}; leave it out")
     for key, tune in (("frozen_layers", "top"), ("lora", "lora")):
-        if model.tune != tune and getattr(model, key) != getattr(TextModelConfig(), key):
+        if model.tune != tune and model.changed([key]):
             raise ConfigError(f'model.{key} needs model.tune = "{tune}"')
 
 
@@ -158,5 +119,5 @@ def check_pretrained(run: TextRun, dim: int, teacher_dim: int | None) -> None:
     for m in run.model.dimensions:
         if m >= dim:
             raise ConfigError(f"model.dimensions has {m}; it must be smaller than the encoder's own {dim}")
-    if teacher_dim is not None and distils(run) and teacher_dim != dim:
+    if teacher_dim is not None and learns_from_teacher(run) and teacher_dim != dim:
         raise ConfigError(f"the teacher's vectors have {teacher_dim} dimensions, the encoder's {dim}")

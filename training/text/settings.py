@@ -7,68 +7,27 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from training.config.sections import (
-    NotNegative,
-    Positive,
     Run,
     Section,
+    TrainConfig,
 )
 from training.text.config.data import TextDataConfig
 from training.text.config.model import TeacherConfig, TextModelConfig, VocabularyConfig
+from training.text.objectives import LossConfig
 
 
-class TextLossConfig(Section):
-    """A weighted sum; a weight of 0 leaves a term out. Formulas and sources: `training.text.losses`.
+class TextTrainConfig(TrainConfig):
+    """The loop, and how large a step of texts is.
 
     Attributes:
-        cosine: 1 - cosine to the teacher's vector.
-        mse: squared difference to the teacher's vector.
-        teacher_infonce: the teacher's vector of the same text against those of the batch's other texts.
-        similarity_kl: the batch's similarities as a distribution, against the teacher's.
-        pair_similarity_kl: similarities between the two sides of the batch's pairs, against the teacher's;
-            needs `data.pair_texts`; `similarity_kl_temperature`.
-        simcse: each text twice through dropout, with in-batch negatives.
-        denoising: a decoder, thrown away later, writes the text from the vector of what was left of it.
-        denoising_deleted: the share of tokens that is deleted.
-        denoising_width: of the decoder.
-        infonce: pairs, with in-batch negatives, both directions.
-        pairs_per_step: pairs in a batch; 0 for `train.batch_size`. Where pairs are few and long, and texts
-            many and short, a smaller number takes most of the time off a step.
-        triplet: triplets, by a margin.
-        triplet_margin: how much nearer than the negative the partner must be.
-        hard_infonce: triplets, with all the batch's texts as negatives; `infonce_temperature`.
-        cosent: graded pairs, by their order.
-        cosent_scale: its sharpness.
-        cross_entropy: labels, through a linear head that is thrown away.
-        supervised_contrast: labels, each text against those of others.
+        pairs_per_step: pairs in a batch; 0 for `batch_size`. Where pairs are few and long, and texts many and
+            short, a smaller number takes most of the time off a step.
         chunk_tokens: padded tokens whose intermediate values are held at the same time (cached gradients), so
             that a large batch, or one of long texts, fits a small memory, for a third more time where it has
             more than that. 0 for all.
     """
 
-    cosine: NotNegative = 0.0
-    mse: NotNegative = 0.0
-    teacher_infonce: NotNegative = 0.0
-    teacher_infonce_temperature: Annotated[float, Field(gt=0)] = 0.05
-    similarity_kl: NotNegative = 0.0
-    similarity_kl_temperature: Annotated[float, Field(gt=0)] = 0.1
-    pair_similarity_kl: NotNegative = 0.0
-    simcse: NotNegative = 0.0
-    simcse_temperature: Annotated[float, Field(gt=0)] = 0.05
-    denoising: NotNegative = 0.0
-    denoising_deleted: Annotated[float, Field(gt=0, lt=1)] = 0.6
-    denoising_width: Positive = 256
-    infonce: NotNegative = 0.0
-    infonce_temperature: Annotated[float, Field(gt=0)] = 0.05
     pairs_per_step: Annotated[int, Field(ge=0)] = 0
-    triplet: NotNegative = 0.0
-    triplet_margin: Annotated[float, Field(gt=0)] = 0.2
-    triplet_distance: Literal["cosine", "euclidean"] = "cosine"
-    hard_infonce: NotNegative = 0.0
-    cosent: NotNegative = 0.0
-    cosent_scale: Annotated[float, Field(gt=0)] = 20.0
-    cross_entropy: NotNegative = 0.0
-    supervised_contrast: NotNegative = 0.0
-    supervised_contrast_temperature: Annotated[float, Field(gt=0)] = 0.1
     chunk_tokens: Annotated[int, Field(ge=0)] = 0
 
 
@@ -101,6 +60,7 @@ class TextRun(Run):
     teacher: TeacherConfig | None = None
     vocabulary: VocabularyConfig = VocabularyConfig()
     model: TextModelConfig = TextModelConfig()
-    loss: TextLossConfig
+    loss: LossConfig
+    train: TextTrainConfig
     rates: TextRates = TextRates()
     export: TextExportConfig = TextExportConfig()

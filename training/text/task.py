@@ -39,14 +39,8 @@ from training.text.encoders.packed import packed
 from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.encoders.tuned import tuned
 from training.text.graded import graded_metrics, graded_spearman
-from training.text.learner import (
-    TextLearner,
-    groups_of,
-    objectives_of,
-    refuse_without_dropout,
-    special_ids,
-)
-from training.text.objectives import Objective, Plan
+from training.text.learner import TextLearner, groups_of, special_ids
+from training.text.objectives import Objective, Plan, Sizes, Sources, objectives_of
 from training.text.parity import probes
 from training.text.pretrained.directory import Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
@@ -61,7 +55,7 @@ class _Learning:
     """What is trained, and what it learns from."""
 
     model: TextLearner
-    objectives: list[Objective]
+    objectives: list[Objective[Any]]
 
 
 class TextTask:
@@ -152,25 +146,27 @@ class TextTask:
         self._check_graded()
         torch.manual_seed(run.seed)
         tokenizer = Tokenizer.from_str(self.tokenizer_json.decode())
-        size, classes = tokenizer.get_vocab_size(), len(examples.labelled.names)
+        size = tokenizer.get_vocab_size()
         encoder = TextEncoder(size, run.model) if self.spec is None else tuned(self.spec, run.model)
-        if run.loss.simcse:
-            refuse_without_dropout(encoder)
-        model = TextLearner(encoder, run.loss, dim=self.dim, tokens=size, classes=classes)
+        losses = run.loss.chosen()
+        model = TextLearner(encoder, losses, Sizes(self.dim, size, len(examples.labelled.names)))
         tokens = tokenise_examples(self.preprocessor, examples)
         if isinstance(encoder, TextEncoder):
             encoder.start_weights(token_counts(tokens.ids(), size))
-        targets = self._take_from_teacher(encoder, tokens.corpus, size) if needs_teacher(run) else None
-        objectives = objectives_of(
-            run.loss,
-            model,
-            Plan([self.dim, *run.model.dimensions], run.train.batch_size, run.seed),
+        sources = Sources(
             examples=examples,
             tokens=tokens,
-            targets=targets,
+            teacher=self._take_from_teacher(encoder, tokens.corpus, size) if needs_teacher(run) else None,
             specials=special_ids(tokenizer),
+            heads=dict(model.heads.items()),
+            plan=self._plan(),
         )
-        return _Learning(model, list(objectives))
+        return _Learning(model, objectives_of(losses, sources))
+
+    def _plan(self) -> Plan:
+        run = self.run
+        pairs = run.train.pairs_per_step or run.train.batch_size
+        return Plan([self.dim, *run.model.dimensions], run.train.batch_size, run.seed, pairs)
 
     def _check_graded(self) -> None:
         """Every graded sentence must have a vector. Raises ConfigError."""
@@ -228,7 +224,7 @@ class TextTask:
         return {"loss": torch.stack(list(parts.values())).sum()} | parts
 
     def _vectors(self, prepared: Sequence[Prepared]) -> Tensor:
-        budget = self.run.loss.chunk_tokens
+        budget = self.run.train.chunk_tokens
         return in_chunks(self._vectors_at_once, prepared, budget, lambda one: one.cost)
 
     def _vectors_at_once(self, prepared: Sequence[Prepared]) -> Tensor:

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.metrics import figure
-from training.recommender.ranking import judge, judge_vectors, ndcg, rank, recall
+from training.metrics import MetricValue
+from training.recommender.ranking import evaluate_scores, evaluate_vectors, ndcg, rank, recall
 
 # Two users, four items. User 0 had item 3.
 SCORES = np.array([[0.1, 0.9, 0.5, 2.0], [0.4, 0.3, 0.2, 0.1]], dtype=np.float32)
@@ -51,7 +51,9 @@ def test_inner_products_are_judged_as_their_scores_are() -> None:
     users, items = random.normal(size=(9, 4)), random.normal(size=(30, 4))
     history, targets = [np.array([1])] * 9, [np.array([2, 3])] * 9
 
-    assert judge_vectors(users, items, history, targets) == judge(users @ items.T, history, targets)
+    assert evaluate_vectors(users, items, history, targets) == evaluate_scores(
+        users @ items.T, history, targets
+    )
 
 
 def test_recall_divides_by_what_could_be_hit() -> None:
@@ -78,7 +80,7 @@ def test_ideal_of_ndcg_is_cut_as_the_ranking_is() -> None:
 
 
 def test_perfect_scores_are_judged_as_one() -> None:
-    figures = judge(
+    figures = evaluate_scores(
         np.eye(3, dtype=np.float32), [np.array([], dtype=np.int64)] * 3, [np.array([i]) for i in range(3)]
     )
 
@@ -90,8 +92,8 @@ def test_perfect_scores_are_judged_as_one() -> None:
 
 
 def test_standard_error_is_the_spread_over_the_root_of_the_count() -> None:
-    found = figure(np.array([0.0, 1.0, 0.0, 1.0]))
+    found = MetricValue.of(np.array([0.0, 1.0, 0.0, 1.0]))
 
     assert found.mean == 0.5
     assert found.standard_error == pytest.approx(np.sqrt(1 / 3) / 2)
-    assert figure(np.array([0.3])).standard_error == 0.0
+    assert MetricValue.of(np.array([0.3])).standard_error == 0.0

@@ -98,9 +98,9 @@ def test_pair_that_reads_the_order_is_served_as_trained(tmp_path: Path, kind: st
     Trainer(task, run.train, seed=0, directory=tmp_path).fit()
     publish(tmp_path / "models", task.drafts({}))
     users = Store(tmp_path / "models").load("shop-user")
-    quiz = task.examples.test()
+    held_out = task.examples.test()
 
-    served, trained = users.encode(quiz.users), task.encoders()["shop-user"](quiz.users)
+    served, trained = users.encode(held_out.users), task.encoders()["shop-user"](held_out.users)
     assert np.abs(served - trained).max() < SAME
 
     new = {"id": "new", "title": "garden novelty"}
@@ -116,7 +116,7 @@ def test_training_reads_the_order_as_serving_does(tmp_path: Path, kind: str) -> 
     task = RecommenderTask(run_of({"kind": kind}), tmp_path)
     assert task.model.user_tower.sequence is not None
     torch.nn.init.normal_(task.model.user_tower.sequence.write.weight)  # it starts at 0
-    users, _ = task._served()
+    users, _ = task._exported()
     arrays = [
         torch.from_numpy(array)
         for array in task.examples.users.collate(task.examples.training(np.arange(9))).values()
@@ -129,7 +129,7 @@ def test_training_reads_the_order_as_serving_does(tmp_path: Path, kind: str) -> 
 def test_order_adds_nothing_before_training(tmp_path: Path) -> None:
     """So a closed-form start stays what it is."""
     tiny_shop.write_log(tmp_path / "log.csv")
-    towers = tiny_shop.config()["towers"] | {"item_dim": 17, "start": {"ease_lambda": 10.0}}
+    towers = tiny_shop.config()["towers"] | {"item_dim": 17, "initialisation": {"ease_lambda": 10.0}}
     plain = parse_config(tiny_shop.config(towers=towers))
     ordered = parse_config(tiny_shop.config(towers=towers | {"sequence": {"kind": "gru", "length": 6}}))
     assert isinstance(plain, RecommenderRun)
@@ -143,7 +143,7 @@ def test_order_adds_nothing_before_training(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sequence", "message"),
     [
-        ({"kind": "gru", "heads": 2}, "heads says nothing about a gru; leave it out"),
+        ({"kind": "gru", "heads": 4}, "heads says nothing about a gru; leave it out"),
         ({"kind": "gru", "layers": 2}, "layers says nothing about a gru; leave it out"),
         ({"kind": "attention", "heads": 3}, "dim = 8 cannot be split among 3 heads"),
         ({"kind": "lstm"}, "attention"),

@@ -18,12 +18,15 @@ from bundle.publish import publish
 from bundle.store import Store
 from training.config import parse_config
 from training.errors import ConfigError, InterruptedRunError
-from training.recommender.sampling import Sample, Sampler, taken
-from training.recommender.settings import RecommenderLossConfig, RecommenderRun
-from training.recommender.task import Batch, RecommenderTask, ask, check_size
+from training.recommender.objectives import Step, choose_targets
+from training.recommender.objectives.sampled import SampledSoftmaxLoss
+from training.recommender.objectives.sampling import Sample, Sampler, taken
+from training.recommender.rules import check_size
+from training.recommender.settings import RecommenderRun
+from training.recommender.task import Batch, RecommenderTask
 from training.trainer import State, Trainer
 
-STARTED = tiny_shop.config()["towers"] | {"item_dim": 17, "start": {"ease_lambda": 10.0}}
+STARTED = tiny_shop.config()["towers"] | {"item_dim": 17, "initialisation": {"ease_lambda": 10.0}}
 SAME = 1e-5  # onnxruntime against torch, and a batch against one alone
 
 
@@ -133,13 +136,13 @@ def test_cold_items_are_unknown_to_the_schema(task: RecommenderTask) -> None:
 def test_published_pair_is_torchs(task: RecommenderTask, models: Path) -> None:
     store = Store(models)
     users, items = store.load("shop-user"), store.load("shop-item")
-    quiz = task.examples.test()
+    held_out = task.examples.test()
     torch_encoders = task.encoders()
 
     assert users.manifest.space == items.manifest.space
     assert users.manifest.metric == "inner_product"
-    assert np.abs(users.encode(quiz.users) - torch_encoders["shop-user"](quiz.users)).max() < SAME
-    inputs = [task.examples.item_input(int(number)) for number in quiz.candidates]
+    assert np.abs(users.encode(held_out.users) - torch_encoders["shop-user"](held_out.users)).max() < SAME
+    inputs = [task.examples.item_input(int(number)) for number in held_out.candidates]
     assert np.abs(items.encode(inputs) - torch_encoders["shop-item"](inputs)).max() < SAME
 
 
@@ -167,7 +170,7 @@ def test_bundles_are_judged_as_torch_is(task: RecommenderTask, models: Path) -> 
 
 def test_known_item_in_a_history_carries_its_content(task: RecommenderTask) -> None:
     """The table of the exported user tower holds id and content of every known item, as it is read."""
-    users, _ = task._served()
+    users, _ = task._exported()
     table = task.model.history_table(*task._known)
     expected = table @ task.model.user_tower.hidden.first()[: table.shape[1]]
 
@@ -241,67 +244,76 @@ def test_start_from_ease_ranks_well_before_any_step(shop: Path) -> None:
     assert RecommenderTask(run_of(towers=STARTED), shop).evaluate()["recall@20"] > 0.95
 
 
+def targets_of(task: RecommenderTask, entries: torch.Tensor, batch: Batch) -> torch.Tensor:
+    low, high = task.run.loss.target_fraction
+    return choose_targets(entries, task.run.loss.targets, (low, high), np.random.default_rng(batch.seed))
+
+
+def with_loss(loss: SampledSoftmaxLoss) -> RecommenderRun:
+    """A run of one target for each user, with a loss of a test's own."""
+    run = run_of(loss={"target_fraction": [0.1, 0.1]})
+    return run.model_copy(update={"loss": run.loss.model_copy(update={"sampled_softmax": loss})})
+
+
 @pytest.mark.parametrize("how", ["latest", "random"])
-def test_what_is_asked_for_is_never_shown(how: Any) -> None:
-    """Of three entries and a half share two are asked for; of one entry that one; of none nothing."""
+def test_targets_are_never_shown(how: Any) -> None:
+    """Of three entries and a half share two are targets; of one entry that one; of none nothing."""
     entries = torch.tensor([[3, 4, 5, 0], [6, 0, 0, 0], [0, 0, 0, 0], [3, 4, 0, 0]])
-    config = RecommenderLossConfig(ask=how, ask_share=[0.5, 0.5])
 
-    asked = ask(entries, config, np.random.default_rng(0))
+    targets = choose_targets(entries, how, (0.5, 0.5), np.random.default_rng(0))
 
-    assert asked.sum(1).tolist() == [2, 1, 0, 1]
-    assert not (asked & (entries == PAD)).any()
+    assert targets.sum(1).tolist() == [2, 1, 0, 1]
+    assert not (targets & (entries == PAD)).any()
     if how == "latest":
-        assert asked[0].tolist() == [True, True, False, False]
+        assert targets[0].tolist() == [True, True, False, False]
 
 
-def test_something_is_always_shown_and_asked_for_where_there_are_two() -> None:
+def test_something_is_always_shown_and_a_target_where_there_are_two() -> None:
     entries = torch.tensor([[3, 4]] * 50)
     for share in (0.0, 1.0):
-        asked = ask(entries, RecommenderLossConfig(ask_share=[share, share]), np.random.default_rng(0))
+        targets = choose_targets(entries, "latest", (share, share), np.random.default_rng(0))
 
-        assert (asked.sum(1) == 1).all()
+        assert (targets.sum(1) == 1).all()
 
 
 def test_loss_is_the_softmax_over_what_was_not_shown(shop: Path) -> None:
-    """By hand for one user: minus the mean log-probability of the asked items among all but the shown."""
+    """By hand for one user: minus the mean log-probability of the targets among all but the shown."""
     task = RecommenderTask(run_of(), shop)
     batch = Batch(np.array([0]), (0, 0, 0))
     task.model.eval()
     entries = torch.from_numpy(first_user(task).arrays["history"])[None]  # (1, h)
-    asked = ask(entries, task.run.loss, np.random.default_rng(batch.seed))
+    targets = targets_of(task, entries, batch)
     with torch.no_grad():
-        arrays = [entries * ~asked, *rest(task)]
+        arrays = [entries * ~targets, *rest(task)]
         user = task.model.user_tower(task.model.history_table(*task._known), *arrays)
         scores = (user @ task.model.item_vectors(*task._known).T)[0]
-        left = sorted(set(range(len(scores))) - set((entries[~asked] - FIRST).tolist()))
+        left = sorted(set(range(len(scores))) - set((entries[~targets] - FIRST).tolist()))
         log_p = dict(zip(left, scores[left].log_softmax(0).tolist(), strict=True))
-        expected = -np.mean([log_p[item] for item in (entries[asked] - FIRST).tolist()])
+        expected = -np.mean([log_p[item] for item in (entries[targets] - FIRST).tolist()])
 
         assert task.loss(batch)["loss"].item() == pytest.approx(expected, abs=1e-5)
 
 
 def test_sampled_softmax_of_every_item_is_the_full_softmax_of_one_target(shop: Path) -> None:
     """With a sampler that draws all items once: the only user's loss by hand."""
-    task = RecommenderTask(run_of(loss={"kind": "sampled_softmax", "ask_share": [0.1, 0.1]}), shop)
-    task.model.eval()
-    items = len(task.examples.known)
 
-    class Everything(Sampler):
-        def draw(self, positives: torch.Tensor, generator: np.random.Generator) -> Sample:
+    class Everything(SampledSoftmaxLoss):
+        def sample(self, positives: torch.Tensor, step: Step) -> Sample:
             return Sample(torch.cat([positives, torch.arange(items)]), torch.zeros(len(positives) + items))
 
-    task._sampler = Everything(np.ones(items) / items, 0)
+    task = RecommenderTask(with_loss(Everything()), shop)
+    task.model.eval()
+    items = len(task.examples.known)
     batch = Batch(np.array([0]), (0, 0, 0))
     entries = torch.from_numpy(first_user(task).arrays["history"])[None]
-    asked = ask(entries, task.run.loss, np.random.default_rng(batch.seed))
-    assert asked.sum() == 1
+    targets = targets_of(task, entries, batch)
+    assert targets.sum() == 1
     with torch.no_grad():
-        arrays = [entries * ~asked, *rest(task)]
+        arrays = [entries * ~targets, *rest(task)]
         user = task.model.user_tower(task.model.history_table(*task._known), *arrays)
         scores = (user @ task.model.item_vectors(*task._known).T)[0]
-        left = sorted(set(range(items)) - set((entries[~asked] - FIRST).tolist()))
-        expected = -scores[left].log_softmax(0)[left.index(int(entries[asked]) - FIRST)]
+        left = sorted(set(range(items)) - set((entries[~targets] - FIRST).tolist()))
+        expected = -scores[left].log_softmax(0)[left.index(int(entries[targets]) - FIRST)]
 
         assert task.loss(batch)["loss"].item() == pytest.approx(float(expected), abs=1e-5)
 
@@ -311,21 +323,18 @@ def test_positive_is_corrected_as_first_published_where_the_config_says_so(shop:
 
     E_i = 1/2, E_j = 1/4: uncorrected e^p / (e^p + 4 e^s), corrected 2 e^p / (2 e^p + 4 e^s).
     """
+    other = 0
+
+    class One(SampledSoftmaxLoss):
+        def sample(self, positives: torch.Tensor, step: Step) -> Sample:
+            return Sample(torch.cat([positives, torch.tensor([other])]), torch.tensor([0.5, 0.25]).log())
+
     found = {}
     for positive in ("uncorrected", "corrected"):
-        loss = {"kind": "sampled_softmax", "positive": positive, "ask_share": [0.1, 0.1]}
-        task = RecommenderTask(run_of(loss=loss), shop)
+        task = RecommenderTask(with_loss(One(positive=positive)), shop)
         task.model.eval()
         entries = first_user(task).arrays["history"]
         (other,) = [n for n in range(len(task.examples.known)) if n + FIRST not in entries][:1]
-
-        class One(Sampler):
-            def draw(
-                self, positives: torch.Tensor, generator: np.random.Generator, other: int = other
-            ) -> Sample:
-                return Sample(torch.cat([positives, torch.tensor([other])]), torch.tensor([0.5, 0.25]).log())
-
-        task._sampler = One(np.ones(1), 0)
         batch = Batch(np.array([0]), (0, 0, 0))
         found[positive] = float(np.exp(-task.loss(batch)["loss"].item()))
 
@@ -361,7 +370,7 @@ def test_accidental_hits_are_the_items_that_a_history_holds() -> None:
 
 @pytest.mark.parametrize("kind", ["sampled_softmax", "bpr"])
 def test_sampled_losses_find_the_groups(shop: Path, tmp_path: Path, kind: str) -> None:
-    loss = {"kind": kind, "uniform_negatives": 20}
+    loss = {kind: {"uniform_negatives": 20}}
 
     assert trained(shop, tmp_path / "run", loss=loss).evaluate()["ndcg@100"] > 0.6
 
@@ -373,7 +382,8 @@ def test_sampled_losses_find_the_groups(shop: Path, tmp_path: Path, kind: str) -
             {"towers": {"user": {"output_dim": 8}, "item": {"output_dim": 9}}},
             "is 8, towers.item.output_dim 9",
         ),
-        ({"loss": {"ask_share": [0.9, 0.1]}}, "the smallest share comes first"),
+        ({"loss": {"target_fraction": [0.9, 0.1]}}, "the smallest share comes first"),
+        ({"loss": {"bpr": {}, "full_softmax": {}}}, "full_softmax and bpr are two losses; choose one"),
         (
             {"item": [{"name": "title", "kind": "text"}]},
             "exactly one feature of kind category must have column 'item'",
@@ -412,18 +422,18 @@ def test_option_that_says_nothing_about_its_kind_is_refused() -> None:
         run_of(user=[{"name": "c", "kind": "category", "log1p": True}])
 
 
-@pytest.mark.parametrize("kind", ["full_softmax", "bpr"])
-def test_correction_of_the_positive_says_nothing_about_other_losses(kind: str) -> None:
-    with pytest.raises(ConfigError, match=f"positive says nothing about {kind}; leave it out"):
-        run_of(loss={"kind": kind, "positive": "corrected"})
+@pytest.mark.parametrize("name", ["full_softmax", "bpr"])
+def test_losses_have_settings_of_their_own(name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"loss\.{name}\.positive is no setting"):
+        run_of(loss={name: {"positive": "corrected"}})
 
 
 @pytest.mark.parametrize(
     ("changes", "items", "message"),
     [
-        ({}, 50_001, "50,001 are more than 50,000, so use sampled_softmax"),
+        ({}, 50_001, "50,001 are more than 50,000, so use .loss.sampled_softmax."),
         (
-            {"loss": {"kind": "bpr"}, "towers": {"start": {}}},
+            {"loss": {"bpr": {}}, "towers": {"initialisation": {}}},
             20_001,
             "20,001 are more than 20,000, so leave it out",
         ),

@@ -14,10 +14,10 @@ from training.config.sections import HiddenConfig
 from training.errors import ConfigError
 from training.recommender.baselines import ease
 from training.recommender.config.features import BagPooling, FeatureConfig
-from training.recommender.config.towers import StartConfig, TowersConfig
-from training.recommender.encoders.export_modules import ServedEntries, ServedItems, ServedUsers
+from training.recommender.config.towers import InitialisationConfig, TowersConfig
+from training.recommender.encoders.export_modules import ExportedEntries, ExportedItems, ExportedUsers
 from training.recommender.encoders.feature_embeddings import Bag, Category, Number
-from training.recommender.encoders.initialisation import factors, standardised, start_from_ease
+from training.recommender.encoders.initialisation import factors, initialise_from_ease, standardised
 from training.recommender.encoders.towers import MATRIX_ITEMS, HistoryPool, TwoTowers
 
 EXACT = 1e-5  # float32 sums of a few terms in another order
@@ -128,7 +128,7 @@ def test_training_pools_as_serving_does() -> None:
     pool, table = model.user_tower.pool, model.history_table(*ARRAYS)
     weights, facts = pool.weights(entries, AGES)
 
-    served = ServedEntries(model, ARRAYS, torch.eye(6)).pooled(weights, entries)
+    served = ExportedEntries(model, ARRAYS, torch.eye(6)).pooled(weights, entries)
     assert torch.allclose(pool(table, entries, AGES), torch.cat([served, facts], dim=1), atol=ROUNDED)
 
 
@@ -142,7 +142,7 @@ def test_new_items_in_a_history_are_pooled_as_what_their_content_says() -> None:
     weights, _ = model.user_tower.pool.weights(torch.tensor([[3, 7, 8], [4, 0, 0]]), AGES[:2])
     expected = weights.unsqueeze(1) @ table[torch.tensor([[3, 7, 8], [4, 0, 0]])]
 
-    pooled = ServedEntries(model, ARRAYS, torch.eye(6)).pooled(
+    pooled = ExportedEntries(model, ARRAYS, torch.eye(6)).pooled(
         weights,
         torch.tensor([[3, UNKNOWN, UNKNOWN], [4, 0, 0]]),
         torch.tensor([[2, 3], [0, 0]]),
@@ -256,7 +256,7 @@ def test_user_vector_ends_in_1_so_that_the_items_bias_counts() -> None:
 def test_served_towers_give_what_training_gave(changes: dict[str, Any]) -> None:
     """But for the rounding to 8 bits of what was folded together."""
     model = towers(**changes).eval()
-    users, items = ServedUsers(model, ARRAYS), ServedItems(model, ARRAYS)
+    users, items = ExportedUsers(model, ARRAYS), ExportedItems(model, ARRAYS)
     expected = model.user_tower(model.history_table(*ARRAYS), HISTORY, AGES, COUNTRY)
 
     assert torch.allclose(users(HISTORY, AGES, COUNTRY), expected, atol=ROUNDED)
@@ -264,7 +264,7 @@ def test_served_towers_give_what_training_gave(changes: dict[str, Any]) -> None:
 
 
 def test_known_id_alone_gives_the_vector_of_its_whole_record() -> None:
-    items = ServedItems(towers().eval(), ARRAYS)
+    items = ExportedItems(towers().eval(), ARRAYS)
     whole = items(*ARRAYS)
 
     alone = items(ARRAYS[0], torch.tensor([[MISSING]] * 4), torch.tensor([[0.0, 1.0]] * 4))
@@ -282,7 +282,7 @@ def test_nothing_is_filled_in_for_an_unknown_id() -> None:
         torch.tensor([[0.0, 1.0]] * 2),
     )
 
-    assert torch.allclose(ServedItems(model, ARRAYS)(*unknown), model.item_vectors(*unknown), atol=ROUNDED)
+    assert torch.allclose(ExportedItems(model, ARRAYS)(*unknown), model.item_vectors(*unknown), atol=ROUNDED)
 
 
 def test_item_features_of_another_width_are_projected() -> None:
@@ -313,7 +313,7 @@ def test_towers_start_at_the_scores_of_ease(widths: list[int]) -> None:
     """
     hidden = HiddenConfig(output_dim=5, widths=widths)
     model = towers(item_dim=9, user=hidden, item=hidden)
-    start_from_ease(model, ARRAYS, TRAIN, LATELY, StartConfig(ease_lambda=1.0, scale=50.0))
+    initialise_from_ease(model, ARRAYS, TRAIN, LATELY, InitialisationConfig(ease_lambda=1.0, scale=50.0))
     model.eval()
 
     users = model.user_tower(model.history_table(*ARRAYS), HISTORY, AGES, COUNTRY)
@@ -332,8 +332,8 @@ def test_content_makes_alike_items_that_nobody_took_together() -> None:
 
     def score(weight: float) -> float:
         model = towers(item_dim=9, user=hidden, item=hidden)
-        config = StartConfig(ease_lambda=1.0, content_weight=weight)
-        start_from_ease(model, ARRAYS, TRAIN, LATELY, config, texts=texts)
+        config = InitialisationConfig(ease_lambda=1.0, content_weight=weight)
+        initialise_from_ease(model, ARRAYS, TRAIN, LATELY, config, texts=texts)
         history = torch.tensor([[3]])  # item 0
         user = model.eval().user_tower(model.history_table(*ARRAYS), history, torch.zeros(1, 1), COUNTRY[:1])
         return float((user @ model.item_vectors(*ARRAYS).T)[0, 2].detach())
@@ -345,7 +345,9 @@ def test_content_makes_alike_items_that_nobody_took_together() -> None:
 def test_bias_starts_at_late_popularity() -> None:
     hidden = HiddenConfig(output_dim=5)
     model = towers(item_dim=9, user=hidden, item=hidden)
-    start_from_ease(model, ARRAYS, TRAIN, LATELY, StartConfig(popularity=0.5, content_ridge=1e-3))
+    initialise_from_ease(
+        model, ARRAYS, TRAIN, LATELY, InitialisationConfig(popularity=0.5, content_ridge=1e-3)
+    )
 
     biases = model.eval().item_vectors(*ARRAYS)[:, -1].detach().numpy()
 
@@ -356,7 +358,7 @@ def test_popularity_is_the_ids_alone() -> None:
     """A new item is as popular as the mean, whatever the popularity of its words."""
     hidden = HiddenConfig(output_dim=5)
     model = towers(item_dim=9, user=hidden, item=hidden)
-    start_from_ease(model, ARRAYS, TRAIN, LATELY, StartConfig(popularity=0.5))
+    initialise_from_ease(model, ARRAYS, TRAIN, LATELY, InitialisationConfig(popularity=0.5))
 
     new = model.eval().item_vectors(torch.full((4, 1), UNKNOWN), *ARRAYS[1:])
 
@@ -367,7 +369,9 @@ def test_new_item_starts_at_what_its_content_says() -> None:
     """An unknown id adds nothing, so items with the same content start alike."""
     hidden = HiddenConfig(output_dim=5)
     model = towers(item_dim=9, user=hidden, item=hidden)
-    start_from_ease(model, ARRAYS, TRAIN, LATELY, StartConfig(ease_lambda=1.0, content_ridge=1e-3))
+    initialise_from_ease(
+        model, ARRAYS, TRAIN, LATELY, InitialisationConfig(ease_lambda=1.0, content_ridge=1e-3)
+    )
     model.eval()
     new = model.item_vectors(torch.full((4, 1), UNKNOWN), *ARRAYS[1:])
 
@@ -382,7 +386,7 @@ def test_new_item_starts_at_what_its_content_says() -> None:
         ({"item_dim": 5}, "towers.item_dim = 5 cannot hold the factors of EASE; it needs 7"),
         (
             {"item_dim": 7, "user": HiddenConfig(output_dim=4, widths=[5], skip=False)},
-            "towers.start needs skip = true",
+            "towers.initialisation needs skip = true",
         ),
         (
             {"features": [ITEM[0], FeatureConfig(name="title", kind="text", dim=2), ITEM[2]]},
@@ -392,4 +396,4 @@ def test_new_item_starts_at_what_its_content_says() -> None:
 )
 def test_start_says_what_is_in_its_way(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        start_from_ease(towers(**changes), ARRAYS, TRAIN, LATELY, StartConfig())
+        initialise_from_ease(towers(**changes), ARRAYS, TRAIN, LATELY, InitialisationConfig())

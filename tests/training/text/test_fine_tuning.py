@@ -106,10 +106,10 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     data: Path, teacher_directory: Path, tmp_path: Path
 ) -> None:
     """With dropout, adapters, and chunks whose forward pass is done twice."""
-    loss = {"infonce": 1.0, "chunk_tokens": 100}
 
     def trainer(name: str, stop_at: int) -> Trainer:
-        task = TextTask(run_of(teacher_directory, epochs=2, model={"tune": "lora"}, loss=loss), data)
+        run = run_of(teacher_directory, epochs=2, model={"tune": "lora"}, train={"chunk_tokens": 100})
+        task = TextTask(run, data)
         (tmp_path / name).mkdir(exist_ok=True)
         return Trainer(
             task, task.run.train, seed=0, directory=tmp_path / name, stop=lambda state: state.step == stop_at
@@ -127,12 +127,12 @@ def test_an_interrupted_run_ends_with_the_same_weights(
 
 
 OBJECTIVES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "simcse": ({"simcse": 1.0}, {"texts": [{"path": "texts.txt", "limit": 100}]}),
-    "denoising": ({"denoising": 1.0}, {"texts": [{"path": "texts.txt", "limit": 100}]}),
+    "simcse": ({"simcse": {}}, {"texts": [{"path": "texts.txt", "limit": 100}]}),
+    "denoising": ({"denoising": {}}, {"texts": [{"path": "texts.txt", "limit": 100}]}),
     "labels": (
-        {"cross_entropy": 1.0, "supervised_contrast": 1.0}, {"labels": [{"path": "labels.csv", "limit": 100}]}
+        {"cross_entropy": {}, "supervised_contrast": {}}, {"labels": [{"path": "labels.csv", "limit": 100}]}
     ),
-    "graded": ({"cosent": 1.0}, {"graded_pairs": ["graded.csv"]}),
+    "graded": ({"cosent": {}}, {"graded_pairs": ["graded.csv"]}),
 }  # fmt: skip
 
 
@@ -159,7 +159,7 @@ def test_layers_cut_from_the_teacher_are_distilled_in_its_own_geometry(
         teacher_directory,
         data={"texts": [{"path": "texts.txt", "limit": 300}], "graded": "graded.csv"},
         teacher={"source": str(teacher_directory), "max_tokens": 32},
-        loss={"cosine": 1.0},
+        loss={"cosine": {}},
         model={"layers": [0]},
         train={"metric": "teacher_cosine"},
     )
@@ -181,7 +181,7 @@ def test_a_student_that_may_be_cut_follows_the_teacher_on_its_principal_axes(
         teacher_directory,
         data={"texts": [{"path": "texts.txt", "limit": 300}], "graded": "graded.csv"},
         teacher={"source": str(teacher_directory), "max_tokens": 32},
-        loss={"cosine": 1.0},
+        loss={"cosine": {}},
         model={"dimensions": [8]},
         train={"metric": "teacher_cosine"},
     )

@@ -127,7 +127,7 @@ def test_the_command_mines_triplets_that_a_run_learns_from(data: Path, tmp_path:
     result = CliRunner().invoke(app, ["mine", str(config), "--out", str(out), *options, "--margin", "1"])
     run = tiny_training.text_run(
         data={"triplets": [str(out)]},
-        loss={"hard_infonce": 1.0},
+        loss={"hard_infonce": {}},
         train={"epochs": 1, "batch_size": 32, "metric": "triplet_accuracy"},
     )
     from training.text.task import TextTask

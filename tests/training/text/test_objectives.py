@@ -13,7 +13,7 @@ import torch
 from bundle.preprocess import Facts, Prepared
 from training.errors import ConfigError
 from training.text.data.tokenised import IDS
-from training.text.objectives.unlabelled import damage
+from training.text.objectives.denoising import damage
 from training.text.rules import check
 from training.text.settings import TextRun
 from training.text.task import TextTask
@@ -26,23 +26,18 @@ MODEL = {
 }
 TRIPLETS = {"triplets": ["triplets.tsv"]}
 LABELS = {"labels": ["labels.csv"]}
-# Weights, data, figure, and what it must reach. By chance half of triplets and 0.2 of labels are right; a
+# Losses, data, figure, and what it must reach. By chance half of triplets and 0.2 of labels are right; a
 # decoder that knows nothing of the text says 0.03 of its words right, one that knows the topic 0.11.
 LEARNED: dict[str, tuple[dict[str, Any], dict[str, Any], str, float]] = {
-    "triplet": ({"triplet": 1.0}, TRIPLETS, "triplet_accuracy", 0.9),
-    "euclidean": (
-        {"triplet": 1.0, "triplet_distance": "euclidean", "triplet_margin": 1.0},
-        TRIPLETS, "triplet_accuracy", 0.9,
-    ),
-    "hard_infonce": ({"hard_infonce": 1.0}, TRIPLETS, "triplet_accuracy", 0.9),
-    "cosent": ({"cosent": 1.0}, {"graded_pairs": ["graded.csv"]}, "graded_spearman", 0.6),
-    "supervised_contrast": ({"supervised_contrast": 1.0}, LABELS, "neighbour_accuracy", 0.7),
-    "cross_entropy": ({"cross_entropy": 1.0}, LABELS, "accuracy", 0.7),
-    "simcse": ({"simcse": 1.0}, {"texts": ["texts.txt"]}, "uniformity", 2.0),
-    "denoising": (
-        {"denoising": 1.0, "denoising_width": 24}, {"texts": ["texts.txt"]}, "reconstruction", 0.09,
-    ),
-}  # fmt: skip
+    "triplet": ({"triplet": {}}, TRIPLETS, "triplet_accuracy", 0.9),
+    "euclidean": ({"triplet": {"distance": "euclidean", "margin": 1.0}}, TRIPLETS, "triplet_accuracy", 0.9),
+    "hard_infonce": ({"hard_infonce": {}}, TRIPLETS, "triplet_accuracy", 0.9),
+    "cosent": ({"cosent": {}}, {"graded_pairs": ["graded.csv"]}, "graded_spearman", 0.6),
+    "supervised_contrast": ({"supervised_contrast": {}}, LABELS, "neighbour_accuracy", 0.7),
+    "cross_entropy": ({"cross_entropy": {}}, LABELS, "accuracy", 0.7),
+    "simcse": ({"simcse": {}}, {"texts": ["texts.txt"]}, "uniformity", 2.0),
+    "denoising": ({"denoising": {"width": 24}}, {"texts": ["texts.txt"]}, "reconstruction", 0.09),
+}
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +60,11 @@ def files(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-def run_of(name: str, *, epochs: int = 6, **loss: Any) -> TextRun:
-    weights, data, figure, _ = LEARNED[name]
+def run_of(name: str, *, epochs: int = 6, **train: Any) -> TextRun:
+    loss, data, figure, _ = LEARNED[name]
     return tiny_training.text_run(
-        data=data, model=MODEL, loss=weights | loss,
-        train={"epochs": epochs, "batch_size": 64, "learning_rate": 1e-2, "metric": figure},
+        data=data, model=MODEL, loss=loss,
+        train={"epochs": epochs, "batch_size": 64, "learning_rate": 1e-2, "metric": figure} | train,
     )  # fmt: skip
 
 
@@ -152,15 +147,15 @@ def test_deleting_leaves_at_least_one_token() -> None:
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ({"triplet": 1.0}, "loss.triplet needs data.triplets"),
-        ({"hard_infonce": 1.0}, "loss.hard_infonce needs data.triplets"),
-        ({"cosent": 1.0}, "loss.cosent needs data.graded_pairs"),
-        ({"supervised_contrast": 1.0}, "loss.supervised_contrast needs data.labels"),
-        ({"denoising": 1.0}, "loss.denoising needs data.texts"),
-        ({"simcse": 1.0}, "loss.simcse needs data.texts"),
+        ({"triplet": {}}, "loss.triplet needs data.triplets"),
+        ({"hard_infonce": {}}, "loss.hard_infonce needs data.triplets"),
+        ({"cosent": {}}, "loss.cosent needs data.graded_pairs"),
+        ({"supervised_contrast": {}}, "loss.supervised_contrast needs data.labels"),
+        ({"denoising": {}}, "loss.denoising needs data.texts"),
+        ({"simcse": {}}, "loss.simcse needs data.texts"),
     ],
 )
-def test_an_objective_without_its_data_is_refused(loss: dict[str, float], message: str) -> None:
+def test_an_objective_without_its_data_is_refused(loss: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         check(tiny_training.text_run(loss=loss))
 
@@ -168,7 +163,7 @@ def test_an_objective_without_its_data_is_refused(loss: dict[str, float], messag
 
 
 def test_simcse_without_dropout_is_refused() -> None:
-    run = tiny_training.text_run(loss={"simcse": 1.0}, data={"texts": ["t.txt"]})
+    run = tiny_training.text_run(loss={"simcse": {}}, data={"texts": ["t.txt"]})
     with pytest.raises(ConfigError, match=r"loss\.simcse needs dropout"):
         check(run)
 

@@ -63,7 +63,7 @@ def test_distillation_learns_the_teachers_vectors(
     run = run_of(
         **TEXTS,
         **training("teacher_cosine", 12),
-        loss={"cosine": 1.0, "teacher_infonce": 0.2, "similarity_kl": 0.5},
+        loss={"cosine": {}, "teacher_infonce": {"weight": 0.2}, "similarity_kl": {"weight": 0.5}},
         model=MODEL | {"embedding_dim": 32, "init": "teacher", "hidden": {"widths": [32], "output_dim": 32}},
     )
     teacher = PretrainedTeacher(teacher_directory)
@@ -82,7 +82,7 @@ def test_each_distance_to_the_teacher_by_itself_learns(
     """From random embeddings, whose own figure is the chance."""
     model = MODEL | {"hidden": {"output_dim": 32}}
     for name in ("mse", "cosine"):  # a contrast alone leaves out what all vectors share
-        run = run_of(**TEXTS, **training("teacher_cosine", 10), loss={name: 1.0}, model=model)
+        run = run_of(**TEXTS, **training("teacher_cosine", 10), loss={name: {}}, model=model)
         before = TextTask(run, data).evaluate()["teacher_cosine"]
         _, after = fitted(run, data, tmp_path / name)
 
@@ -96,7 +96,7 @@ def test_the_texts_of_pairs_are_learned_from_the_teacher_as_well(
     """12 texts of a file and, of the same number of pairs, two each."""
     files = {"texts": [{"path": "texts.txt", "limit": 12}], "pairs": [{"path": "pairs.tsv.gz", "limit": 12}]}
     train = training("teacher_cosine", 1)["train"] | {"batch_size": 4}
-    settings = {"loss": {"cosine": 1.0}, "train": train}
+    settings = {"loss": {"cosine": {}}, "train": train}
     alone, together = (
         TextTask(run_of(**settings, data=files | {"pair_texts": given}), data) for given in (False, True)
     )
@@ -111,7 +111,7 @@ def test_the_texts_of_pairs_are_learned_from_the_teacher_as_well(
 def test_spans_of_the_texts_are_learned_from_besides(run_of: Callable[..., TextRun], data: Path) -> None:
     words = " ".join(["orbit"] * 12)
     (data / "long.txt").write_text(f"{words}\n" * 12)
-    settings = {"loss": {"cosine": 1.0}, "train": training("teacher_cosine", 1)["train"] | {"batch_size": 4}}
+    settings = {"loss": {"cosine": {}}, "train": training("teacher_cosine", 1)["train"] | {"batch_size": 4}}
     alone, more = (
         TextTask(run_of(**settings, data={"texts": ["long.txt"], "spans": given}), data) for given in (0, 24)
     )
@@ -126,7 +126,7 @@ def test_the_teachers_similarities_across_pairs_are_learned(
     """No text's own vector is asked for: only what of the one side is near to what of the other."""
     run = run_of(
         data=PAIRS["data"] | {"pair_texts": True},
-        loss={"pair_similarity_kl": 1.0},
+        loss={"pair_similarity_kl": {}},
         **training("pair_similarity", 12),
         model=MODEL | {"hidden": {"output_dim": 32}},
     )
@@ -162,7 +162,7 @@ def test_pairs_learn_the_topics(data: Path, tmp_path: Path) -> None:
 
 def test_labels_learn_the_topics(data: Path, tmp_path: Path) -> None:
     """Five topics: chance is 0.2."""
-    run = tiny_training.text_run(**LABELS, **training("accuracy"), loss={"cross_entropy": 1.0})
+    run = tiny_training.text_run(**LABELS, **training("accuracy"), loss={"cross_entropy": {}})
     _, accuracy = fitted(run, data, tmp_path / "run")
 
     assert accuracy > 0.7
@@ -172,7 +172,7 @@ def test_labels_learn_the_topics(data: Path, tmp_path: Path) -> None:
 def test_all_objectives_together_learn(run_of: Callable[..., TextRun], data: Path, tmp_path: Path) -> None:
     run = run_of(
         data=TEXTS["data"] | PAIRS["data"] | LABELS["data"],
-        loss={"cosine": 1.0, "infonce": 0.3, "cross_entropy": 0.3},
+        loss={"cosine": {}, "infonce": {"weight": 0.3}, "cross_entropy": {"weight": 0.3}},
         **training("spearman", 12),
         model=MODEL | {"dimensions": [8, 4]},
     )
@@ -252,7 +252,7 @@ def test_scoring_needs_neither_the_corpus_nor_a_pass_of_the_teacher(
 ) -> None:
     """Only the graded pairs are there."""
     (tmp_path / "graded.csv").write_bytes((data / "graded.csv").read_bytes())
-    run = run_of(**TEXTS, loss={"cosine": 1.0}, **training("spearman"))
+    run = run_of(**TEXTS, loss={"cosine": {}}, **training("spearman"))
     task = TextTask(run, tmp_path)
     score = task.score({"tiny": lambda inputs: np.eye(len(inputs), 4, dtype=np.float32)})["spearman graded"]
 
@@ -295,7 +295,7 @@ def test_data_that_cannot_be_learned_from_is_refused(
 def test_an_encoder_wider_than_the_teacher_is_refused_before_its_pass(
     run_of: Callable[..., TextRun], data: Path
 ) -> None:
-    run = run_of(**TEXTS, loss={"cosine": 1.0}, model={"hidden": {"output_dim": 33}}, **training("spearman"))
+    run = run_of(**TEXTS, loss={"cosine": {}}, model={"hidden": {"output_dim": 33}}, **training("spearman"))
     with pytest.raises(ConfigError, match="but the teacher's vectors have 32 dimensions"):
         TextTask(run, data)
 

@@ -68,7 +68,7 @@ class FeatureConfig(Section):
     @model_validator(mode="after")
     def _no_idle_option(self) -> FeatureConfig:
         read = {"name", "kind", "description", *FEATURE_OPTIONS[self.kind]}
-        for option in self.model_fields_set - read:
+        for option in self.changed(key for key in type(self).model_fields if key not in read):
             raise ValueError(f"{option} says nothing about a {self.kind}; leave it out of {self.name!r}")
         return self
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -14,7 +15,7 @@ from training.config.sections import (
 )
 
 
-class StartConfig(Section):
+class InitialisationConfig(Section):
     """Starts the towers at EASE's solution, cut to their width (`encoders.initialisation`).
 
     It solves for every pair of items, so up to 20,000 of them.
@@ -57,9 +58,8 @@ class SequenceConfig(Section):
     @model_validator(mode="after")
     def _fits(self) -> SequenceConfig:
         if self.kind == "gru":
-            for option in ("heads", "layers"):
-                if option in self.model_fields_set:
-                    raise ValueError(f"{option} says nothing about a gru; leave it out")
+            for option in self.changed(("heads", "layers")):
+                raise ValueError(f"{option} says nothing about a gru; leave it out")
         elif self.dim % self.heads:
             raise ValueError(f"dim = {self.dim} cannot be split among {self.heads} heads")
         return self
@@ -73,7 +73,7 @@ class TowersConfig(Section):
         half_lives_days: start of the learned recency weighting of a history, mixed if several; without one,
             all entries weigh alike.
         sequence: what reads the order of a history as well; nothing, if not given.
-        start: where the weights start; random if not given.
+        initialisation: where the weights start; random if not given.
         user, item: hidden layers of each tower; `output_dim` must be the same.
         item_bias: an item's popularity as one more dimension, against a constant 1 of the user.
     """
@@ -81,7 +81,9 @@ class TowersConfig(Section):
     item_dim: Positive = 256
     half_lives_days: list[Annotated[float, Field(gt=0)]] = []
     sequence: SequenceConfig | None = None
-    start: StartConfig | None = None
+    initialisation: InitialisationConfig | None = None
     user: HiddenConfig = HiddenConfig()
     item: HiddenConfig = HiddenConfig()
     item_bias: bool = True
+
+    former: ClassVar[Mapping[str, str]] = {"start": "[towers.initialisation], with the same settings"}

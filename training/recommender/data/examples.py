@@ -38,7 +38,7 @@ Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Quiz:
+class EvaluationSplit:
     """A question with a known answer: users as a caller sends them, and which items they took.
 
     Attributes:
@@ -166,22 +166,22 @@ class Examples:
         )
         return counts[self.known].astype(np.float32)
 
-    def validation(self) -> Quiz:
+    def validation(self) -> EvaluationSplit:
         """Users to choose settings by."""
         return self._new_users(judged(self.split.validation, self._histories))
 
-    def test(self) -> Quiz:
+    def test(self) -> EvaluationSplit:
         """Users to report."""
         if self._later:
             return self._new_users(judged_later(self.split.test, self._histories, self._later))
         return self._new_users(judged(self.split.test, self._histories))
 
-    def _new_users(self, found: Judged) -> Quiz:
+    def _new_users(self, found: Judged) -> EvaluationSplit:
         """New users, ranked over all items but the cold ones: protocol S."""
         candidates = np.setdiff1d(np.arange(len(self.log.items)), self.cold)
-        return self._quiz(found.users, found.history, found.history, found.targets, candidates)
+        return self._split_of(found.users, found.history, found.history, found.targets, candidates)
 
-    def new_items(self, users: Ints | None = None) -> Quiz:
+    def new_items(self, users: Ints | None = None) -> EvaluationSplit:
         """Users' (by default test users') interest in cold items, ranked among these alone: protocol C.
 
         The history is all a user took besides.
@@ -189,16 +189,16 @@ class Examples:
         users = self.split.test if users is None else users
         rows = [self._histories[user] for user in users]
         nothing = [row[:0] for row in rows]
-        return self._quiz(users, rows, nothing, rows, self.cold)
+        return self._split_of(users, rows, nothing, rows, self.cold)
 
-    def _quiz(
+    def _split_of(
         self,
         users: Ints,
         shown: Sequence[Ints],
         masked: Sequence[Ints],
         targets: Sequence[Ints],
         candidates: Ints,
-    ) -> Quiz:
+    ) -> EvaluationSplit:
         """Rows of the log to positions among the candidates; users without a target are left out."""
         position = np.full(len(self.log.items), -1, dtype=np.int64)
         position[candidates] = np.arange(len(candidates))
@@ -210,7 +210,7 @@ class Examples:
         asked = [index for index, rows in enumerate(targets) if len(among(rows))]
         is_cold = np.isin(self.log.item, self.cold)
         warm = [shown[index][~is_cold[shown[index]]] for index in asked]
-        return Quiz(
+        return EvaluationSplit(
             users=[self.user_input(int(users[index]), shown[index]) for index in asked],
             candidates=candidates,
             history=[among(masked[index]) for index in asked],
@@ -232,7 +232,7 @@ def _names(run: RecommenderRun) -> tuple[str, str]:
         raise ConfigError(
             f"item: exactly one feature of kind category must have column {run.data.item!r}, the id"
         )
-    if ids[0].model_fields_set & {"min_count", "max_size"}:
+    if ids[0].changed(("min_count", "max_size")):
         raise ConfigError(f"item: {ids[0].name!r} is the id; which ids are known is up to data.core")
     if any(feature.kind == "history" for feature in run.item):
         raise ConfigError("item: a history belongs to the user side; move it there")

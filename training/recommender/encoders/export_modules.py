@@ -20,7 +20,7 @@ from training.recommender.encoders.sequence import window
 from training.recommender.encoders.towers import TwoTowers
 
 
-class ServedItems(nn.Module):
+class ExportedItems(nn.Module):
     """The item tower as it is exported: what is not said of a known item is what training knew of it.
 
     So a known item's id alone gives the vector of its whole record. Whatever is linear between a feature's
@@ -61,7 +61,7 @@ class ServedItems(nn.Module):
         return torch.where(missing, part(known), given)
 
 
-class ServedEntries(nn.Module):
+class ExportedEntries(nn.Module):
     """The items of histories, as a matrix reads their input vectors: all that is linear before it is folded.
 
     Known items are rows of one table in 8 bits a number, new ones the sum of what their features say.
@@ -118,7 +118,7 @@ def _at(entries: Tensor, places: Tensor) -> Tensor:
     return (places.unsqueeze(1) == torch.arange(1, entries.shape[1] + 1).unsqueeze(1)).float()
 
 
-class ServedUsers(nn.Module):
+class ExportedUsers(nn.Module):
     """The user tower as it is exported.
 
     The first matrix of the hidden layers is folded into the items' vectors, so that a history is gathered
@@ -133,10 +133,10 @@ class ServedUsers(nn.Module):
         super().__init__()
         self.tower = towers.user_tower
         first, dim = self.tower.hidden.first(), towers.item_dim
-        self.entries = ServedEntries(towers, items, first[:dim])
-        self.in_order: ServedEntries | None = None
+        self.entries = ExportedEntries(towers, items, first[:dim])
+        self.in_order: ExportedEntries | None = None
         if self.tower.sequence is not None:
-            self.in_order = ServedEntries(towers, items, self.tower.sequence.read.weight.detach().T)
+            self.in_order = ExportedEntries(towers, items, self.tower.sequence.read.weight.detach().T)
         self.register_buffer("beside", first[dim:])  # of the history's facts and the other features
 
     def forward(self, *arrays: Tensor) -> Tensor:

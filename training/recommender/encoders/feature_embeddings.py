@@ -61,7 +61,7 @@ class Category(nn.Module):
 
     def folded(self, weights: Tensor) -> nn.Module:
         """Weights (d, c)."""
-        return ServedCategory(self.table.weight.detach() @ weights)
+        return ExportedCategory(self.table.weight.detach() @ weights)
 
 
 class Bag(nn.Module):
@@ -92,7 +92,7 @@ class Bag(nn.Module):
 
     def folded(self, weights: Tensor) -> nn.Module:
         """Weights (d, c)."""
-        return ServedBag(self.table.weight.detach() @ weights, self.pooling)
+        return ExportedBag(self.table.weight.detach() @ weights, self.pooling)
 
 
 class Number(nn.Module):
@@ -123,10 +123,10 @@ class Number(nn.Module):
 
     def folded(self, weights: Tensor) -> nn.Module:
         """Weights (d, c)."""
-        return ServedNumber(self.linear.weight.detach().T @ weights, self.linear.bias.detach() @ weights)
+        return ExportedNumber(self.linear.weight.detach().T @ weights, self.linear.bias.detach() @ weights)
 
 
-class ServedCategory(nn.Module):
+class ExportedCategory(nn.Module):
     """A category's rows (FIRST + entries, c) in 8 bits a number."""
 
     def __init__(self, rows: Tensor) -> None:
@@ -139,7 +139,7 @@ class ServedCategory(nn.Module):
         return rows[:, 0]
 
 
-class ServedBag(nn.Module):
+class ExportedBag(nn.Module):
     """A bag's rows (FIRST + entries, c) in 8 bits a number."""
 
     def __init__(self, rows: Tensor, pooling: BagPooling) -> None:
@@ -152,7 +152,7 @@ class ServedBag(nn.Module):
         return pooled(self.table(entries), mask, self.pooling)
 
 
-class ServedNumber(nn.Module):
+class ExportedNumber(nn.Module):
     """A number's weights (2, c) and bias (c,)."""
 
     def __init__(self, weight: Tensor, bias: Tensor) -> None:

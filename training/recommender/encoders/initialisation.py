@@ -23,7 +23,7 @@ from bundle.preprocess.features.schema import FIRST
 from training.errors import ConfigError
 from training.layers import Hidden
 from training.recommender.baselines import Floats, ease_of
-from training.recommender.config.towers import StartConfig
+from training.recommender.config.towers import InitialisationConfig
 from training.recommender.encoders.content import chosen_ridge, precision, said_of_itself
 from training.recommender.encoders.feature_embeddings import Part
 from training.recommender.encoders.towers import TwoTowers
@@ -34,12 +34,12 @@ SMOOTHING = 5.0  # users added to each count, so that rare items are not pushed 
 USER_SHARE = 0.25  # of the scale's logarithm: pooling makes user vectors long, and long ones round coarsely
 
 
-def start_from_ease(
+def initialise_from_ease(
     towers: TwoTowers,
     items: Sequence[Tensor],
     train: Floats,
     lately: Floats,
-    config: StartConfig,
+    config: InitialisationConfig,
     *,
     texts: Floats | None = None,
 ) -> None:
@@ -62,7 +62,7 @@ def start_from_ease(
     """
     rank, dim = towers.rank, towers.item_dim
     if any(isinstance(one, nn.Linear) for one in towers.item_inputs.projections):
-        raise ConfigError("towers.start sets the item features itself; leave out their dim")
+        raise ConfigError("towers.initialisation sets the item features itself; leave out their dim")
     if dim < 2 * rank + 1:
         raise ConfigError(f"towers.item_dim = {dim} cannot hold the factors of EASE; it needs {2 * rank + 1}")
     parts, designs = _content(towers, items)
@@ -104,7 +104,7 @@ def _content(towers: TwoTowers, items: Sequence[Tensor]) -> tuple[list[Part], li
     return parts, [part.design(items[at]) for part, at in zip(parts, positions, strict=True)]
 
 
-def _structure(train: Floats, texts: Floats | None, config: StartConfig) -> Tensor:
+def _structure(train: Floats, texts: Floats | None, config: InitialisationConfig) -> Tensor:
     """EASE of who took what and of texts, (k, k)."""
     gram = train.T @ train
     if texts is not None:
@@ -141,7 +141,7 @@ def _read(hidden: Hidden, rank: int, *, offset: int) -> nn.Linear:
     output = hidden.layers[-1]
     assert isinstance(output, nn.Linear)
     if hidden.skip is None and len(hidden.layers) > 1:
-        raise ConfigError("towers.start needs skip = true in towers with hidden layers")
+        raise ConfigError("towers.initialisation needs skip = true in towers with hidden layers")
     output.weight.zero_()
     output.bias.zero_()
     linear = hidden.skip or output

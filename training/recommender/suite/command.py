@@ -13,10 +13,10 @@ import numpy as np
 
 from bundle.progress import Progress
 from training.errors import ConfigError
-from training.metrics import Figure, figure
+from training.metrics import MetricValue
 from training.published import Published
-from training.recommender.data.examples import Examples, Quiz
-from training.recommender.ranking import judge_each
+from training.recommender.data.examples import EvaluationSplit, Examples
+from training.recommender.ranking import evaluate_users
 from training.recommender.settings import RecommenderRun
 from training.recommender.suite.compare import Difference, Values, difference, joined
 from training.recommender.suite.tuned_baselines import COLD_RIVALS, RIVALS, Rival, Scorer, Settings, Taken
@@ -61,7 +61,7 @@ class Row:
     figure: str
     method: str
     users: int
-    value: Figure
+    value: MetricValue
     encoder_above: Difference | None
 
 
@@ -142,17 +142,17 @@ def _measure(
     else:
         examples = Examples(run, data)
         encoders = {name: place.open(name).encode for name in run.model_names()}
-    quizzes = _quizzes(examples, is_cold=protocol.is_cold)
-    quiz = quizzes[split]
-    measured.add(OWN, judged(_encoder(examples, encoders, run), quiz))
+    splits = _splits(examples, is_cold=protocol.is_cold)
+    held_out = splits[split]
+    measured.add(OWN, judged(_encoder(examples, encoders, run), held_out))
     taken = Taken.of(examples)
     for rival in COLD_RIVALS if protocol.is_cold else RIVALS:
         if rival.name not in measured.chosen:  # by the first fold, for all
-            measured.chosen[rival.name] = best(rival, taken, quizzes["dev"], run.train.metric)
-        measured.add(rival.name, judged(rival.fit(taken, measured.chosen[rival.name]), quiz))
+            measured.chosen[rival.name] = best(rival, taken, splits["dev"], run.train.metric)
+        measured.add(rival.name, judged(rival.fit(taken, measured.chosen[rival.name]), held_out))
 
 
-def _quizzes(examples: Examples, *, is_cold: bool) -> dict[str, Quiz]:
+def _splits(examples: Examples, *, is_cold: bool) -> dict[str, EvaluationSplit]:
     if is_cold:
         split = examples.split
         return {"dev": examples.new_items(split.validation), "test": examples.new_items(split.test)}
@@ -169,27 +169,27 @@ def _trained(run: RecommenderRun, data: Path) -> tuple[Examples, Mapping[str, En
 def _encoder(examples: Examples, encoders: Mapping[str, Encode], run: RecommenderRun) -> Scorer:
     """The pair as a scorer of all items."""
 
-    def scores(quiz: Quiz) -> Any:
-        found = np.full((len(quiz.users), len(examples.log.items)), -np.inf, dtype=np.float32)
-        items = encoders[run.item_name]([examples.item_input(int(n)) for n in quiz.candidates])
-        found[:, quiz.candidates] = encoders[run.user_name](quiz.users) @ items.T
+    def scores(held_out: EvaluationSplit) -> Any:
+        found = np.full((len(held_out.users), len(examples.log.items)), -np.inf, dtype=np.float32)
+        items = encoders[run.item_name]([examples.item_input(int(n)) for n in held_out.candidates])
+        found[:, held_out.candidates] = encoders[run.user_name](held_out.users) @ items.T
         return found
 
     return scores
 
 
-def judged(scorer: Scorer, quiz: Quiz) -> Values:
+def judged(scorer: Scorer, held_out: EvaluationSplit) -> Values:
     """Values per user."""
-    return judge_each(scorer(quiz)[:, quiz.candidates], quiz.history, quiz.targets)
+    return evaluate_users(scorer(held_out)[:, held_out.candidates], held_out.history, held_out.targets)
 
 
-def best(rival: Rival, taken: Taken, quiz: Quiz, metric: str) -> Settings:
+def best(rival: Rival, taken: Taken, held_out: EvaluationSplit, metric: str) -> Settings:
     """The settings with the best mean on validation users; of equal ones the first."""
     if len(rival.grid) == 1:
         return rival.grid[0]
     return max(
         rival.grid,
-        key=lambda settings: float(judged(rival.fit(taken, settings), quiz)[metric].mean()),
+        key=lambda settings: float(judged(rival.fit(taken, settings), held_out)[metric].mean()),
     )
 
 
@@ -202,7 +202,7 @@ def rows_of(measured: Measured) -> list[Row]:
             figure=name,
             method=method,
             users=len(found),
-            value=figure(found),
+            value=MetricValue.of(found),
             encoder_above=None if method == OWN else difference(values[OWN][name], found),
         )
         for name in values[OWN]

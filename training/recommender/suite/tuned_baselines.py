@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from training.recommender import baselines
-from training.recommender.data.examples import Examples, Quiz
+from training.recommender.data.examples import EvaluationSplit, Examples
 from training.recommender.ials import IALS
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Settings: TypeAlias = Mapping[str, Any]
-Scorer: TypeAlias = Callable[[Quiz], Floats]  # of all items, (n, k)
+Scorer: TypeAlias = Callable[[EvaluationSplit], Floats]  # of all items, (n, k)
 
 
 @dataclass(eq=False)
@@ -69,7 +69,7 @@ class Rival:
 
 def _popularity(taken: Taken, settings: Settings) -> Scorer:
     counts = baselines.popularity(taken.matrix)
-    return lambda quiz: np.tile(counts, (len(quiz.warm), 1))
+    return lambda held_out: np.tile(counts, (len(held_out.warm), 1))
 
 
 def _itemcf(taken: Taken, settings: Settings) -> Scorer:
@@ -77,31 +77,31 @@ def _itemcf(taken: Taken, settings: Settings) -> Scorer:
     if settings["neighbours"] < len(similar):
         least = np.partition(similar, -settings["neighbours"], axis=0)[-settings["neighbours"]]
         similar = np.asarray(similar * (similar >= least), dtype=np.float32)
-    return lambda quiz: recent(quiz, taken.items, None) @ similar
+    return lambda held_out: recent(held_out, taken.items, None) @ similar
 
 
 def _ials(taken: Taken, settings: Settings) -> Scorer:
     model = IALS(**settings)
     factors = model.fit(taken.histories, taken.items)
-    return lambda quiz: model.scores(factors, quiz.warm)
+    return lambda held_out: model.scores(factors, held_out.warm)
 
 
 def _ease(taken: Taken, settings: Settings) -> Scorer:
     weights = taken.ease(settings["lambda"])
-    return lambda quiz: recent(quiz, taken.items, settings.get("half_life_days")) @ weights
+    return lambda held_out: recent(held_out, taken.items, settings.get("half_life_days")) @ weights
 
 
 def _tfidf(taken: Taken, settings: Settings) -> Scorer:
     rows = baselines.tfidf(taken.texts)
-    return lambda quiz: np.asarray(
-        recent(quiz, taken.items, settings["half_life_days"]) @ rows @ rows.T, dtype=np.float32
+    return lambda held_out: np.asarray(
+        recent(held_out, taken.items, settings["half_life_days"]) @ rows @ rows.T, dtype=np.float32
     )
 
 
-def recent(quiz: Quiz, items: int, half_life_days: float | None) -> Floats:
+def recent(held_out: EvaluationSplit, items: int, half_life_days: float | None) -> Floats:
     """Histories as rows, weighted 2^(-age / half-life) if there is one: (n, items)."""
-    rows = np.zeros((len(quiz.warm), items), dtype=np.float32)
-    for row, warm, ages in zip(rows, quiz.warm, quiz.ages_days, strict=True):
+    rows = np.zeros((len(held_out.warm), items), dtype=np.float32)
+    for row, warm, ages in zip(rows, held_out.warm, held_out.ages_days, strict=True):
         row[warm] = 1.0 if half_life_days is None else np.exp2(-ages / half_life_days)
     return rows
 

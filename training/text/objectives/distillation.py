@@ -1,71 +1,109 @@
-"""Learning from a teacher's vectors."""
+"""Learning from a teacher's vectors of single texts."""
 
 from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from training.data.stream import Rows
 from training.text import losses
 from training.text.data.tokenised import Tokenised
 from training.text.metrics import cosines
-from training.text.objectives.base import Plan, Split, Vectors
-from training.text.settings import TextLossConfig
+from training.text.objectives.base import Loss, Objective, Plan, Sources, Value, Vectors
 
 
-class Distillation:
+class Distillation(Objective["DistillationLoss"]):
     """Unlabelled texts and the teacher's vectors of them.
 
     Args:
+        chosen: the losses, by name.
         corpus: the texts.
-        targets: the teacher's vectors, float16 (n, d), leading dimensions first in importance.
-        config: weights of the terms.
-        plan: see there.
+        targets: the teacher's vectors of the texts that have tokens, float16 (n, d).
+        plan: lengths, batch size and seed.
     """
 
     def __init__(
-        self, corpus: Tokenised, targets: npt.NDArray[np.float16], config: TextLossConfig, plan: Plan
+        self,
+        chosen: Mapping[str, DistillationLoss],
+        corpus: Tokenised,
+        targets: npt.NDArray[np.float16],
+        plan: Plan,
     ) -> None:
-        self._corpus, self._targets, self._config, self._plan = corpus, targets, config, plan
-        self._split = Split([corpus], plan, "texts")
+        super().__init__(chosen, [corpus], plan, "texts")
+        self._corpus, self._targets = corpus, targets
 
-    @property
-    def steps(self) -> int:
-        return self._split.steps
+    @classmethod
+    def of(cls, chosen: Mapping[str, DistillationLoss], sources: Sources) -> Distillation:
+        assert sources.teacher is not None
+        return cls(chosen, sources.tokens.corpus, sources.teacher, sources.plan)
 
-    def loss(self, step: int, vectors: Vectors) -> dict[str, Tensor]:
-        numbers = self._split.batch(step)
-        students, teachers = vectors(self._corpus.of(numbers)), self._teachers(numbers)
-        return losses.mean_over(
-            self._plan.dimensions, lambda m: self._terms(students[:, :m], teachers[:, :m])
-        )
+    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[DistillationLoss]]:
+        rows = self._split.batch(step)
+        (students,), teachers = self._encoded(rows, vectors), self._teachers(rows)
 
-    def _terms(self, students: Tensor, teachers: Tensor) -> dict[str, Tensor]:
-        config, terms = self._config, dict[str, Tensor]()
-        if config.cosine:
-            terms["cosine"] = config.cosine * losses.cosine_distance(students, teachers)
-        if config.mse:
-            terms["mse"] = config.mse * losses.mse(students, teachers)
-        if config.teacher_infonce:
-            temperature = config.teacher_infonce_temperature
-            terms["teacher_infonce"] = config.teacher_infonce * losses.infonce(
-                students, teachers, temperature
-            )
-        if config.similarity_kl:
-            temperature = config.similarity_kl_temperature
-            terms["similarity_kl"] = config.similarity_kl * losses.similarity_kl(
-                students, teachers, temperature
-            )
-        return terms
+        def at(m: int) -> Value[DistillationLoss]:
+            s, t = students[:, :m], teachers[:, :m]
+            return lambda loss: loss.value(s, t)
+
+        return at
 
     def evaluate(self, vectors: Vectors) -> dict[str, float]:
         """`teacher_cosine`: mean cosine to the teacher's vector."""
-        numbers = self._split.held_out
-        students = vectors(self._corpus.of(numbers)).numpy()
-        return {"teacher_cosine": float(cosines(students, self._teachers(numbers).numpy()).mean())}
+        rows = self._split.held_out
+        (students,) = self._encoded(rows, vectors)
+        return {"teacher_cosine": float(cosines(students.numpy(), self._teachers(rows).numpy()).mean())}
 
-    def _teachers(self, numbers: Rows) -> Tensor:
-        rows = np.searchsorted(self._corpus.kept, numbers)
-        return torch.from_numpy(self._targets[rows].astype(np.float32))
+    def _teachers(self, rows: Rows) -> Tensor:
+        places = np.searchsorted(self._corpus.kept, rows)
+        return torch.from_numpy(self._targets[places].astype(np.float32))
+
+
+class DistillationLoss(Loss):
+    """What a student owes its teacher."""
+
+    objective = Distillation
+    metric = "teacher_cosine"
+    follows_teacher = True
+
+    @abstractmethod
+    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
+        """The loss of a batch: students and teachers (n, m)."""
+
+
+class CosineLoss(DistillationLoss):
+    """1 - cosine to the teacher's vector."""
+
+    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
+        return losses.cosine_distance(students, teachers)
+
+
+class MseLoss(DistillationLoss):
+    """The squared difference to the teacher's vector."""
+
+    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
+        return losses.mse(students, teachers)
+
+
+class TeacherInfonceLoss(DistillationLoss):
+    """The teacher's vector of the same text against those of the batch's other texts."""
+
+    temperature: Annotated[float, Field(gt=0)] = 0.05
+
+    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
+        return losses.infonce(students, teachers, self.temperature)
+
+
+class SimilarityKlLoss(DistillationLoss):
+    """The batch's similarities as a distribution, against the teacher's."""
+
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+
+    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
+        return losses.similarity_kl(students, teachers, self.temperature)

@@ -1,58 +1,66 @@
-"""Learning from pairs whose similarity people have graded."""
+"""Learning from pairs whose similarity people have scored."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from pydantic import Field
 
 from training.text import losses
-from training.text.data.tokenised import Tokenised
+from training.text.data.examples import TokenPairs
 from training.text.metrics import cosines, spearman
-from training.text.objectives.base import Plan, Split, Vectors
-from training.text.settings import TextLossConfig
+from training.text.objectives.base import Loss, Objective, Plan, Sources, Value, Vectors
 
 
-class Grades:
-    """Graded pairs: what people find more alike shall have the larger cosine.
+class GradedPairs(Objective["CosentLoss"]):
+    """Pairs with similarity scores: what people find more alike shall have the larger cosine.
 
     Args:
-        first, second: the texts of the pairs, row by row.
+        chosen: the losses, by name.
+        pairs: the texts, row by row.
         scores: float64, one per original pair, on any scale.
-        config: weight and sharpness.
-        plan: see there.
+        plan: lengths, batch size and seed.
     """
 
     def __init__(
         self,
-        first: Tokenised,
-        second: Tokenised,
+        chosen: Mapping[str, CosentLoss],
+        pairs: TokenPairs,
         scores: npt.NDArray[np.float64],
-        config: TextLossConfig,
         plan: Plan,
     ) -> None:
-        self._first, self._second, self._scores = first, second, scores
-        self._config, self._plan = config, plan
-        self._split = Split([first, second], plan, "graded_pairs")
+        super().__init__(chosen, [pairs.first, pairs.second], plan, "graded_pairs")
+        self._scores = scores
 
-    @property
-    def steps(self) -> int:
-        return self._split.steps
+    @classmethod
+    def of(cls, chosen: Mapping[str, CosentLoss], sources: Sources) -> GradedPairs:
+        return cls(chosen, sources.tokens.graded, sources.examples.graded.scores, sources.plan)
 
-    def loss(self, step: int, vectors: Vectors) -> dict[str, Tensor]:
-        numbers = self._split.batch(step)
-        a, b = vectors(self._first.of(numbers)), vectors(self._second.of(numbers))
-        scores, config = torch.from_numpy(self._scores[numbers]), self._config
-        return losses.mean_over(
-            self._plan.dimensions,
-            lambda m: {
-                "cosent": config.cosent * losses.cosent(a[:, :m], b[:, :m], scores, config.cosent_scale)
-            },
-        )
+    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[CosentLoss]]:
+        rows = self._split.batch(step)
+        (a, b), scores = self._encoded(rows, vectors), torch.from_numpy(self._scores[rows])
+        return lambda m: lambda loss: losses.cosent(a[:, :m], b[:, :m], scores, loss.scale)
 
     def evaluate(self, vectors: Vectors) -> dict[str, float]:
-        """`graded_spearman`: correlation of cosines and grades on held-out pairs."""
-        numbers = self._split.held_out
-        a, b = vectors(self._first.of(numbers)).numpy(), vectors(self._second.of(numbers)).numpy()
-        return {"graded_spearman": spearman(cosines(a, b), self._scores[numbers])}
+        """`graded_spearman`: correlation of cosines and scores on held-out pairs."""
+        rows = self._split.held_out
+        a, b = (side.numpy() for side in self._encoded(rows, vectors))
+        return {"graded_spearman": spearman(cosines(a, b), self._scores[rows])}
+
+
+class CosentLoss(Loss):
+    """Graded pairs, by their order.
+
+    Attributes:
+        scale: its sharpness.
+    """
+
+    scale: Annotated[float, Field(gt=0)] = 20.0
+
+    objective = GradedPairs
+    metric = "graded_spearman"
+    needs = "graded_pairs"

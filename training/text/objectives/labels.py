@@ -2,105 +2,133 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from pydantic import Field
+from torch import nn
 from torch.nn import functional as F
 
+from training.errors import ConfigError
 from training.text import losses
 from training.text.data.tokenised import Tokenised
-from training.text.objectives.base import Plan, Split, Vectors, cut
-from training.text.settings import TextLossConfig
+from training.text.objectives.base import (
+    Loss,
+    Objective,
+    Plan,
+    Sizes,
+    Sources,
+    Value,
+    Vectors,
+    zero_filled,
+)
 
 NEIGHBOURS = 1000  # learned texts among which a held-out one finds its nearest
 
 
-class Classification:
-    """Labelled texts, through a linear head that is thrown away after training.
+class Classification(Objective["CrossEntropyLoss"]):
+    """Labelled texts, through a linear head.
 
     At a shorter length the head's leading columns are used (MRL-E of Kusupati et al. 2022, arXiv 2205.13147).
 
     Args:
+        chosen: the losses, by name.
         texts: the texts.
         labels: int64, one per original text.
         head: (d) -> (classes); trained with the encoder.
-        config: the weight.
-        plan: see there.
+        plan: lengths, batch size and seed.
     """
 
     def __init__(
         self,
+        chosen: Mapping[str, CrossEntropyLoss],
         texts: Tokenised,
         labels: npt.NDArray[np.int64],
-        head: nn.Linear,
-        config: TextLossConfig,
+        head: nn.Module,
         plan: Plan,
     ) -> None:
-        self._texts, self._labels, self._head = texts, torch.from_numpy(labels), head
-        self._weight, self._plan = config.cross_entropy, plan
-        self._split = Split([texts], plan, "labels")
+        super().__init__(chosen, [texts], plan, "labels")
+        self._labels, self._head = torch.from_numpy(labels), head
 
-    @property
-    def steps(self) -> int:
-        return self._split.steps
+    @classmethod
+    def of(cls, chosen: Mapping[str, CrossEntropyLoss], sources: Sources) -> Classification:
+        (name,) = chosen
+        labels = sources.examples.labelled.labels
+        return cls(chosen, sources.tokens.labelled, labels, sources.heads[name], sources.plan)
 
-    def loss(self, step: int, vectors: Vectors) -> dict[str, Tensor]:
-        numbers = self._split.batch(step)
-        found, labels = vectors(self._texts.of(numbers)), self._labels[numbers]
-        return losses.mean_over(
-            self._plan.dimensions,
-            lambda m: {
-                "cross_entropy": self._weight * losses.cross_entropy(self._head(cut(found, m)), labels)
-            },
-        )
+    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[CrossEntropyLoss]]:
+        rows = self._split.batch(step)
+        (found,), labels, head = self._encoded(rows, vectors), self._labels[rows], self._head
+        return lambda m: lambda loss: losses.cross_entropy(head(zero_filled(found, m)), labels)
 
     def evaluate(self, vectors: Vectors) -> dict[str, float]:
         """`accuracy`: of the head."""
-        numbers = self._split.held_out
-        scores = self._head(vectors(self._texts.of(numbers)))
-        return {"accuracy": float((scores.argmax(-1) == self._labels[numbers]).float().mean())}
+        rows = self._split.held_out
+        (found,) = self._encoded(rows, vectors)
+        return {"accuracy": float((self._head(found).argmax(-1) == self._labels[rows]).float().mean())}
 
 
-class SupervisedContrast:
+class CrossEntropyLoss(Loss):
+    """Labels, through a linear head that is thrown away."""
+
+    objective = Classification
+    metric = "accuracy"
+    needs = "labels"
+
+    def head(self, sizes: Sizes) -> nn.Module:
+        if not sizes.classes:
+            raise ConfigError("data.labels has no examples")
+        return nn.Linear(sizes.dim, sizes.classes)
+
+
+class SupervisedContrast(Objective["SupervisedContrastLoss"]):
     """Labelled texts: those of a label nearer to each other than to all others of the batch.
 
     A batch should be several times larger than there are labels.
 
     Args:
+        chosen: the losses, by name.
         texts: the texts.
         labels: int64, one per original text.
-        config: weight and temperature.
-        plan: see there.
+        plan: lengths, batch size and seed.
     """
 
     def __init__(
-        self, texts: Tokenised, labels: npt.NDArray[np.int64], config: TextLossConfig, plan: Plan
+        self,
+        chosen: Mapping[str, SupervisedContrastLoss],
+        texts: Tokenised,
+        labels: npt.NDArray[np.int64],
+        plan: Plan,
     ) -> None:
-        self._texts, self._labels = texts, torch.from_numpy(labels)
-        self._config, self._plan = config, plan
-        self._split = Split([texts], plan, "labels")
+        super().__init__(chosen, [texts], plan, "labels")
+        self._labels = torch.from_numpy(labels)
 
-    @property
-    def steps(self) -> int:
-        return self._split.steps
+    @classmethod
+    def of(cls, chosen: Mapping[str, SupervisedContrastLoss], sources: Sources) -> SupervisedContrast:
+        return cls(chosen, sources.tokens.labelled, sources.examples.labelled.labels, sources.plan)
 
-    def loss(self, step: int, vectors: Vectors) -> dict[str, Tensor]:
-        numbers = self._split.batch(step)
-        found, labels = vectors(self._texts.of(numbers)), self._labels[numbers]
-        weight = self._config.supervised_contrast
-        temperature = self._config.supervised_contrast_temperature
-        return losses.mean_over(
-            self._plan.dimensions,
-            lambda m: {
-                "supervised_contrast": weight * losses.supervised_contrast(found[:, :m], labels, temperature)
-            },
-        )
+    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[SupervisedContrastLoss]]:
+        rows = self._split.batch(step)
+        (found,), labels = self._encoded(rows, vectors), self._labels[rows]
+        return lambda m: lambda loss: losses.supervised_contrast(found[:, :m], labels, loss.temperature)
 
     def evaluate(self, vectors: Vectors) -> dict[str, float]:
         """`neighbour_accuracy`: how often the nearest of 1000 learned texts has a held-out text's label."""
         learned, held = self._split.learned, self._split.held_out
         known = learned[:: max(1, len(learned) // NEIGHBOURS)][:NEIGHBOURS]
-        a, b = (F.normalize(vectors(self._texts.of(some)), dim=-1) for some in (held, known))
-        nearest = self._labels[known][(a @ b.T).argmax(-1)]
+        (a,), (b,) = self._encoded(held, vectors), self._encoded(known, vectors)
+        nearest = self._labels[known][(F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T).argmax(-1)]
         return {"neighbour_accuracy": float((nearest == self._labels[held]).float().mean())}
+
+
+class SupervisedContrastLoss(Loss):
+    """Labels, each text against those of others."""
+
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+
+    objective = SupervisedContrast
+    metric = "neighbour_accuracy"
+    needs = "labels"

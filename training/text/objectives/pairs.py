@@ -1,140 +1,122 @@
-"""Learning from texts that belong together, with and without texts that do not."""
+"""Learning from texts that belong together."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Protocol, TypeAlias
+from typing import Annotated, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from training.data.stream import Rows
 from training.text import losses
-from training.text.data.tokenised import Tokenised
-from training.text.metrics import cosines, first_hit_rate
-from training.text.objectives.base import Plan, Split, Vectors
-from training.text.settings import TextLossConfig
+from training.text.data.examples import TokenPairs
+from training.text.metrics import first_hit_rate
+from training.text.objectives.base import Loss, Objective, Plan, Sources, Value, Vectors
 
 Targets: TypeAlias = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
+Teachers: TypeAlias = losses.Sides | None
 
 
-class PairsOfTexts:
+class Pairs(Objective["PairLoss"]):
     """Pairs that belong together, by in-batch contrast, by what a teacher finds near, or by both.
 
     Batches of single texts hold like lengths, so those never set a question beside a long answer; here the
     teacher's similarities between the two sides of pairs are learned.
 
     Args:
-        first, second: the texts of the pairs, row by row.
+        chosen: the losses, by name.
+        pairs: the texts, row by row.
         targets: the teacher's vectors of both sides, float16 (pairs, d) each, if it is learned from.
-        config: weights and temperatures.
-        plan: see there.
+        plan: lengths, pairs per step and seed.
     """
 
     def __init__(
-        self, first: Tokenised, second: Tokenised, targets: Targets | None, config: TextLossConfig, plan: Plan
+        self, chosen: Mapping[str, PairLoss], pairs: TokenPairs, targets: Targets | None, plan: Plan
     ) -> None:
-        self._first, self._second, self._targets = first, second, targets
-        self._config = config
-        self._plan = replace(plan, batch_size=config.pairs_per_step or plan.batch_size)
-        self._split = Split([first, second], self._plan, "pairs")
+        plan = replace(plan, batch_size=plan.pairs_per_step)
+        super().__init__(chosen, [pairs.first, pairs.second], plan, "pairs")
+        self._targets = targets
 
-    @property
-    def steps(self) -> int:
-        return self._split.steps
+    @classmethod
+    def of(cls, chosen: Mapping[str, PairLoss], sources: Sources) -> Pairs:
+        targets = None
+        if any(loss.follows_teacher for loss in chosen.values()):
+            assert sources.teacher is not None
+            targets = sources.examples.sides(sources.tokens.corpus.kept, sources.teacher)
+        return cls(chosen, sources.tokens.pairs, targets, sources.plan)
 
-    def loss(self, step: int, vectors: Vectors) -> dict[str, Tensor]:
-        numbers = self._split.batch(step)
-        a, b = vectors(self._first.of(numbers)), vectors(self._second.of(numbers))
-        teachers = self._teachers(numbers)
-        return losses.mean_over(self._plan.dimensions, lambda m: self._terms(a[:, :m], b[:, :m], teachers))
+    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[PairLoss]]:
+        rows = self._split.batch(step)
+        (a, b), teachers = self._encoded(rows, vectors), self._teachers(rows)
 
-    def _terms(self, a: Tensor, b: Tensor, teachers: losses.Sides | None) -> dict[str, Tensor]:
-        config, terms = self._config, dict[str, Tensor]()
-        if config.infonce:
-            terms["infonce"] = config.infonce * losses.infonce(
-                a, b, config.infonce_temperature, symmetric=True
-            )
-        if teachers is not None:
-            terms["pair_similarity_kl"] = config.pair_similarity_kl * losses.cross_similarity_kl(
-                (a, b), teachers, config.similarity_kl_temperature
-            )
-        return terms
+        def at(m: int) -> Value[PairLoss]:
+            first, second = a[:, :m], b[:, :m]
+            return lambda loss: loss.value(first, second, teachers)
+
+        return at
 
     def evaluate(self, vectors: Vectors) -> dict[str, float]:
-        """The figures of what is learned, over all held-out pairs.
+        """Measure what is learned over all held-out pairs."""
+        rows = self._split.held_out
+        (a, b), teachers = self._encoded(rows, vectors), self._teachers(rows)
+        return {loss.metric: loss.measured(a, b, teachers) for loss in self._losses.values()}
 
-        `pair_first_hit`: how often a text's own partner is nearest. `pair_similarity`: the divergence from
-        the teacher's similarities, negative, so that larger is better.
-        """
-        numbers, figures = self._split.held_out, dict[str, float]()
-        a, b = vectors(self._first.of(numbers)), vectors(self._second.of(numbers))
-        if self._config.infonce:
-            figures["pair_first_hit"] = first_hit_rate(a.numpy(), b.numpy())
-        teachers = self._teachers(numbers)
-        if teachers is not None:
-            temperature = self._config.similarity_kl_temperature
-            figures["pair_similarity"] = -float(losses.cross_similarity_kl((a, b), teachers, temperature))
-        return figures
-
-    def _teachers(self, numbers: Rows) -> losses.Sides | None:
+    def _teachers(self, rows: Rows) -> Teachers:
         if self._targets is None:
             return None
-        first, second = (torch.from_numpy(side[numbers].astype(np.float32)) for side in self._targets)
+        first, second = (torch.from_numpy(side[rows].astype(np.float32)) for side in self._targets)
         return first, second
 
 
-class ThreeTexts(Protocol):
-    """A text, its partner, and one that does not belong to them, row by row."""
+class PairLoss(Loss):
+    """A loss of pairs."""
 
-    @property
-    def first(self) -> Tokenised: ...
+    objective = Pairs
 
-    @property
-    def second(self) -> Tokenised: ...
+    @abstractmethod
+    def value(self, a: Tensor, b: Tensor, teachers: Teachers) -> Tensor:
+        """The loss of a batch: a and b (n, m), the teacher's vectors of both."""
 
-    @property
-    def negative(self) -> Tokenised: ...
+    @abstractmethod
+    def measured(self, a: Tensor, b: Tensor, teachers: Teachers) -> float:
+        """The metric of a and b (n, d)."""
 
 
-class Triplets:
-    """Pairs with a hard negative each: by a margin, by InfoNCE over all of the batch's texts, or by both.
+class InfonceLoss(PairLoss):
+    """Pairs, with in-batch negatives, both directions."""
 
-    Args:
-        texts: the triplets.
-        config: weights, margin, distance and temperature.
-        plan: see there.
-    """
+    temperature: Annotated[float, Field(gt=0)] = 0.05
 
-    def __init__(self, texts: ThreeTexts, config: TextLossConfig, plan: Plan) -> None:
-        self._parts = (texts.first, texts.second, texts.negative)
-        self._config, self._plan = config, plan
-        self._split = Split(self._parts, plan, "triplets")
+    metric = "pair_first_hit"
+    needs = "pairs"
 
-    @property
-    def steps(self) -> int:
-        return self._split.steps
+    def value(self, a: Tensor, b: Tensor, teachers: Teachers) -> Tensor:
+        return losses.infonce(a, b, self.temperature, symmetric=True)
 
-    def loss(self, step: int, vectors: Vectors) -> dict[str, Tensor]:
-        numbers = self._split.batch(step)
-        a, p, n = (vectors(part.of(numbers)) for part in self._parts)
-        return losses.mean_over(self._plan.dimensions, lambda m: self._terms(a[:, :m], p[:, :m], n[:, :m]))
+    def measured(self, a: Tensor, b: Tensor, teachers: Teachers) -> float:
+        """How often a text's own partner is nearest."""
+        return first_hit_rate(a.numpy(), b.numpy())
 
-    def _terms(self, a: Tensor, p: Tensor, n: Tensor) -> dict[str, Tensor]:
-        config, terms = self._config, dict[str, Tensor]()
-        if config.triplet:
-            terms["triplet"] = config.triplet * losses.triplet(
-                a, p, n, config.triplet_margin, distance=config.triplet_distance
-            )
-        if config.hard_infonce:
-            terms["hard_infonce"] = config.hard_infonce * losses.infonce(
-                a, p, config.infonce_temperature, symmetric=True, negatives=n
-            )
-        return terms
 
-    def evaluate(self, vectors: Vectors) -> dict[str, float]:
-        """`triplet_accuracy`: how often a text is nearer to its partner than to its negative, by cosine."""
-        a, p, n = (vectors(part.of(self._split.held_out)).numpy() for part in self._parts)
-        return {"triplet_accuracy": float((cosines(a, p) > cosines(a, n)).mean())}
+class PairSimilarityKlLoss(PairLoss):
+    """Similarities between the two sides of the batch's pairs, against the teacher's."""
+
+    temperature: Annotated[float, Field(gt=0)] = 0.1
+
+    metric = "pair_similarity"
+    needs = "pair_texts"
+    follows_teacher = True
+
+    def value(self, a: Tensor, b: Tensor, teachers: Teachers) -> Tensor:
+        assert teachers is not None
+        return losses.cross_similarity_kl((a, b), teachers, self.temperature)
+
+    def measured(self, a: Tensor, b: Tensor, teachers: Teachers) -> float:
+        """The divergence from the teacher's similarities, negative, so that larger is better."""
+        return -float(self.value(a, b, teachers))

@@ -12,7 +12,7 @@ import numpy as np
 
 from training.data.files import files_sha256, open_text
 from training.errors import ConfigError
-from training.metrics import Figure, figure
+from training.metrics import MetricValue
 from training.text.config.data import SourceConfig
 from training.text.data.readers import read_labels
 from training.text.suite.probe import Ints, told_right
@@ -36,7 +36,7 @@ class Classification:
     fit: Examples
     kept: Examples
     judged: Examples
-    baselines: Mapping[str, Mapping[str, Figure]]
+    baselines: Mapping[str, Mapping[str, MetricValue]]
 
     @classmethod
     def of(cls, directory: Path, split: Split) -> Classification | None:
@@ -77,7 +77,7 @@ class Classification:
     def texts(self) -> Sequence[str]:
         return [*self.fit.texts, *self.kept.texts, *self.judged.texts]
 
-    def score(self, vectors: VectorsOf) -> dict[str, Figure]:
+    def score(self, vectors: VectorsOf) -> dict[str, MetricValue]:
         """Accuracy, with its standard error over the judged texts."""
         names = sorted({*self.fit.labels, *self.kept.labels, *self.judged.labels})
         number = {name: index for index, name in enumerate(names)}
@@ -86,7 +86,7 @@ class Classification:
             return vectors(examples.texts), np.array([number[label] for label in examples.labels])
 
         right = told_right(part(self.fit), part(self.kept), part(self.judged))
-        return {FIGURE: figure(right.astype(np.float64))}
+        return {FIGURE: MetricValue.of(right.astype(np.float64))}
 
 
 @dataclass(frozen=True)

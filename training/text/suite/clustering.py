@@ -10,7 +10,7 @@ import numpy as np
 
 from training.data.files import files_sha256, open_text
 from training.errors import ConfigError
-from training.metrics import Figure, figure
+from training.metrics import MetricValue
 from training.text.suite.kmeans import kmeans, v_measure
 from training.text.suite.splits import in_half
 from training.text.suite.task import Examples, Facts, Split, VectorsOf
@@ -25,7 +25,7 @@ class Clustering:
 
     facts: Facts
     labelled: Examples
-    baselines: Mapping[str, Mapping[str, Figure]]
+    baselines: Mapping[str, Mapping[str, MetricValue]]
 
     @classmethod
     def of(cls, directory: Path, split: Split) -> Clustering | None:
@@ -49,7 +49,7 @@ class Clustering:
     def texts(self) -> Sequence[str]:
         return self.labelled.texts
 
-    def score(self, vectors: VectorsOf) -> dict[str, Figure]:
+    def score(self, vectors: VectorsOf) -> dict[str, MetricValue]:
         """The mean v-measure of STARTS starts of k-means, with its standard error over the starts."""
         names, labels = np.unique(self.labelled.labels, return_inverse=True)
         points = vectors(self.labelled.texts)
@@ -57,7 +57,7 @@ class Clustering:
             v_measure(labels, kmeans(points, len(names), np.random.default_rng(seed)))
             for seed in range(STARTS)
         ]
-        return {FIGURE: figure(np.array(found))}
+        return {FIGURE: MetricValue.of(np.array(found))}
 
 
 def _lines(path: Path) -> list[str]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from training.metrics import Figure, figure
+from training.metrics import MetricValue
 from training.text.suite.task import Floats
 
 Ints = npt.NDArray[np.int64]
@@ -49,7 +49,7 @@ def first(scores: npt.NDArray[np.floating], depth: int) -> Ints:
     return np.asarray(places[order], dtype=np.int64)
 
 
-def judge(best: Ints, relevant: Sequence[Mapping[int, float]]) -> dict[str, Figure]:
+def judge(best: Ints, relevant: Sequence[Mapping[int, float]]) -> dict[str, MetricValue]:
     """Means over queries of the figures below, with their standard errors.
 
     Args:
@@ -64,7 +64,7 @@ def judge(best: Ints, relevant: Sequence[Mapping[int, float]]) -> dict[str, Figu
         "hit@1": [float(bool(row) and row[0] in gains) for row, gains in pairs],
         **{f"recall@{at}": [recall(row, gains, at) for row, gains in pairs] for at in RECALL_AT},
     }
-    return {name: figure(np.array(found)) for name, found in values.items()}
+    return {name: MetricValue.of(np.array(found)) for name, found in values.items()}
 
 
 def ndcg(best: Sequence[int], gains: Mapping[int, float], at: int = AT) -> float:

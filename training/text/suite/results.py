@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from training.metrics import Figure
+from training.metrics import MetricValue
 from training.text.suite.task import Facts, Split
 
 SCHEMA_VERSION = 1
@@ -78,7 +78,7 @@ class Results:
         return list(dict.fromkeys([task.headline, *names]))
 
 
-def rows_of(facts: Facts, encoder: str, dimension: int | None, found: Mapping[str, Figure]) -> list[Row]:
+def rows_of(facts: Facts, encoder: str, dimension: int | None, found: Mapping[str, MetricValue]) -> list[Row]:
     """A task's figures as rows."""
     return [
         Row(facts.name, facts.kind, name, encoder, dimension, one.mean, one.standard_error)

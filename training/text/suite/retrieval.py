@@ -12,7 +12,7 @@ from typing import Any
 
 from training.data.files import files_sha256, open_text
 from training.errors import ConfigError
-from training.metrics import Figure
+from training.metrics import MetricValue
 from training.text.suite.bm25 import BM25
 from training.text.suite.ranked import judge, search
 from training.text.suite.splits import in_half
@@ -81,14 +81,14 @@ class Retrieval:
         return cls(facts, documents, list(queries.values()), [judged[one] for one in queries])
 
     @cached_property
-    def baselines(self) -> Mapping[str, Mapping[str, Figure]]:
+    def baselines(self) -> Mapping[str, Mapping[str, MetricValue]]:
         """BM25 on the same documents and queries."""
         return {"bm25": judge(BM25(self.documents).search(self.queries), self.relevant)}
 
     def texts(self) -> Sequence[str]:
         return [*self.queries, *self.documents]
 
-    def score(self, vectors: VectorsOf) -> dict[str, Figure]:
+    def score(self, vectors: VectorsOf) -> dict[str, MetricValue]:
         """nDCG@10, MRR@10, hit@1, recall@10 and recall@100 of exact search by cosine."""
 
         def documents(start: int, stop: int) -> Floats:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from training.data.files import files_sha256
-from training.metrics import Figure
+from training.metrics import MetricValue
 from training.text.data.readers import Graded, read_graded
 from training.text.metrics import cosines, spearman
 from training.text.suite.splits import in_half
@@ -25,7 +25,7 @@ class Similarity:
 
     facts: Facts
     pairs: Graded
-    baselines: Mapping[str, Mapping[str, Figure]]
+    baselines: Mapping[str, Mapping[str, MetricValue]]
     labelled: Examples | None = None
 
     @classmethod
@@ -48,13 +48,13 @@ class Similarity:
     def texts(self) -> list[str]:
         return [*self.pairs.first, *self.pairs.second]
 
-    def score(self, vectors: VectorsOf) -> dict[str, Figure]:
+    def score(self, vectors: VectorsOf) -> dict[str, MetricValue]:
         """Spearman, with its standard error over redrawn pairs."""
         near = cosines(vectors(self.pairs.first), vectors(self.pairs.second))
         random = np.random.default_rng(0)
         draws = (random.integers(0, len(near), len(near)) for _ in range(DRAWS))
         spread = float(np.std([spearman(near[rows], self.pairs.scores[rows]) for rows in draws], ddof=1))
-        return {FIGURE: Figure(spearman(near, self.pairs.scores), spread)}
+        return {FIGURE: MetricValue(spearman(near, self.pairs.scores), spread)}
 
 
 def _graded(directory: Path, split: Split) -> Path | None:

@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from training.metrics import Figure
+from training.metrics import MetricValue
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Split: TypeAlias = Literal["dev", "test"]
@@ -65,7 +65,7 @@ class Task(Protocol):
         ...
 
     @property
-    def baselines(self) -> Mapping[str, Mapping[str, Figure]]:
+    def baselines(self) -> Mapping[str, Mapping[str, MetricValue]]:
         """The same figures for methods that need no vectors."""
         ...
 
@@ -78,6 +78,6 @@ class Task(Protocol):
         """Every text whose vector `score` asks for; repetitions do no harm."""
         ...
 
-    def score(self, vectors: VectorsOf) -> Mapping[str, Figure]:
+    def score(self, vectors: VectorsOf) -> Mapping[str, MetricValue]:
         """Its figures, larger is better, the headline among them."""
         ...

@@ -9,7 +9,7 @@ import pytest
 import tiny_shop
 
 from training.config import parse_config
-from training.recommender.data.examples import Examples, Quiz
+from training.recommender.data.examples import EvaluationSplit, Examples
 from training.recommender.settings import RecommenderRun
 from training.recommender.suite.command import best, judged
 from training.recommender.suite.tuned_baselines import COLD_RIVALS, RIVALS, Rival, Taken, recent
@@ -27,20 +27,24 @@ POPULARITY, *OTHERS = RIVALS
 
 @pytest.mark.parametrize("rival", OTHERS, ids=lambda one: one.name)
 def test_rivals_know_the_groups_that_popularity_does_not(examples: Examples, rival: Rival) -> None:
-    taken, quiz = Taken.of(examples), examples.test()
+    taken, held_out = Taken.of(examples), examples.test()
 
     settings = best(rival, taken, examples.validation(), "ndcg@100")
 
     assert settings in rival.grid
-    popular = judged(POPULARITY.fit(taken, {}), quiz)["ndcg@100"].mean()
-    assert judged(rival.fit(taken, settings), quiz)["ndcg@100"].mean() > popular + 0.1
+    popular = judged(POPULARITY.fit(taken, {}), held_out)["ndcg@100"].mean()
+    assert judged(rival.fit(taken, settings), held_out)["ndcg@100"].mean() > popular + 0.1
 
 
 def test_tfidf_knows_the_group_of_a_cold_item(examples: Examples) -> None:
-    quiz = examples.new_items()
-    scores = COLD_RIVALS[0].fit(Taken.of(examples), {"half_life_days": None})(quiz)[:, quiz.candidates]
+    held_out = examples.new_items()
+    scores = COLD_RIVALS[0].fit(Taken.of(examples), {"half_life_days": None})(held_out)[
+        :, held_out.candidates
+    ]
 
-    right = [np.isin(int(row.argmax()), targets) for row, targets in zip(scores, quiz.targets, strict=True)]
+    right = [
+        np.isin(int(row.argmax()), targets) for row, targets in zip(scores, held_out.targets, strict=True)
+    ]
     assert np.mean(right) > 0.8  # chance is a third; the best of the group may not be among the taken
 
 
@@ -49,7 +53,7 @@ def test_rivals_are_tuned_with_like_effort() -> None:
 
 
 def test_recency_halves_per_half_life() -> None:
-    quiz = Quiz(
+    held_out = EvaluationSplit(
         users=[],
         candidates=np.arange(3),
         history=[],
@@ -58,5 +62,5 @@ def test_recency_halves_per_half_life() -> None:
         ages_days=[np.array([10.0, 0.0])],
     )
 
-    assert recent(quiz, 3, 10.0).tolist() == [[1.0, 0.0, 0.5]]
-    assert recent(quiz, 3, None).tolist() == [[1.0, 0.0, 1.0]]
+    assert recent(held_out, 3, 10.0).tolist() == [[1.0, 0.0, 0.5]]
+    assert recent(held_out, 3, None).tolist() == [[1.0, 0.0, 1.0]]

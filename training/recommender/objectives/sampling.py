@@ -52,7 +52,7 @@ class Sampler:
         return Sample(columns, expected.clamp(min=1e-12).log().float())
 
 
-def one_asked(asked: Tensor, generator: np.random.Generator) -> Tensor:
+def one_target(asked: Tensor, generator: np.random.Generator) -> Tensor:
     """Of each row one of the True places, by chance: int64 (n,). Rows have at least one. asked (n, h)."""
     keys = torch.from_numpy(generator.random(tuple(asked.shape)))
     return keys.masked_fill(~asked, -1.0).argmax(1)

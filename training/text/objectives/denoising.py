@@ -1,0 +1,125 @@
+"""Learning from texts alone, by reconstructing what was deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
+
+from bundle.preprocess import Facts, Prepared
+from training.config.sections import Positive
+from training.text import losses
+from training.text.data.tokenised import IDS, Tokenised
+from training.text.encoders.decoder import Decoder
+from training.text.objectives.base import (
+    Loss,
+    Objective,
+    Plan,
+    Sizes,
+    Sources,
+    Value,
+    Vectors,
+    zero_filled,
+)
+
+DECODED = 32  # held-out texts at a time: the scores of a vocabulary for every token are large
+
+
+class Denoising(Objective["DenoisingLoss"]):
+    """Texts with most of their tokens deleted, whose vector must suffice to write them out again.
+
+    Source: TSDAE, Wang et al. 2021, arXiv 2104.06979; tokens are deleted here, words there.
+
+    Args:
+        chosen: the losses, by name.
+        corpus: the texts.
+        decoder: vectors and ids to scores; trained with the encoder.
+        specials: ids that are never deleted and never targets, such as [CLS].
+        plan: lengths, batch size and seed.
+    """
+
+    def __init__(
+        self,
+        chosen: Mapping[str, DenoisingLoss],
+        corpus: Tokenised,
+        decoder: nn.Module,
+        specials: Sequence[int],
+        plan: Plan,
+    ) -> None:
+        super().__init__(chosen, [corpus], plan, "texts")
+        (self._deleted,) = (loss.deleted for loss in chosen.values())
+        self._corpus, self._decoder = corpus, decoder
+        self._specials = np.array(specials, dtype=np.int64)
+
+    @classmethod
+    def of(cls, chosen: Mapping[str, DenoisingLoss], sources: Sources) -> Denoising:
+        (name,) = chosen
+        return cls(chosen, sources.tokens.corpus, sources.heads[name], sources.specials, sources.plan)
+
+    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[DenoisingLoss]]:
+        texts = self._corpus.of(self._split.batch(step))
+        random = np.random.default_rng([self._plan.seed, step])
+        damaged = vectors([damage(text, self._deleted, self._specials, random) for text in texts])
+        ids, mask = self._targets(texts)
+        return lambda m: (
+            lambda loss: losses.reconstruction(self._decoder(zero_filled(damaged, m), ids), ids, mask)
+        )
+
+    def evaluate(self, vectors: Vectors) -> dict[str, float]:
+        """`reconstruction`: share of the tokens of whole held-out texts that the decoder gets right.
+
+        It is given the true tokens before each.
+        """
+        right = total = 0.0
+        for start in range(0, len(self._split.held_out), DECODED):
+            texts = self._corpus.of(self._split.held_out[start : start + DECODED])
+            ids, mask = self._targets(texts)
+            predicted = self._decoder(vectors(texts), ids).argmax(-1)
+            right += float(((predicted == ids) & mask.bool()).sum())
+            total += float(mask.sum())
+        return {"reconstruction": right / max(total, 1.0)}
+
+    def _targets(self, texts: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
+        """Ids without the special ones, and their mask: (n, t), (n, t)."""
+        rows = [ids[~np.isin(ids, self._specials)] for ids in (text.arrays[IDS] for text in texts)]
+        ids = [torch.from_numpy(row) for row in rows]
+        masks = [torch.ones(len(row), dtype=torch.int64) for row in rows]
+        return pad_sequence(ids, batch_first=True), pad_sequence(masks, batch_first=True)
+
+
+class DenoisingLoss(Loss):
+    """A decoder, thrown away later, writes the text from the vector of what was left of it.
+
+    Attributes:
+        deleted: the share of tokens that is deleted.
+        width: of the decoder.
+    """
+
+    deleted: Annotated[float, Field(gt=0, lt=1)] = 0.6
+    width: Positive = 256
+
+    objective = Denoising
+    metric = "reconstruction"
+    needs = "texts"
+
+    def head(self, sizes: Sizes) -> nn.Module:
+        return Decoder(sizes.tokens, sizes.dim, self.width)
+
+
+def damage(
+    text: Prepared, share: float, specials: npt.NDArray[np.int64], random: np.random.Generator
+) -> Prepared:
+    """Delete each token with this chance; special tokens and at least one other are kept."""
+    ids = text.arrays[IDS]
+    ordinary = ~np.isin(ids, specials)
+    kept = (random.random(len(ids)) >= share) | ~ordinary
+    if ordinary.any() and not kept[ordinary].any():
+        kept[random.choice(np.flatnonzero(ordinary))] = True
+    left = ids[kept]
+    return Prepared({IDS: left}, cost=len(left), facts=Facts(tokens=len(left)))
