@@ -58,7 +58,7 @@ def measure(
     figures = {}
     for one in find_tasks(data / "text", "dev"):
         vectors = Vectors(encode, one.texts())
-        figures[one.facts.name] = one.score(vectors)[one.facts.headline].mean
+        figures[one.about.name] = one.score(vectors)[one.about.headline].mean
     return {"figures": figures, "best": state.best, "step": state.step}
 
 

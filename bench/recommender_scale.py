@@ -65,7 +65,7 @@ def config() -> dict[str, Any]:
             "item": "item",
             "time": "time",
             "core": 1,
-            "judged_users": 500,
+            "evaluation_users": 500,
         },
         "user": [{"name": "history", "kind": "history", "max_length": 64}],
         "item": [

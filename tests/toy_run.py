@@ -89,7 +89,7 @@ class PictureTask:
             kind="picture",
             model=self.model,
             preprocessor=b"{}",
-            probes=self.pictures,
+            parity_inputs=self.pictures,
             dimensions=[],
             normalized=False,
             metric="inner_product",

@@ -59,7 +59,7 @@ def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
 
 
 def metrics_table(metrics: Mapping[str, Metric]) -> list[str]:
-    """Lines of a Markdown table: figure, value, baselines."""
+    """Lines of a Markdown table: metric, value, baselines."""
     rows = [
         f"| {name} | {metric.value:.4f} | "
         + (", ".join(f"{other} {value:.4f}" for other, value in metric.baselines.items()) or "none")

@@ -1,4 +1,4 @@
-"""A server as just another encoder: so that the figures that count are those of served vectors."""
+"""A server as an encoder, so that what is measured are served vectors."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ def served(url: str, model: str, *, version: str | None = None) -> Encode:
     if not url.startswith(("http://", "https://")):
         raise ServerError(f"{url!r} is no URL of a server; it must begin with http:// or https://")
 
-    asked = {"model": model, "truncate": "end"} | ({"version": version} if version else {})
+    options = {"model": model, "truncate": "end"} | ({"version": version} if version else {})
 
     def encode(inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
         address = f"{url.rstrip('/')}/encode"
-        parts = [_encode(address, asked, some) for some in _requests(inputs)]
+        parts = [_encode(address, options, some) for some in _requests(inputs)]
         return np.concatenate(parts) if parts else np.zeros((0, 0), dtype=np.float32)
 
     return encode
@@ -67,7 +67,7 @@ def manifest_of(url: str, name: str, version: str | None = None) -> Manifest:
 
 
 def _requests(inputs: Sequence[Input]) -> Iterator[list[Input]]:
-    """In order, as many at once as a server takes; all of a request have the same `now`."""
+    """Divide inputs in order into requests that a server takes; all of one have the same `now`."""
     for _, group in groupby(inputs, key=lambda one: one.now):
         some, size = list[Input](), 0
         for one in group:
@@ -80,9 +80,9 @@ def _requests(inputs: Sequence[Input]) -> Iterator[list[Input]]:
         yield some
 
 
-def _encode(url: str, asked: Mapping[str, str], inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
+def _encode(url: str, options: Mapping[str, str], inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
     """One request. float32 [n, dim]. Raises ServerError."""
-    body: dict[str, Any] = {**asked, "inputs": [one.to_json() for one in inputs]}
+    body: dict[str, Any] = {**options, "inputs": [one.to_json() for one in inputs]}
     if (now := inputs[0].now) is not None:
         body["now"] = now
     request = urllib.request.Request(  # noqa: S310  # the URL is the user's own server

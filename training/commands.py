@@ -29,7 +29,7 @@ MakeTask: TypeAlias = Callable[[Run, Path], Task]
 
 
 def make_task(settings: Run, data: Path) -> Task:
-    """What a config asks to train. Raises TrainingError."""
+    """Make the task that a config asks for. Raises TrainingError."""
     return KINDS[settings.kind].make_task(settings, data)
 
 

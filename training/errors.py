@@ -4,7 +4,7 @@
     └── TrainingError             one sentence for whoever started the run, with the way out
         ├── ConfigError           a setting, or the data it names, cannot be used
         ├── TeacherError          the pretrained encoder is not there, or not the expected one
-        ├── DivergedError         the loss, its gradient or the validation figure is not finite
+        ├── DivergedError         the loss, its gradient or the validation metric is not finite
         ├── InterruptedRunError   somebody stopped the run; the same command goes on from its checkpoint
         ├── ExportError           the exported graph does not give torch's vectors
         └── ServerError           a server that is to be evaluated does not answer with vectors
@@ -30,7 +30,7 @@ class TeacherError(TrainingError):
 
 
 class DivergedError(TrainingError):
-    """The loss, its gradient or the validation figure is not finite."""
+    """The loss, its gradient or the validation metric is not finite."""
 
 
 class InterruptedRunError(TrainingError):

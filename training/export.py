@@ -48,10 +48,10 @@ class Exportable:
     Attributes:
         model: takes the inputs of the preprocessor's first layout in order, gives vectors (n, dim).
         preprocessor: content of tokenizer.json or features.json.
-        probes: inputs that the graph is compared on: varied lengths, odd ones among them; the first
-            few become golden.json.
+        parity_inputs: what the graph is compared on: varied lengths, odd ones among them; the first few
+            become golden.json.
         dimensions: lengths a vector may be cut to.
-        now: unix time that `time` features of the probes are relative to.
+        now: unix time that `time` features of the parity inputs are relative to.
         packed: the same encoder over the packed layout, exported in the place of `model`.
     """
 
@@ -60,7 +60,7 @@ class Exportable:
     kind: str
     model: nn.Module
     preprocessor: bytes
-    probes: Sequence[Input]
+    parity_inputs: Sequence[Input]
     dimensions: Sequence[int]
     normalized: bool
     metric: Literal["cosine", "inner_product"]
@@ -74,12 +74,14 @@ class Exportable:
 def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, Metric]) -> Draft:
     """Export, compare, and describe. Raises ExportError."""
     preprocessor = KINDS[encoder.kind].load(encoder.preprocessor, encoder.max_length)
-    prepared = preprocessor.prepare(encoder.probes, "end")
+    prepared = preprocessor.prepare(encoder.parity_inputs, "end")
     expected = run_torch(encoder.model, preprocessor, prepared, batch_size=1)
     layout = packed_layout(preprocessor) if encoder.packed else preprocessor.layouts[0]
     graph = export_graph(encoder.packed or encoder.model, layout, prepared)
     parity = compare(graph, preprocessor, prepared, expected)
-    golden = golden_of(encoder.probes[:GOLDEN_INPUTS], expected[:GOLDEN_INPUTS], encoder.now).to_bytes()
+    golden = golden_of(
+        encoder.parity_inputs[:GOLDEN_INPUTS], expected[:GOLDEN_INPUTS], encoder.now
+    ).to_bytes()
     draft = Draft(
         name=encoder.name,
         description=encoder.description,
@@ -98,7 +100,7 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
         prompts=encoder.prompts,
         default_prompt=encoder.default_prompt,
     )
-    return model_card(draft, provenance, encoder.probes[0].to_json())
+    return model_card(draft, provenance, encoder.parity_inputs[0].to_json())
 
 
 def _trained(provenance: Provenance, metrics: Mapping[str, Metric]) -> Trained:
@@ -165,7 +167,7 @@ class _Positional(nn.Module):
 
 
 def stripped(content: bytes) -> bytes:
-    """Without the exporter's notes: they name files of the machine and differ from run to run."""
+    """Take out the exporter's notes: they name files of the machine and differ from run to run."""
     model = onnx.load_from_string(content)
     model.producer_name, model.producer_version, model.doc_string = "encodery", "", ""
     del model.metadata_props[:]
@@ -185,7 +187,7 @@ def compare(
     prepared: Sequence[Prepared],
     expected: npt.NDArray[np.float32],
 ) -> Parity:
-    """Run the graph on the probes, each alone and in padded batches. Raises ExportError."""
+    """Run the graph on the parity inputs, each alone and in padded batches. Raises ExportError."""
     try:
         runner = Runner(preprocessor, graph)
         alone = np.concatenate([runner.run([one]) for one in prepared])

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunKind:
-    """Where the parts of a kind are, each as `module:name`.
+    """The places of a kind's parts, each as `module:name`.
 
     Attributes:
         settings: the class of its config, a `training.config.Run` whose `kind` is the row's name.
@@ -37,7 +37,7 @@ class RunKind:
         return cast("type[Run]", resolve_name(self.settings))
 
     def make_task(self, run: Run, data: Path) -> Task:
-        """What a config of the kind asks to train. Raises TrainingError."""
+        """Make the task that a config of the kind asks for. Raises TrainingError."""
         return cast("Task", resolve_name(self.task)(run, data))
 
 

@@ -28,6 +28,12 @@ def mean_pool(tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
     return total / mask.sum(1, keepdim=True).clamp(min=1.0)
 
 
+def mean_sqrt_pool(tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+    """Sum of the real tokens over the square root of their number. (n, t, d), (n, t) -> (n, d)."""
+    total = torch.matmul(mask.unsqueeze(1), tokens).squeeze(1)  # (n, d)
+    return total / mask.sum(1, keepdim=True).clamp(min=1.0).sqrt()
+
+
 def weighted_pool(tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
     """Mean weighted by a learned weight per token. weights (n, t), positive -> (n, d)."""
     kept = mask * weights
@@ -49,6 +55,7 @@ def first_pool(tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
 
 POOLINGS: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "mean": mean_pool,
+    "mean_sqrt": mean_sqrt_pool,
     "weighted": weighted_pool,
     "max": max_pool,
     "first": first_pool,
@@ -155,7 +162,7 @@ class Hidden(nn.Module):
         return torch.cat(weights).detach().T
 
     def rest(self, read: Tensor) -> Tensor:
-        """What comes after `first`: (n, c) -> (n, output_dim)."""
+        """Apply all that comes after `first`: (n, c) -> (n, output_dim)."""
         linear = self.layers[0]
         if not isinstance(linear, nn.Linear):
             return cast(Tensor, self(read))

@@ -10,7 +10,7 @@ from training.config import Run, config_sha256
 
 @dataclass(frozen=True)
 class Provenance:
-    """What decided the numbers, apart from code and libraries.
+    """All that decided the numbers, apart from code and libraries.
 
     Attributes:
         command: that made it, for example `encodery train`.
@@ -30,7 +30,7 @@ class Provenance:
 
 
 def of_run(run: Run, data_sha256: str) -> Provenance:
-    """Of a training run: its whole config stands in the card."""
+    """Describe a training run: its whole config stands in the card."""
     return Provenance(
         command="encodery train",
         config_sha256=config_sha256(run),

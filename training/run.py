@@ -43,7 +43,7 @@ def write_metrics(directory: Path, metrics: Mapping[str, Metric]) -> None:
 
 
 def draw_curves(directory: Path) -> Path:
-    """curves.png: every logged figure against the step, losses above, metrics below."""
+    """curves.png: every logged value against the step, losses above, metrics below."""
     import matplotlib  # noqa: PLC0415  # a second to import; only needed at the end of a run
 
     matplotlib.use("Agg")

@@ -13,7 +13,7 @@ from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.publish import Draft
 
-# Inputs to float32 [n, dim]: a torch module, a loaded bundle or a server behind HTTP, all judged alike.
+# Inputs to float32 [n, dim]: a torch module, a loaded bundle or a server behind HTTP, all measured alike.
 Encode: TypeAlias = Callable[[Sequence[Input]], npt.NDArray[np.float32]]
 
 
@@ -48,7 +48,7 @@ class Task(Protocol):
         ...
 
     def evaluate(self) -> dict[str, float]:
-        """Figures on the validation split, larger is better."""
+        """Metrics on the validation split, larger is better."""
         ...
 
     def encoders(self) -> dict[str, Encode]:
@@ -56,7 +56,7 @@ class Task(Protocol):
         ...
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
-        """Final figures of any encoders of these names, with their baselines."""
+        """Final metrics of any encoders of these names, with their baselines."""
         ...
 
     def drafts(self, metrics: dict[str, Metric]) -> list[Draft]:

@@ -35,7 +35,7 @@ CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
 
 @dataclass
 class State:
-    """Where a run stands; everything besides the weights that a resumed run needs."""
+    """The state of a run: everything besides the weights that a resumed run needs."""
 
     step: int = 0
     best: float = -math.inf
@@ -85,17 +85,17 @@ class Trainer:
     def fit(self) -> State:
         """Train to the end, or from the checkpoint to the end; leaves the best weights in the model.
 
-        The weights it starts with are judged as well: a fine-tuned encoder is never worse than it was.
+        The weights it starts with are measured as well: a fine-tuned encoder is never worse than it was.
 
         Raises:
             InterruptedRunError: stopped on request, with a checkpoint.
-            DivergedError: a loss, gradient or figure is not finite; the last checkpoint is from before that.
-            ConfigError: `train.metric` is none of the task's figures.
+            DivergedError: a loss, gradient or metric is not finite; the last checkpoint is from before that.
+            ConfigError: `train.metric` is none of the task's metrics.
         """
         label = f"train {self.directory.name}"
         with (
             Progress(total=self.total_steps, label=label, unit="steps", done=self.state.step) as progress,
-            _signals() as asked,
+            _signals() as stop_requested,
             _deterministic(),
         ):
             if self.state.step == 0:
@@ -104,7 +104,7 @@ class Trainer:
                 for batch in self._batches():
                     parts = self._step(batch)
                     self._after_step(parts, progress)
-                    if asked() or self._stop(self.state):
+                    if stop_requested() or self._stop(self.state):
                         self._save()
                         raise InterruptedRunError(
                             f"stopped after step {self.state.step} of {self.total_steps}; "
@@ -163,7 +163,7 @@ class Trainer:
         self._log({"step": self.state.step} | metrics)
         if self.config.metric not in metrics:
             raise ConfigError(
-                f"train.metric is {self.config.metric!r}; this run's figures are {', '.join(metrics)}"
+                f"train.metric is {self.config.metric!r}; this run's metrics are {', '.join(metrics)}"
             )
         value = metrics[self.config.metric]
         self._refuse_not_finite(self.config.metric, value)
@@ -253,7 +253,7 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _read(path: Path) -> Any:
-    """What `_write` wrote. Raises ConfigError."""
+    """Read what `_write` wrote. Raises ConfigError."""
     try:
         return torch.load(path, weights_only=True)
     except (OSError, EOFError, RuntimeError, pickle.UnpicklingError):
@@ -279,19 +279,19 @@ def _deterministic() -> Iterator[None]:
 @contextmanager
 def _signals() -> Iterator[Callable[[], bool]]:
     """Ctrl-C and SIGTERM ask the loop to stop after its step; a second Ctrl-C stops at once."""
-    asked = threading.Event()
+    requested = threading.Event()
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if requested.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        requested.set()
 
     if threading.current_thread() is not threading.main_thread():  # only the main thread gets signals
-        yield asked.is_set
+        yield requested.is_set
         return
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked.is_set
+        yield requested.is_set
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -69,7 +69,7 @@ def test_an_unknown_key_names_itself_and_the_nearest(changes: dict[str, Any], me
         ({"train": {"metric": "x", "epochs": 2.5}}, "train.epochs: "),
         ({"train": {"metric": "x", "epochs": 0}}, "train.epochs: Input should be greater than or equal to 1"),
         ({"model": {"poolings": []}}, "model.poolings: List should have at least 1 item"),
-        ({"model": {"poolings": ["median"]}}, "model.poolings.0: Input should be 'mean', 'max', "),
+        ({"model": {"poolings": ["median"]}}, "model.poolings.0: Input should be 'mean', 'mean_sqrt', "),
         ({"name": "With Space"}, "name: String should match pattern"),
         ({"data": "texts.txt"}, "data: "),
         ({"train": {}}, "train.metric is missing"),

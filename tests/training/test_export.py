@@ -41,7 +41,7 @@ from training.layers import ACTIVATIONS, POOLINGS
 from training.provenance import of_run
 from training.text.config.model import TextModelConfig
 from training.text.encoders.classic import TextEncoder
-from training.text.parity import probes
+from training.text.parity import parity_texts
 
 LENGTH = 200
 
@@ -65,7 +65,7 @@ def encoder(
     hidden |= {"skip": not plain, "layer_norm": not plain}
     config = TextModelConfig.model_validate({"embedding_dim": 8, "poolings": [pooling], "hidden": hidden})
     model = TextEncoder(len(tiny.WORDS), config)
-    model.start_weights(np.arange(len(tiny.WORDS)))
+    model.initialise_weights(np.arange(len(tiny.WORDS)))
     if int8:
         model.quantize_table()
     return model.eval()
@@ -252,8 +252,10 @@ def test_run_torch_of_nothing_is_nothing() -> None:
     assert run_torch(encoder(), preprocessor(), []).shape == (0, 0)
 
 
-def test_probes_are_short_long_and_odd() -> None:
-    lengths = [one.cost for one in preprocessor().prepare([Text(text) for text in probes(LENGTH)], "end")]
+def test_parity_texts_are_short_long_and_odd() -> None:
+    lengths = [
+        one.cost for one in preprocessor().prepare([Text(text) for text in parity_texts(LENGTH)], "end")
+    ]
 
     assert min(lengths) == 1
     assert max(lengths) == LENGTH
@@ -267,7 +269,7 @@ def exportable(**changes: Any) -> Exportable:
         "kind": "text",
         "model": encoder(),
         "preprocessor": tiny.tokenizer_json(),
-        "probes": [Text(text) for text in probes(LENGTH)],
+        "parity_inputs": [Text(text) for text in parity_texts(LENGTH)],
         "dimensions": [],
         "normalized": True,
         "metric": "cosine",

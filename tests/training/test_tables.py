@@ -20,7 +20,7 @@ from training.config import parse_config
 from training.data.tables import LISTED, BadRows
 from training.errors import ConfigError
 from training.text.config.data import SourceConfig, TextDataConfig
-from training.text.data.readers import read_grades, read_labels, read_pairs, read_texts, read_triplets
+from training.text.data.readers import read_labels, read_pairs, read_scored_pairs, read_texts, read_triplets
 from training.text.task import TextTask
 
 FORMATS = ("jsonl", "jsonl.gz", "csv", "tsv", "parquet")
@@ -55,7 +55,7 @@ def test_every_format_gives_the_same_by_named_columns(tmp_path: Path, ending: st
     pair = {"first": "question", "second": "answer"}
     pairs = read_pairs(tmp_path, [source(**pair)], [])
     triplets = read_triplets(tmp_path, [source(**pair, negative="wrong")])
-    grades = read_grades(tmp_path, [source(**pair, score="mark")])
+    grades = read_scored_pairs(tmp_path, [source(**pair, score="mark")])
     labelled = read_labels(tmp_path, [source(text="question", label="kind")])
 
     assert read_texts(tmp_path, source(text="answer")) == ["here", "7"]
@@ -77,7 +77,7 @@ def test_numbers_of_jsonl_are_scores_and_labels(tmp_path: Path) -> None:
     rows = [{"first": "a", "second": "b", "text": "c", "score": 3, "label": 7}]
     source = SourceConfig(path=write(tmp_path, "jsonl", rows))
 
-    assert read_grades(tmp_path, [source]).scores.tolist() == [3.0]
+    assert read_scored_pairs(tmp_path, [source]).scores.tolist() == [3.0]
     assert read_labels(tmp_path, [source]).names == ["7"]
 
 
@@ -121,7 +121,7 @@ def test_bad_rows_of_plain_formats_may_be_skipped_too(tmp_path: Path) -> None:
     skipped = BadRows("skip")
 
     assert read_pairs(tmp_path, [SourceConfig(path="p.tsv")], [], skipped).first == ["a"]
-    assert read_grades(tmp_path, [SourceConfig(path="g.csv")], skipped).scores.tolist() == [1.0]
+    assert read_scored_pairs(tmp_path, [SourceConfig(path="g.csv")], skipped).scores.tolist() == [1.0]
     assert skipped.found == [
         "p.tsv, line 2: 2 fields, expected source, first, second",
         "g.csv, line 1: the score is much",

@@ -268,7 +268,7 @@ def test_a_figure_that_is_not_finite_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"train\.metric is 'recall'; this run's figures are score"):
+    with pytest.raises(ConfigError, match=r"train\.metric is 'recall'; this run's metrics are score"):
         toy_trainer(tmp_path / "run", Toy(), metric="recall").fit()
 
 

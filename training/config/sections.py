@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bundle.manifest import Name
 
 Activation: TypeAlias = Literal["relu", "gelu", "tanh", "sigmoid", "silu"]
-Pooling: TypeAlias = Literal["mean", "max", "weighted", "first"]
+Pooling: TypeAlias = Literal["mean", "mean_sqrt", "max", "weighted", "first"]
 Precision: TypeAlias = Literal["float32", "bfloat16"]
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
 Fraction: TypeAlias = Annotated[float, Field(ge=0, le=1)]
@@ -75,8 +75,8 @@ class TrainConfig(Section):
         schedule: after the warm-up, down to 0 at the last step (`constant` stays).
         clip_norm: largest gradient norm; 0 for no clipping.
         evaluate_every: steps between evaluations; 0 for once per epoch.
-        metric: the validation figure that picks the best checkpoint and stops early; larger is better.
-        patience: evaluations without a better figure before stopping; 0 for never.
+        metric: the validation metric that picks the best checkpoint and stops early; larger is better.
+        patience: evaluations without a better value before stopping; 0 for never.
         checkpoint_every_s: seconds between checkpoints, besides one at each evaluation.
         threads: of torch; 0 for all cores.
     """
@@ -97,7 +97,7 @@ class TrainConfig(Section):
 
 
 class Run(Section):
-    """What every kind of run has; a kind adds its own tables.
+    """The settings that every kind of run has; a kind adds its own tables.
 
     Attributes:
         kind: the row of `training.kinds.KINDS`.
@@ -112,5 +112,5 @@ class Run(Section):
     train: TrainConfig
 
     def model_names(self) -> list[str]:
-        """What the run publishes."""
+        """Name the models that the run publishes."""
         return [self.name]

@@ -15,7 +15,7 @@ from training.errors import ConfigError
 
 
 def data_directory(given: Path | None) -> Path:
-    """Where the paths of a config start."""
+    """The directory where the paths of a config start."""
     return given or Path(os.environ.get("ENCODERY_DATA") or "data")
 
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 BUCKET_BATCHES = 16  # batches that are sorted by length together: little padding, still much chance
 
-Rows = npt.NDArray[np.int64]
+RowNumbers = npt.NDArray[np.int64]
 
 
 class Stream:
@@ -34,14 +34,14 @@ class Stream:
         """Batches per epoch."""
         return len(self._lengths) // self._batch_size
 
-    def rows(self, step: int) -> Rows:
+    def rows(self, step: int) -> RowNumbers:
         """The batch at a step, counted from the start of training. (batch_size,)."""
         epoch, position = divmod(step, self.steps)
         if epoch != self._epoch:
             self._epoch, self._order = epoch, self._ordered(epoch)
         return np.asarray(self._order[position], dtype=np.int64)
 
-    def _ordered(self, epoch: int) -> Rows:
+    def _ordered(self, epoch: int) -> RowNumbers:
         random = np.random.default_rng([self._seed, epoch])
         used = self.steps * self._batch_size
         order = random.permutation(len(self._lengths))[:used]  # cut before sorting: the longest must not go
@@ -53,7 +53,7 @@ class Stream:
         return np.asarray(random.permutation(batches), dtype=np.int64)
 
 
-def held_out(n: int, seed: int, share: float = 0.02, most: int = 2000) -> tuple[Rows, Rows]:
+def held_out(n: int, seed: int, share: float = 0.02, most: int = 2000) -> tuple[RowNumbers, RowNumbers]:
     """Row numbers for training and for validation, by chance: (n - k,), (k,)."""
     order = np.random.default_rng(seed).permutation(n)
     k = min(most, max(1, int(n * share))) if n > 1 else 0

@@ -23,7 +23,7 @@ LIST_SEPARATOR = "|"
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """One row: where it stands, what it holds by field, or why it cannot be used."""
 
     place: str
@@ -33,12 +33,12 @@ class Row:
 
 @dataclass
 class BadRows:
-    """What happens with rows that cannot be used: `stop` at the first, or `skip` and remember them."""
+    """Rows that cannot be used: `stop` at the first, or `skip` and remember them."""
 
     policy: Literal["stop", "skip"] = "stop"
     found: list[str] = field(default_factory=list)
 
-    def add(self, row: Row, fault: str) -> None:
+    def add(self, row: TableRow, fault: str) -> None:
         """Raises ConfigError where one is enough."""
         message = f"{row.place}: {fault}"
         if self.policy == "stop":
@@ -46,14 +46,14 @@ class BadRows:
         self.found.append(message)
 
     def report(self) -> str:
-        """How many there were, and the first of them; empty if there were none."""
+        """List how many there were, and the first of them; empty if there were none."""
         if not self.found:
             return ""
         more = [f"and {len(self.found) - LISTED:,} more"] if len(self.found) > LISTED else []
         return "\n  ".join([f"left out {len(self.found):,} bad rows:", *self.found[:LISTED], *more])
 
 
-def named_rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+def named_rows(path: Path, columns: Mapping[str, str]) -> Iterator[TableRow]:
     """The given columns of a file, by the names of their fields.
 
     Args:
@@ -114,7 +114,7 @@ def _object(line: str) -> Any:
         return None
 
 
-def _jsonl(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+def _jsonl(path: Path, columns: Mapping[str, str]) -> Iterator[TableRow]:
     for number, line in enumerate(lines(path), start=1):
         if not line.strip():
             continue
@@ -122,41 +122,41 @@ def _jsonl(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
         try:
             content = json.loads(line)
         except ValueError as error:
-            yield Row(place, {}, f"no JSON: {error}")
+            yield TableRow(place, {}, f"no JSON: {error}")
             continue
         if not isinstance(content, dict):
-            yield Row(place, {}, f"{line.strip()[:40]} is no JSON object")
+            yield TableRow(place, {}, f"{line.strip()[:40]} is no JSON object")
             continue
         missing = [column for column in columns.values() if column not in content]
         values = {name: content.get(column) for name, column in columns.items()}
-        yield Row(place, values, f"{', '.join(missing)} missing" if missing else "")
+        yield TableRow(place, values, f"{', '.join(missing)} missing" if missing else "")
 
 
 def _separated(
     path: Path, columns: Mapping[str, str], rows: Iterator[tuple[int, list[str]]]
-) -> Iterator[Row]:
+) -> Iterator[TableRow]:
     _, header = next(rows, (1, list[str]()))
     _refuse_missing(path, columns, header)
     position = {name: header.index(column) for name, column in columns.items()}
     for number, fields in rows:
         place = f"{path.name}, line {number}"
         if len(fields) == len(header):
-            yield Row(place, {name: fields[at] for name, at in position.items()})
+            yield TableRow(place, {name: fields[at] for name, at in position.items()})
         else:
-            yield Row(place, {}, f"{len(fields)} fields, expected {len(header)}")
+            yield TableRow(place, {}, f"{len(fields)} fields, expected {len(header)}")
 
 
-def named_csv(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
-    """The same of CSV with a line of names, whatever the file is called."""
+def named_csv(path: Path, columns: Mapping[str, str]) -> Iterator[TableRow]:
+    """Read CSV with a line of names, whatever the file is called."""
     return _separated(path, columns, csv_rows(path))
 
 
-def _tsv(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+def _tsv(path: Path, columns: Mapping[str, str]) -> Iterator[TableRow]:
     rows = ((number, line.rstrip("\r\n").split("\t")) for number, line in enumerate(lines(path), start=1))
     return _separated(path, columns, (row for row in rows if row[1] != [""]))
 
 
-def _parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+def _parquet(path: Path, columns: Mapping[str, str]) -> Iterator[TableRow]:
     import pyarrow  # noqa: PLC0415  # large, and only needed for this format
     from pyarrow import parquet  # noqa: PLC0415
 
@@ -167,7 +167,7 @@ def _parquet(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
             for batch in file.iter_batches(columns=list(dict.fromkeys(columns.values()))):
                 for values in zip(*(batch.column(at).to_pylist() for at in columns.values()), strict=True):
                     number += 1
-                    yield Row(f"{name}, row {number}", dict(zip(columns, values, strict=True)))
+                    yield TableRow(f"{name}, row {number}", dict(zip(columns, values, strict=True)))
     except (pyarrow.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{name}, after row {number}: it is no sound Parquet file: {reason}") from None
@@ -184,7 +184,7 @@ def _parquet_columns(path: Path) -> list[str]:
         raise ConfigError(f"{path.name}: it is no sound Parquet file: {reason}") from None
 
 
-READERS: Mapping[str, Callable[[Path, Mapping[str, str]], Iterator[Row]]] = {
+READERS: Mapping[str, Callable[[Path, Mapping[str, str]], Iterator[TableRow]]] = {
     ".jsonl": _jsonl,
     ".csv": named_csv,
     ".tsv": _tsv,

@@ -21,7 +21,7 @@ EASE_LAMBDAS = (100.0, 250.0, 500.0, 1000.0, 2000.0)
 
 
 def multi_hot(histories: Sequence[Ints], items: int) -> Floats:
-    """Which items each user has: float32 [n, items] of 0 and 1."""
+    """Mark the items of each user: float32 [n, items] of 0 and 1."""
     rows = np.zeros((len(histories), items), dtype=np.float32)
     for row, history in zip(rows, histories, strict=True):
         row[history] = 1.0
@@ -29,7 +29,7 @@ def multi_hot(histories: Sequence[Ints], items: int) -> Floats:
 
 
 def popularity(train: Floats) -> Floats:
-    """How many users took each item, [k]: the same scores for everybody."""
+    """Count the users of each item, [k]: the same scores for everybody."""
     return np.asarray(train.sum(axis=0), dtype=np.float32)
 
 

@@ -10,7 +10,7 @@ from bundle.manifest import Metric
 from training.metrics import MetricValue
 from training.recommender import baselines
 from training.recommender.baselines import Floats
-from training.recommender.data.examples import EvaluationSplit, Examples
+from training.recommender.data.examples import EvaluationSplit, RecommenderExamples
 from training.recommender.ranking import evaluate_scores, evaluate_vectors
 from training.recommender.settings import RecommenderRun
 from training.task import Encode
@@ -25,7 +25,7 @@ class Evaluation:
         counts: (k,), how often each known item is in a training user's history.
     """
 
-    def __init__(self, run: RecommenderRun, examples: Examples, counts: np.ndarray) -> None:
+    def __init__(self, run: RecommenderRun, examples: RecommenderExamples, counts: np.ndarray) -> None:
         self._run, self._examples, self._counts = run, examples, counts
         self._validation = examples.validation()
 
@@ -62,7 +62,7 @@ class Evaluation:
         return evaluate_vectors(users, items, held_out.history, held_out.targets)
 
     def _interactions(self) -> Floats:
-        """Which training user took which item of the log, float32 (users, items) of 0 and 1."""
+        """Mark the items of each training user, float32 (users, items) of 0 and 1."""
         known = self._examples.known
         numbers = [known[items] for items in self._examples.training_items()]
         return baselines.multi_hot(numbers, len(self._examples.log.items))

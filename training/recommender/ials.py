@@ -27,7 +27,7 @@ BLOCK = 256  # systems solved at once: 256 of 128 x 128 are 17 MB
 
 @dataclass(frozen=True)
 class IALS:
-    """How it is trained.
+    """iALS with its settings.
 
     Attributes:
         factors: f.
@@ -53,12 +53,14 @@ class IALS:
             y = self.solve(x, takers)
         return y
 
-    def solve(self, fixed: Tensor, taken: Sequence[Ints]) -> Tensor:
+    def solve(self, fixed: Tensor, interactions: Sequence[Ints]) -> Tensor:
         """The other side's factors: (n, f) for the rows of `fixed` (k, f) that each has taken."""
         gram = self.unobserved * (fixed.T @ fixed)  # (f, f)
-        solved = torch.zeros(len(taken), fixed.shape[1])
-        for start in range(0, len(taken), BLOCK):
-            rows = [fixed[torch.from_numpy(one)] for one in taken[start : start + BLOCK]]  # each (h, f)
+        solved = torch.zeros(len(interactions), fixed.shape[1])
+        for start in range(0, len(interactions), BLOCK):
+            rows = [
+                fixed[torch.from_numpy(one)] for one in interactions[start : start + BLOCK]
+            ]  # each (h, f)
             counts = torch.tensor([float(len(row)) for row in rows])
             strengths = self.regularisation * (counts + self.unobserved * len(fixed)) ** self.scaling
             systems = torch.stack([row.T @ row for row in rows]) + gram  # (b, f, f)
@@ -69,13 +71,13 @@ class IALS:
         return solved
 
     def scores(self, y: Tensor, histories: Sequence[Ints]) -> Floats:
-        """Of new users, folded in: float32 (n, k)."""
+        """Score all items for new users, folded in: float32 (n, k)."""
         return np.asarray((self.solve(y, histories) @ y.T).numpy(), dtype=np.float32)
 
 
 def inverted(histories: Sequence[Ints], items: int) -> list[Ints]:
-    """Who took each item."""
+    """List the users of each item."""
     users = np.repeat(np.arange(len(histories)), [len(one) for one in histories])
-    taken = np.concatenate([np.zeros(0, dtype=np.int64), *histories])
-    order = np.argsort(taken, kind="stable")
-    return np.split(users[order], np.cumsum(np.bincount(taken, minlength=items))[:-1])
+    interactions = np.concatenate([np.zeros(0, dtype=np.int64), *histories])
+    order = np.argsort(interactions, kind="stable")
+    return np.split(users[order], np.cumsum(np.bincount(interactions, minlength=items))[:-1])

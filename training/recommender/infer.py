@@ -19,7 +19,7 @@ ROWS = 50_000  # read of each file
 
 
 def infer(paths: Sequence[Path]) -> str:
-    """The draft, for a log and, if its items have a file of their own, that file; in either order.
+    """Propose a config for a log and, if its items have a file of their own, that file; in either order.
 
     Raises:
         ConfigError: a file cannot be read, or none looks like a log.
@@ -66,7 +66,7 @@ def read(path: Path) -> Table:
 
 
 def _head(log: Path, items: Path | None, roles: Roles) -> Iterator[str]:
-    yield "# A draft: every guess has its reason. Check the kinds, and what [data] where should leave out."
+    yield "# A proposal: every guess has its reason. Check the kinds, and what [data] where should leave out."
     yield 'kind = "recommender"'
     yield 'name = "my-shop"'
     yield 'description = "What it is for, and what it was trained on."'

@@ -14,7 +14,7 @@ def full_softmax(scores: Tensor, targets: Tensor) -> Tensor:
     Source: Liang et al. 2018 (Mult-DAE), arXiv 1802.05814, eq. 2, per-row normalised.
 
     Args:
-        scores: (n, k), one column per item; -inf for items that are not asked.
+        scores: (n, k), one column per item; -inf for items that do not count.
         targets: (n, k), 0 or a positive weight.
     """
     mass = targets.sum(-1, keepdim=True)  # (n, 1)

@@ -10,7 +10,7 @@ import numpy as np
 from bundle.inputs import Input
 from bundle.preprocess.features import Features
 from bundle.values import DAY_S
-from training.recommender.data.examples import Examples
+from training.recommender.data.examples import RecommenderExamples
 
 ORDINARY = 40
 ORDINARY_LENGTHS = range(3, 3 + ORDINARY)  # of made-up histories
@@ -26,7 +26,7 @@ ODD_TEXTS = (
 ODD_NUMBERS = (0, -5, 1e-9, 1e12, -1e12, None)
 
 
-def user_probes(examples: Examples) -> list[Input]:
+def user_parity_inputs(examples: RecommenderExamples) -> list[Input]:
     """Empty, short, long and unknown histories, with and without times, new items among them; odd values.
 
     All are made up: golden.json is published, and what real people bought is not.
@@ -46,7 +46,10 @@ def user_probes(examples: Examples) -> list[Input]:
         [{"id": ids[0], "time": 0}, {"id": ids[-1], "time": examples.now}],
         [{"id": ids[0], "time": "2011-06-01T12:00:00Z"}, ids[1], ids[1]],
         (ids * 30)[:2000],
-        *([told, *ids[:2]] for told in _told(examples, _odd_values(examples.item_schema, examples.id_name))),
+        *(
+            [one, *ids[:2]]
+            for one in _with_content(examples, _odd_values(examples.item_schema, examples.id_name))
+        ),
     ]
     odd = [Features({name: history}, examples.now) for history in histories]
     values = [{name: ids[:2]} | one for one in _odd_values(examples.user_schema, name)]
@@ -54,13 +57,13 @@ def user_probes(examples: Examples) -> list[Input]:
     return _mixed([*odd, Features({}, examples.now), *(Features(v, examples.now) for v in values)], ordinary)
 
 
-def _told(examples: Examples, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+def _with_content(examples: RecommenderExamples, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Items never seen, as a history tells of them; nothing where items have no content."""
     has_content = len(examples.item_schema.features) > 1
     return [{"id": "never seen"} | record for record in records] if has_content else []
 
 
-def _made_up(examples: Examples, ids: list[str], length: int) -> Features:
+def _made_up(examples: RecommenderExamples, ids: list[str], length: int) -> Features:
     """A user with random items, two of them never seen, some days ago, and a random known category each."""
     generator = np.random.default_rng(length)
     ages = np.cumsum(generator.integers(1, 20, length)) * DAY_S
@@ -70,8 +73,8 @@ def _made_up(examples: Examples, ids: list[str], length: int) -> Features:
     ]
     records = [examples.item_input(int(n)).values for n in generator.choice(examples.known, NEW_ENTRIES)]
     content = ({k: v for k, v in record.items() if k != examples.id_name} for record in records)
-    for place, told in zip(generator.permutation(length), _told(examples, content), strict=False):
-        history[place] |= told
+    for place, record in zip(generator.permutation(length), _with_content(examples, content), strict=False):
+        history[place] |= record
     known = {
         spec.name: str(generator.choice(spec.vocabulary))
         for spec in examples.user_schema.features
@@ -80,7 +83,7 @@ def _made_up(examples: Examples, ids: list[str], length: int) -> Features:
     return Features({examples.history_name: history} | known, examples.now)
 
 
-def item_probes(examples: Examples) -> list[Input]:
+def item_parity_inputs(examples: RecommenderExamples) -> list[Input]:
     """Known items, whole or by id alone; new ones with content; empty ones; odd values."""
     name = examples.id_name
     some = [

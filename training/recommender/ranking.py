@@ -71,7 +71,7 @@ def evaluate_scores(
 def evaluate_users(
     scores: Floats, history: Sequence[Ints], targets: Sequence[Ints]
 ) -> Mapping[str, npt.NDArray[np.float64]]:
-    """The same per user: float64 [n] each."""
+    """Recall and NDCG of each user: float64 [n] each."""
     best = rank(scores, history)
     rows = {f"recall@{at}": recall(best, targets, at) for at in RECALL_AT}
     rows[f"ndcg@{NDCG_AT}"] = ndcg(best, targets, NDCG_AT)
@@ -81,7 +81,7 @@ def evaluate_users(
 def evaluate_vectors(
     users: Floats, items: Floats, history: Sequence[Ints], targets: Sequence[Ints]
 ) -> Mapping[str, MetricValue]:
-    """As `judge`, of inner products, which are never all there at once: users [n, d], items [k, d]."""
+    """Evaluate inner products, which are never all there at once: users [n, d], items [k, d]."""
     size = max(1, BLOCK_SCORES // max(1, len(items)))
     blocks = [
         evaluate_users(users[i : i + size] @ items.T, history[i : i + size], targets[i : i + size])

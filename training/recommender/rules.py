@@ -1,4 +1,4 @@
-"""Which settings of a recommender go together, and with its data; asked before anything costly is done."""
+"""Which settings of a recommender go together, and with its data; checked before anything costly is done."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ from training.export import Exportable, draft_of, run_torch
 from training.provenance import of_run
 from training.recommender import baselines
 from training.recommender.config.towers import InitialisationConfig
-from training.recommender.data.examples import Examples
+from training.recommender.data.examples import RecommenderExamples
 from training.recommender.encoders.export_modules import ExportedItems, ExportedUsers
 from training.recommender.encoders.initialisation import initialise_from_ease
 from training.recommender.encoders.towers import TwoTowers
 from training.recommender.evaluation import Evaluation
 from training.recommender.objectives import Step, choose_targets
-from training.recommender.parity import item_probes, user_probes
+from training.recommender.parity import item_parity_inputs, user_parity_inputs
 from training.recommender.rules import check, check_size
 from training.recommender.settings import RecommenderRun
 from training.task import Encode
@@ -63,7 +63,7 @@ class RecommenderTask:
     def __init__(self, run: RecommenderRun, data: Path) -> None:
         self.run = run
         check(run)
-        self.examples = Examples(run, data)
+        self.examples = RecommenderExamples(run, data)
         check_size(run, len(self.examples.log.items))
         self.data_sha256 = self.examples.log.sha256
         known = [self.examples.item_input(int(number)) for number in self.examples.known]
@@ -156,8 +156,12 @@ class RecommenderTask:
         users, items = self._exported()
         examples = self.examples
         return [
-            self._draft(self.run.user_name, users, examples.user_schema, user_probes(examples), metrics),
-            self._draft(self.run.item_name, items, examples.item_schema, item_probes(examples), metrics),
+            self._draft(
+                self.run.user_name, users, examples.user_schema, user_parity_inputs(examples), metrics
+            ),
+            self._draft(
+                self.run.item_name, items, examples.item_schema, item_parity_inputs(examples), metrics
+            ),
         ]
 
     def _draft(
@@ -165,7 +169,7 @@ class RecommenderTask:
         name: str,
         model: nn.Module,
         schema: FeatureSchema,
-        probes: Sequence[Input],
+        parity_inputs: Sequence[Input],
         metrics: Mapping[str, Metric],
     ) -> Draft:
         exportable = Exportable(
@@ -174,7 +178,7 @@ class RecommenderTask:
             kind="features",
             model=model,
             preprocessor=schema.to_bytes(),
-            probes=probes,
+            parity_inputs=parity_inputs,
             dimensions=[],
             normalized=False,
             metric="inner_product",

@@ -8,13 +8,13 @@ from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.preprocess.text import Text
 from training.task import Encode
-from training.text.data.readers import Graded
+from training.text.data.readers import ScoredPairs
 from training.text.metrics import cosines, spearman
 from training.text.teacher import Teacher
 
 
 def graded_metrics(
-    name: str, graded: Graded, encode: Encode, *, teacher: Teacher | None, dimensions: Sequence[int]
+    name: str, graded: ScoredPairs, encode: Encode, *, teacher: Teacher | None, dimensions: Sequence[int]
 ) -> dict[str, Metric]:
     """`spearman NAME`, and the same at each length; the first one with the teacher's beside it."""
     baselines = {}
@@ -22,14 +22,14 @@ def graded_metrics(
         baselines["teacher"] = graded_spearman(
             lambda inputs: teacher.encode([_text(item) for item in inputs]), graded
         )
-    figures = {f"spearman {name}": Metric(value=graded_spearman(encode, graded), baselines=baselines)}
+    metrics = {f"spearman {name}": Metric(value=graded_spearman(encode, graded), baselines=baselines)}
     for m in dimensions:
         value = graded_spearman(_cut(encode, m), graded)
-        figures[f"spearman {name} at {m} dimensions"] = Metric(value=value)
-    return figures
+        metrics[f"spearman {name} at {m} dimensions"] = Metric(value=value)
+    return metrics
 
 
-def graded_spearman(encode: Encode, graded: Graded) -> float:
+def graded_spearman(encode: Encode, graded: ScoredPairs) -> float:
     """Spearman's correlation of cosines with the given scores."""
     vectors = encode([Text(text) for text in (*graded.first, *graded.second)])
     half = len(graded.first)

@@ -26,7 +26,7 @@ from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.pretrained.directory import Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
 
-LENGTHS = 48  # probes from one word to the most tokens; with the golden ones 72
+LENGTHS = 48  # parity texts from one word to the most tokens; with the golden ones 72
 GOLDEN_WORDS = 48  # the server runs golden inputs when it starts, so they are short
 _ODD = (
     "Where is my parcel?",
@@ -69,7 +69,7 @@ def imported(
         kind="text",
         model=model,
         preprocessor=tokenizer,
-        probes=[Text(text) for text in probes(spec.max_length)],
+        parity_inputs=[Text(text) for text in parity_texts(spec.max_length)],
         dimensions=[],
         normalized=spec.normalize,
         metric=spec.metric,
@@ -98,8 +98,8 @@ def provenance(spec: Pretrained, tokenizer: bytes) -> Provenance:
     )
 
 
-def probes(max_length: int) -> list[str]:
-    """At least 64 texts of very different lengths, up to the longest; the golden ones first, and short.
+def parity_texts(max_length: int) -> list[str]:
+    """Make at least 64 texts of very different lengths, up to the longest; the golden ones first, and short.
 
     Long and short ones take turns, so that batches of neighbours are padded a lot.
     """

@@ -50,14 +50,14 @@ def groups_of(model: TextLearner, rates: TextRates, learning_rate: float) -> lis
         tables = [(encoder.table, rates.table), (encoder.log_weights, rates.token_weights)]
         tables += [(part.table, rates.table) for part in (encoder.windows, encoder.bigrams) if part]
     groups: list[dict[str, Any]] = []
-    taken = set[int]()
+    apart = set[int]()
     for table, rate in tables:
         if table is not None:
             parameters = list(table.parameters())
             groups.append({"params": parameters, "lr": rate or learning_rate, "weight_decay": 0.0})
-            taken |= {id(parameter) for parameter in parameters}
+            apart |= {id(parameter) for parameter in parameters}
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    rest = [parameter for parameter in trained if id(parameter) not in taken]
+    rest = [parameter for parameter in trained if id(parameter) not in apart]
     return [{"params": rest, "lr": learning_rate}, *groups]
 
 

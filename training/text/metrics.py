@@ -32,7 +32,7 @@ def cosines(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
 
 
 def first_hit_rate(queries: Floats, keys: Floats) -> float:
-    """How often a query's own key, the one of its row, has the largest cosine among all keys."""
+    """The share of queries whose own key, the one of its row, has the largest cosine among all keys."""
     q = queries / np.maximum(np.linalg.norm(queries, axis=1, keepdims=True), 1e-12)
     k = keys / np.maximum(np.linalg.norm(keys, axis=1, keepdims=True), 1e-12)
     return float(((q @ k.T).argmax(1) == np.arange(len(q))).mean())

@@ -23,7 +23,7 @@ BLOCK = 2048  # texts of either side at a time: 16 MiB of scores
 
 @dataclass(frozen=True)
 class MiningRules:
-    """Which candidates are hard, and not right.
+    """The rules that tell hard candidates from right ones.
 
     Attributes:
         first: rank of the nearest candidate that is taken, from 0; the very nearest are often right.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def probes(max_length: int) -> list[str]:
+def parity_texts(max_length: int) -> list[str]:
     """Texts of very different lengths and scripts for the parity check; too long ones among them."""
     longest = "many words in one text, " * max_length
     return [

@@ -1,8 +1,9 @@
-"""Which settings of a text run go together, asked before anything costly is done."""
+"""Which settings of a text run go together; checked before anything costly is done."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from training.config.sections import Section
 from training.errors import ConfigError
@@ -15,12 +16,12 @@ OF_PRETRAINED = ("tune", "frozen_layers", "layers", "lora", "dropout", "precisio
 
 
 def learns_from_teacher(run: TextRun) -> bool:
-    """Whether a teacher's vectors are learned from."""
+    """Say whether a teacher's vectors are learned from."""
     return any(loss.follows_teacher for loss in run.loss.chosen().values())
 
 
 def needs_teacher(run: TextRun) -> bool:
-    """Whether the teacher's vectors of the texts are wanted: as targets, or for the axes of the table."""
+    """Say whether a teacher's vectors are wanted: as targets, or for the axes of the table."""
     return learns_from_teacher(run) or run.model.init == "teacher"
 
 
@@ -45,52 +46,61 @@ def check_width(run: TextRun, teacher_dim: int) -> None:
 
 def check(run: TextRun) -> None:
     """Refuse settings that contradict each other, before anything costly. Raises ConfigError."""
-    losses, data, model = run.loss.chosen(), run.data, run.model
-    from_teacher, metrics = needs_teacher(run), metrics_of(run)
-    needs = [
-        (from_teacher, data.texts or data.pair_texts, "learning from a teacher needs data.texts"),
-        (data.pair_texts, data.pairs, "data.pair_texts needs data.pairs"),
-        (data.spans, from_teacher, "data.spans needs a loss that follows a teacher"),
-        (data.spans, data.texts, "data.spans needs data.texts"),
-        (from_teacher, run.teacher, "learning from a teacher needs a [teacher] table"),
-        (
-            run.vocabulary.source == "teacher",
-            run.teacher,
-            'vocabulary.source = "teacher" needs a [teacher] table',
-        ),
-        *(
-            (loss.needs, getattr(data, str(loss.needs), None), f"loss.{name} needs data.{loss.needs}")
-            for name, loss in losses.items()
-        ),
-        *(
-            (
-                loss.needs_dropout and not model.pretrained,
-                model.hidden.dropout and model.hidden.widths,
-                f"loss.{name} needs dropout: set model.hidden.dropout and widths, or two passes are alike",
-            )
-            for name, loss in losses.items()
-        ),
-        (True, losses, "[loss] names no loss with a weight: there is nothing to learn from"),
-        (
-            model.init == "teacher",
-            run.vocabulary.source == "teacher",
-            'model.init = "teacher" needs vocabulary.source = "teacher", whose tokens they are',
-        ),
-        (
-            model.dimensions and not model.pretrained,
-            all(m < model.hidden.output_dim for m in model.dimensions),
-            f"model.dimensions must be smaller than output_dim ({model.hidden.output_dim}), always there",
-        ),
-        (
-            True,
-            run.train.metric in metrics,
-            f"train.metric is {run.train.metric!r}; what this run measures is {', '.join(metrics)}",
-        ),
-    ]
-    for wanted, given, message in needs:
-        if wanted and not given:
-            raise ConfigError(message)
+    for rule in (*_teacher_rules(run), *_loss_rules(run), *_encoder_rules(run)):
+        if rule.wanted and not rule.given:
+            raise ConfigError(rule.message)
     _check_idle(run)
+
+
+class _Rule(NamedTuple):
+    """What is wanted needs something to be given."""
+
+    wanted: Any
+    given: Any
+    message: str
+
+
+def _teacher_rules(run: TextRun) -> Iterator[_Rule]:
+    data, from_teacher = run.data, needs_teacher(run)
+    yield _Rule(from_teacher, data.texts or data.pair_texts, "learning from a teacher needs data.texts")
+    yield _Rule(data.pair_texts, data.pairs, "data.pair_texts needs data.pairs")
+    yield _Rule(data.spans, from_teacher, "data.spans needs a loss that follows a teacher")
+    yield _Rule(data.spans, data.texts, "data.spans needs data.texts")
+    yield _Rule(from_teacher, run.teacher, "learning from a teacher needs a [teacher] table")
+    from_its_tokens = run.vocabulary.source == "teacher"
+    yield _Rule(from_its_tokens, run.teacher, 'vocabulary.source = "teacher" needs a [teacher] table')
+    yield _Rule(
+        run.model.init == "teacher",
+        from_its_tokens,
+        'model.init = "teacher" needs vocabulary.source = "teacher", whose tokens they are',
+    )
+
+
+def _loss_rules(run: TextRun) -> Iterator[_Rule]:
+    losses, model, metrics = run.loss.chosen(), run.model, metrics_of(run)
+    for name, loss in losses.items():
+        if loss.needs is not None:
+            yield _Rule(True, getattr(run.data, loss.needs), f"loss.{name} needs data.{loss.needs}")
+        yield _Rule(
+            loss.needs_dropout and not model.pretrained,
+            model.hidden.dropout and model.hidden.widths,
+            f"loss.{name} needs dropout: set model.hidden.dropout and widths, or two passes are alike",
+        )
+    yield _Rule(True, losses, "[loss] names no loss with a weight: there is nothing to learn from")
+    yield _Rule(
+        True,
+        run.train.metric in metrics,
+        f"train.metric is {run.train.metric!r}; what this run measures is {', '.join(metrics)}",
+    )
+
+
+def _encoder_rules(run: TextRun) -> Iterator[_Rule]:
+    model = run.model
+    yield _Rule(
+        model.dimensions and not model.pretrained,
+        all(m < model.hidden.output_dim for m in model.dimensions),
+        f"model.dimensions must be smaller than output_dim ({model.hidden.output_dim}), always there",
+    )
 
 
 def _check_idle(run: TextRun) -> None:

@@ -39,7 +39,7 @@ class TextRates(Section):
 
 
 class TextExportConfig(Section):
-    """How the bundle is written.
+    """The form of the published bundle.
 
     Attributes:
         table: storage of the token embeddings; `int8` keeps one scale per row and is expanded in the

@@ -30,8 +30,8 @@ from training.layers import halve_layers
 from training.provenance import of_run
 from training.task import Encode
 from training.text.chunks import in_chunks
-from training.text.data.examples import Examples, read_examples, tokenise_examples
-from training.text.data.readers import files_sha256, read_grades
+from training.text.data.examples import TextExamples, read_examples, tokenise_examples
+from training.text.data.readers import files_sha256, read_scored_pairs
 from training.text.data.tokenised import Tokenised, tokenise
 from training.text.encoders.classic import TextEncoder, principal_axes, token_counts, token_table
 from training.text.encoders.lora import merge_lora
@@ -41,7 +41,7 @@ from training.text.encoders.tuned import tuned
 from training.text.graded import graded_metrics, graded_spearman
 from training.text.learner import TextLearner, groups_of, special_ids
 from training.text.objectives import Objective, Plan, Sizes, Sources, objectives_of
-from training.text.parity import probes
+from training.text.parity import parity_texts
 from training.text.pretrained.directory import Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
 from training.text.rules import check, check_pretrained, check_width, needs_teacher
@@ -52,7 +52,7 @@ from training.text.vocabulary import pretrained_tokenizer, train_tokenizer
 
 @dataclass(frozen=True)
 class _Learning:
-    """What is trained, and what it learns from."""
+    """The model that is trained, and the objectives that it learns from."""
 
     model: TextLearner
     objectives: list[Objective[Any]]
@@ -81,7 +81,7 @@ class TextTask:
         if self.teacher is not None:
             check_width(run, self.teacher.dim)
         self._bad = BadRows(run.data.bad_rows)
-        self.graded = read_grades(data, [run.data.graded], self._bad) if run.data.graded else None
+        self.graded = read_scored_pairs(data, [run.data.graded], self._bad) if run.data.graded else None
 
     @property
     def model(self) -> TextLearner:
@@ -90,7 +90,7 @@ class TextTask:
 
     @cached_property
     def spec(self) -> Pretrained | None:
-        """What the pretrained encoder's directory says, if one is fine-tuned."""
+        """The pretrained encoder, if one is fine-tuned."""
         source = self.run.model.pretrained
         return None if source is None else read_pretrained(find_directory(source))
 
@@ -102,8 +102,8 @@ class TextTask:
     @property
     def max_length(self) -> int:
         """Tokens the encoder reads."""
-        asked = self.run.vocabulary.max_length
-        return asked if self.spec is None else min(asked, self.spec.max_length)
+        wanted = self.run.vocabulary.max_length
+        return wanted if self.spec is None else min(wanted, self.spec.max_length)
 
     @cached_property
     def data_sha256(self) -> str:
@@ -118,7 +118,7 @@ class TextTask:
         return hashlib.sha256(whole.encode()).hexdigest()
 
     @cached_property
-    def _examples(self) -> Examples:
+    def _examples(self) -> TextExamples:
         return read_examples(self._data, self.run.data, self._bad)
 
     @cached_property
@@ -152,7 +152,7 @@ class TextTask:
         model = TextLearner(encoder, losses, Sizes(self.dim, size, len(examples.labelled.names)))
         tokens = tokenise_examples(self.preprocessor, examples)
         if isinstance(encoder, TextEncoder):
-            encoder.start_weights(token_counts(tokens.ids(), size))
+            encoder.initialise_weights(token_counts(tokens.ids(), size))
         sources = Sources(
             examples=examples,
             tokens=tokens,
@@ -199,7 +199,7 @@ class TextTask:
         else:
             if model.init == "teacher":
                 table = token_table(cached.token_vectors()[:tokens], axes, model.embedding_dim)
-                encoder.start_from(table)
+                encoder.initialise_from(table)
             axes = axes[:, : model.hidden.output_dim]
         blocks = np.array_split(vectors, max(1, len(vectors) // 65_536))  # float32 only block by block
         return np.concatenate([(block.astype(np.float32) @ axes).astype(np.float16) for block in blocks])
@@ -210,7 +210,7 @@ class TextTask:
         return self._learning.objectives[0].steps
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
-        """Those that are trained, tables of embeddings apart."""
+        """Group what is trained, tables of embeddings apart."""
         return groups_of(self.model, self.run.rates, learning_rate)
 
     def batches(self, epoch: int, start: int) -> Iterator[int]:
@@ -234,12 +234,12 @@ class TextTask:
         return vectors
 
     def evaluate(self) -> dict[str, float]:
-        figures = {} if self.graded is None else {"spearman": graded_spearman(self._encode, self.graded)}
+        metrics = {} if self.graded is None else {"spearman": graded_spearman(self._encode, self.graded)}
         for objective in self._learning.objectives:
-            figures |= objective.evaluate(
+            metrics |= objective.evaluate(
                 lambda prepared: torch.from_numpy(run_torch(self.model.encoder, self.preprocessor, prepared))
             )
-        return figures
+        return metrics
 
     def _encode(self, inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
         return run_torch(self.model.encoder, self.preprocessor, self.preprocessor.prepare(inputs, "end"))
@@ -271,7 +271,7 @@ class TextTask:
             kind="text",
             model=self.model.encoder,
             preprocessor=self.tokenizer_json,
-            probes=[Text(text) for text in probes(self.max_length)],
+            parity_inputs=[Text(text) for text in parity_texts(self.max_length)],
             dimensions=sorted({self.dim, *model.dimensions}, reverse=True),
             normalized=model.normalize,
             metric="cosine" if model.normalize else "inner_product",

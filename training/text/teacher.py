@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib.util import find_spec
@@ -23,6 +23,7 @@ import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
 
+from bundle.encoder import batches
 from bundle.progress import Progress
 from training.config.sections import Precision
 from training.errors import TeacherError
@@ -127,7 +128,7 @@ class PretrainedTeacher:
         """float32 [n, dim], L2-normalised."""
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
         vectors = np.zeros((len(ids), self.dim), dtype=np.float32)
-        for rows in batches_of_like_length([len(i) for i in ids], BATCH_TOKENS):
+        for rows in batches([len(i) for i in ids], BATCH_TOKENS):
             vectors[rows] = self._forward([ids[row] for row in rows])
         return vectors
 
@@ -161,23 +162,11 @@ class PretrainedTeacher:
 
 
 def _digest(spec: Pretrained, weights: Mapping[str, str], max_tokens: int, precision: Precision) -> str:
-    """Of all that decides the vectors. What is plain is left out, so that old caches stay valid."""
+    """Digest all that decides the vectors. What is plain is left out, so that old caches stay valid."""
     parts = [*weights.values(), *spec.poolings, *(f"{each.activation}" for each in spec.dense)]
     parts += ["lowercase"] if spec.lowercase else []
     parts += [precision] if precision != "float32" else []
     return hashlib.sha256(" ".join([*parts, "l2", str(max_tokens)]).encode()).hexdigest()
-
-
-def batches_of_like_length(lengths: Sequence[int], budget: int) -> Iterator[list[int]]:
-    """Row numbers in batches of at most `budget` padded tokens, like lengths together."""
-    batch: list[int] = []
-    for row in sorted(range(len(lengths)), key=lambda row: lengths[row]):
-        if batch and lengths[row] * (len(batch) + 1) > budget:
-            yield batch
-            batch = []
-        batch.append(row)
-    if batch:
-        yield batch
 
 
 @dataclass(frozen=True)
@@ -198,7 +187,7 @@ class CachedTeacher:
         return np.concatenate(parts) if parts else np.zeros((0, self.teacher.dim), np.float16)
 
     def token_vectors(self) -> npt.NDArray[np.float32]:
-        """As the teacher's, kept on disk. float32 [tokens, dim]."""
+        """Give the teacher's token vectors, kept on disk. float32 [tokens, dim]."""
         key = hashlib.sha256(f"{self.teacher.digest} tokens".encode()).hexdigest()
         return self._kept(key, self.teacher.token_vectors).astype(np.float32)
 
@@ -223,7 +212,7 @@ class CachedTeacher:
 
 
 def cache_directory() -> Path:
-    """Where costly results are kept between runs: ENCODERY_CACHE, or the user's cache directory."""
+    """The directory of costly results, kept between runs: ENCODERY_CACHE, or the user's cache directory."""
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     return Path(os.environ.get("ENCODERY_CACHE") or f"{base}/encodery").expanduser()
 

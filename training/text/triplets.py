@@ -57,7 +57,7 @@ def _whole(pairs: Pairs) -> Pairs:
 
 
 def _right(pairs: Pairs, number_of: dict[str, int]) -> list[npt.NDArray[np.int64]]:
-    """Of each pair, the rows of the corpus that are right for its first text."""
+    """Find the rows of the corpus that are right for each pair's first text."""
     partners: dict[str, set[int]] = defaultdict(set)
     for first, second in zip(pairs.first, pairs.second, strict=True):
         partners[first].add(number_of[second])

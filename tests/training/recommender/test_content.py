@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from training.recommender.encoders.content import RIDGES, chosen_ridge, missed, precision, said_of_itself
+from training.recommender.encoders.content import (
+    RIDGES,
+    choose_ridge,
+    left_out_error,
+    precision,
+    predicted_diagonal,
+)
 
 RIDGE = 0.5
 
@@ -34,7 +40,7 @@ def test_an_item_alike_says_what_it_has_itself() -> None:
     matrix = torch.tensor([[0.0, 0.6, 0.2], [0.3, 0.0, 0.1], [0.5, 0.4, 0.0]])
     content = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
 
-    diagonal = said_of_itself(matrix, precision(content, 1.0))
+    diagonal = predicted_diagonal(matrix, precision(content, 1.0))
 
     assert diagonal.tolist() == pytest.approx([0.3, 0.15, 0.0], abs=1e-6)
 
@@ -55,7 +61,7 @@ def test_an_item_left_out_is_as_if_it_had_not_been_there(items: int, entries: in
     content = torch.randn(items, entries, generator=torch.Generator().manual_seed(seed))
     matrix, users = hollow(items, items, seed=seed), torch.ones(1, items)
     of_content = precision(content, RIDGE)
-    diagonal = said_of_itself(matrix, of_content)
+    diagonal = predicted_diagonal(matrix, of_content)
     whole = matrix + torch.diag(diagonal)
     own, errors = [], []
     for item in range(items):  # an item is known by its column of B
@@ -65,7 +71,7 @@ def test_an_item_left_out_is_as_if_it_had_not_been_there(items: int, entries: in
         errors.append(float((found - whole[:, item]).sum()))
 
     assert diagonal.tolist() == pytest.approx(own, abs=1e-3)
-    found_missed = missed(users @ matrix, users, matrix, of_content)
+    found_missed = left_out_error(users @ matrix, users, matrix, of_content)
     assert found_missed == pytest.approx(sum(error**2 for error in errors) / items, rel=1e-2, abs=1e-4)
 
 
@@ -76,12 +82,12 @@ def test_ridge_is_small_where_content_says_much_and_large_where_it_is_noise() ->
     matrix = (group @ group.T).fill_diagonal_(0.0)
     users = torch.eye(40)
 
-    assert chosen_ridge(group + 0.1 * noise, matrix, users) <= 1.0
-    assert chosen_ridge(noise, matrix, users) >= 30.0
+    assert choose_ridge(group + 0.1 * noise, matrix, users) <= 1.0
+    assert choose_ridge(noise, matrix, users) >= 30.0
 
 
 def test_without_content_nothing_is_said_with_any_ridge() -> None:
     matrix, nothing = hollow(4, 4, seed=0), torch.zeros(4, 0)
 
-    assert chosen_ridge(nothing, matrix, torch.eye(4)) in RIDGES
-    assert said_of_itself(matrix, precision(nothing, 1.0)).tolist() == [0.0] * 4
+    assert choose_ridge(nothing, matrix, torch.eye(4)) in RIDGES
+    assert predicted_diagonal(matrix, precision(nothing, 1.0)).tolist() == [0.0] * 4

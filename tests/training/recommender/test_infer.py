@@ -19,7 +19,7 @@ from pyarrow import parquet
 from training.config import parse_config
 from training.errors import ConfigError
 from training.recommender.data.columns import guess_kind
-from training.recommender.data.examples import Examples
+from training.recommender.data.examples import RecommenderExamples
 from training.recommender.infer import infer
 from training.recommender.settings import RecommenderRun
 
@@ -55,7 +55,7 @@ def test_a_drafted_config_reads_its_log(tmp_path: Path) -> None:
         "history": "history",
         "country": "category",
     }
-    assert Examples(run, tmp_path).item_schema.features
+    assert RecommenderExamples(run, tmp_path).item_schema.features
 
 
 def rows_of_shop(directory: Path) -> list[dict[str, Any]]:
@@ -92,7 +92,7 @@ def test_a_log_may_be_of_another_kind_of_file(tmp_path: Path, name: str) -> None
         writer.writerows(text)
 
     assert infer([tmp_path / name]).replace(name, "log.csv") == infer([tmp_path / "log.csv"])
-    assert Examples(drafted(tmp_path / name), tmp_path).item_schema.features
+    assert RecommenderExamples(drafted(tmp_path / name), tmp_path).item_schema.features
 
 
 def test_file_of_no_known_kind_is_refused(tmp_path: Path) -> None:

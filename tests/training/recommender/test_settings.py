@@ -24,6 +24,10 @@ FORMER: list[tuple[dict[str, Any], str]] = [
         {"loss": {"positive": "corrected"}},
         'loss.positive = "corrected" is now [loss.sampled_softmax] positive = "corrected"',
     ),
+    (
+        {"data": tiny_shop.config()["data"] | {"judged_users": 3}},
+        "data.judged_users = 3 is now evaluation_users = 3",
+    ),
     ({"loss": {"ask": "latest"}}, 'loss.ask = "latest" is now targets = "latest"'),
     ({"loss": {"ask_share": [0.1, 0.4]}}, "loss.ask_share = [0.1, 0.4] is now target_fraction = [0.1, 0.4]"),
     (

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.recommender.data.splits import cold_items, judged, judged_later, split_users
+from training.recommender.data.splits import cold_items, split_at_moment, split_histories, split_users
 
 
 @given(count=st.integers(0, 500), seed=st.integers(0, 2**31))
@@ -23,7 +23,7 @@ def test_same_seed_splits_alike_and_another_does_not() -> None:
 
 @given(length=st.integers(2, 200))
 def test_latest_fifth_is_asked_for(length: int) -> None:
-    found = judged(np.array([0]), [np.arange(length)])
+    found = split_histories(np.array([0]), [np.arange(length)])
 
     assert found.history[0].tolist() == list(range(max(1, int(0.8 * length))))
     assert found.history[0].tolist() + found.targets[0].tolist() == list(range(length))
@@ -31,7 +31,7 @@ def test_latest_fifth_is_asked_for(length: int) -> None:
 
 
 def test_user_with_one_interaction_cannot_be_judged() -> None:
-    found = judged(np.array([0, 1]), [np.array([7]), np.array([8, 9])])
+    found = split_histories(np.array([0, 1]), [np.array([7]), np.array([8, 9])])
 
     assert found.users.tolist() == [1]
 
@@ -58,7 +58,7 @@ def test_later_targets_are_of_users_who_were_there_before() -> None:
     earlier = [np.array([0, 1]), np.array([], dtype=np.int64), np.array([2])]
     later = [np.array([5]), np.array([6]), np.array([], dtype=np.int64)]
 
-    found = judged_later(np.arange(3), earlier, later)
+    found = split_at_moment(np.arange(3), earlier, later)
 
     assert found.users.tolist() == [0]
     assert (found.history[0].tolist(), found.targets[0].tolist()) == ([0, 1], [5])

@@ -20,7 +20,7 @@ from training.config import parse_config
 from training.errors import ConfigError, InterruptedRunError
 from training.recommender.objectives import Step, choose_targets
 from training.recommender.objectives.sampled import SampledSoftmaxLoss
-from training.recommender.objectives.sampling import Sample, Sampler, taken
+from training.recommender.objectives.sampling import Sample, Sampler, in_history
 from training.recommender.rules import check_size
 from training.recommender.settings import RecommenderRun
 from training.recommender.task import Batch, RecommenderTask
@@ -361,7 +361,7 @@ def test_accidental_hits_are_the_items_that_a_history_holds() -> None:
     entries = torch.tensor([[4, 2, 0, 8], [0, 3, 5, 9], [7, 10, 5, 0]]) + FIRST
     entries[0, 2] = PAD
 
-    assert taken(columns, entries).tolist() == [
+    assert in_history(columns, entries).tolist() == [
         [True, True, True, False],
         [False, False, False, False],
         [False, False, False, True],
@@ -448,7 +448,7 @@ def test_what_would_not_end_is_refused(changes: dict[str, Any], items: int, mess
 
 
 def test_few_users_are_judged_where_the_config_says_so_and_the_others_are_trained_on(shop: Path) -> None:
-    data = tiny_shop.config()["data"] | {"judged_users": 3}
+    data = tiny_shop.config()["data"] | {"evaluation_users": 3}
     task = RecommenderTask(run_of(data=data), shop)
 
     split = task.examples.split

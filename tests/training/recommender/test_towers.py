@@ -195,7 +195,7 @@ def test_gradient_of_the_pool_against_finite_differences() -> None:
 def test_every_part_is_linear_in_its_design(part: Any, array: Tensor) -> None:
     design = part.design(array)
     weights = torch.randn(design.shape[1], 4)
-    part.start(weights)
+    part.set_weights(weights)
 
     assert torch.allclose(part(array), design @ weights, atol=EXACT)
 
@@ -204,7 +204,7 @@ def test_every_part_is_linear_in_its_design(part: Any, array: Tensor) -> None:
 def test_bag_is_pooled_as_declared_in_training_and_served(pooling: BagPooling, expected: list[float]) -> None:
     """Of the entries [1, 2], [1, 2] and [4, 8], whose sum is [6, 12]."""
     bag = Bag(2, 2, 0.0, pooling).eval()
-    bag.start(torch.tensor([[9.0, 9.0]] * FIRST + [[1.0, 2.0], [4.0, 8.0]]))
+    bag.set_weights(torch.tensor([[9.0, 9.0]] * FIRST + [[1.0, 2.0], [4.0, 8.0]]))
     entries = torch.tensor([[3, 3, 4, 0]])
 
     assert bag(entries)[0].tolist() == pytest.approx(expected)

@@ -64,7 +64,7 @@ def encoder(
         | {name: ORDERED[name] for name in ordered}
     )
     model = TextEncoder(len(tiny.WORDS), config).eval()
-    model.start_weights(np.arange(len(tiny.WORDS)))
+    model.initialise_weights(np.arange(len(tiny.WORDS)))
     with torch.no_grad():
         for name, parameter in model.named_parameters():  # away from identity, zero and one
             if name.startswith("hidden"):
@@ -285,7 +285,7 @@ def test_start_weights_are_sif() -> None:
     """a / (a + p): of 8 tokens one occurs 6 times, one 2 times, one never; a = 1/4."""
     config = TextModelConfig.model_validate({"poolings": ["weighted"], "sif": 0.25})
     model = TextEncoder(3, config)
-    model.start_weights(np.array([6, 2, 0]))
+    model.initialise_weights(np.array([6, 2, 0]))
     assert model.log_weights is not None
     weights = model.log_weights.weight.detach().exp().flatten().tolist()
 
@@ -294,7 +294,7 @@ def test_start_weights_are_sif() -> None:
 
 def test_start_weights_without_weighted_pooling_do_nothing() -> None:
     model = TextEncoder(3, TextModelConfig())
-    model.start_weights(np.array([6, 2, 0]))
+    model.initialise_weights(np.array([6, 2, 0]))
 
     assert model.log_weights is None
 
@@ -310,7 +310,7 @@ def test_a_token_table_is_centred_turned_and_cut() -> None:
     axes = np.eye(3, dtype=np.float32)[:, [1, 0, 2]]
     table = token_table(vectors, axes, 2)
     model = TextEncoder(3, TextModelConfig.model_validate({"embedding_dim": 2}))
-    model.start_from(table)
+    model.initialise_from(table)
 
     assert table.tolist() == [[-2.0, -1.0], [-2.0, 1.0], [4.0, 0.0]]  # means 2, 4, 2; the second axis first
     np.testing.assert_array_equal(model.table(torch.arange(3)).detach().numpy(), table)

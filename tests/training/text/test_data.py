@@ -25,9 +25,9 @@ from training.text.config.data import SourceConfig
 from training.text.config.model import VocabularyConfig
 from training.text.data.readers import (
     files_sha256,
-    read_graded,
     read_labels,
     read_pairs,
+    read_scored_file,
     read_texts,
     spans_of,
 )
@@ -159,7 +159,7 @@ def test_labels_are_numbered_in_the_order_of_their_names(tmp_path: Path) -> None
 
 def test_graded_pairs_are_read(tmp_path: Path) -> None:
     write(tmp_path / "g.csv", '"a, b",c,2.5\nd,e,0\n')
-    graded = read_graded(tmp_path / "g.csv")
+    graded = read_scored_file(tmp_path / "g.csv")
 
     assert (graded.first, graded.second, graded.scores.tolist()) == (["a, b", "d"], ["c", "e"], [2.5, 0.0])
 
@@ -169,7 +169,7 @@ READERS: dict[str, Read] = {
     "texts": read_texts,
     "pairs": lambda directory, source: read_pairs(directory, [source], []),
     "labels": lambda directory, source: read_labels(directory, [source]),
-    "graded": lambda directory, source: read_graded(directory / source.path),
+    "graded": lambda directory, source: read_scored_file(directory / source.path),
 }
 
 

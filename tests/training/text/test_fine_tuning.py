@@ -19,7 +19,7 @@ from training.errors import ConfigError, InterruptedRunError
 from training.text.config.model import LoraConfig, TextModelConfig
 from training.text.encoders.lora import LoraLinear, add_lora, merge_lora
 from training.text.encoders.pretrained import PretrainedEncoder
-from training.text.encoders.tuned import LAYERS, cut_layers, freeze_bottom, set_dropout, tuned
+from training.text.encoders.tuned import LAYERS, freeze_bottom, keep_layers, set_dropout, tuned
 from training.text.pretrained.directory import FAMILIES, read_pretrained
 from training.text.rules import check
 from training.text.settings import TextRun
@@ -278,7 +278,7 @@ def test_every_family_can_be_cut_frozen_and_adapted(family: str, teacher_directo
     spec = replace(read_pretrained(teacher_directory), family=family, hidden_size=8, layers=2)
     frozen, cut, adapted = (PretrainedEncoder(spec, network(family)) for _ in range(3))
     freeze_bottom(frozen, 1)
-    cut_layers(cut, [1])
+    keep_layers(cut, [1])
     add_lora(adapted.backbone, LAYERS[family][1], LoraConfig(rank=2))
     trained = {name for name, p in frozen.named_parameters() if p.requires_grad}
     adapters = [name for name, module in adapted.named_modules() if isinstance(module, LoraLinear)]

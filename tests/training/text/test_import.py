@@ -17,7 +17,7 @@ from encodery.cli import app
 from training.errors import ConfigError
 from training.export import GOLDEN_INPUTS
 from training.text.commands import import_pretrained
-from training.text.imported import GOLDEN_WORDS, imported, probes
+from training.text.imported import GOLDEN_WORDS, imported, parity_texts
 from training.text.pretrained.directory import WEIGHTS, read_pretrained
 
 SAME = 1e-5  # float32: other kernels
@@ -90,20 +90,20 @@ def test_no_file_names_a_directory_of_the_machine(models: Path, source: Path) ->
 
 
 def test_probes_are_many_and_reach_from_one_token_to_the_most(models: Path) -> None:
-    texts = probes(tiny.POSITIONS)
+    texts = parity_texts(tiny.POSITIONS)
     lengths = [one.cost for one in Store(models).load("tiny").prepare([Text(text) for text in texts], "end")]
 
     assert len(texts) >= 64
     assert (min(lengths), max(lengths)) == (3, tiny.POSITIONS)
     assert len(set(lengths)) > 20
-    words = sorted(len(text.split()) for text in probes(500))
+    words = sorted(len(text.split()) for text in parity_texts(500))
     assert words[-1] == 500
     assert sum(count > 100 for count in words) >= 10
 
 
 def test_golden_inputs_are_short_whatever_the_encoder_reads() -> None:
     """The server runs them, in one batch, each time it starts."""
-    golden = probes(8192)[:GOLDEN_INPUTS]
+    golden = parity_texts(8192)[:GOLDEN_INPUTS]
 
     assert max(len(text.split()) for text in golden) <= GOLDEN_WORDS
     assert max(map(len, golden)) <= 300

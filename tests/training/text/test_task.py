@@ -16,8 +16,8 @@ from bundle.publish import publish
 from bundle.store import Store
 from training.commands import evaluate, train
 from training.errors import ConfigError, InterruptedRunError
-from training.text.data.examples import Examples
-from training.text.data.readers import Graded, Labelled, Pairs, Triplets, read_texts
+from training.text.data.examples import TextExamples
+from training.text.data.readers import Labelled, Pairs, ScoredPairs, Triplets, read_texts
 from training.text.metrics import cosines
 from training.text.settings import TextRun
 from training.text.task import TextTask
@@ -138,11 +138,11 @@ def test_the_teachers_similarities_across_pairs_are_learned(
 
 def test_the_sides_of_pairs_find_their_targets() -> None:
     """Two texts of a file, then three pairs: firsts, seconds. The second first has no token."""
-    examples = Examples(
+    examples = TextExamples(
         texts=[["x", "y"], ["a", "", "c"], ["d", "e", "f"]],
         pairs=Pairs(["a", "", "c"], ["d", "e", "f"]),
         triplets=Triplets([], [], []),
-        graded=Graded([], [], np.zeros(0)),
+        graded=ScoredPairs([], [], np.zeros(0)),
         labelled=Labelled([], np.zeros(0, np.int64), []),
     )
     kept = np.array([0, 1, 2, 4, 5, 6, 7])
@@ -153,7 +153,7 @@ def test_the_sides_of_pairs_find_their_targets() -> None:
 
 
 def test_pairs_learn_the_topics(data: Path, tmp_path: Path) -> None:
-    """Graded 1 for the same topic and 0 otherwise: chance is a correlation of 0."""
+    """ScoredPairs 1 for the same topic and 0 otherwise: chance is a correlation of 0."""
     task, spearman = fitted(tiny_training.text_run(), data, tmp_path / "run")
 
     assert spearman > 0.6

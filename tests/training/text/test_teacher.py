@@ -15,12 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, processors
 
+from bundle.encoder import batches
 from training.errors import TeacherError, TrainingError
 from training.text.teacher import (
     SHARD_TEXTS,
     CachedTeacher,
     PretrainedTeacher,
-    batches_of_like_length,
     find_directory,
 )
 
@@ -154,10 +154,10 @@ def test_a_tokenizer_with_other_special_tokens_has_no_token_vectors(teacher_dire
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 100))
 def test_batches_hold_every_row_once_within_the_budget(lengths: list[int], budget: int) -> None:
-    batches = list(batches_of_like_length(lengths, budget))
+    found = list(batches(lengths, budget))
 
-    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
-    assert all(len(b) == 1 or max(lengths[row] for row in b) * len(b) <= budget for b in batches)
+    assert sorted(row for batch in found for row in batch) == list(range(len(lengths)))
+    assert all(len(b) == 1 or max(lengths[row] for row in b) * len(b) <= budget for b in found)
 
 
 @dataclass

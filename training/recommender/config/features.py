@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -85,12 +85,12 @@ class InteractionsConfig(Section):
             < <= > >= for numbers, == != for text, ~ !~ for regular expressions.
         uppercase_items: fold the case of item ids.
         core: keep users and items with at least this many interactions, repeatedly.
-        protocol: `users` judges users that were not trained on; `time` judges what everybody took after the
-            moment when 85 % of the log had happened, trained on what was before.
+        protocol: `users` measures users that were not trained on. `time` trains on what happened before the
+            moment at 85 % of the log, and measures what everybody took after it.
         split_seed: which 80/10/10 % of the users are for training, validation, test (`data.splits`).
         fold: which tenth of them is the test.
-        judged_users: most users for validation, and again for the test; all others are trained on.
-        cold_items: share of the items kept out of training, to judge how new items are served.
+        evaluation_users: most users for validation, and again for the test; all others are trained on.
+        cold_items: share of the items kept out of training, to measure how new items are served.
     """
 
     path: str
@@ -104,5 +104,7 @@ class InteractionsConfig(Section):
     protocol: Literal["users", "time"] = "users"
     split_seed: Annotated[int, Field(ge=0)] = 0
     fold: Annotated[int, Field(ge=0, le=9)] = 0
-    judged_users: Positive | None = None
+    evaluation_users: Positive | None = None
     cold_items: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    former: ClassVar[Mapping[str, str]] = {"judged_users": "evaluation_users = {value}"}

@@ -16,7 +16,7 @@ from training.config.sections import (
 
 
 class InitialisationConfig(Section):
-    """Starts the towers at EASE's solution, cut to their width (`encoders.initialisation`).
+    """Start the towers at EASE's solution, cut to their width (`encoders.initialisation`).
 
     It solves for every pair of items, so up to 20,000 of them.
 
@@ -37,7 +37,7 @@ class InitialisationConfig(Section):
 
 
 class SequenceConfig(Section):
-    """What reads the order of a history, beside the recency-weighted pool (`encoders.sequence`).
+    """The part that reads the order of a history, beside the recency-weighted pool (`encoders.sequence`).
 
     Attributes:
         kind: self-attention (SASRec) or a GRU.

@@ -37,7 +37,7 @@ _ID = re.compile(r"(id|code|no|number|key|user|item|sku)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Guess:
-    """What one column seems to hold.
+    """A guess at what one column holds.
 
     Attributes:
         reason: in words, with the numbers it rests on.
@@ -102,7 +102,7 @@ def _worded(column: str, said: Sequence[str]) -> Guess:
 
 
 def guess_roles(table: Table, guesses: Sequence[Guess]) -> Roles:
-    """Who took what, and when: by the columns' names, of several the one with most distinct values."""
+    """Find user, item and time by the columns' names; of several the one with most distinct values."""
 
     def named(pattern: re.Pattern[str], kinds: Sequence[Kind], but: Sequence[str | None] = ()) -> str | None:
         fit = [

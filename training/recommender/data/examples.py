@@ -1,4 +1,4 @@
-"""From an interaction log to what a caller would send: the users and items that are trained and judged.
+"""From an interaction log to what a caller would send: the users and items that are trained and measured.
 
     log -> split -> known items -> fitted schemas -> the bundle's own preprocessing
 
@@ -25,11 +25,11 @@ from training.recommender.data.features import fit_schema
 from training.recommender.data.interactions import column_of, read_interactions
 from training.recommender.data.splits import (
     EARLIER_SHARE,
-    Judged,
+    SplitHistories,
     UserSplit,
     cold_items,
-    judged,
-    judged_later,
+    split_at_moment,
+    split_histories,
     split_users,
 )
 from training.recommender.settings import RecommenderRun
@@ -58,7 +58,7 @@ class EvaluationSplit:
     ages_days: list[npt.NDArray[np.float64]]
 
 
-class Examples:
+class RecommenderExamples:
     """Everything that a recommender run knows of its data.
 
     Args:
@@ -75,7 +75,7 @@ class Examples:
         self._histories, self._later = self._by_time(run.data.protocol)
         self.now = float(self.log.time[np.concatenate(self._histories)].max())
         self.split = split_users(
-            len(self.log.users), run.data.split_seed, run.data.fold, most=run.data.judged_users
+            len(self.log.users), run.data.split_seed, run.data.fold, most=run.data.evaluation_users
         )
         if self._later:
             self.split = self._everybody(self.split)
@@ -104,7 +104,7 @@ class Examples:
         self.items = FeaturePreprocessor(self.item_schema)
 
     def _by_time(self, protocol: str) -> tuple[list[Ints], list[Ints]]:
-        """Of every user, the rows that training may see, and those that came later, if time is split."""
+        """Divide every user's rows: those that training may see, and, if time is split, the later ones."""
         histories = self.log.histories()
         if protocol == "users":
             return histories, []
@@ -113,7 +113,7 @@ class Examples:
         return [rows[~is_later[rows]] for rows in histories], [rows[is_later[rows]] for rows in histories]
 
     def _everybody(self, split: UserSplit) -> UserSplit:
-        """Trained on everybody but the validation users, judged on everybody; who was there by then."""
+        """Train on everybody but the validation users, measure everybody; of those who were there by then."""
         there = np.array([len(rows) > 0 for rows in self._histories])
         train = np.concatenate([split.train, split.test])
         return UserSplit(
@@ -143,7 +143,7 @@ class Examples:
         return Features({self.history_name: history} | self.log.user_records[user], self.now)
 
     def training(self, positions: Ints) -> list[Prepared]:
-        """Some of the training users, by their positions in the split, with all their history.
+        """Prepare some training users, by their positions in the split, with all their history.
 
         They are prepared when a step wants them: all of them at once would be most of a large run's memory.
         """
@@ -159,8 +159,8 @@ class Examples:
         return [items[items >= 0] for items in found]
 
     def training_lately(self) -> npt.NDArray[np.float32]:
-        """Of each known item, how many training users have it in the latest fifth of their history."""
-        found = judged(self.split.train, self._histories)
+        """Count the training users that have each known item in the latest fifth of their history."""
+        found = split_histories(self.split.train, self._histories)
         counts = np.bincount(
             self.log.item[np.concatenate([found.users[:0], *found.targets])], minlength=len(self.log.items)
         )
@@ -168,15 +168,15 @@ class Examples:
 
     def validation(self) -> EvaluationSplit:
         """Users to choose settings by."""
-        return self._new_users(judged(self.split.validation, self._histories))
+        return self._new_users(split_histories(self.split.validation, self._histories))
 
     def test(self) -> EvaluationSplit:
         """Users to report."""
         if self._later:
-            return self._new_users(judged_later(self.split.test, self._histories, self._later))
-        return self._new_users(judged(self.split.test, self._histories))
+            return self._new_users(split_at_moment(self.split.test, self._histories, self._later))
+        return self._new_users(split_histories(self.split.test, self._histories))
 
-    def _new_users(self, found: Judged) -> EvaluationSplit:
+    def _new_users(self, found: SplitHistories) -> EvaluationSplit:
         """New users, ranked over all items but the cold ones: protocol S."""
         candidates = np.setdiff1d(np.arange(len(self.log.items)), self.cold)
         return self._split_of(found.users, found.history, found.history, found.targets, candidates)
@@ -207,14 +207,14 @@ class Examples:
             found = position[self.log.item[rows]]
             return found[found >= 0]
 
-        asked = [index for index, rows in enumerate(targets) if len(among(rows))]
+        kept = [index for index, rows in enumerate(targets) if len(among(rows))]
         is_cold = np.isin(self.log.item, self.cold)
-        warm = [shown[index][~is_cold[shown[index]]] for index in asked]
+        warm = [shown[index][~is_cold[shown[index]]] for index in kept]
         return EvaluationSplit(
-            users=[self.user_input(int(users[index]), shown[index]) for index in asked],
+            users=[self.user_input(int(users[index]), shown[index]) for index in kept],
             candidates=candidates,
-            history=[among(masked[index]) for index in asked],
-            targets=[among(targets[index]) for index in asked],
+            history=[among(masked[index]) for index in kept],
+            targets=[among(targets[index]) for index in kept],
             warm=[self.log.item[rows] for rows in warm],
             ages_days=[(self.log.time[rows].max(initial=0.0) - self.log.time[rows]) / DAY_S for rows in warm],
         )

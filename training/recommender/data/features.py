@@ -1,7 +1,7 @@
 """Fits features.json: from declared features and the training records to vocabularies and scales.
 
 Vocabularies are sorted by count descending, then by name, so that the same data gives the same file.
-Only what is trained on is counted: users and items that are judged must meet a schema that has never
+Only what is trained on is counted: users and items that are measured must meet a schema that has never
 seen them, as in production.
 """
 
@@ -34,7 +34,7 @@ def fit_schema(
     content: Sequence[FeatureSpec] = (),
     now: float,
 ) -> FeatureSchema:
-    """What `FeaturePreprocessor` needs to know.
+    """Fit all that `FeaturePreprocessor` needs to know.
 
     Args:
         side: whose features they are.
@@ -52,9 +52,9 @@ def fit_schema(
     for feature in features:
         common = {"name": feature.name, "kind": feature.kind, "description": feature.description}
         if feature.kind == "history":
-            told = [spec.model_dump() for spec in content]
+            fields = [spec.model_dump() for spec in content]
             fitted.append(
-                common | {"vocabulary": list(items), "max_length": feature.max_length, "content": told}
+                common | {"vocabulary": list(items), "max_length": feature.max_length, "content": fields}
             )
         elif feature.name == id_name:
             fitted.append(common | {"vocabulary": list(items)})

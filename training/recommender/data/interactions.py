@@ -1,4 +1,4 @@
-"""An interaction log, from rows of a file to arrays: who took what, first when, and what is said of both.
+"""An interaction log, from rows of a file to arrays: who took what, first when, and what is known of both.
 
     rows -> those that meet `where` -> first interaction of each (user, item) pair -> k-core
 
@@ -62,7 +62,7 @@ class Interactions:
     sha256: str
 
     def histories(self) -> list[npt.NDArray[np.int64]]:
-        """Per user, the row numbers of its pairs, oldest first."""
+        """List each user's row numbers, oldest first."""
         order = np.argsort(self.user, kind="stable")
         return np.split(order, np.cumsum(np.bincount(self.user, minlength=len(self.users)))[:-1])
 
@@ -83,16 +83,16 @@ def read_interactions(
     """
     gathered_users = _Gathered([f for f in user if f.kind != "history"])
     gathered_items = _Gathered([f for f in item if column_of(f) != config.item])
-    taken = _taken(config, data / config.path, gathered_users, gathered_items)
+    rows = _read_rows(config, data / config.path, gathered_users, gathered_items)
     if config.items:
         for place, line in _lines(data / config.items, [config.item, *gathered_items.columns], "data.items"):
             gathered_items.add(_item_name(line[config.item], config), line, place)
-    if not len(taken.user):
+    if not len(rows.user):
         raise ConfigError(
             f"data: no row of {config.path} has a {config.user!r} and an {config.item!r}"
             + (" and meets data.where" if config.where else "")
         )
-    pairs = _first_times(taken)
+    pairs = _first_times(rows)
     core = _core(pairs, config.core)
     if not len(core.user):
         count = len(pairs.user)
@@ -119,7 +119,7 @@ def column_of(feature: FeatureConfig) -> str:
 
 
 @dataclass(frozen=True)
-class _Taken:
+class _LogRows:
     """Rows of a log: int64 [n] numbers of users and items among their names, float64 [n] unix seconds."""
 
     users: Sequence[str]
@@ -128,12 +128,12 @@ class _Taken:
     item: npt.NDArray[np.int64]
     time: npt.NDArray[np.float64]
 
-    def at(self, rows: npt.NDArray[Any]) -> _Taken:
-        """Some of the rows: their numbers, or True for each that is wanted."""
-        return _Taken(self.users, self.items, self.user[rows], self.item[rows], self.time[rows])
+    def at(self, rows: npt.NDArray[Any]) -> _LogRows:
+        """Choose rows, by their numbers or by True for each that is wanted."""
+        return _LogRows(self.users, self.items, self.user[rows], self.item[rows], self.time[rows])
 
 
-def _taken(config: InteractionsConfig, path: Path, users: _Gathered, items: _Gathered) -> _Taken:
+def _read_rows(config: InteractionsConfig, path: Path, users: _Gathered, items: _Gathered) -> _LogRows:
     """The rows that meet the conditions, as they stand in the file."""
     of_user: dict[str, int] = {}
     of_item: dict[str, int] = {}
@@ -151,7 +151,7 @@ def _taken(config: InteractionsConfig, path: Path, users: _Gathered, items: _Gat
         users.add(user, line, place)
         if not config.items:
             items.add(item, line, place)
-    return _Taken(
+    return _LogRows(
         list(of_user),
         list(of_item),
         np.array(user_numbers, dtype=np.int64),
@@ -160,14 +160,14 @@ def _taken(config: InteractionsConfig, path: Path, users: _Gathered, items: _Gat
     )
 
 
-def _first_times(taken: _Taken) -> _Taken:
+def _first_times(rows: _LogRows) -> _LogRows:
     """The first row of every pair, by time and then by place in the file."""
-    by_time = taken.at(np.argsort(taken.time, kind="stable"))
-    pair = by_time.user * len(taken.items) + by_time.item
+    by_time = rows.at(np.argsort(rows.time, kind="stable"))
+    pair = by_time.user * len(rows.items) + by_time.item
     return by_time.at(np.sort(np.unique(pair, return_index=True)[1]))
 
 
-def _core(pairs: _Taken, least: int) -> _Taken:
+def _core(pairs: _LogRows, least: int) -> _LogRows:
     """The largest part in which every user and every item has at least `least` pairs."""
     while True:
         users, items = np.bincount(pairs.user), np.bincount(pairs.item)
@@ -188,7 +188,7 @@ def _sorted_names(
 
 
 def _lines(path: Path, columns: Sequence[str], key: str) -> Iterator[tuple[str, Line]]:
-    """Where each row stands, and its values by column, as text. Raises ConfigError."""
+    """Read the place of each row, and its values by column, as text. Raises ConfigError."""
     try:
         for row in named_rows(path, {column: column for column in columns}):
             if not row.values:  # JSONL may leave out what is empty
@@ -257,7 +257,7 @@ def _moment(value: str, where: str) -> float:
 
 @dataclass
 class _Gathered:
-    """What the lines say of each user or item, one value per feature in the end.
+    """The values that lines give of each user or item, one per feature in the end.
 
     Strings: the most frequent (ties by name). Numbers: the median. Times: the earliest.
     """

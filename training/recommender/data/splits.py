@@ -1,11 +1,11 @@
-"""Who is trained on, who is judged, and on what: strong generalisation.
+"""Who is trained on, who is measured, and on what: strong generalisation.
 
-Users are split, not interactions: a user who is judged was never trained on, which is what a request
+Users are split, not interactions: a user who is measured was never trained on, which is what a request
 brings. Of such a user the earliest four fifths are the history that the encoder sees, the latest fifth
 are the targets. Source: Liang et al. 2018 (Mult-VAE), arXiv 1802.05814, section 4.2, with the targets
 taken by time instead of at random.
 
-A split by time judges as deployment does instead: everybody is trained on up to a moment, and judged on
+A split by time measures as deployment does instead: everybody is trained on up to a moment, and measured on
 what came after.
 """
 
@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
-JUDGED_SHARE = 0.1  # of the users, for validation and again for the test
-HISTORY_SHARE = 0.8  # of a judged user's interactions
+EVALUATION_SHARE = 0.1  # of the users, for validation and again for the test
+HISTORY_SHARE = 0.8  # of a measured user's interactions
 EARLIER_SHARE = 0.85  # of all interactions, where they are split by time
 
 
@@ -34,8 +34,8 @@ class UserSplit:
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Users to judge an encoder on; rows of the log, oldest first.
+class SplitHistories:
+    """Users to measure an encoder on; rows of the log, oldest first.
 
     Attributes:
         users: int64 [n].
@@ -49,44 +49,46 @@ class Judged:
 
 
 def split_users(count: int, seed: int, fold: int = 0, *, most: int | None = None) -> UserSplit:
-    """80/10/10 % of the users, or `most` to be judged, twice; the same for the same arguments.
+    """80/10/10 % of the users, or `most` to be measured, twice; the same for the same arguments.
 
-    Folds 0 to 9 have disjoint test users; each judges its validation on the next one's test users.
+    Folds 0 to 9 have disjoint test users; each has for its validation the next one's test users.
     """
     order = np.random.default_rng(seed).permutation(count)
-    judged = int(JUDGED_SHARE * count) if most is None else min(most, int(JUDGED_SHARE * count))
-    order = np.roll(order, -fold * judged)
-    return UserSplit(train=order[2 * judged :], validation=order[judged : 2 * judged], test=order[:judged])
+    measured = int(EVALUATION_SHARE * count) if most is None else min(most, int(EVALUATION_SHARE * count))
+    order = np.roll(order, -fold * measured)
+    return UserSplit(
+        train=order[2 * measured :], validation=order[measured : 2 * measured], test=order[:measured]
+    )
 
 
-def judged(users: Ints, histories: Sequence[Ints]) -> Judged:
-    """Cut each user's history in time; users with fewer than two interactions cannot be judged.
+def split_histories(users: Ints, histories: Sequence[Ints]) -> SplitHistories:
+    """Cut each user's history in time; users with fewer than two interactions cannot be measured.
 
     Args:
-        users: to judge.
+        users: to measure.
         histories: of every user, rows of the log, oldest first.
     """
     fit = np.array([user for user in users if len(histories[user]) >= 2], dtype=np.int64)
     cuts = [max(1, int(HISTORY_SHARE * len(histories[user]))) for user in fit]
-    return Judged(
+    return SplitHistories(
         users=fit,
         history=[histories[user][:cut] for user, cut in zip(fit, cuts, strict=True)],
         targets=[histories[user][cut:] for user, cut in zip(fit, cuts, strict=True)],
     )
 
 
-def judged_later(users: Ints, earlier: Sequence[Ints], later: Sequence[Ints]) -> Judged:
+def split_at_moment(users: Ints, earlier: Sequence[Ints], later: Sequence[Ints]) -> SplitHistories:
     """Users as they stood at a moment, and what they took since: protocol T.
 
     Args:
-        users: to judge; those without rows on both sides cannot be.
+        users: to measure; those without rows on both sides cannot be.
         earlier: of every user, rows before that moment.
         later: of every user, rows from that moment on.
     """
     fit = np.array([user for user in users if len(earlier[user]) and len(later[user])], dtype=np.int64)
-    return Judged(fit, [earlier[user] for user in fit], [later[user] for user in fit])
+    return SplitHistories(fit, [earlier[user] for user in fit], [later[user] for user in fit])
 
 
 def cold_items(count: int, share: float, seed: int) -> Ints:
-    """Item numbers to keep out of training, sorted, so that a new item's vector can be judged."""
+    """Item numbers to keep out of training, sorted, so that a new item's vector can be measured."""
     return np.sort(np.random.default_rng((seed, 1)).permutation(count)[: int(share * count)])

@@ -1,4 +1,4 @@
-"""What the items' content says of a matrix over items: ridge regression, judged by leaving each item out.
+"""What the items' content says of a matrix over items: ridge regression, measured by leaving each item out.
 
 With P = (X X' + ridge I)^-1 of the content X (k, c), the coefficients are X' P Y, and what the regression
 says of item j when j is left out of it misses Y_j by (P Y)_j / P_jj, without fitting anything again (Allen
@@ -18,7 +18,7 @@ MOST_USERS = 1_000  # that a ridge is chosen by
 MOST_ITEMS = 4_000  # likewise: the best ridge tells noise from signal, and hardly depends on their number
 
 
-def chosen_ridge(content: Tensor, matrix: Tensor, users: Tensor) -> float:
+def choose_ridge(content: Tensor, matrix: Tensor, users: Tensor) -> float:
     """The ridge with which content misses least of what users' histories say of items left out.
 
     Args:
@@ -27,12 +27,12 @@ def chosen_ridge(content: Tensor, matrix: Tensor, users: Tensor) -> float:
         users: who took what (n, k) of 0 and 1.
     """
     if not content.shape[1]:
-        return RIDGES[0]  # nothing is said, with any
+        return RIDGES[0]  # there is no content
     some = torch.randperm(len(content), generator=torch.Generator().manual_seed(0))[:MOST_ITEMS]
     users = users[:MOST_USERS]
-    scores, taken = users @ matrix[:, some], users[:, some]
+    scores, interactions = users @ matrix[:, some], users[:, some]
     among, rows = matrix[some][:, some], content[some]
-    return min(RIDGES, key=lambda ridge: missed(scores, taken, among, precision(rows, ridge)))
+    return min(RIDGES, key=lambda ridge: left_out_error(scores, interactions, among, precision(rows, ridge)))
 
 
 def precision(content: Tensor, ridge: float) -> Tensor:
@@ -42,8 +42,8 @@ def precision(content: Tensor, ridge: float) -> Tensor:
     return torch.cholesky_inverse(torch.linalg.cholesky(gram)).to(content.dtype)
 
 
-def said_of_itself(matrix: Tensor, of_content: Tensor) -> Tensor:
-    """What the other items' content says of each item's own place in an item-item matrix, (k,).
+def predicted_diagonal(matrix: Tensor, of_content: Tensor) -> Tensor:
+    """Predict each item's own place in an item-item matrix from the other items' content, (k,).
 
     EASE forbids itself a diagonal, and a ranking leaves out the history, so anything may stand there. But
     an item never seen is known by items of like content, and from zeros these would learn that having an
@@ -56,14 +56,14 @@ def said_of_itself(matrix: Tensor, of_content: Tensor) -> Tensor:
     return -(matrix * of_content).sum(1) / of_content.diagonal()
 
 
-def missed(scores: Tensor, taken: Tensor, matrix: Tensor, of_content: Tensor) -> float:
+def left_out_error(scores: Tensor, interactions: Tensor, matrix: Tensor, of_content: Tensor) -> float:
     """Mean square of what content misses of users' scores, each item left out in its turn.
 
     Args:
         scores: by the matrix, diagonal 0: (n, k).
-        taken: who took what, for what the diagonal adds: (n, k).
+        interactions: who took what, for what the diagonal adds: (n, k).
         matrix: B (k, k), 0 on its diagonal.
         of_content: P (k, k).
     """
-    whole = scores + taken * said_of_itself(matrix, of_content)
+    whole = scores + interactions * predicted_diagonal(matrix, of_content)
     return float((whole @ of_content / of_content.diagonal()).square().mean())

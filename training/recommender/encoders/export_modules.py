@@ -1,7 +1,7 @@
 """Both towers as they are exported: what is linear is folded into tables, which are kept in 8 bits a number.
 
-    item: what is not said of a known item is what training knew of it
-    user: a history is one gather from a table of all known items; new items are told by their content
+    item: what is missing of a known item is what training knew of it
+    user: a history is one gather from a table of all known items; new items are known by their content
 
 n rows, h entries of a history, m of them new, d dimensions.
 Index layout: `bundle.preprocess.features.schema`.
@@ -21,7 +21,7 @@ from training.recommender.encoders.towers import TwoTowers
 
 
 class ExportedItems(nn.Module):
-    """The item tower as it is exported: what is not said of a known item is what training knew of it.
+    """The item tower as it is exported: what is missing of a known item is what training knew of it.
 
     So a known item's id alone gives the vector of its whole record. Whatever is linear between a feature's
     table and the first hidden layer is folded into the table, which is then kept in 8 bits a number.
@@ -47,10 +47,10 @@ class ExportedItems(nn.Module):
     def forward(self, *arrays: Tensor) -> Tensor:
         """The item preprocessor's arrays -> (n, output_dim)."""
         ids = arrays[self.id_position][:, 0]  # (n,)
-        said = [self._said(position, array, ids) for position, array in enumerate(arrays)]
-        return self.hidden.rest(torch.stack(said).sum(0))
+        embedded = [self._embedded(position, array, ids) for position, array in enumerate(arrays)]
+        return self.hidden.rest(torch.stack(embedded).sum(0))
 
-    def _said(self, position: int, array: Tensor, ids: Tensor) -> Tensor:
+    def _embedded(self, position: int, array: Tensor, ids: Tensor) -> Tensor:
         part = self.parts[position]
         given: Tensor = part(array)
         if position == self.id_position:
@@ -77,7 +77,7 @@ class ExportedEntries(nn.Module):
         inputs, positions = towers.item_inputs, range(len(items))
         with torch.no_grad():
             table = towers.eval().history_table(*items)
-            table[UNKNOWN] = inputs.said(inputs.id_position, torch.tensor([[UNKNOWN]]))[0]
+            table[UNKNOWN] = inputs.embedded(inputs.id_position, torch.tensor([[UNKNOWN]]))[0]
             self.table = Int8Table(table @ weights)  # (FIRST + items, c)
         self.content = nn.ModuleList(
             inputs.part(position).folded(inputs.projected(position, weights))
@@ -96,25 +96,25 @@ class ExportedEntries(nn.Module):
         total = torch.matmul(weights.unsqueeze(1), self.table(entries))  # (n, 1, h) @ (n, h, c)
         if new:
             of_new = torch.matmul(weights.unsqueeze(1), _at(entries, new[0]))  # (n, 1, h) @ (n, h, m)
-            total = total + torch.matmul(of_new, self._said(new[1:]))  # (n, 1, m) @ (n, m, c)
+            total = total + torch.matmul(of_new, self._embedded(new[1:]))  # (n, 1, m) @ (n, m, c)
         return total.squeeze(1)
 
     def each(self, entries: Tensor, *new: Tensor) -> Tensor:
         """Every entry: (n, h, c). The arguments are those of `pooled`."""
         vectors: Tensor = self.table(entries)
         if new:
-            vectors = vectors + _at(entries, new[0]) @ self._said(new[1:])  # (n, h, m) @ (n, m, c)
+            vectors = vectors + _at(entries, new[0]) @ self._embedded(new[1:])  # (n, h, m) @ (n, m, c)
         return vectors
 
-    def _said(self, content: Sequence[Tensor]) -> Tensor:
+    def _embedded(self, content: Sequence[Tensor]) -> Tensor:
         """(n, m, ...) each -> (n, m, c)."""
         flat = [array.flatten(0, 1) for array in content]  # (n * m, ...)
-        said = torch.stack([part(array) for part, array in zip(self.content, flat, strict=True)]).sum(0)
-        return said.reshape(*content[0].shape[:2], -1)  # (n, m, c)
+        embedded = torch.stack([part(array) for part, array in zip(self.content, flat, strict=True)]).sum(0)
+        return embedded.reshape(*content[0].shape[:2], -1)  # (n, m, c)
 
 
 def _at(entries: Tensor, places: Tensor) -> Tensor:
-    """Which new item stands at which entry: (n, h, m) of 0 and 1. entries (n, h), places from 1 (n, m)."""
+    """Mark the entry of each new item: (n, h, m) of 0 and 1. entries (n, h), places from 1 (n, m)."""
     return (places.unsqueeze(1) == torch.arange(1, entries.shape[1] + 1).unsqueeze(1)).float()
 
 
@@ -145,7 +145,7 @@ class ExportedUsers(nn.Module):
         entries, ages_days, *new = tower.history(arrays)
         weights, facts = tower.pool.weights(entries, ages_days)
         history = self.entries.pooled(weights, entries, *new)  # (n, c)
-        read = history + torch.cat([facts, *tower.said(arrays)], dim=1) @ self.get_buffer("beside")
+        read = history + torch.cat([facts, *tower.embedded(arrays)], dim=1) @ self.get_buffer("beside")
         vector = tower.hidden.rest(read)
         if tower.sequence is not None and self.in_order is not None:
             shown = window(entries, tower.sequence.length)

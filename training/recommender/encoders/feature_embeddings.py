@@ -55,7 +55,7 @@ class Category(nn.Module):
         """One-hot: (n, FIRST + entries)."""
         return nn.functional.one_hot(index[:, 0], self.table.num_embeddings).to(self.table.weight.dtype)
 
-    def start(self, weights: Tensor) -> None:
+    def set_weights(self, weights: Tensor) -> None:
         """Weights (FIRST + entries, d)."""
         self.table.weight.data.copy_(weights)
 
@@ -80,13 +80,13 @@ class Bag(nn.Module):
         return pooled(self.table(entries), mask, self.pooling)
 
     def design(self, entries: Tensor) -> Tensor:
-        """How much of each entry: (n, FIRST + entries)."""
+        """Weigh the entries: (n, FIRST + entries)."""
         counts = torch.zeros(len(entries), self.table.num_embeddings, dtype=self.table.weight.dtype)
         counts.scatter_add_(1, entries, torch.ones_like(entries, dtype=counts.dtype))
         counts[:, PAD] = 0.0
         return counts / DIVISORS[self.pooling](counts.sum(1, keepdim=True))
 
-    def start(self, weights: Tensor) -> None:
+    def set_weights(self, weights: Tensor) -> None:
         """Weights (FIRST + entries, d)."""
         self.table.weight.data.copy_(weights)
 
@@ -116,7 +116,7 @@ class Number(nn.Module):
         """[value, missing, 1]: (n, 3)."""
         return torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
 
-    def start(self, weights: Tensor) -> None:
+    def set_weights(self, weights: Tensor) -> None:
         """Weights (3, d)."""
         self.linear.weight.data.copy_(weights[:2].T)
         self.linear.bias.data.copy_(weights[2])
@@ -171,11 +171,11 @@ def pooled(rows: Tensor, mask: Tensor, pooling: BagPooling) -> Tensor:
     return total / DIVISORS[pooling](mask.sum(1, keepdim=True))
 
 
-Part: TypeAlias = Category | Bag | Number
+FeatureEmbedding: TypeAlias = Category | Bag | Number
 
 
-def feature_module(spec: FeatureSpec, feature: FeatureConfig, dim: int) -> Part:
-    """What embeds a declared feature: its array -> (n, its own dim, or `dim`)."""
+def feature_embedding(spec: FeatureSpec, feature: FeatureConfig, dim: int) -> FeatureEmbedding:
+    """Make the module that embeds a declared feature: its array -> (n, its own dim, or `dim`)."""
     dim = feature.dim or dim
     if spec.kind in ("number", "time"):
         return Number(dim, feature.dropout)

@@ -24,8 +24,8 @@ from training.errors import ConfigError
 from training.layers import Hidden
 from training.recommender.baselines import Floats, ease_of
 from training.recommender.config.towers import InitialisationConfig
-from training.recommender.encoders.content import chosen_ridge, precision, said_of_itself
-from training.recommender.encoders.feature_embeddings import Part
+from training.recommender.encoders.content import choose_ridge, precision, predicted_diagonal
+from training.recommender.encoders.feature_embeddings import FeatureEmbedding
 from training.recommender.encoders.towers import TwoTowers
 
 SPARE_DIRECTIONS = 64
@@ -68,9 +68,9 @@ def initialise_from_ease(
     parts, designs = _content(towers, items)
     content = torch.cat([torch.zeros(len(lately), 0), *designs], dim=1)  # (k, c)
     matrix = _structure(train, texts, config)
-    ridge = config.content_ridge or chosen_ridge(content, matrix, torch.from_numpy(train))
+    ridge = config.content_ridge or choose_ridge(content, matrix, torch.from_numpy(train))
     of_content = precision(content, ridge)
-    matrix.diagonal().copy_(said_of_itself(matrix, of_content))
+    matrix.diagonal().copy_(predicted_diagonal(matrix, of_content))
     both = _input_vectors(matrix.numpy(), rank, dim, config.scale)
     of_features = content.T @ (of_content @ both)  # (c, d)
     of_id = both - content @ of_features
@@ -82,9 +82,9 @@ def initialise_from_ease(
             linear.weight[rank, 2 * rank] = config.popularity
     entries = [design.shape[1] for design in designs]
     for part, weights in zip(parts, of_features.split_with_sizes(entries), strict=True):
-        part.start(weights)
+        part.set_weights(weights)
     inputs = towers.item_inputs
-    inputs.part(inputs.id_position).start(torch.cat([torch.zeros(FIRST, dim), of_id]))
+    inputs.part(inputs.id_position).set_weights(torch.cat([torch.zeros(FIRST, dim), of_id]))
 
 
 def _input_vectors(matrix: Floats, rank: int, dim: int, scale: float) -> Tensor:
@@ -96,8 +96,8 @@ def _input_vectors(matrix: Floats, rank: int, dim: int, scale: float) -> Tensor:
     return both
 
 
-def _content(towers: TwoTowers, items: Sequence[Tensor]) -> tuple[list[Part], list[Tensor]]:
-    """What embeds each content feature, and its design (k, c)."""
+def _content(towers: TwoTowers, items: Sequence[Tensor]) -> tuple[list[FeatureEmbedding], list[Tensor]]:
+    """Find the embedding of each content feature, and its design (k, c)."""
     inputs = towers.item_inputs
     positions = [position for position in range(len(items)) if position != inputs.id_position]
     parts = [inputs.part(position) for position in positions]

@@ -77,7 +77,7 @@ class Gru(nn.Module):
 
 
 def sequence_module(config: SequenceConfig) -> Attention | Gru:
-    """What a config asks for."""
+    """Make the module that a config asks for."""
     return (Attention if config.kind == "attention" else Gru)(config)
 
 

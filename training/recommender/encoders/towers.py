@@ -24,10 +24,10 @@ from training.config.sections import HiddenConfig
 from training.layers import Hidden
 from training.recommender.config.features import FeatureConfig
 from training.recommender.config.towers import SequenceConfig, TowersConfig
-from training.recommender.encoders.feature_embeddings import Part, feature_module
+from training.recommender.encoders.feature_embeddings import FeatureEmbedding, feature_embedding
 from training.recommender.encoders.sequence import sequence_module, window, without_gaps
 
-HISTORY_FACTS = 2  # log of the number of entries, and of their summed recency weights
+HISTORY_STATISTICS = 2  # log of the number of entries, and of their summed recency weights
 USER_FEATURE_DIM = 16  # where the config says nothing else
 MATRIX_ITEMS = 20_000
 FAR_DAYS = 1e9  # of padding, so that it is never the newest entry
@@ -49,7 +49,7 @@ class ItemInputs(nn.Module):
         super().__init__()
         self.id_position = next(i for i, spec in enumerate(schema.features) if spec.name == id_name)
         self.parts = nn.ModuleList(
-            feature_module(spec, feature, dim) for spec, feature in _pairs(schema, features)
+            feature_embedding(spec, feature, dim) for spec, feature in _pairs(schema, features)
         )
         self.projections = nn.ModuleList(
             nn.Linear(feature.dim, dim, bias=False) if feature.dim else nn.Identity() for feature in features
@@ -57,10 +57,10 @@ class ItemInputs(nn.Module):
 
     def forward(self, *arrays: Tensor) -> Tensor:
         """The features' arrays in order -> (n, d)."""
-        return torch.stack([self.said(position, array) for position, array in enumerate(arrays)]).sum(0)
+        return torch.stack([self.embedded(position, array) for position, array in enumerate(arrays)]).sum(0)
 
-    def said(self, position: int, array: Tensor) -> Tensor:
-        """What the feature at that position says: (n, d)."""
+    def embedded(self, position: int, array: Tensor) -> Tensor:
+        """Embed the feature at that position: (n, d)."""
         vectors: Tensor = self.projections[position](self.parts[position](array))
         return vectors
 
@@ -69,9 +69,9 @@ class ItemInputs(nn.Module):
         projection = self.projections[position]
         return projection.weight.detach().T @ weights if isinstance(projection, nn.Linear) else weights
 
-    def part(self, position: int) -> Part:
-        """What embeds the feature at that position."""
-        return cast(Part, self.parts[position])
+    def part(self, position: int) -> FeatureEmbedding:
+        """The embedding of the feature at that position."""
+        return cast(FeatureEmbedding, self.parts[position])
 
 
 class HistoryPool(nn.Module):
@@ -93,7 +93,7 @@ class HistoryPool(nn.Module):
             self.mixture = nn.Parameter(torch.zeros(len(half_lives_days)))  # (j,), before the softmax
 
     def forward(self, table: Tensor, entries: Tensor, ages_days: Tensor) -> Tensor:
-        """(n, d + HISTORY_FACTS): the pooled vector, then how long and how recent the history is.
+        """(n, d + HISTORY_STATISTICS): the pooled vector, then how long and how recent the history is.
 
         Up to MATRIX_ITEMS it multiplies by a matrix (n, FIRST + items) of weights, no larger than the
         scores of the full softmax, and whose gradient is 15 times as fast as a gather's (measured for
@@ -112,7 +112,7 @@ class HistoryPool(nn.Module):
         return torch.cat([pooled, facts], dim=1)
 
     def weights(self, entries: Tensor, ages_days: Tensor) -> tuple[Tensor, Tensor]:
-        """Of every entry, (n, h), 0 for padding; and HISTORY_FACTS of every history, (n, 2)."""
+        """Weigh every entry, (n, h), 0 for padding; and give HISTORY_STATISTICS of every history, (n, 2)."""
         mask = (entries != PAD).to(ages_days.dtype)  # (n, h)
         if self.log_half_lives is None:
             recency = mask.unsqueeze(1)  # (n, 1, h)
@@ -130,7 +130,7 @@ class HistoryPool(nn.Module):
 
 
 class HistorySequence(nn.Module):
-    """What the order of a history adds to a user's vector: nothing at first, so that a start stays as it is.
+    """The part of a user's vector that comes from the order of a history: 0 at first.
 
     Args:
         item_dim: of the items' input vectors, which are read at the config's width.
@@ -152,13 +152,13 @@ class HistorySequence(nn.Module):
         return self.of_vectors(F.embedding(shown, self.read(table)), shown)
 
     def of_vectors(self, vectors: Tensor, shown: Tensor) -> Tensor:
-        """What `read` makes of a window's entries (n, w, s), and these (n, w) -> (n, output_dim)."""
+        """Encode what `read` makes of a window's entries (n, w, s), and these (n, w) -> (n, output_dim)."""
         added: Tensor = self.write(self.layers(vectors, (shown != PAD).to(vectors.dtype)))
         return added
 
 
 class UserTower(nn.Module):
-    """From the pooled history, its order and the user's features to a vector.
+    """The pooled history, its order and the user's features to a vector.
 
     Args:
         schema: of the user side.
@@ -171,13 +171,13 @@ class UserTower(nn.Module):
     ) -> None:
         super().__init__()
         self.slots = []  # where each feature's arrays start among the inputs
-        parts, width, start = list[Part](), config.item_dim + HISTORY_FACTS, 0
+        parts, width, start = list[FeatureEmbedding](), config.item_dim + HISTORY_STATISTICS, 0
         for spec, feature in _pairs(schema, features):
             if spec.kind == "history":
                 self.history_slots = slice(start, start + len(input_names(spec)))
             else:
                 self.slots.append(start)
-                parts.append(feature_module(spec, feature, USER_FEATURE_DIM))
+                parts.append(feature_embedding(spec, feature, USER_FEATURE_DIM))
                 width += feature.dim or USER_FEATURE_DIM
             start += len(input_names(spec))
         self.parts = nn.ModuleList(parts)
@@ -193,7 +193,7 @@ class UserTower(nn.Module):
         """The items' input vectors (FIRST + items, d) and the preprocessor's arrays -> (n, output_dim)."""
         entries, ages_days, *_ = self.history(arrays)  # a log's items are all known
         pooled = self.pool(table, entries, ages_days)
-        vector: Tensor = self.hidden(torch.cat([pooled, *self.said(arrays)], dim=1))
+        vector: Tensor = self.hidden(torch.cat([pooled, *self.embedded(arrays)], dim=1))
         if self.sequence is not None:
             vector = vector + self.sequence(table, without_gaps(entries))
         return self.finished(vector)
@@ -202,12 +202,12 @@ class UserTower(nn.Module):
         """Entries, their ages, and the new ones' places and content, among the preprocessor's arrays."""
         return arrays[self.history_slots]
 
-    def said(self, arrays: Sequence[Tensor]) -> list[Tensor]:
-        """What each other feature says, each (n, dim of its own)."""
+    def embedded(self, arrays: Sequence[Tensor]) -> list[Tensor]:
+        """Embed the other features, each (n, dim of its own)."""
         return [part(arrays[slot]) for part, slot in zip(self.parts, self.slots, strict=True)]
 
     def finished(self, vector: Tensor) -> Tensor:
-        """With the constant 1 that an item's bias is multiplied by."""
+        """Append the constant 1 that an item's bias is multiplied by."""
         return torch.cat([vector, torch.ones_like(vector[:, :1])], dim=1) if self.item_bias else vector
 
 
@@ -244,7 +244,7 @@ class TwoTowers(nn.Module):
         return vectors
 
     def history_table(self, *arrays: Tensor) -> Tensor:
-        """What a history looks up, (FIRST + items, d), of the known items' arrays in vocabulary order."""
+        """Make the table that histories look up, (FIRST + items, d), of the known items' arrays."""
         inputs: Tensor = self.item_inputs(*arrays)
         return torch.cat([inputs.new_zeros(FIRST, inputs.shape[1]), inputs])
 

@@ -17,7 +17,7 @@ from training.recommender.encoders.towers import TwoTowers
 
 @dataclass(frozen=True)
 class Step:
-    """What a loss sees of a batch of users. n users, h entries of a history, k known items.
+    """A batch of users, as a loss sees it. n users, h entries of a history, k known items.
 
     Attributes:
         towers: what is trained.

@@ -52,10 +52,10 @@ class Sampler:
         return Sample(columns, expected.clamp(min=1e-12).log().float())
 
 
-def one_target(asked: Tensor, generator: np.random.Generator) -> Tensor:
-    """Of each row one of the True places, by chance: int64 (n,). Rows have at least one. asked (n, h)."""
-    keys = torch.from_numpy(generator.random(tuple(asked.shape)))
-    return keys.masked_fill(~asked, -1.0).argmax(1)
+def one_target(targets: Tensor, generator: np.random.Generator) -> Tensor:
+    """Choose one of the True places of each row, which has at least one: targets (n, h) -> int64 (n,)."""
+    keys = torch.from_numpy(generator.random(tuple(targets.shape)))
+    return keys.masked_fill(~targets, -1.0).argmax(1)
 
 
 def short_table(towers: TwoTowers, known: Sequence[Tensor], entries: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,15 +77,15 @@ def scores_of(users: Tensor, vectors: Tensor, columns: Tensor, entries: Tensor) 
         users: (n, d).
         vectors: (c, d), of the sample.
         columns: int64 (c,), positions among the known items; those of the positives first.
-        entries: int64 (n, h), whole histories, asked for or shown.
+        entries: int64 (n, h), whole histories, targets or shown.
     """
     scores = users @ vectors.T  # (n, c)
     positive = scores[:, : len(users)].diagonal()
-    return positive, scores.masked_fill(taken(columns, entries), -torch.inf)
+    return positive, scores.masked_fill(in_history(columns, entries), -torch.inf)
 
 
-def taken(columns: Tensor, entries: Tensor) -> Tensor:
-    """Which columns (c,) are in each history (n, h): bool (n, c). Both as in `scores_of`."""
+def in_history(columns: Tensor, entries: Tensor) -> Tensor:
+    """Mark the columns (c,) that are in each history (n, h): bool (n, c). Both as in `scores_of`."""
     distinct, column_of = torch.unique(columns, return_inverse=True)  # sorted, (u,)
     items = entries - FIRST
     place = torch.searchsorted(distinct, items).clamp(max=len(distinct) - 1)  # (n, h)

@@ -14,7 +14,7 @@ from training.recommender.objectives.sampled import BprLoss, SampledSoftmaxLoss
 
 
 class RecommenderLossConfig(Section):
-    """Some items of a history, its targets, are hidden from the user tower and have to be found.
+    """The loss: some items of a history, its targets, are hidden from the user tower and have to be found.
 
     One of the tables says how; without any it is `full_softmax`.
 
@@ -48,7 +48,7 @@ class RecommenderLossConfig(Section):
 
     @property
     def chosen(self) -> ItemLoss:
-        """The loss that is taken."""
+        """The one loss of the run."""
         return next(iter(self._given().values()), FullSoftmaxLoss())
 
     def _given(self) -> dict[str, ItemLoss]:

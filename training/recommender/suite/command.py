@@ -1,4 +1,4 @@
-"""Runs the suite: trains per protocol and fold, or asks a server, and measures the rivals beside it."""
+"""Runs the suite: trains per protocol and fold, or asks a server, and measures the baselines beside it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,18 @@ from bundle.progress import Progress
 from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.published import Published
-from training.recommender.data.examples import EvaluationSplit, Examples
+from training.recommender.data.examples import EvaluationSplit, RecommenderExamples
 from training.recommender.ranking import evaluate_users
 from training.recommender.settings import RecommenderRun
 from training.recommender.suite.compare import Difference, Values, difference, joined
-from training.recommender.suite.tuned_baselines import COLD_RIVALS, RIVALS, Rival, Scorer, Settings, Taken
+from training.recommender.suite.tuned_baselines import (
+    BASELINES,
+    COLD_BASELINES,
+    Scorer,
+    Settings,
+    TrainingInteractions,
+    TunedBaseline,
+)
 from training.recommender.task import RecommenderTask
 from training.task import Encode
 from training.trainer import Trainer
@@ -41,8 +48,8 @@ class Protocol:
 
 
 @dataclass
-class Measured:
-    """What one protocol found: values per user by method, and what was chosen."""
+class ProtocolResults:
+    """The results of one protocol: values per user by method, and what was chosen."""
 
     protocol: str
     values: dict[str, list[Values]] = field(default_factory=dict)
@@ -54,8 +61,8 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One figure of one method under one protocol, and how far the encoder is above it."""
+class ComparisonRow:
+    """One metric of one method under one protocol, and how far the encoder is above it."""
 
     protocol: str
     figure: str
@@ -73,13 +80,13 @@ def run(
     out: Path,
     folds: int = 5,
     place: Published | None = None,
-) -> list[Row]:
+) -> list[ComparisonRow]:
     """Measure and write results.json.
 
     Args:
         settings: of the run.
         data: what its paths are relative to.
-        split: `dev` judges on the validation users that settings are chosen by, `test` on the others.
+        split: `dev` measures the validation users that settings are chosen by, `test` the others.
         out: where results.json goes.
         folds: how many disjoint tenths of the users protocol S takes its test users from.
         place: where the pair is published, to be measured as it is, on users that it was not trained on.
@@ -93,7 +100,7 @@ def run(
     rows, chosen = [], {}
     with Progress(total=sum(p.folds for p in protocols), label="protocols", unit="runs") as bar:
         for protocol in protocols:
-            measured = Measured(protocol.name)
+            measured = ProtocolResults(protocol.name)
             for fold in range(protocol.folds):
                 _measure(
                     measured, protocol, _changed(settings, protocol, fold), data, split=split, place=place
@@ -128,7 +135,7 @@ def _changed(run: RecommenderRun, protocol: Protocol, fold: int) -> RecommenderR
 
 
 def _measure(
-    measured: Measured,
+    measured: ProtocolResults,
     protocol: Protocol,
     run: RecommenderRun,
     data: Path,
@@ -136,37 +143,39 @@ def _measure(
     split: str,
     place: Published | None,
 ) -> None:
-    """One fold: the encoder, then every rival at what was best on validation users."""
+    """One fold: the encoder, then every baseline at what was best on validation users."""
     if place is None:
         examples, encoders = _trained(run, data)
     else:
-        examples = Examples(run, data)
+        examples = RecommenderExamples(run, data)
         encoders = {name: place.open(name).encode for name in run.model_names()}
     splits = _splits(examples, is_cold=protocol.is_cold)
     held_out = splits[split]
-    measured.add(OWN, judged(_encoder(examples, encoders, run), held_out))
-    taken = Taken.of(examples)
-    for rival in COLD_RIVALS if protocol.is_cold else RIVALS:
-        if rival.name not in measured.chosen:  # by the first fold, for all
-            measured.chosen[rival.name] = best(rival, taken, splits["dev"], run.train.metric)
-        measured.add(rival.name, judged(rival.fit(taken, measured.chosen[rival.name]), held_out))
+    measured.add(OWN, values_of(_encoder(examples, encoders, run), held_out))
+    interactions = TrainingInteractions.of(examples)
+    for baseline in COLD_BASELINES if protocol.is_cold else BASELINES:
+        if baseline.name not in measured.chosen:  # by the first fold, for all
+            measured.chosen[baseline.name] = best(baseline, interactions, splits["dev"], run.train.metric)
+        measured.add(
+            baseline.name, values_of(baseline.fit(interactions, measured.chosen[baseline.name]), held_out)
+        )
 
 
-def _splits(examples: Examples, *, is_cold: bool) -> dict[str, EvaluationSplit]:
+def _splits(examples: RecommenderExamples, *, is_cold: bool) -> dict[str, EvaluationSplit]:
     if is_cold:
         split = examples.split
         return {"dev": examples.new_items(split.validation), "test": examples.new_items(split.test)}
     return {"dev": examples.validation(), "test": examples.test()}
 
 
-def _trained(run: RecommenderRun, data: Path) -> tuple[Examples, Mapping[str, Encode]]:
+def _trained(run: RecommenderRun, data: Path) -> tuple[RecommenderExamples, Mapping[str, Encode]]:
     task = RecommenderTask(run, data)
     with tempfile.TemporaryDirectory() as directory:
         Trainer(task, run.train, seed=run.seed, directory=Path(directory)).fit()
     return task.examples, task.encoders()
 
 
-def _encoder(examples: Examples, encoders: Mapping[str, Encode], run: RecommenderRun) -> Scorer:
+def _encoder(examples: RecommenderExamples, encoders: Mapping[str, Encode], run: RecommenderRun) -> Scorer:
     """The pair as a scorer of all items."""
 
     def scores(held_out: EvaluationSplit) -> Any:
@@ -178,26 +187,28 @@ def _encoder(examples: Examples, encoders: Mapping[str, Encode], run: Recommende
     return scores
 
 
-def judged(scorer: Scorer, held_out: EvaluationSplit) -> Values:
+def values_of(scorer: Scorer, held_out: EvaluationSplit) -> Values:
     """Values per user."""
     return evaluate_users(scorer(held_out)[:, held_out.candidates], held_out.history, held_out.targets)
 
 
-def best(rival: Rival, taken: Taken, held_out: EvaluationSplit, metric: str) -> Settings:
+def best(
+    baseline: TunedBaseline, interactions: TrainingInteractions, held_out: EvaluationSplit, metric: str
+) -> Settings:
     """The settings with the best mean on validation users; of equal ones the first."""
-    if len(rival.grid) == 1:
-        return rival.grid[0]
+    if len(baseline.grid) == 1:
+        return baseline.grid[0]
     return max(
-        rival.grid,
-        key=lambda settings: float(judged(rival.fit(taken, settings), held_out)[metric].mean()),
+        baseline.grid,
+        key=lambda settings: float(values_of(baseline.fit(interactions, settings), held_out)[metric].mean()),
     )
 
 
-def rows_of(measured: Measured) -> list[Row]:
-    """Means over all folds' users, and the encoder against each rival."""
+def rows_of(measured: ProtocolResults) -> list[ComparisonRow]:
+    """Means over all folds' users, and the encoder against each baseline."""
     values = {method: joined(parts) for method, parts in measured.values.items()}
     return [
-        Row(
+        ComparisonRow(
             protocol=measured.protocol,
             figure=name,
             method=method,
@@ -210,8 +221,8 @@ def rows_of(measured: Measured) -> list[Row]:
     ]
 
 
-def report(rows: Sequence[Row]) -> str:
-    """What the terminal shows."""
+def report(rows: Sequence[ComparisonRow]) -> str:
+    """Write the table that the terminal shows."""
     lines = [
         "| protocol | figure | method | value | encoder above it (95 %) | sure |",
         "|---|---|---|---|---|---|",

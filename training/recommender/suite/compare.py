@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-Values: TypeAlias = Mapping[str, npt.NDArray[np.float64]]  # figure -> one value per user
+Values: TypeAlias = Mapping[str, npt.NDArray[np.float64]]  # metric -> one value per user
 
 DRAWS = 10_000
 BLOCK = 250  # draws at a time: 250 x 10,000 users are 20 MB
@@ -21,7 +21,7 @@ BLOCK = 250  # draws at a time: 250 x 10,000 users are 20 MB
 
 @dataclass(frozen=True)
 class Difference:
-    """Of two methods' means over the same users.
+    """The difference of two methods' means over the same users.
 
     Attributes:
         low, high: the middle 95 % of the draws.
@@ -51,5 +51,5 @@ def difference(
 
 
 def joined(parts: Sequence[Values]) -> Values:
-    """Of disjoint users, one after the other."""
+    """Join the values of disjoint users, one after the other."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

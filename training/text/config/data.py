@@ -12,9 +12,9 @@ from training.config.sections import (
     Section,
 )
 
-Rows: TypeAlias = Literal["texts", "pairs", "triplets", "labels", "graded"]
+RowKind: TypeAlias = Literal["texts", "pairs", "triplets", "labels", "graded"]
 # What is read of each kind of row.
-COLUMNS: Mapping[Rows, tuple[str, ...]] = {
+COLUMNS: Mapping[RowKind, tuple[str, ...]] = {
     "texts": ("text",),
     "pairs": ("first", "second"),
     "triplets": ("first", "second", "negative"),
@@ -51,7 +51,7 @@ class SourceConfig(Section):
 
 
 class TextDataConfig(Section):
-    """What a text encoder is trained and judged on. Each has columns, which may be named otherwise.
+    """The texts that an encoder is trained and measured on. Each has columns, which may be named otherwise.
 
     Attributes:
         texts: unlabelled text, for distillation and for the vocabulary's counts: (text), one a line.
@@ -61,7 +61,7 @@ class TextDataConfig(Section):
         labels: for the classification loss: (text, label); plain: CSV with the columns text and category.
         triplets: pairs with a hard negative each: (first, second, negative); plain: tab-separated.
         graded_pairs: to learn from: (first, second, score), on any scale; plain: CSV without a header.
-        graded: (first, second, score) whose Spearman correlation is the validation figure `spearman`; plain:
+        graded: (first, second, score) whose Spearman correlation is the validation metric `spearman`; plain:
             CSV without a header.
         pair_texts: learn from the teacher on the texts of `pairs` as well.
         spans: learn from the teacher on so many spans of 2 to 10 words, cut at random out of `texts`, as
@@ -96,7 +96,7 @@ class TextDataConfig(Section):
 
 
 # Key of [data] -> what its rows are.
-ROWS_OF: Mapping[str, Rows] = {
+ROWS_OF: Mapping[str, RowKind] = {
     "texts": "texts",
     "pairs": "pairs",
     "triplets": "triplets",

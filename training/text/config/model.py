@@ -32,7 +32,7 @@ class TeacherConfig(Section):
 
 
 class VocabularyConfig(Section):
-    """Where the tokenizer comes from.
+    """The tokenizer, and where it comes from.
 
     Attributes:
         source: `teacher` takes its tokenizer, `train` trains a WordPiece one on the given texts.
@@ -66,7 +66,7 @@ class LoraConfig(Section):
 
 
 class WindowConfig(Section):
-    """What a token says together with its neighbours: the little of word order that pooling leaves.
+    """Windows of a token with its neighbours: the little of word order that pooling leaves.
 
     Attributes:
         width: tokens in a window, the middle one its own; odd.

@@ -15,13 +15,13 @@ from bundle.preprocess import Preprocessor
 from training.data.tables import BadRows
 from training.text.config.data import TextDataConfig
 from training.text.data.readers import (
-    Graded,
     Labelled,
     Pairs,
+    ScoredPairs,
     Triplets,
-    read_grades,
     read_labels,
     read_pairs,
+    read_scored_pairs,
     read_texts,
     read_triplets,
     spans_of,
@@ -30,13 +30,13 @@ from training.text.data.tokenised import Tokenised, tokenise
 
 
 @dataclass(frozen=True)
-class Examples:
-    """What the files hold; the texts source by source, for the teacher's cache."""
+class TextExamples:
+    """The content of the files; the texts source by source, for the teacher's cache."""
 
     texts: list[list[str]]
     pairs: Pairs
     triplets: Triplets
-    graded: Graded
+    graded: ScoredPairs
     labelled: Labelled
 
     @property
@@ -47,7 +47,7 @@ class Examples:
     def sides(
         self, kept: npt.NDArray[np.int64], targets: npt.NDArray[np.float16]
     ) -> tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]:
-        """Of targets for the kept texts, those of the pairs' two sides, which come last: (pairs, d) each.
+        """Find the targets of the pairs' two sides, which come last of all kept texts: (pairs, d) each.
 
         A text that was not kept has zeros.
         """
@@ -85,7 +85,7 @@ class TokenTriplets:
 
 @dataclass(frozen=True)
 class TokenExamples:
-    """The texts of `Examples` as tokens."""
+    """The texts of `TextExamples` as tokens."""
 
     corpus: Tokenised
     pairs: TokenPairs
@@ -103,19 +103,19 @@ class TokenExamples:
         return [part.ids for part in parts]
 
 
-def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> Examples:
-    """Read all files but the graded pairs to judge by, and list what was left out. Raises ConfigError."""
+def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> TextExamples:
+    """Read all files but the scored pairs to measure by, and list what was left out. Raises ConfigError."""
     pairs = read_pairs(directory, config.pairs, config.pair_sources, bad)
     texts = [read_texts(directory, source, bad) for source in config.texts]
     if config.spans:
         texts.append(spans_of(list(chain.from_iterable(texts)), config.spans))
     if config.pair_texts:
         texts += [pairs.first, pairs.second]
-    examples = Examples(
+    examples = TextExamples(
         texts=texts,
         pairs=pairs,
         triplets=read_triplets(directory, config.triplets, bad),
-        graded=read_grades(directory, config.graded_pairs, bad),
+        graded=read_scored_pairs(directory, config.graded_pairs, bad),
         labelled=read_labels(directory, config.labels, bad),
     )
     if bad.found:
@@ -123,8 +123,8 @@ def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> Exam
     return examples
 
 
-def tokenise_examples(preprocessor: Preprocessor, examples: Examples) -> TokenExamples:
-    """Through the bundle's own preprocessing."""
+def tokenise_examples(preprocessor: Preprocessor, examples: TextExamples) -> TokenExamples:
+    """Tokenise all examples by the bundle's own preprocessing."""
 
     def tokens(texts: Sequence[str]) -> Tokenised:
         return tokenise(preprocessor, texts)

@@ -19,21 +19,21 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.files import csv_rows, files_sha256, lines, open_text
-from training.data.tables import BadRows, Row, named_csv, named_rows
+from training.data.tables import BadRows, TableRow, named_csv, named_rows
 from training.errors import ConfigError
-from training.text.config.data import COLUMNS, Rows, SourceConfig
+from training.text.config.data import COLUMNS, RowKind, SourceConfig
 
 __all__ = [
-    "Graded",
     "Labelled",
     "Pairs",
+    "ScoredPairs",
     "Triplets",
     "files_sha256",
     "open_text",
-    "read_graded",
-    "read_grades",
     "read_labels",
     "read_pairs",
+    "read_scored_file",
+    "read_scored_pairs",
     "read_texts",
     "read_triplets",
     "spans_of",
@@ -69,7 +69,7 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Graded:
+class ScoredPairs:
     """Pairs of sentences with a similarity given by people, float64 (n,)."""
 
     first: list[str]
@@ -127,28 +127,30 @@ def read_labels(directory: Path, sources: Sequence[SourceConfig], bad: BadRows |
     return Labelled([row["text"] for row in rows], labels, known)
 
 
-def read_grades(directory: Path, sources: Sequence[SourceConfig], bad: BadRows | None = None) -> Graded:
-    """Pairs with their grades, of which there must be some in each file. Raises ConfigError."""
+def read_scored_pairs(
+    directory: Path, sources: Sequence[SourceConfig], bad: BadRows | None = None
+) -> ScoredPairs:
+    """Pairs with their similarity scores, of which there must be some in each file. Raises ConfigError."""
     found: list[dict[str, Any]] = []
     for source in sources:
         rows = list(_rows(directory, source, "graded", bad))
         if not rows:
             raise ConfigError(f"{source.path} has no usable row; expected first, second, score")
         found += rows
-    return Graded(
+    return ScoredPairs(
         [row["first"] for row in found],
         [row["second"] for row in found],
         np.array([row["score"] for row in found], dtype=np.float64),
     )
 
 
-def read_graded(path: Path) -> Graded:
-    """The same of one file."""
-    return read_grades(path.parent, [SourceConfig(path=path.name)])
+def read_scored_file(path: Path) -> ScoredPairs:
+    """Read scored pairs of one file. Raises ConfigError."""
+    return read_scored_pairs(path.parent, [SourceConfig(path=path.name)])
 
 
 def _rows(
-    directory: Path, source: SourceConfig, kind: Rows, bad: BadRows | None, also: Sequence[str] = ()
+    directory: Path, source: SourceConfig, kind: RowKind, bad: BadRows | None, also: Sequence[str] = ()
 ) -> Iterator[dict[str, Any]]:
     """The checked rows of a file, by field; the first `limit` that are there, good or bad."""
     path, bad = directory / source.path, bad or BadRows()
@@ -192,36 +194,38 @@ def _number(value: Any) -> float:
         return math.nan
 
 
-def _plain_texts(path: Path) -> Iterator[Row]:
+def _plain_texts(path: Path) -> Iterator[TableRow]:
     stripped = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines(path), start=1))
-    return (Row(f"{path.name}, line {number}", {"text": line}) for number, line in stripped if line.strip())
+    return (
+        TableRow(f"{path.name}, line {number}", {"text": line}) for number, line in stripped if line.strip()
+    )
 
 
-def _separated_by_tabs(*names: str) -> Callable[[Path], Iterator[Row]]:
-    def read(path: Path) -> Iterator[Row]:
+def _separated_by_tabs(*names: str) -> Callable[[Path], Iterator[TableRow]]:
+    def read(path: Path) -> Iterator[TableRow]:
         for number, line in enumerate(lines(path), start=1):
             yield _row(path, number, line.rstrip("\r\n").split("\t"), names)
 
     return read
 
 
-def _row(path: Path, number: int, fields: Sequence[str], names: Sequence[str]) -> Row:
+def _row(path: Path, number: int, fields: Sequence[str], names: Sequence[str]) -> TableRow:
     fault = "" if len(fields) == len(names) else f"{len(fields)} fields, expected {', '.join(names)}"
-    return Row(f"{path.name}, line {number}", dict(zip(names, fields, strict=False)), fault)
+    return TableRow(f"{path.name}, line {number}", dict(zip(names, fields, strict=False)), fault)
 
 
-def _plain_labels(path: Path) -> Iterator[Row]:
+def _plain_labels(path: Path) -> Iterator[TableRow]:
     return named_csv(path, {"text": "text", "label": "category"})
 
 
-def _plain_grades(path: Path) -> Iterator[Row]:
+def _plain_scores(path: Path) -> Iterator[TableRow]:
     return (_row(path, number, fields, COLUMNS["graded"]) for number, fields in csv_rows(path))
 
 
-PLAIN: Mapping[Rows, Callable[[Path], Iterator[Row]]] = {
+PLAIN: Mapping[RowKind, Callable[[Path], Iterator[TableRow]]] = {
     "texts": _plain_texts,
     "pairs": _separated_by_tabs("source", "first", "second"),
     "triplets": _separated_by_tabs("first", "second", "negative"),
     "labels": _plain_labels,
-    "graded": _plain_grades,
+    "graded": _plain_scores,
 }

@@ -44,7 +44,7 @@ class Tokenised:
         return np.diff(self.ends, prepend=0)
 
     def at(self, positions: npt.NDArray[np.int64]) -> list[Prepared]:
-        """By position among the kept texts."""
+        """Find texts by position among the kept ones."""
         ends = self.ends[positions]
         starts = ends - self.lengths_at(positions)
         return [
@@ -53,7 +53,7 @@ class Tokenised:
         ]
 
     def of(self, numbers: npt.NDArray[np.int64]) -> list[Prepared]:
-        """By number in the original list."""
+        """Find texts by number in the original list."""
         return self.at(np.searchsorted(self.kept, numbers))
 
     def lengths_at(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

@@ -40,7 +40,7 @@ class Windows(nn.Module):
         self.linear = nn.Linear(config.width * config.embedding_dim, config.output_dim)
         self.activation = ACTIVATIONS[activation]()
 
-    def start_from(self, table: npt.NDArray[np.float32]) -> None:
+    def initialise_from(self, table: npt.NDArray[np.float32]) -> None:
         """Start from the leading columns of these rows: they say most."""
         assert isinstance(self.table, nn.Embedding), "quantised already"
         self.table.weight.copy_(torch.from_numpy(table[:, : self.table.embedding_dim]))
@@ -114,15 +114,15 @@ class TextEncoder(nn.Module):
         vectors: Tensor = self.hidden(torch.cat([F.normalize(one, dim=-1) for one in pooled], dim=-1))
         return F.normalize(vectors, dim=-1) if self.config.normalize else vectors
 
-    def start_from(self, table: npt.NDArray[np.float32]) -> None:
+    def initialise_from(self, table: npt.NDArray[np.float32]) -> None:
         """Start the token embeddings from these rows, float32 (tokens, embedding_dim)."""
         assert isinstance(self.table, nn.Embedding), "quantised already"
         with torch.no_grad():
             self.table.weight.copy_(torch.from_numpy(table))
             if self.windows is not None:
-                self.windows.start_from(table)
+                self.windows.initialise_from(table)
 
-    def start_weights(self, counts: npt.NDArray[np.int64]) -> None:
+    def initialise_weights(self, counts: npt.NDArray[np.int64]) -> None:
         """Start the token weights at SIF: a / (a + p), p the token's share of the corpus (tokens,)."""
         if self.log_weights is None:
             return
@@ -159,7 +159,7 @@ def token_table(
 
 
 def token_counts(ids: Sequence[npt.NDArray[np.integer]], tokens: int) -> npt.NDArray[np.int64]:
-    """How often each token occurs in all of these together. (tokens,)."""
+    """Count each token in all of these together. (tokens,)."""
     counts = np.zeros(tokens, dtype=np.int64)
     for some in ids:
         counts += np.bincount(some, minlength=tokens)

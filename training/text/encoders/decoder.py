@@ -26,7 +26,7 @@ class Decoder(nn.Module):
         nn.init.normal_(self.table.weight, std=width**-0.5)
         self.start = nn.Parameter(torch.zeros(width))
         self.state = nn.Linear(dim, width)
-        self.told = nn.Linear(dim, width)
+        self.condition = nn.Linear(dim, width)
         self.recurrent = nn.GRU(width, width, batch_first=True)
         self.bias = nn.Parameter(torch.zeros(tokens))
 
@@ -34,7 +34,7 @@ class Decoder(nn.Module):
         """Vectors (n, d), ids int64 (n, t) -> (n, t, tokens); row t has not seen token t."""
         before = self.table(ids[:, :-1])  # (n, t - 1, width)
         first = self.start.expand(len(ids), 1, -1)  # (n, 1, width)
-        inputs = torch.cat([first, before], dim=1) + self.told(vectors).unsqueeze(1)  # (n, t, width)
+        inputs = torch.cat([first, before], dim=1) + self.condition(vectors).unsqueeze(1)  # (n, t, width)
         states, _ = self.recurrent(inputs, self.state(vectors).tanh().unsqueeze(0))
         scores: Tensor = states @ self.table.weight.T + self.bias
         return scores

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.text.encoders.pretrained import POOLINGS, PretrainedEncoder
+from training.layers import POOLINGS
+from training.text.encoders.pretrained import PretrainedEncoder
 
 ATTENTION = "encodery_packed"
 # Those that take positions as an input and attend by the library's common interface: MPNet adds its own

@@ -6,7 +6,7 @@ the exported graph: an encoder exported without its pooling is the commonest fau
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -20,22 +20,8 @@ from torch.nn import functional as F
 
 from training.config.sections import Precision
 from training.errors import ConfigError
-from training.layers import ACTIVATIONS, Int8Table, first_pool, max_pool, mean_pool
+from training.layers import ACTIVATIONS, POOLINGS, Int8Table
 from training.text.pretrained.directory import WEIGHTS, DenseSpec, Pretrained
-
-
-def mean_sqrt_pool(tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
-    """Sum of the real tokens over the square root of their number. (n, t, d), (n, t) -> (n, d)."""
-    total = torch.matmul(mask.unsqueeze(1), tokens).squeeze(1)  # (n, d)
-    return total / mask.sum(1, keepdim=True).clamp(min=1.0).sqrt()
-
-
-POOLINGS: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
-    "first": first_pool,
-    "max": max_pool,
-    "mean": mean_pool,
-    "mean_sqrt": mean_sqrt_pool,
-}
 
 
 class PretrainedEncoder(nn.Module):
@@ -119,7 +105,7 @@ def load_backbone(spec: Pretrained) -> nn.Module:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without transformers' progress bar, and its table of weights: what is missing is an error here."""
+    """Silence transformers' progress bar and its table of weights: what is missing is an error here."""
     import transformers  # noqa: PLC0415  # slow to import, and only needed here
 
     logging: Any = transformers.logging  # has no types

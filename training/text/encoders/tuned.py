@@ -40,7 +40,7 @@ def tuned(spec: Pretrained, config: TextModelConfig) -> PretrainedEncoder:
     if config.dropout is not None:
         set_dropout(encoder, config.dropout)
     if config.layers:
-        cut_layers(encoder, config.layers)
+        keep_layers(encoder, config.layers)
     if config.tune == "top":
         freeze_bottom(encoder, config.frozen_layers)
     elif config.tune == "lora":
@@ -55,7 +55,7 @@ def layers_of(encoder: PretrainedEncoder) -> nn.ModuleList:
     return layers
 
 
-def cut_layers(encoder: PretrainedEncoder, kept: Sequence[int]) -> None:
+def keep_layers(encoder: PretrainedEncoder, kept: Sequence[int]) -> None:
     """Leave only these layers, counted from 0. Raises ConfigError.
 
     Source: Reimers' layer reduction, sbert.net, model distillation: "keeping layers works better than a new
@@ -75,7 +75,7 @@ def cut_layers(encoder: PretrainedEncoder, kept: Sequence[int]) -> None:
 
 
 def set_dropout(encoder: PretrainedEncoder, share: float) -> None:
-    """Of all layers, attention's among them. The eager attention of every family asks these modules."""
+    """Set the dropout of all layers, attention's among them, which every family's eager attention reads."""
     for module in encoder.modules():
         if isinstance(module, nn.Dropout):
             module.p = share

@@ -23,7 +23,7 @@ def infonce(
 
     Row i of `keys` is the positive of row i of `queries`; the other rows are its negatives, and so are all
     rows of `negatives`, whichever row they were found for.
-    `symmetric` averages with the same in the other direction, in which only the queries are asked.
+    `symmetric` averages with the same in the other direction, in which only the queries are candidates.
     Source: van den Oord et al. 2018, arXiv 1807.03748, eq. 4; multiple negatives: Henderson et al. 2017,
     arXiv 1705.00652; hard ones as further columns: Karpukhin et al. 2020 (DPR), arXiv 2004.04906.
 

@@ -1,4 +1,4 @@
-"""Losses of pairs whose similarity people have graded. n pairs, d dimensions."""
+"""Losses of pairs with similarity scores. n pairs, d dimensions."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def cosent(first: Tensor, second: Tensor, grades: Tensor, scale: float) -> Tensor:
+def cosent(first: Tensor, second: Tensor, scores: Tensor, scale: float) -> Tensor:
     """log( 1 + sum_{i, j: g_i > g_j} exp(scale * (cos_j - cos_i)) ), cos_i of the two rows i.
 
-    Only the order of the grades counts, as it does for Spearman's correlation; equal grades ask nothing.
+    Only the order of the scores counts, as it does for Spearman's correlation; equal ones do not.
     Source: Su 2022, "CoSENT", kexue.fm/archives/8847.
 
     Args:
         first: (n, d).
         second: (n, d).
-        grades: (n,), on any scale.
+        scores: (n,), on any scale.
         scale: sharpness; 20 in the source.
     """
     cosines = F.cosine_similarity(first, second, dim=-1) * scale  # (n,)
     gaps = cosines.unsqueeze(0) - cosines.unsqueeze(1)  # (n, n): row i, column j
-    asked = grades.unsqueeze(1) > grades.unsqueeze(0)
-    return torch.cat([gaps.new_zeros(1), gaps[asked]]).logsumexp(0)  # the 0 is the 1 of the formula
+    ordered = scores.unsqueeze(1) > scores.unsqueeze(0)
+    return torch.cat([gaps.new_zeros(1), gaps[ordered]]).logsumexp(0)  # the 0 is the 1 of the formula

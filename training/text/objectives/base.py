@@ -21,9 +21,9 @@ from torch import Tensor, nn
 
 from bundle.preprocess import Prepared
 from training.config.sections import NotNegative, Section
-from training.data.stream import Rows, Stream, held_out
+from training.data.stream import RowNumbers, Stream, held_out
 from training.errors import ConfigError
-from training.text.data.examples import Examples, TokenExamples
+from training.text.data.examples import TextExamples, TokenExamples
 from training.text.data.tokenised import Tokenised
 from training.text.losses import mean_over
 
@@ -33,7 +33,7 @@ Terms: TypeAlias = dict[str, Tensor]  # name of a loss -> its weighted value
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a head depends on: the vector's length, the vocabulary's size, the number of labels."""
+    """The sizes that a head depends on: the vector's, the vocabulary's, and the number of labels."""
 
     dim: int
     tokens: int
@@ -61,13 +61,13 @@ class Loss(Section):
     needs_dropout: ClassVar[bool] = False
 
     def head(self, sizes: Sizes) -> nn.Module | None:
-        """What is trained beside the encoder, and thrown away after training. Raises ConfigError."""
+        """Make what is trained beside the encoder, and thrown away after training. Raises ConfigError."""
         return None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What holds for every objective.
+    """The plan that holds for every objective.
 
     Attributes:
         dimensions: lengths at which a loss is taken and averaged (Matryoshka), the full one first.
@@ -84,7 +84,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Sources:
-    """What objectives are made of.
+    """The data that objectives are made of.
 
     Attributes:
         examples: what the files hold.
@@ -95,7 +95,7 @@ class Sources:
         heads: name of a loss to what it trains beside the encoder.
     """
 
-    examples: Examples
+    examples: TextExamples
     tokens: TokenExamples
     teacher: npt.NDArray[np.float16] | None
     specials: Sequence[int]
@@ -150,7 +150,7 @@ class Objective(ABC, Generic[L]):
     def _weighted(self, value: Value[L]) -> Terms:
         return {name: loss.weight * value(loss) for name, loss in self._losses.items()}
 
-    def _encoded(self, rows: Rows, vectors: Vectors) -> list[Tensor]:
+    def _encoded(self, rows: RowNumbers, vectors: Vectors) -> list[Tensor]:
         """The vectors of each part of the examples, (n, d) each."""
         return [vectors(part.of(rows)) for part in self._texts]
 
@@ -172,8 +172,8 @@ class Split:
         if len(whole) < 2:
             raise ConfigError(f"data.{key} has {len(whole)} usable examples; at least 2 are needed")
         rows, held = held_out(len(whole), plan.seed)
-        self.learned: Rows = whole[rows]
-        self.held_out: Rows = whole[held]
+        self.learned: RowNumbers = whole[rows]
+        self.held_out: RowNumbers = whole[held]
         lengths = sum(part.lengths_of(self.learned) for part in texts)
         self._stream = Stream(np.asarray(lengths, dtype=np.int64), plan.batch_size, plan.seed)
 
@@ -182,7 +182,7 @@ class Split:
         """Batches in one pass."""
         return self._stream.steps
 
-    def batch(self, step: int) -> Rows:
+    def batch(self, step: int) -> RowNumbers:
         """Numbers of the examples of a step."""
         return self.learned[self._stream.rows(step)]
 

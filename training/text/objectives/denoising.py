@@ -31,7 +31,7 @@ from training.text.objectives.base import (
 DECODED = 32  # held-out texts at a time: the scores of a vocabulary for every token are large
 
 
-class Denoising(Objective["DenoisingLoss"]):
+class DenoisingObjective(Objective["DenoisingLoss"]):
     """Texts with most of their tokens deleted, whose vector must suffice to write them out again.
 
     Source: TSDAE, Wang et al. 2021, arXiv 2104.06979; tokens are deleted here, words there.
@@ -58,7 +58,7 @@ class Denoising(Objective["DenoisingLoss"]):
         self._specials = np.array(specials, dtype=np.int64)
 
     @classmethod
-    def of(cls, chosen: Mapping[str, DenoisingLoss], sources: Sources) -> Denoising:
+    def of(cls, chosen: Mapping[str, DenoisingLoss], sources: Sources) -> DenoisingObjective:
         (name,) = chosen
         return cls(chosen, sources.tokens.corpus, sources.heads[name], sources.specials, sources.plan)
 
@@ -104,7 +104,7 @@ class DenoisingLoss(Loss):
     deleted: Annotated[float, Field(gt=0, lt=1)] = 0.6
     width: Positive = 256
 
-    objective = Denoising
+    objective = DenoisingObjective
     metric = "reconstruction"
     needs = "texts"
 

@@ -12,14 +12,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from training.data.stream import Rows
+from training.data.stream import RowNumbers
 from training.text import losses
 from training.text.data.tokenised import Tokenised
 from training.text.metrics import cosines
 from training.text.objectives.base import Loss, Objective, Plan, Sources, Value, Vectors
 
 
-class Distillation(Objective["DistillationLoss"]):
+class DistillationObjective(Objective["DistillationLoss"]):
     """Unlabelled texts and the teacher's vectors of them.
 
     Args:
@@ -40,7 +40,7 @@ class Distillation(Objective["DistillationLoss"]):
         self._corpus, self._targets = corpus, targets
 
     @classmethod
-    def of(cls, chosen: Mapping[str, DistillationLoss], sources: Sources) -> Distillation:
+    def of(cls, chosen: Mapping[str, DistillationLoss], sources: Sources) -> DistillationObjective:
         assert sources.teacher is not None
         return cls(chosen, sources.tokens.corpus, sources.teacher, sources.plan)
 
@@ -60,15 +60,15 @@ class Distillation(Objective["DistillationLoss"]):
         (students,) = self._encoded(rows, vectors)
         return {"teacher_cosine": float(cosines(students.numpy(), self._teachers(rows).numpy()).mean())}
 
-    def _teachers(self, rows: Rows) -> Tensor:
+    def _teachers(self, rows: RowNumbers) -> Tensor:
         places = np.searchsorted(self._corpus.kept, rows)
         return torch.from_numpy(self._targets[places].astype(np.float32))
 
 
 class DistillationLoss(Loss):
-    """What a student owes its teacher."""
+    """A loss of a student's vectors against its teacher's."""
 
-    objective = Distillation
+    objective = DistillationObjective
     metric = "teacher_cosine"
     follows_teacher = True
 

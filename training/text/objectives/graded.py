@@ -16,7 +16,7 @@ from training.text.metrics import cosines, spearman
 from training.text.objectives.base import Loss, Objective, Plan, Sources, Value, Vectors
 
 
-class GradedPairs(Objective["CosentLoss"]):
+class GradedObjective(Objective["CosentLoss"]):
     """Pairs with similarity scores: what people find more alike shall have the larger cosine.
 
     Args:
@@ -37,7 +37,7 @@ class GradedPairs(Objective["CosentLoss"]):
         self._scores = scores
 
     @classmethod
-    def of(cls, chosen: Mapping[str, CosentLoss], sources: Sources) -> GradedPairs:
+    def of(cls, chosen: Mapping[str, CosentLoss], sources: Sources) -> GradedObjective:
         return cls(chosen, sources.tokens.graded, sources.examples.graded.scores, sources.plan)
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[CosentLoss]]:
@@ -53,7 +53,7 @@ class GradedPairs(Objective["CosentLoss"]):
 
 
 class CosentLoss(Loss):
-    """Graded pairs, by their order.
+    """ScoredPairs pairs, by their order.
 
     Attributes:
         scale: its sharpness.
@@ -61,6 +61,6 @@ class CosentLoss(Loss):
 
     scale: Annotated[float, Field(gt=0)] = 20.0
 
-    objective = GradedPairs
+    objective = GradedObjective
     metric = "graded_spearman"
     needs = "graded_pairs"

@@ -29,7 +29,7 @@ from training.text.objectives.base import (
 NEIGHBOURS = 1000  # learned texts among which a held-out one finds its nearest
 
 
-class Classification(Objective["CrossEntropyLoss"]):
+class ClassificationObjective(Objective["CrossEntropyLoss"]):
     """Labelled texts, through a linear head.
 
     At a shorter length the head's leading columns are used (MRL-E of Kusupati et al. 2022, arXiv 2205.13147).
@@ -54,7 +54,7 @@ class Classification(Objective["CrossEntropyLoss"]):
         self._labels, self._head = torch.from_numpy(labels), head
 
     @classmethod
-    def of(cls, chosen: Mapping[str, CrossEntropyLoss], sources: Sources) -> Classification:
+    def of(cls, chosen: Mapping[str, CrossEntropyLoss], sources: Sources) -> ClassificationObjective:
         (name,) = chosen
         labels = sources.examples.labelled.labels
         return cls(chosen, sources.tokens.labelled, labels, sources.heads[name], sources.plan)
@@ -74,7 +74,7 @@ class Classification(Objective["CrossEntropyLoss"]):
 class CrossEntropyLoss(Loss):
     """Labels, through a linear head that is thrown away."""
 
-    objective = Classification
+    objective = ClassificationObjective
     metric = "accuracy"
     needs = "labels"
 
@@ -84,7 +84,7 @@ class CrossEntropyLoss(Loss):
         return nn.Linear(sizes.dim, sizes.classes)
 
 
-class SupervisedContrast(Objective["SupervisedContrastLoss"]):
+class SupervisedContrastObjective(Objective["SupervisedContrastLoss"]):
     """Labelled texts: those of a label nearer to each other than to all others of the batch.
 
     A batch should be several times larger than there are labels.
@@ -107,7 +107,9 @@ class SupervisedContrast(Objective["SupervisedContrastLoss"]):
         self._labels = torch.from_numpy(labels)
 
     @classmethod
-    def of(cls, chosen: Mapping[str, SupervisedContrastLoss], sources: Sources) -> SupervisedContrast:
+    def of(
+        cls, chosen: Mapping[str, SupervisedContrastLoss], sources: Sources
+    ) -> SupervisedContrastObjective:
         return cls(chosen, sources.tokens.labelled, sources.examples.labelled.labels, sources.plan)
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[SupervisedContrastLoss]]:
@@ -129,6 +131,6 @@ class SupervisedContrastLoss(Loss):
 
     temperature: Annotated[float, Field(gt=0)] = 0.1
 
-    objective = SupervisedContrast
+    objective = SupervisedContrastObjective
     metric = "neighbour_accuracy"
     needs = "labels"

@@ -13,7 +13,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from training.data.stream import Rows
+from training.data.stream import RowNumbers
 from training.text import losses
 from training.text.data.examples import TokenPairs
 from training.text.metrics import first_hit_rate
@@ -23,7 +23,7 @@ Targets: TypeAlias = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
 Teachers: TypeAlias = losses.Sides | None
 
 
-class Pairs(Objective["PairLoss"]):
+class PairObjective(Objective["PairLoss"]):
     """Pairs that belong together, by in-batch contrast, by what a teacher finds near, or by both.
 
     Batches of single texts hold like lengths, so those never set a question beside a long answer; here the
@@ -44,7 +44,7 @@ class Pairs(Objective["PairLoss"]):
         self._targets = targets
 
     @classmethod
-    def of(cls, chosen: Mapping[str, PairLoss], sources: Sources) -> Pairs:
+    def of(cls, chosen: Mapping[str, PairLoss], sources: Sources) -> PairObjective:
         targets = None
         if any(loss.follows_teacher for loss in chosen.values()):
             assert sources.teacher is not None
@@ -67,7 +67,7 @@ class Pairs(Objective["PairLoss"]):
         (a, b), teachers = self._encoded(rows, vectors), self._teachers(rows)
         return {loss.metric: loss.measured(a, b, teachers) for loss in self._losses.values()}
 
-    def _teachers(self, rows: Rows) -> Teachers:
+    def _teachers(self, rows: RowNumbers) -> Teachers:
         if self._targets is None:
             return None
         first, second = (torch.from_numpy(side[rows].astype(np.float32)) for side in self._targets)
@@ -77,7 +77,7 @@ class Pairs(Objective["PairLoss"]):
 class PairLoss(Loss):
     """A loss of pairs."""
 
-    objective = Pairs
+    objective = PairObjective
 
     @abstractmethod
     def value(self, a: Tensor, b: Tensor, teachers: Teachers) -> Tensor:
@@ -100,7 +100,7 @@ class InfonceLoss(PairLoss):
         return losses.infonce(a, b, self.temperature, symmetric=True)
 
     def measured(self, a: Tensor, b: Tensor, teachers: Teachers) -> float:
-        """How often a text's own partner is nearest."""
+        """The share of texts whose own partner is nearest."""
         return first_hit_rate(a.numpy(), b.numpy())
 
 

@@ -13,14 +13,14 @@ from training.text import losses
 from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
 
 
-class SimCSE(Objective["SimcseLoss"]):
-    """The same text twice, each time through other dropout; the batch's other texts are the negatives.
+class SimcseObjective(Objective["SimcseLoss"]):
+    """Each text twice, each time through other dropout; the batch's other texts are the negatives.
 
     Source: Gao et al. 2021, arXiv 2104.08821, the unsupervised form.
     """
 
     @classmethod
-    def of(cls, chosen: Mapping[str, SimcseLoss], sources: Sources) -> SimCSE:
+    def of(cls, chosen: Mapping[str, SimcseLoss], sources: Sources) -> SimcseObjective:
         return cls(chosen, [sources.tokens.corpus], sources.plan, "texts")
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[SimcseLoss]]:
@@ -45,7 +45,7 @@ class SimcseLoss(Loss):
 
     temperature: Annotated[float, Field(gt=0)] = 0.05
 
-    objective = SimCSE
+    objective = SimcseObjective
     metric = "uniformity"
     needs = "texts"
     needs_dropout = True

@@ -26,7 +26,7 @@ from training.text.objectives.triplets import HardInfonceLoss, TripletLoss
 
 
 class LossConfig(Section):
-    """What a text encoder learns: a weighted sum. Formulas and sources: `training.text.losses`."""
+    """The losses of a text encoder, a weighted sum. Formulas and sources: `training.text.losses`."""
 
     cosine: CosineLoss | None = None
     mse: MseLoss | None = None

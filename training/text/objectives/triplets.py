@@ -14,11 +14,11 @@ from training.text.metrics import cosines
 from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
 
 
-class Triplets(Objective["TripletsLoss"]):
+class TripletObjective(Objective["TripletsLoss"]):
     """A text, its partner, and one that does not belong to them."""
 
     @classmethod
-    def of(cls, chosen: Mapping[str, TripletsLoss], sources: Sources) -> Triplets:
+    def of(cls, chosen: Mapping[str, TripletsLoss], sources: Sources) -> TripletObjective:
         texts = sources.tokens.triplets
         return cls(chosen, [texts.first, texts.second, texts.negative], sources.plan, "triplets")
 
@@ -40,7 +40,7 @@ class Triplets(Objective["TripletsLoss"]):
 class TripletsLoss(Loss):
     """A loss of triplets."""
 
-    objective = Triplets
+    objective = TripletObjective
     metric = "triplet_accuracy"
     needs = "triplets"
 

@@ -59,7 +59,7 @@ class DenseSpec:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What a directory says.
+    """A pretrained encoder, as its directory describes it.
 
     Attributes:
         name: of the directory, without where it lies.
@@ -205,15 +205,15 @@ def _poolings(directory: Path, modules: Sequence[tuple[str, str]], has_prompts: 
             "the pooling leaves the prompt's tokens out (include_prompt), which is not supported"
         )
     if (word := config.get("pooling_mode")) is not None:
-        known, asked = _POOLING_WORDS, [word] if isinstance(word, str) else list(word)
+        known, named = _POOLING_WORDS, [word] if isinstance(word, str) else list(word)
     else:
         known = _POOLINGS
-        asked = [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
-        asked.sort(key=[*_POOLINGS, *asked].index)
-    unknown = [one for one in asked if one not in known]
-    if unknown or not asked:
+        named = [key for key, on in config.items() if key.startswith("pooling_mode_") and on is True]
+        named.sort(key=[*_POOLINGS, *named].index)
+    unknown = [one for one in named if one not in known]
+    if unknown or not named:
         raise ConfigError(f"pooling by {', '.join(map(str, unknown)) or 'nothing'} is not supported")
-    return tuple(known[one] for one in asked)
+    return tuple(known[one] for one in named)
 
 
 def _dense_layers(directory: Path, modules: Sequence[tuple[str, str]]) -> tuple[DenseSpec, ...]:

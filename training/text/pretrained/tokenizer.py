@@ -50,7 +50,7 @@ def whole_tokenizer(spec: Pretrained) -> bytes:
 
 
 def _check_vocabulary(spec: Pretrained, tokenizer: Tokenizer) -> None:
-    """Where files are missing, transformers makes an empty tokenizer, and says nothing."""
+    """Refuse an empty tokenizer, which transformers makes where files are missing, and says nothing."""
     ids = tokenizer.get_vocab().values()
     if not len(ids) > spec.vocabulary / 2 or max(ids) >= spec.vocabulary:
         raise ConfigError(

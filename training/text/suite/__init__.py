@@ -1,1 +1,1 @@
-"""How good a text encoder is, on whatever labelled, graded or judged texts lie in a directory."""
+"""How good a text encoder is, on whatever labelled, scored or relevance-marked texts lie in a directory."""

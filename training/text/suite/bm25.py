@@ -4,7 +4,7 @@
     idf(w) = ln(1 + (n - df + 0.5) / (df + 0.5))
 
 A word is a run of letters, digits or underscores, in lower case; no stemming. English stop words are left
-out, since that makes it the stronger rival: nDCG@10 .470 in place of .452 on all queries of MedQuAD.
+out, since that makes it the stronger baseline: nDCG@10 .470 in place of .452 on all queries of MedQuAD.
 Source: Robertson and Zaragoza 2009, with Lucene's idf, which is never negative.
 """
 

@@ -15,9 +15,9 @@ from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text.config.data import SourceConfig
 from training.text.data.readers import read_labels
-from training.text.suite.probe import Ints, told_right
+from training.text.suite.probe import Ints, classified_right
 from training.text.suite.splits import held_out
-from training.text.suite.task import Examples, Facts, Floats, Split, VectorsOf
+from training.text.suite.task import Floats, LabelledTexts, Split, TaskDescription, VectorsOf
 
 FIGURE = "accuracy"
 
@@ -32,15 +32,15 @@ class Classification:
         judged: never learned from.
     """
 
-    facts: Facts
-    fit: Examples
-    kept: Examples
-    judged: Examples
+    about: TaskDescription
+    fit: LabelledTexts
+    kept: LabelledTexts
+    judged: LabelledTexts
     baselines: Mapping[str, Mapping[str, MetricValue]]
 
     @classmethod
     def of(cls, directory: Path, split: Split) -> Classification | None:
-        """From train.csv, dev.csv, test.csv (columns text, category), or one JSON of train, val, test.
+        """Read train.csv, dev.csv, test.csv (columns text, category), or one JSON of train, val, test.
 
         Without a dev part, a fixed fifth of train is the dev split, and only the rest is learned from.
         """
@@ -66,11 +66,15 @@ class Classification:
             directory, sorted({read.files["train"], read.files.get(split, read.files["train"])})
         )
         return cls(
-            Facts(directory.name, "classification", where, size, digest, FIGURE), fit, kept, judged, {}
+            TaskDescription(directory.name, "classification", where, size, digest, FIGURE),
+            fit,
+            kept,
+            judged,
+            {},
         )
 
     @property
-    def labelled(self) -> Examples:
+    def labelled(self) -> LabelledTexts:
         """The judged texts."""
         return self.judged
 
@@ -82,10 +86,10 @@ class Classification:
         names = sorted({*self.fit.labels, *self.kept.labels, *self.judged.labels})
         number = {name: index for index, name in enumerate(names)}
 
-        def part(examples: Examples) -> tuple[Floats, Ints]:
+        def part(examples: LabelledTexts) -> tuple[Floats, Ints]:
             return vectors(examples.texts), np.array([number[label] for label in examples.labels])
 
-        right = told_right(part(self.fit), part(self.kept), part(self.judged))
+        right = classified_right(part(self.fit), part(self.kept), part(self.judged))
         return {FIGURE: MetricValue.of(right.astype(np.float64))}
 
 
@@ -98,13 +102,13 @@ class _Read:
     directory: Path
     content: Mapping[str, Any] | None = None
 
-    def examples(self, part: str) -> Examples:
+    def examples(self, part: str) -> LabelledTexts:
         """The texts of a part."""
         if self.content is None:
             found = read_labels(self.directory, [SourceConfig(path=self.files[part])])
-            return Examples(found.texts, [found.names[number] for number in found.labels])
+            return LabelledTexts(found.texts, [found.names[number] for number in found.labels])
         rows = self.content["val" if part == "dev" else part]
-        return Examples([str(text) for text, _ in rows], [str(label) for _, label in rows])
+        return LabelledTexts([str(text) for text, _ in rows], [str(label) for _, label in rows])
 
 
 def _csv(directory: Path) -> _Read | None:

@@ -13,7 +13,7 @@ from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text.suite.kmeans import kmeans, v_measure
 from training.text.suite.splits import in_half
-from training.text.suite.task import Examples, Facts, Split, VectorsOf
+from training.text.suite.task import LabelledTexts, Split, TaskDescription, VectorsOf
 
 FIGURE = "v_measure"
 STARTS = 10
@@ -23,13 +23,13 @@ STARTS = 10
 class Clustering:
     """Labelled texts, put into as many clusters as there are labels."""
 
-    facts: Facts
-    labelled: Examples
+    about: TaskDescription
+    labelled: LabelledTexts
     baselines: Mapping[str, Mapping[str, MetricValue]]
 
     @classmethod
     def of(cls, directory: Path, split: Split) -> Clustering | None:
-        """From `title*.txt` and `label*.txt`, one a line each; the splits are halves of the texts."""
+        """Read `title*.txt` and `label*.txt`, one a line each; the splits are halves of the texts."""
         titles, labels = sorted(directory.glob("title*.txt")), sorted(directory.glob("label*.txt"))
         if len(titles) != 1 or len(labels) != 1:
             return None
@@ -38,13 +38,13 @@ class Clustering:
             raise ConfigError(
                 f"{directory}: {titles[0].name} has {len(texts)} lines, {labels[0].name} has {len(names)}"
             )
-        rows = Examples(texts, names).where(in_half(split))
+        rows = LabelledTexts(texts, names).where(in_half(split))
         if not rows.texts:
             raise ConfigError(f"{titles[0]} has no text for the split {split}")
         digest = files_sha256(directory, [titles[0].name, labels[0].name])
         size = f"{len(rows.texts):,} texts, {len(set(rows.labels))} labels"
         where = f"a fixed half of {titles[0].name}"
-        return cls(Facts(directory.name, "clustering", where, size, digest, FIGURE), rows, {})
+        return cls(TaskDescription(directory.name, "clustering", where, size, digest, FIGURE), rows, {})
 
     def texts(self) -> Sequence[str]:
         return self.labelled.texts

@@ -16,9 +16,9 @@ from training.published import Published
 from training.text.suite.find import find_tasks
 from training.text.suite.maps import Map, map_of
 from training.text.suite.page import page
-from training.text.suite.results import Measured, Results, Row, rows_of
+from training.text.suite.results import MeasuredEncoder, Result, Results, results_of
 from training.text.suite.subjects import Subject, pretrained, published
-from training.text.suite.task import Split, Task
+from training.text.suite.task import EvaluationTask, Split
 from training.text.suite.vectors import encoded, speed
 from training.text.teacher import cache_directory
 
@@ -27,7 +27,7 @@ SPLITS: tuple[Split, ...] = ("dev", "test")
 
 @dataclass(frozen=True)
 class Comparison:
-    """What to measure, and beside what.
+    """A model to measure, and those to compare it with.
 
     Attributes:
         name: the model; `version` of it, by default the current one.
@@ -45,7 +45,7 @@ class Comparison:
     dimensions: Sequence[int] = ()
 
     def subjects(self) -> list[Subject]:
-        """The one asked about, then those to compare with."""
+        """The one to measure, then those to compare with."""
         found = [published(self.place, self.name, self.version)]
         found += [published(self.place, name) for name in self.baselines]
         found += [pretrained(self.teacher)] if self.teacher else []
@@ -67,7 +67,7 @@ def run(comparison: Comparison, *, data: Path, split: str, out: Path) -> Results
         raise ConfigError(f"--split is {split!r}; it must be dev or test")
     tasks, subjects = find_tasks(data, chosen), comparison.subjects()
     first = lengths(subjects[0], comparison.dimensions)
-    results = Results("text", chosen, _now(), _machine(), [], [task.facts for task in tasks], [])
+    results = Results("text", chosen, _now(), _machine(), [], [task.about for task in tasks], [])
     maps: list[Map] = []
     for number, subject in enumerate(subjects):
         wanted = first if number == 0 else subject.dimensions
@@ -77,7 +77,7 @@ def run(comparison: Comparison, *, data: Path, split: str, out: Path) -> Results
         maps.extend(drawn)
     for task in tasks:
         for name, found in task.baselines.items():
-            results.figures.extend(rows_of(task.facts, name, None, found))
+            results.figures.extend(results_of(task.about, name, None, found))
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(results.to_json(), encoding="utf-8")
     (out / "results.html").write_text(page(results, maps), encoding="utf-8")
@@ -94,24 +94,24 @@ def lengths(subject: Subject, wanted: Sequence[int]) -> tuple[int, ...]:
 
 
 def _measure(
-    subject: Subject, tasks: Sequence[Task], dimensions: tuple[int, ...], *, with_maps: bool
-) -> tuple[Measured, list[Row], list[Map]]:
+    subject: Subject, tasks: Sequence[EvaluationTask], dimensions: tuple[int, ...], *, with_maps: bool
+) -> tuple[MeasuredEncoder, list[Result], list[Map]]:
     texts = [text for task in tasks for text in task.texts()]
-    rows: list[Row] = []
+    rows: list[Result] = []
     with encoded(subject, texts, cache_directory() / "teacher") as table:
         with Progress(
             total=len(tasks) * len(dimensions), label=f"{subject.name}: tasks", unit="tasks"
         ) as bar:
             for task in tasks:
                 for dim in dimensions:
-                    rows += rows_of(task.facts, subject.name, dim, task.score(partial(table.at, dim=dim)))
-                    bar.advance(1, task.facts.name)
+                    rows += results_of(task.about, subject.name, dim, task.score(partial(table.at, dim=dim)))
+                    bar.advance(1, task.about.name)
         maps = [
-            map_of(task.facts, task.labelled, partial(table.at, dim=subject.dim))
+            map_of(task.about, task.labelled, partial(table.at, dim=subject.dim))
             for task in tasks
             if with_maps and task.labelled
         ]
-    measured = Measured(
+    measured = MeasuredEncoder(
         name=subject.name,
         version=subject.version,
         space=subject.space,
@@ -129,6 +129,6 @@ def _now() -> str:
 
 
 def _machine() -> str:
-    """What the speeds depend on, as far as it is no secret."""
+    """Name what the speeds depend on, as far as it is no secret."""
     cores, python = os.cpu_count(), platform.python_version()
     return f"{platform.system()} {platform.machine()}, {cores} cores, Python {python}"

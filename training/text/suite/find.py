@@ -10,9 +10,9 @@ from training.text.suite.classification import Classification
 from training.text.suite.clustering import Clustering
 from training.text.suite.retrieval import Retrieval
 from training.text.suite.similarity import Similarity
-from training.text.suite.task import Split, Task
+from training.text.suite.task import EvaluationTask, Split
 
-KINDS: tuple[Callable[[Path, Split], Task | None], ...] = (
+KINDS: tuple[Callable[[Path, Split], EvaluationTask | None], ...] = (
     Similarity.of,
     Retrieval.of,
     Classification.of,
@@ -20,7 +20,7 @@ KINDS: tuple[Callable[[Path, Split], Task | None], ...] = (
 )
 
 
-def find_tasks(directory: Path, split: Split) -> list[Task]:
+def find_tasks(directory: Path, split: Split) -> list[EvaluationTask]:
     """The tasks of a directory and of those directly in it, in the order of KINDS, then by name.
 
     Raises:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.text.suite.task import Examples, Facts, Floats, VectorsOf
+from training.text.suite.task import Floats, LabelledTexts, TaskDescription, VectorsOf
 
 LABELS, POINTS = 10, 1200  # more cannot be told apart
 
@@ -22,22 +22,24 @@ class Map:
         labels: how many the task has; not all may be shown.
     """
 
-    facts: Facts
-    examples: Examples
+    about: TaskDescription
+    examples: LabelledTexts
     places: Floats
     explained: float
     labels: int
 
 
-def map_of(facts: Facts, labelled: Examples, vectors: VectorsOf) -> Map:
+def map_of(about: TaskDescription, labelled: LabelledTexts, vectors: VectorsOf) -> Map:
     """The LABELS most frequent labels, and of them at most POINTS texts, chosen with a fixed seed."""
     counts = Counter(labelled.labels)
     shown = set(sorted(counts, key=lambda name: (-counts[name], name))[:LABELS])
     rows = [row for row, label in enumerate(labelled.labels) if label in shown]
     chosen = sorted(np.random.default_rng(0).permutation(rows)[:POINTS].tolist())
-    examples = Examples([labelled.texts[row] for row in chosen], [labelled.labels[row] for row in chosen])
+    examples = LabelledTexts(
+        [labelled.texts[row] for row in chosen], [labelled.labels[row] for row in chosen]
+    )
     places, explained = principal(vectors(examples.texts))
-    return Map(facts, examples, places, explained, len(counts))
+    return Map(about, examples, places, explained, len(counts))
 
 
 def principal(vectors: Floats) -> tuple[Floats, float]:

@@ -27,7 +27,7 @@ from training.text.suite.task import Floats
 
 
 class MtebEncoder:
-    """What mteb asks of an encoder.
+    """A published model as an encoder of mteb.
 
     Args:
         model_name: the model's.

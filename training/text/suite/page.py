@@ -8,7 +8,7 @@ from html import escape
 from training.text.suite.maps import Map
 from training.text.suite.results import Results, dimension_table, full_table, speed_table
 from training.text.suite.svg import Plot, Point, decades, legend, scatter
-from training.text.suite.task import Facts
+from training.text.suite.task import TaskDescription
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2530; --quiet: #5b6876; --line: #d8dee6; --page: #f6f8fa;
@@ -63,9 +63,9 @@ def _head(results: Results) -> str:
     first = results.encoders[0]
     others = ", ".join(f"{one.name}/{one.version}" for one in results.encoders[1:])
     kept = (
-        "The test split was not looked at: use these figures to choose."
+        "The test split was not looked at: use these values to choose."
         if results.split == "dev"
-        else "The test split: report these figures, and choose nothing by them."
+        else "The test split: report these values, and choose nothing by them."
     )
     beside = f" Beside it: {escape(others)}." if others else ""
     return (
@@ -81,7 +81,7 @@ def _figures(results: Results) -> str:
     table = full_table(results)
     return (
         "<h2>Figures at full length</h2>"
-        '<p class="quiet">Larger is better; ± is the standard error; bold is the figure to choose by.</p>'
+        '<p class="quiet">Larger is better; ± is the standard error; bold is the metric to choose by.</p>'
         + _card(
             _table(table, strong={row for row, cells in enumerate(table) if (cells[0], cells[1]) in heads})
         )
@@ -102,7 +102,7 @@ def _dimensions(results: Results) -> str:
     )
 
 
-def _dimension_plot(results: Results, task: Facts) -> Plot:
+def _dimension_plot(results: Results, task: TaskDescription) -> Plot:
     first, found = results.encoders[0], results.of(task, task.headline)
     own = [found[first.name, dim] for dim in first.dimensions]
     full = {(one.name, one.dimensions[0]) for one in results.encoders[1:]}
@@ -135,7 +135,7 @@ def _speed(results: Results) -> str:
         ]
         for task in results.tasks
     }
-    plot = Plot("texts/s", "headline figure", series, decades(speeds))
+    plot = Plot("texts/s", "headline metric", series, decades(speeds))
     return (
         "<h2>Quality against speed</h2>"
         '<p class="quiet">The headline of each task; every encoder on the same sample of texts.</p>'
@@ -149,7 +149,7 @@ def _maps(maps: Sequence[Map]) -> str:
         return ""
     panels = (
         _card(
-            f"<h3>{escape(one.facts.name)}</h3><p class=quiet>{len(one.examples.texts):,} texts of "
+            f"<h3>{escape(one.about.name)}</h3><p class=quiet>{len(one.examples.texts):,} texts of "
             f"{len(set(one.examples.labels))} of its {one.labels} labels; the two directions hold "
             f"{100 * one.explained:.0f} % of the variance</p>"
             + scatter([(float(x), float(y)) for x, y in one.places], one.examples.labels, one.examples.texts)

@@ -35,7 +35,7 @@ class Scale:
 
     @classmethod
     def of(cls, vectors: Floats) -> Scale:
-        """From training vectors."""
+        """Fit it to training vectors."""
         mean = vectors.mean(0)
         return cls(mean, 1.0 / max(float(np.sqrt(np.mean((vectors - mean) ** 2))), 1e-12))
 
@@ -43,15 +43,17 @@ class Scale:
         return torch.from_numpy((vectors - self.mean) * np.float32(self.factor))
 
 
-def told_right(fit: tuple[Floats, Ints], kept: tuple[Floats, Ints], judged: tuple[Floats, Ints]) -> Ints:
-    """Which of `judged` are told right: int64 (n,) of 0 and 1.
+def classified_right(
+    fit: tuple[Floats, Ints], kept: tuple[Floats, Ints], held_out: tuple[Floats, Ints]
+) -> Ints:
+    """Mark those of `held_out` that are classified right: int64 (n,) of 0 and 1.
 
     Args:
         fit: vectors and labels to learn from.
         kept: others to choose l2 by; then they are learned from, too.
-        judged: never learned from.
+        held_out: never learned from.
     """
-    scale, classes = Scale.of(fit[0]), 1 + max(int(part[1].max()) for part in (fit, kept, judged))
+    scale, classes = Scale.of(fit[0]), 1 + max(int(part[1].max()) for part in (fit, kept, held_out))
     weights = torch.zeros(fit[0].shape[1] + 1, classes)
     best, chosen, most = L2[0], weights, -1.0
     for l2 in L2:
@@ -63,8 +65,8 @@ def told_right(fit: tuple[Floats, Ints], kept: tuple[Floats, Ints], judged: tupl
             best, chosen, most = l2, weights, right
     both = np.concatenate([fit[0], kept[0]]), np.concatenate([fit[1], kept[1]])
     final = logistic(scale(both[0]), torch.from_numpy(both[1]), l2=best, start=chosen, steps=STEPS)
-    told = predict(final, scale(judged[0])).numpy()
-    return np.asarray(told == judged[1], dtype=np.int64)
+    predicted = predict(final, scale(held_out[0])).numpy()
+    return np.asarray(predicted == held_out[1], dtype=np.int64)
 
 
 def logistic(x: Tensor, y: Tensor, *, l2: float, start: Tensor, steps: int) -> Tensor:

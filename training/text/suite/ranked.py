@@ -49,8 +49,8 @@ def first(scores: npt.NDArray[np.floating], depth: int) -> Ints:
     return np.asarray(places[order], dtype=np.int64)
 
 
-def judge(best: Ints, relevant: Sequence[Mapping[int, float]]) -> dict[str, MetricValue]:
-    """Means over queries of the figures below, with their standard errors.
+def ranking_metrics(best: Ints, relevant: Sequence[Mapping[int, float]]) -> dict[str, MetricValue]:
+    """Means over queries of the metrics below, with their standard errors.
 
     Args:
         best: documents of each query, best first, int64 [q, k].

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from training.metrics import MetricValue
-from training.text.suite.task import Facts, Split
+from training.text.suite.task import Split, TaskDescription
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredEncoder:
     """One encoder.
 
     Attributes:
@@ -34,8 +34,8 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One figure of one encoder, or of a method without vectors: then `dimension` is None."""
+class Result:
+    """One metric of one encoder, or of a method without vectors: then `dimension` is None."""
 
     task: str
     kind: str
@@ -48,15 +48,15 @@ class Row:
 
 @dataclass(frozen=True)
 class Results:
-    """All of it; the first encoder is the one that was asked about."""
+    """All of it; the first encoder is the one that is measured."""
 
     suite: str
     split: Split
     created: str
     machine: str
-    encoders: list[Measured]
-    tasks: list[Facts]
-    figures: list[Row]
+    encoders: list[MeasuredEncoder]
+    tasks: list[TaskDescription]
+    figures: list[Result]
 
     def to_json(self) -> str:
         """The content of results.json."""
@@ -65,29 +65,31 @@ class Results:
             + "\n"
         )
 
-    def of(self, task: Facts, figure: str) -> dict[tuple[str, int | None], Row]:
-        """A figure of a task by encoder and dimension."""
+    def of(self, task: TaskDescription, figure: str) -> dict[tuple[str, int | None], Result]:
+        """A metric of a task by encoder and dimension."""
         rows = [
             row for row in self.figures if (row.task, row.kind, row.figure) == (task.name, task.kind, figure)
         ]
         return {(row.encoder, row.dimension): row for row in rows}
 
-    def figures_of(self, task: Facts) -> list[str]:
+    def figures_of(self, task: TaskDescription) -> list[str]:
         """Their names, the headline first."""
         names = [row.figure for row in self.figures if (row.task, row.kind) == (task.name, task.kind)]
         return list(dict.fromkeys([task.headline, *names]))
 
 
-def rows_of(facts: Facts, encoder: str, dimension: int | None, found: Mapping[str, MetricValue]) -> list[Row]:
-    """A task's figures as rows."""
+def results_of(
+    about: TaskDescription, encoder: str, dimension: int | None, found: Mapping[str, MetricValue]
+) -> list[Result]:
+    """Name a task's metric values."""
     return [
-        Row(facts.name, facts.kind, name, encoder, dimension, one.mean, one.standard_error)
+        Result(about.name, about.kind, name, encoder, dimension, one.mean, one.standard_error)
         for name, one in found.items()
     ]
 
 
 def full_table(results: Results) -> list[list[str]]:
-    """Every figure at full length, encoders side by side, and what share of each other one the first has."""
+    """Every metric at full length, encoders side by side, and what share of each other one the first has."""
     encoders = results.encoders
     others = [one.name for one in encoders[1:]]
     methods = list(dict.fromkeys(row.encoder for row in results.figures if row.dimension is None))
@@ -122,7 +124,7 @@ def dimension_table(results: Results) -> list[list[str]]:
 
 
 def speed_table(results: Results) -> list[list[str]]:
-    """How fast each encoder was."""
+    """Write how fast each encoder was."""
     head = ["encoder", "version", "source", "dimensions", "texts/s"]
     return [head] + [
         [one.name, one.version, one.source, str(one.dimensions[0]), f"{one.texts_per_s:,.0f}"]
@@ -131,7 +133,7 @@ def speed_table(results: Results) -> list[list[str]]:
 
 
 def report(results: Results) -> str:
-    """What the terminal shows."""
+    """Write what the terminal shows."""
     kept = "the test split was not looked at" if results.split == "dev" else "report it, choose nothing by it"
     lines = [f"suite {results.suite}, split {results.split} ({kept})", *aligned(full_table(results))]
     if len(results.encoders[0].dimensions) > 1:
@@ -158,9 +160,9 @@ def _line(row: Iterable[str], widths: Sequence[int]) -> str:
     ).rstrip()
 
 
-def _value(row: Row | None) -> str:
+def _value(row: Result | None) -> str:
     return "" if row is None else f"{row.value:.4f} ±{row.standard_error:.4f}"
 
 
-def _share(own: Row, other: Row | None) -> str:
+def _share(own: Result, other: Result | None) -> str:
     return "" if other is None or not other.value else f"{100 * own.value / other.value:.1f} %"

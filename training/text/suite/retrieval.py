@@ -14,9 +14,9 @@ from training.data.files import files_sha256, open_text
 from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text.suite.bm25 import BM25
-from training.text.suite.ranked import judge, search
+from training.text.suite.ranked import ranking_metrics, search
 from training.text.suite.splits import in_half
-from training.text.suite.task import Examples, Facts, Floats, Split, VectorsOf
+from training.text.suite.task import Floats, LabelledTexts, Split, TaskDescription, VectorsOf
 
 CORPUS, QUERIES, QRELS = "corpus.jsonl", "queries.jsonl", "qrels.tsv"
 
@@ -29,15 +29,15 @@ class Retrieval:
         relevant: per query the gain of each relevant document, by its number; never empty.
     """
 
-    facts: Facts
+    about: TaskDescription
     documents: list[str]
     queries: list[str]
     relevant: list[dict[int, float]]
-    labelled: Examples | None = None
+    labelled: LabelledTexts | None = None
 
     @classmethod
     def of(cls, directory: Path, split: Split) -> Retrieval | None:
-        """From the BEIR form: corpus.jsonl, queries.jsonl, and qrels.tsv or qrels/dev.tsv, qrels/test.tsv.
+        """Read the BEIR form: corpus.jsonl, queries.jsonl, and qrels.tsv or qrels/dev.tsv, qrels/test.tsv.
 
         Without judgements for dev, the dev and the test split are the halves of the queries.
         """
@@ -59,18 +59,16 @@ class Retrieval:
         for one in _json(directory / CORPUS):
             numbers[one["_id"]].append(len(documents))
             documents.append(f"{one.get('title') or ''} {one['text']}".strip())
-        judged = read_qrels(directory / qrels, numbers)
+        relevance = read_qrels(directory / qrels, numbers)
         kept = in_half(half) if half else None
         queries = {
             one["_id"]: one["text"]
             for one in _json(directory / QUERIES)
-            if one["_id"] in judged and (kept is None or kept(one["_id"]))
+            if one["_id"] in relevance and (kept is None or kept(one["_id"]))
         }
         if not queries:
-            raise ConfigError(
-                f"{directory / qrels} judges no query of {QUERIES} as having a relevant document"
-            )
-        facts = Facts(
+            raise ConfigError(f"{directory / qrels} marks no document as relevant for a query of {QUERIES}")
+        about = TaskDescription(
             name=directory.name,
             kind="retrieval",
             split=where,
@@ -78,12 +76,12 @@ class Retrieval:
             sha256=files_sha256(directory, [CORPUS, QUERIES, qrels]),
             headline="ndcg@10",
         )
-        return cls(facts, documents, list(queries.values()), [judged[one] for one in queries])
+        return cls(about, documents, list(queries.values()), [relevance[one] for one in queries])
 
     @cached_property
     def baselines(self) -> Mapping[str, Mapping[str, MetricValue]]:
         """BM25 on the same documents and queries."""
-        return {"bm25": judge(BM25(self.documents).search(self.queries), self.relevant)}
+        return {"bm25": ranking_metrics(BM25(self.documents).search(self.queries), self.relevant)}
 
     def texts(self) -> Sequence[str]:
         return [*self.queries, *self.documents]
@@ -94,12 +92,12 @@ class Retrieval:
         def documents(start: int, stop: int) -> Floats:
             return vectors(self.documents[start:stop])
 
-        return judge(search(vectors(self.queries), documents, len(self.documents)), self.relevant)
+        return ranking_metrics(search(vectors(self.queries), documents, len(self.documents)), self.relevant)
 
 
 def read_qrels(path: Path, numbers: Mapping[str, Sequence[int]]) -> dict[str, dict[int, float]]:
     """Query to the gains of its relevant documents; a score of 0 says that one is not relevant."""
-    judged: dict[str, dict[int, float]] = defaultdict(dict)
+    relevance: dict[str, dict[int, float]] = defaultdict(dict)
     with open_text(path) as file:
         for line, text in enumerate(file, start=1):
             fields = text.split()
@@ -110,10 +108,10 @@ def read_qrels(path: Path, numbers: Mapping[str, Sequence[int]]) -> dict[str, di
                 if (gain := float(score)) > 0:
                     if document not in numbers:
                         raise ConfigError(f"{path}, line {line}: {CORPUS} has no document {document!r}")
-                    judged[query].update(dict.fromkeys(numbers[document], gain))
+                    relevance[query].update(dict.fromkeys(numbers[document], gain))
             except ValueError:
                 raise ConfigError(f"{path}, line {line}: expected query-id, corpus-id, score") from None
-    return judged
+    return relevance
 
 
 def _json(path: Path) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Graded similarity: do cosines order pairs of sentences as people do?"""
+"""ScoredPairs similarity: do cosines order pairs of sentences as people do?"""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import numpy as np
 
 from training.data.files import files_sha256
 from training.metrics import MetricValue
-from training.text.data.readers import Graded, read_graded
+from training.text.data.readers import ScoredPairs, read_scored_file
 from training.text.metrics import cosines, spearman
 from training.text.suite.splits import in_half
-from training.text.suite.task import Examples, Facts, Split, VectorsOf
+from training.text.suite.task import LabelledTexts, Split, TaskDescription, VectorsOf
 
 FIGURE = "spearman"
 DRAWS = 200  # of the bootstrap: its own error is then a twentieth of the standard error
@@ -23,14 +23,14 @@ DRAWS = 200  # of the bootstrap: its own error is then a twentieth of the standa
 class Similarity:
     """Pairs with a score, and Spearman's correlation of it with the cosine of the two vectors."""
 
-    facts: Facts
-    pairs: Graded
+    about: TaskDescription
+    pairs: ScoredPairs
     baselines: Mapping[str, Mapping[str, MetricValue]]
-    labelled: Examples | None = None
+    labelled: LabelledTexts | None = None
 
     @classmethod
     def of(cls, directory: Path, split: Split) -> Similarity | None:
-        """From `*dev.csv` and `*test.csv`: sentence, sentence, score, without a header.
+        """Read `*dev.csv` and `*test.csv`: sentence, sentence, score, without a header.
 
         Without a dev file, the dev and the test split are the halves of the test file.
         """
@@ -38,12 +38,12 @@ class Similarity:
         path = own or tests
         if path is None or (split == "test" and tests is None):
             return None
-        pairs, where = read_graded(path), f"the file {path.name}"
+        pairs, where = read_scored_file(path), f"the file {path.name}"
         if own is None or (split == "test" and _graded(directory, "dev") is None):
             pairs, where = _half(pairs, split), f"a fixed half of {path.name}"
         digest = files_sha256(directory, [path.name])
         size = f"{len(pairs.scores):,} pairs"
-        return cls(Facts(directory.name, "similarity", where, size, digest, FIGURE), pairs, {})
+        return cls(TaskDescription(directory.name, "similarity", where, size, digest, FIGURE), pairs, {})
 
     def texts(self) -> list[str]:
         return [*self.pairs.first, *self.pairs.second]
@@ -74,11 +74,13 @@ def is_graded(path: Path) -> bool:
     return True
 
 
-def _half(pairs: Graded, split: Split) -> Graded:
+def _half(pairs: ScoredPairs, split: Split) -> ScoredPairs:
     kept = in_half(split)
     rows = [
         row
         for row, (a, b) in enumerate(zip(pairs.first, pairs.second, strict=True))
         if kept("\n".join(sorted((a, b))))
     ]
-    return Graded([pairs.first[row] for row in rows], [pairs.second[row] for row in rows], pairs.scores[rows])
+    return ScoredPairs(
+        [pairs.first[row] for row in rows], [pairs.second[row] for row in rows], pairs.scores[rows]
+    )

@@ -21,10 +21,10 @@ def share(key: str, purpose: str) -> float:
 
 
 def in_half(split: Split) -> Callable[[str], bool]:
-    """Whether a key is in the half of this name; every key is in one of the two."""
+    """Say whether a key is in the half of this name; every key is in one of the two."""
     return lambda key: (share(key, "halves") < 0.5) == (split == "dev")
 
 
 def held_out(key: str, purpose: str, part: float = 0.2) -> bool:
-    """Whether a training text is kept back to choose or to measure something."""
+    """Say whether a training text is kept back to choose or to measure something."""
     return share(key, purpose) < part

@@ -124,7 +124,7 @@ def scatter(points: Sequence[tuple[float, float]], labels: Sequence[str], texts:
 
 
 def legend(names: Sequence[str]) -> str:
-    """Which colour is what."""
+    """Draw which colour is what."""
     items = (
         f'<span><i style="background:{COLOURS[number % len(COLOURS)]}"></i>{escape(name)}</span>'
         for number, name in enumerate(names)

@@ -1,8 +1,8 @@
 """The seam between what is measured and what measures it.
 
-    directory -> find -> tasks -> texts -> encoded once -> vectors of a length -> score -> figures
+    directory -> find -> tasks -> texts -> encoded once -> vectors of a length -> score -> metrics
 
-A task knows its texts and its figures; it knows neither which encoder gave the vectors nor how long they
+A task knows its texts and its metrics; it knows neither which encoder gave the vectors nor how long they
 are. A new kind of task is one more small class, and one row in `training.text.suite.find`.
 """
 
@@ -23,29 +23,29 @@ VectorsOf: TypeAlias = Callable[[Sequence[str]], Floats]  # texts to float32 [n,
 
 
 @dataclass(frozen=True)
-class Examples:
+class LabelledTexts:
     """Texts with the name of their label, row by row."""
 
     texts: list[str]
     labels: list[str]
 
-    def where(self, kept: Callable[[str], bool]) -> Examples:
-        """Those whose text is kept."""
+    def where(self, kept: Callable[[str], bool]) -> LabelledTexts:
+        """Choose those whose text is kept."""
         rows = [(text, label) for text, label in zip(self.texts, self.labels, strict=True) if kept(text)]
-        return Examples([text for text, _ in rows], [label for _, label in rows])
+        return LabelledTexts([text for text, _ in rows], [label for _, label in rows])
 
 
 @dataclass(frozen=True)
-class Facts:
-    """What a task says about itself.
+class TaskDescription:
+    """The description of a task.
 
     Attributes:
         name: of its directory.
         kind: similarity, retrieval, classification or clustering.
-        split: what its figures are of, in words: `the file stsb-en-dev.csv`.
+        split: what its metrics are of, in words: `the file stsb-en-dev.csv`.
         size: how much that is, in words: `1,500 pairs`.
         sha256: digest over the files that were read.
-        headline: the figure to choose an encoder by.
+        headline: the metric to choose an encoder by.
     """
 
     name: str
@@ -56,21 +56,21 @@ class Facts:
     headline: str
 
 
-class Task(Protocol):
+class EvaluationTask(Protocol):
     """One thing to be good at."""
 
     @property
-    def facts(self) -> Facts:
-        """What it is."""
+    def about(self) -> TaskDescription:
+        """Its description."""
         ...
 
     @property
     def baselines(self) -> Mapping[str, Mapping[str, MetricValue]]:
-        """The same figures for methods that need no vectors."""
+        """Its metrics for methods that need no vectors."""
         ...
 
     @property
-    def labelled(self) -> Examples | None:
+    def labelled(self) -> LabelledTexts | None:
         """Texts to draw a map of, if they have labels."""
         ...
 
@@ -79,5 +79,5 @@ class Task(Protocol):
         ...
 
     def score(self, vectors: VectorsOf) -> Mapping[str, MetricValue]:
-        """Its figures, larger is better, the headline among them."""
+        """Its metrics, larger is better, the headline among them."""
         ...

@@ -9,47 +9,55 @@ import pytest
 import tiny_shop
 
 from training.config import parse_config
-from training.recommender.data.examples import EvaluationSplit, Examples
+from training.recommender.data.examples import EvaluationSplit, RecommenderExamples
 from training.recommender.settings import RecommenderRun
-from training.recommender.suite.command import best, judged
-from training.recommender.suite.tuned_baselines import COLD_RIVALS, RIVALS, Rival, Taken, recent
+from training.recommender.suite.command import best, values_of
+from training.recommender.suite.tuned_baselines import (
+    BASELINES,
+    COLD_BASELINES,
+    TrainingInteractions,
+    TunedBaseline,
+    recent,
+)
 
 
 @pytest.fixture(scope="module")
-def examples(shop: Path) -> Examples:
+def examples(shop: Path) -> RecommenderExamples:
     run = parse_config(tiny_shop.config(data=tiny_shop.config()["data"] | {"cold_items": 0.2}))
     assert isinstance(run, RecommenderRun)
-    return Examples(run, shop)
+    return RecommenderExamples(run, shop)
 
 
-POPULARITY, *OTHERS = RIVALS
+POPULARITY, *OTHERS = BASELINES
 
 
-@pytest.mark.parametrize("rival", OTHERS, ids=lambda one: one.name)
-def test_rivals_know_the_groups_that_popularity_does_not(examples: Examples, rival: Rival) -> None:
-    taken, held_out = Taken.of(examples), examples.test()
+@pytest.mark.parametrize("baseline", OTHERS, ids=lambda one: one.name)
+def test_rivals_know_the_groups_that_popularity_does_not(
+    examples: RecommenderExamples, baseline: TunedBaseline
+) -> None:
+    interactions, held_out = TrainingInteractions.of(examples), examples.test()
 
-    settings = best(rival, taken, examples.validation(), "ndcg@100")
+    settings = best(baseline, interactions, examples.validation(), "ndcg@100")
 
-    assert settings in rival.grid
-    popular = judged(POPULARITY.fit(taken, {}), held_out)["ndcg@100"].mean()
-    assert judged(rival.fit(taken, settings), held_out)["ndcg@100"].mean() > popular + 0.1
+    assert settings in baseline.grid
+    popular = values_of(POPULARITY.fit(interactions, {}), held_out)["ndcg@100"].mean()
+    assert values_of(baseline.fit(interactions, settings), held_out)["ndcg@100"].mean() > popular + 0.1
 
 
-def test_tfidf_knows_the_group_of_a_cold_item(examples: Examples) -> None:
+def test_tfidf_knows_the_group_of_a_cold_item(examples: RecommenderExamples) -> None:
     held_out = examples.new_items()
-    scores = COLD_RIVALS[0].fit(Taken.of(examples), {"half_life_days": None})(held_out)[
+    scores = COLD_BASELINES[0].fit(TrainingInteractions.of(examples), {"half_life_days": None})(held_out)[
         :, held_out.candidates
     ]
 
     right = [
         np.isin(int(row.argmax()), targets) for row, targets in zip(scores, held_out.targets, strict=True)
     ]
-    assert np.mean(right) > 0.8  # chance is a third; the best of the group may not be among the taken
+    assert np.mean(right) > 0.8  # chance is a third; the best of the group may not be among the interactions
 
 
 def test_rivals_are_tuned_with_like_effort() -> None:
-    assert {len(one.grid) for one in RIVALS} == {1, 8}
+    assert {len(one.grid) for one in BASELINES} == {1, 8}
 
 
 def test_recency_halves_per_half_life() -> None:

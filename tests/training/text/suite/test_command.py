@@ -25,7 +25,7 @@ from training.text.suite.page import page
 from training.text.suite.results import Results, report
 from training.text.suite.subjects import published as published_at
 from training.text.suite.svg import decades, scatter, steps
-from training.text.suite.task import Examples, Facts
+from training.text.suite.task import LabelledTexts, TaskDescription
 
 HTTP_TOLERANCE = 1e-6  # the same graph, in other batches
 
@@ -217,10 +217,10 @@ def test_the_page_escapes_what_comes_from_the_data(found: tuple[Results, Path]) 
 
 def test_a_map_shows_the_most_frequent_labels() -> None:
     labels = [f"l{number % 14}" for number in range(2800)] + ["l3"] * 10
-    examples_ = Examples([f"text {number}" for number in range(2810)], labels)
-    facts = Facts("set", "clustering", "", "", "", "v_measure")
+    examples_ = LabelledTexts([f"text {number}" for number in range(2810)], labels)
+    about = TaskDescription("set", "clustering", "", "", "", "v_measure")
 
-    drawn = map_of(facts, examples_, lambda texts: np.random.default_rng(0).normal(size=(len(texts), 3)))
+    drawn = map_of(about, examples_, lambda texts: np.random.default_rng(0).normal(size=(len(texts), 3)))
 
     assert (len(drawn.examples.texts), len(set(drawn.examples.labels)), drawn.labels) == (1200, 10, 14)
     assert "l3" in drawn.examples.labels

@@ -17,7 +17,7 @@ from training.text.suite.splits import held_out, in_half, share
 
 
 def test_every_form_is_found(sets: Path) -> None:
-    found = [(task.facts.kind, task.facts.name, task.facts.split) for task in find_tasks(sets, "dev")]
+    found = [(task.about.kind, task.about.name, task.about.split) for task in find_tasks(sets, "dev")]
 
     assert found == [
         ("similarity", "graded", "the file graded-dev.csv"),
@@ -26,14 +26,14 @@ def test_every_form_is_found(sets: Path) -> None:
         ("classification", "spoken", "the list 'val' of data.json"),
         ("clustering", "titles", "a fixed half of title_set.txt"),
     ]
-    assert [task.facts.split for task in find_tasks(sets, "test")][2:4] == [
+    assert [task.about.split for task in find_tasks(sets, "test")][2:4] == [
         "the file test.csv",
         "the list 'test' of data.json",
     ]
 
 
 def test_a_set_may_be_the_directory_itself(sets: Path) -> None:
-    assert [task.facts.name for task in find_tasks(sets / "graded", "dev")] == ["graded"]
+    assert [task.about.name for task in find_tasks(sets / "graded", "dev")] == ["graded"]
 
 
 def test_halves_are_disjoint_whole_and_for_ever() -> None:
@@ -87,7 +87,7 @@ def test_a_graded_set_without_a_dev_file_is_halved(tmp_path: Path) -> None:
     assert test is not None
     assert not set(dev.texts()) & set(test.texts())
     assert len(dev.pairs.first) + len(test.pairs.first) == 40
-    assert dev.facts.split == "a fixed half of test.csv"
+    assert dev.about.split == "a fixed half of test.csv"
 
 
 def test_judgements_of_beirs_folders_are_taken_as_they_are(sets: Path, tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_an_id_of_several_documents_stands_for_all_of_them(tmp_path: Path) -> No
     [
         ("qrels.tsv", "q0\td0\n", "line 1: expected query-id, corpus-id, score"),
         ("qrels.tsv", "q0\tnone\t1\n", "no document 'none'"),
-        ("qrels.tsv", "query-id\tcorpus-id\tscore\n", "judges no query"),
+        ("qrels.tsv", "query-id\tcorpus-id\tscore\n", "marks no document as relevant for a query"),
         ("corpus.jsonl", '{"text": "a"}\n', "corpus.jsonl, line 1: expected"),
     ],
 )

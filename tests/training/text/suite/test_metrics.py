@@ -12,8 +12,8 @@ from training.text.suite import ranked
 from training.text.suite.bm25 import BM25, words_of
 from training.text.suite.kmeans import kmeans, v_measure
 from training.text.suite.maps import principal
-from training.text.suite.probe import logistic, told_right
-from training.text.suite.ranked import NOBODY, first, judge, ndcg, recall, reciprocal_rank, search
+from training.text.suite.probe import classified_right, logistic
+from training.text.suite.ranked import NOBODY, first, ndcg, ranking_metrics, recall, reciprocal_rank, search
 
 EXACT = 1e-12  # float64 sums of a few terms
 
@@ -75,7 +75,7 @@ def test_search_among_few_documents_ends_in_nobody() -> None:
 
 
 def test_judge_is_a_mean_over_queries_with_its_standard_error() -> None:
-    found = judge(np.array([[0, 1], [1, NOBODY]]), [{0: 1.0}, {0: 1.0}])
+    found = ranking_metrics(np.array([[0, 1], [1, NOBODY]]), [{0: 1.0}, {0: 1.0}])
 
     assert (found["hit@1"].mean, found["recall@10"].mean, found["mrr@10"].mean) == (0.5, 0.5, 0.5)
     assert found["hit@1"].standard_error == pytest.approx(0.5)  # of 1 and 0: sqrt(1/2) / sqrt(2)
@@ -130,7 +130,7 @@ def test_the_probe_tells_what_is_separable_and_guesses_what_is_not() -> None:
 
     def accuracy(names: np.ndarray) -> float:
         parts = [(points[i:j], names[i:j]) for i, j in ((0, 300), (300, 400), (400, 600))]
-        return float(told_right(*parts).mean())
+        return float(classified_right(*parts).mean())
 
     assert accuracy(labels) > 0.97
     assert abs(accuracy(shuffled) - 1 / 3) < 0.1  # three standard errors of 200 guesses
