@@ -1,7 +1,7 @@
 """Writes the tables of docs/text-encoders.md, from results that were kept as the programs wrote them.
 
-docs/results/text-test.json        by encodery evaluate text --split test
-docs/results/text-fine-tuning.json by encodery evaluate faq, the story of a new user
+docs/results/text-test.json        by encodery evaluate text text --split test
+docs/results/text-fine-tuning.json by encodery evaluate text faq, the story of a new user
 bench/results/ablations.json       by bench.ablations
 bench/results/encoders.json        by bench.encoders
 """

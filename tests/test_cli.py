@@ -230,6 +230,13 @@ def test_evaluate_of_earlier_versions_says_what_it_is_now(arguments: list[str], 
     assert one_sentence(result) == f"encodery: this command is now: encodery {new}"
 
 
+def test_evaluate_without_a_model_asks_for_its_name() -> None:
+    result = run("evaluate", "text", "--split", "test")
+
+    assert result.exit_code == 2
+    assert "encodery evaluate text text" in one_sentence(result)
+
+
 def test_a_model_may_be_called_as_a_subcommand(tmp_path: Path) -> None:
     for name in ("text", "run"):
         result = run("evaluate", "text", name, "--models-dir", tmp_path, "--data", tmp_path)

@@ -19,7 +19,7 @@ Out = Annotated[Path | None, typer.Option(help="Where results go; default: runs/
 
 
 def text(  # noqa: PLR0917  # typer calls it, by name
-    name: Annotated[str, typer.Argument(help="The model, for example text.")],
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="The model, for example text.")] = None,
     data: Annotated[
         Path | None, typer.Option(help="Directory of the suite's sets [env: ENCODERY_DATA].")
     ] = None,
@@ -39,6 +39,8 @@ def text(  # noqa: PLR0917  # typer calls it, by name
     out: Out = None,
 ) -> None:
     """Measure a published text encoder by the suite of text tasks."""
+    if name is None:  # `evaluate text` once meant the model of that name
+        fail("which model? for the one that is called text: encodery evaluate text text", MISTAKE)
     with training():
         from training.data.files import data_directory
         from training.published import Published

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 import tiny_training
@@ -10,6 +11,8 @@ import tiny_training
 from training.config import ConfigError, parse_config
 from training.text.objectives import LossConfig
 from training.text.rules import check
+
+ROOT = Path(__file__).parents[3]
 
 # Every key that [loss] had, with a value, and how it is written now.
 FORMER: dict[str, tuple[Any, str]] = {
@@ -55,6 +58,14 @@ def test_every_loss_had_a_weight_of_its_own_before() -> None:
 def test_a_loss_has_only_its_own_settings(key: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"loss\.infonce\.{key} is no setting; the nearest is "):
         parse_config(raw_run(loss={"infonce": {key: value}}))
+
+
+def test_every_loss_and_its_metric_are_in_the_docs() -> None:
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    classes = [kind for field in LossConfig.model_fields.values() for kind in get_args(field.annotation)]
+    metrics = {kind.metric for kind in classes if kind is not type(None)}
+
+    assert [name for name in (*LossConfig.model_fields, *metrics) if f"`{name}`" not in page] == []
 
 
 def test_each_loss_has_a_temperature_of_its_own() -> None:
