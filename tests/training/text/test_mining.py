@@ -147,8 +147,8 @@ pair_sources = ["made"]
 embedding_dim = 16
 [model.hidden]
 output_dim = 16
-[loss]
-infonce = 1.0
+[loss.infonce]
+weight = 1.0
 [train]
 epochs = 1
 metric = "pair_first_hit"

@@ -319,8 +319,8 @@ embedding_dim = 16
 widths = []
 output_dim = 16
 
-[loss]
-infonce = 1.0
+[loss.infonce]
+weight = 1.0
 
 [train]
 epochs = 2
@@ -387,7 +387,7 @@ def test_a_run_stopped_while_its_teacher_works_ends_with_a_sentence(
 ) -> None:
     config.write_text(
         CONFIG.replace("[data]", '[data]\ntexts = [{ path = "texts.txt" }]')
-        .replace("infonce = 1.0", "cosine = 1.0")
+        .replace("[loss.infonce]", "[loss.cosine]")
         .replace("[train]", '[teacher]\nsource = "anywhere"\n\n[train]')
     )
 

@@ -111,23 +111,30 @@ class Objective(ABC, Generic[L]):
     """Examples that are encoded together, and the losses that are taken of them.
 
     Args:
-        losses: by name.
-        texts: the parts of an example, row by row.
-        plan: lengths, batch size and seed.
+        chosen: the losses that share it, by name.
+        sources: what a run has.
+
+    Attributes:
         key: of [data], for messages.
 
     Raises:
         ConfigError: there are too few examples.
     """
 
-    def __init__(self, losses: Mapping[str, L], texts: Sequence[Tokenised], plan: Plan, key: str) -> None:
-        self._losses, self._texts, self._plan = losses, texts, plan
-        self._split = Split(texts, plan, key)
+    key: ClassVar[str]
 
-    @classmethod
+    def __init__(self, chosen: Mapping[str, L], sources: Sources) -> None:
+        self._losses, self._plan = chosen, sources.plan
+        self._texts = self._parts(sources.tokens)
+        self._split = Split(self._texts, self._batch_size(), self._plan.seed, self.key)
+
     @abstractmethod
-    def of(cls, chosen: Mapping[str, L], sources: Sources) -> Objective[L]:
-        """Make it of what a run has, for the losses by name that share it."""
+    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
+        """Choose the parts of an example, row by row."""
+
+    def _batch_size(self) -> int:
+        """Examples per step."""
+        return self._plan.batch_size
 
     @property
     def steps(self) -> int:
@@ -160,22 +167,23 @@ class Split:
 
     Args:
         texts: the parts of an example, row by row; one without a token leaves its example out.
-        plan: batch size and seed.
+        batch_size: examples per step.
+        seed: of the order and of what is held out.
         key: of [data], for the message.
 
     Raises:
         ConfigError: there are fewer than two: one to learn from, one to measure.
     """
 
-    def __init__(self, texts: Sequence[Tokenised], plan: Plan, key: str) -> None:
+    def __init__(self, texts: Sequence[Tokenised], batch_size: int, seed: int, key: str) -> None:
         whole = reduce(np.intersect1d, [part.kept for part in texts])
         if len(whole) < 2:
             raise ConfigError(f"data.{key} has {len(whole)} usable examples; at least 2 are needed")
-        rows, held = held_out(len(whole), plan.seed)
+        rows, held = held_out(len(whole), seed)
         self.learned: RowNumbers = whole[rows]
         self.held_out: RowNumbers = whole[held]
         lengths = sum(part.lengths_of(self.learned) for part in texts)
-        self._stream = Stream(np.asarray(lengths, dtype=np.int64), plan.batch_size, plan.seed)
+        self._stream = Stream(np.asarray(lengths, dtype=np.int64), batch_size, seed)
 
     @property
     def steps(self) -> int:

@@ -15,12 +15,12 @@ from torch.nn.utils.rnn import pad_sequence
 from bundle.preprocess import Facts, Prepared
 from training.config.sections import Positive
 from training.text import losses
+from training.text.data.examples import TokenExamples
 from training.text.data.tokenised import IDS, Tokenised
 from training.text.encoders.decoder import Decoder
 from training.text.objectives.base import (
     Loss,
     Objective,
-    Plan,
     Sizes,
     Sources,
     Value,
@@ -35,32 +35,19 @@ class DenoisingObjective(Objective["DenoisingLoss"]):
     """Texts with most of their tokens deleted, whose vector must suffice to write them out again.
 
     Source: TSDAE, Wang et al. 2021, arXiv 2104.06979; tokens are deleted here, words there.
-
-    Args:
-        chosen: the losses, by name.
-        corpus: the texts.
-        decoder: vectors and ids to scores; trained with the encoder.
-        specials: ids that are never deleted and never targets, such as [CLS].
-        plan: lengths, batch size and seed.
     """
 
-    def __init__(
-        self,
-        chosen: Mapping[str, DenoisingLoss],
-        corpus: Tokenised,
-        decoder: nn.Module,
-        specials: Sequence[int],
-        plan: Plan,
-    ) -> None:
-        super().__init__(chosen, [corpus], plan, "texts")
-        (self._deleted,) = (loss.deleted for loss in chosen.values())
-        self._corpus, self._decoder = corpus, decoder
-        self._specials = np.array(specials, dtype=np.int64)
+    key = "texts"
 
-    @classmethod
-    def of(cls, chosen: Mapping[str, DenoisingLoss], sources: Sources) -> DenoisingObjective:
-        (name,) = chosen
-        return cls(chosen, sources.tokens.corpus, sources.heads[name], sources.specials, sources.plan)
+    def __init__(self, chosen: Mapping[str, DenoisingLoss], sources: Sources) -> None:
+        super().__init__(chosen, sources)
+        ((name, loss),) = chosen.items()
+        self._decoder, self._deleted = sources.heads[name], loss.deleted
+        self._corpus = sources.tokens.corpus
+        self._specials = np.array(sources.specials, dtype=np.int64)
+
+    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
+        return [tokens.corpus]
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[DenoisingLoss]]:
         texts = self._corpus.of(self._split.batch(step))

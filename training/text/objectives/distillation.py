@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from training.data.stream import RowNumbers
 from training.text import losses
+from training.text.data.examples import TokenExamples
 from training.text.data.tokenised import Tokenised
 from training.text.metrics import cosines
-from training.text.objectives.base import Loss, Objective, Plan, Sources, Value, Vectors
+from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
 
 
 class DistillationObjective(Objective["DistillationLoss"]):
-    """Unlabelled texts and the teacher's vectors of them.
+    """Unlabelled texts and the teacher's vectors of them."""
 
-    Args:
-        chosen: the losses, by name.
-        corpus: the texts.
-        targets: the teacher's vectors of the texts that have tokens, float16 (n, d).
-        plan: lengths, batch size and seed.
-    """
+    key = "texts"
 
-    def __init__(
-        self,
-        chosen: Mapping[str, DistillationLoss],
-        corpus: Tokenised,
-        targets: npt.NDArray[np.float16],
-        plan: Plan,
-    ) -> None:
-        super().__init__(chosen, [corpus], plan, "texts")
-        self._corpus, self._targets = corpus, targets
-
-    @classmethod
-    def of(cls, chosen: Mapping[str, DistillationLoss], sources: Sources) -> DistillationObjective:
+    def __init__(self, chosen: Mapping[str, DistillationLoss], sources: Sources) -> None:
+        super().__init__(chosen, sources)
         assert sources.teacher is not None
-        return cls(chosen, sources.tokens.corpus, sources.teacher, sources.plan)
+        self._kept, self._targets = sources.tokens.corpus.kept, sources.teacher
+
+    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
+        return [tokens.corpus]
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[DistillationLoss]]:
         rows = self._split.batch(step)
@@ -61,7 +49,7 @@ class DistillationObjective(Objective["DistillationLoss"]):
         return {"teacher_cosine": float(cosines(students.numpy(), self._teachers(rows).numpy()).mean())}
 
     def _teachers(self, rows: RowNumbers) -> Tensor:
-        places = np.searchsorted(self._corpus.kept, rows)
+        places = np.searchsorted(self._kept, rows)
         return torch.from_numpy(self._targets[places].astype(np.float32))
 
 

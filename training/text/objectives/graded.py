@@ -2,43 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 
 from training.text import losses
-from training.text.data.examples import TokenPairs
+from training.text.data.examples import TokenExamples
+from training.text.data.tokenised import Tokenised
 from training.text.metrics import cosines, spearman
-from training.text.objectives.base import Loss, Objective, Plan, Sources, Value, Vectors
+from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
 
 
 class GradedObjective(Objective["CosentLoss"]):
-    """Pairs with similarity scores: what people find more alike shall have the larger cosine.
+    """Pairs with similarity scores: what people find more alike shall have the larger cosine."""
 
-    Args:
-        chosen: the losses, by name.
-        pairs: the texts, row by row.
-        scores: float64, one per original pair, on any scale.
-        plan: lengths, batch size and seed.
-    """
+    key = "graded_pairs"
 
-    def __init__(
-        self,
-        chosen: Mapping[str, CosentLoss],
-        pairs: TokenPairs,
-        scores: npt.NDArray[np.float64],
-        plan: Plan,
-    ) -> None:
-        super().__init__(chosen, [pairs.first, pairs.second], plan, "graded_pairs")
-        self._scores = scores
+    def __init__(self, chosen: Mapping[str, CosentLoss], sources: Sources) -> None:
+        super().__init__(chosen, sources)
+        self._scores = sources.examples.graded.scores  # one per original pair
 
-    @classmethod
-    def of(cls, chosen: Mapping[str, CosentLoss], sources: Sources) -> GradedObjective:
-        return cls(chosen, sources.tokens.graded, sources.examples.graded.scores, sources.plan)
+    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
+        return [tokens.graded.first, tokens.graded.second]
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[CosentLoss]]:
         rows = self._split.batch(step)

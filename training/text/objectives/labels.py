@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import Field
 from torch import nn
@@ -14,11 +12,11 @@ from torch.nn import functional as F
 
 from training.errors import ConfigError
 from training.text import losses
+from training.text.data.examples import TokenExamples
 from training.text.data.tokenised import Tokenised
 from training.text.objectives.base import (
     Loss,
     Objective,
-    Plan,
     Sizes,
     Sources,
     Value,
@@ -33,31 +31,18 @@ class ClassificationObjective(Objective["CrossEntropyLoss"]):
     """Labelled texts, through a linear head.
 
     At a shorter length the head's leading columns are used (MRL-E of Kusupati et al. 2022, arXiv 2205.13147).
-
-    Args:
-        chosen: the losses, by name.
-        texts: the texts.
-        labels: int64, one per original text.
-        head: (d) -> (classes); trained with the encoder.
-        plan: lengths, batch size and seed.
     """
 
-    def __init__(
-        self,
-        chosen: Mapping[str, CrossEntropyLoss],
-        texts: Tokenised,
-        labels: npt.NDArray[np.int64],
-        head: nn.Module,
-        plan: Plan,
-    ) -> None:
-        super().__init__(chosen, [texts], plan, "labels")
-        self._labels, self._head = torch.from_numpy(labels), head
+    key = "labels"
 
-    @classmethod
-    def of(cls, chosen: Mapping[str, CrossEntropyLoss], sources: Sources) -> ClassificationObjective:
+    def __init__(self, chosen: Mapping[str, CrossEntropyLoss], sources: Sources) -> None:
+        super().__init__(chosen, sources)
         (name,) = chosen
-        labels = sources.examples.labelled.labels
-        return cls(chosen, sources.tokens.labelled, labels, sources.heads[name], sources.plan)
+        self._head = sources.heads[name]  # (d) -> (classes)
+        self._labels = torch.from_numpy(sources.examples.labelled.labels)
+
+    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
+        return [tokens.labelled]
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[CrossEntropyLoss]]:
         rows = self._split.batch(step)
@@ -88,29 +73,16 @@ class SupervisedContrastObjective(Objective["SupervisedContrastLoss"]):
     """Labelled texts: those of a label nearer to each other than to all others of the batch.
 
     A batch should be several times larger than there are labels.
-
-    Args:
-        chosen: the losses, by name.
-        texts: the texts.
-        labels: int64, one per original text.
-        plan: lengths, batch size and seed.
     """
 
-    def __init__(
-        self,
-        chosen: Mapping[str, SupervisedContrastLoss],
-        texts: Tokenised,
-        labels: npt.NDArray[np.int64],
-        plan: Plan,
-    ) -> None:
-        super().__init__(chosen, [texts], plan, "labels")
-        self._labels = torch.from_numpy(labels)
+    key = "labels"
 
-    @classmethod
-    def of(
-        cls, chosen: Mapping[str, SupervisedContrastLoss], sources: Sources
-    ) -> SupervisedContrastObjective:
-        return cls(chosen, sources.tokens.labelled, sources.examples.labelled.labels, sources.plan)
+    def __init__(self, chosen: Mapping[str, SupervisedContrastLoss], sources: Sources) -> None:
+        super().__init__(chosen, sources)
+        self._labels = torch.from_numpy(sources.examples.labelled.labels)
+
+    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
+        return [tokens.labelled]
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[SupervisedContrastLoss]]:
         rows = self._split.batch(step)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, TypeAlias
 
 import numpy as np
@@ -15,9 +14,10 @@ from torch import Tensor
 
 from training.data.stream import RowNumbers
 from training.text import losses
-from training.text.data.examples import TokenPairs
+from training.text.data.examples import TokenExamples
+from training.text.data.tokenised import Tokenised
 from training.text.metrics import first_hit_rate
-from training.text.objectives.base import Loss, Objective, Plan, Sources, Value, Vectors
+from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
 
 Targets: TypeAlias = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
 Teachers: TypeAlias = losses.Sides | None
@@ -28,28 +28,22 @@ class PairObjective(Objective["PairLoss"]):
 
     Batches of single texts hold like lengths, so those never set a question beside a long answer; here the
     teacher's similarities between the two sides of pairs are learned.
-
-    Args:
-        chosen: the losses, by name.
-        pairs: the texts, row by row.
-        targets: the teacher's vectors of both sides, float16 (pairs, d) each, if it is learned from.
-        plan: lengths, pairs per step and seed.
     """
 
-    def __init__(
-        self, chosen: Mapping[str, PairLoss], pairs: TokenPairs, targets: Targets | None, plan: Plan
-    ) -> None:
-        plan = replace(plan, batch_size=plan.pairs_per_step)
-        super().__init__(chosen, [pairs.first, pairs.second], plan, "pairs")
-        self._targets = targets
+    key = "pairs"
 
-    @classmethod
-    def of(cls, chosen: Mapping[str, PairLoss], sources: Sources) -> PairObjective:
-        targets = None
+    def __init__(self, chosen: Mapping[str, PairLoss], sources: Sources) -> None:
+        super().__init__(chosen, sources)
+        self._targets: Targets | None = None
         if any(loss.follows_teacher for loss in chosen.values()):
             assert sources.teacher is not None
-            targets = sources.examples.sides(sources.tokens.corpus.kept, sources.teacher)
-        return cls(chosen, sources.tokens.pairs, targets, sources.plan)
+            self._targets = sources.examples.sides(sources.tokens.corpus.kept, sources.teacher)
+
+    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
+        return [tokens.pairs.first, tokens.pairs.second]
+
+    def _batch_size(self) -> int:
+        return self._plan.pairs_per_step
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[PairLoss]]:
         rows = self._split.batch(step)

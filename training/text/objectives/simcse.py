@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import torch
@@ -10,7 +10,9 @@ from pydantic import Field
 from torch.nn import functional as F
 
 from training.text import losses
-from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
+from training.text.data.examples import TokenExamples
+from training.text.data.tokenised import Tokenised
+from training.text.objectives.base import Loss, Objective, Value, Vectors
 
 
 class SimcseObjective(Objective["SimcseLoss"]):
@@ -19,9 +21,10 @@ class SimcseObjective(Objective["SimcseLoss"]):
     Source: Gao et al. 2021, arXiv 2104.08821, the unsupervised form.
     """
 
-    @classmethod
-    def of(cls, chosen: Mapping[str, SimcseLoss], sources: Sources) -> SimcseObjective:
-        return cls(chosen, [sources.tokens.corpus], sources.plan, "texts")
+    key = "texts"
+
+    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
+        return [tokens.corpus]
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[SimcseLoss]]:
         rows = self._split.batch(step)

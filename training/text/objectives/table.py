@@ -74,4 +74,4 @@ def objectives_of(losses: Mapping[str, Loss], sources: Sources) -> list[Objectiv
     sharing: dict[type[Objective[Any]], dict[str, Loss]] = {}
     for name, loss in losses.items():
         sharing.setdefault(type(loss).objective, {})[name] = loss
-    return [objective.of(some, sources) for objective, some in sharing.items()]
+    return [objective(some, sources) for objective, some in sharing.items()]

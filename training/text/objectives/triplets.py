@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 from pydantic import Field
 from torch import Tensor
 
 from training.text import losses
+from training.text.data.examples import TokenExamples
+from training.text.data.tokenised import Tokenised
 from training.text.metrics import cosines
-from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
+from training.text.objectives.base import Loss, Objective, Value, Vectors
 
 
 class TripletObjective(Objective["TripletsLoss"]):
     """A text, its partner, and one that does not belong to them."""
 
-    @classmethod
-    def of(cls, chosen: Mapping[str, TripletsLoss], sources: Sources) -> TripletObjective:
-        texts = sources.tokens.triplets
-        return cls(chosen, [texts.first, texts.second, texts.negative], sources.plan, "triplets")
+    key = "triplets"
+
+    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
+        return [tokens.triplets.first, tokens.triplets.second, tokens.triplets.negative]
 
     def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[TripletsLoss]]:
         whole = self._encoded(self._split.batch(step), vectors)
