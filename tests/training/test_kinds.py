@@ -10,8 +10,9 @@ import toy_kind
 import toy_run
 from typer.testing import CliRunner, Result
 
+import app.settings  # noqa: F401  # first imported here, it would take the toy's limit for a setting
 from bundle import Store
-from encodery.cli import app
+from encodery.cli import app as cli
 from training.config import Run, load_config
 from training.errors import ConfigError
 from training.kinds import KINDS
@@ -31,7 +32,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def encodery(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(app, [str(one) for one in arguments])
+    return CliRunner().invoke(cli, [str(one) for one in arguments])
 
 
 @pytest.mark.parametrize("kind", KINDS)
