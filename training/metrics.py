@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class MetricValue:
-    """A mean over users, queries or texts, with its standard error."""
+    """The value of a metric: a mean over users, queries or texts, with its standard error."""
 
     mean: float
     standard_error: float
