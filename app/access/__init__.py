@@ -2,7 +2,7 @@
 
 from app.access.gate import CALLER, NOBODY, Caller, Gate
 from app.access.keys import ANYBODY, Key, KeyRing, KeysError, Scope, new_secret, read_keys
-from app.access.rates import Bucket, Exceeded, KeyRates, RateLimits
+from app.access.rates import Bucket, KeyRates, RateLimited, RateLimits
 
 __all__ = [
     "ANYBODY",
@@ -10,12 +10,12 @@ __all__ = [
     "NOBODY",
     "Bucket",
     "Caller",
-    "Exceeded",
     "Gate",
     "Key",
     "KeyRates",
     "KeyRing",
     "KeysError",
+    "RateLimited",
     "RateLimits",
     "Scope",
     "new_secret",

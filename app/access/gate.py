@@ -6,7 +6,7 @@ import hashlib
 import time
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -22,10 +22,10 @@ log = structlog.get_logger("encodery")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Caller:
-    """Who asks, and what he has spent."""
+    """Who asks, and what he has spent; None where nothing is counted."""
 
     key: Key = ANYBODY
-    rates: KeyRates = field(default_factory=lambda: KeyRates(ANYBODY.limits))
+    rates: KeyRates | None = None
 
 
 NOBODY = Caller()  # in particular: who asks where there are no keys

@@ -8,9 +8,10 @@ Source: RFC 2697 (token bucket, without its colours).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+
+from bundle import EncoderyError
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +27,22 @@ class RateLimits:
     max_in_work: int | None = None
 
 
-class Exceeded(Exception):
-    """A limit of the key is reached.
+class RateLimited(EncoderyError):
+    """The key has had what it may.
 
     Args:
-        limit: its name, as in the file of keys.
+        limit: the name of the limit, as in the file of keys.
         most: its value.
         retry_after_s: when another try makes sense.
     """
 
+    code, param = "rate_limited", None
+
     def __init__(self, limit: str, most: float, retry_after_s: float) -> None:
-        super().__init__(limit)
-        self.limit, self.most, self.retry_after_s = limit, most, retry_after_s
+        super().__init__(
+            f"this key may have {most:g} ({limit}), and has had it; try again in {retry_after_s:.1f} s"
+        )
+        self.limit, self.retry_after_s = limit, retry_after_s
 
 
 class Bucket:
@@ -84,30 +89,29 @@ class KeyRates:
         self.in_work = 0
 
     def admit(self) -> None:
-        """Count a request. Raises Exceeded, and counts nothing then."""
+        """Count a request. Raises RateLimited, and counts nothing then."""
         if self._tokens is not None and (wait_s := self._tokens.lacks_s(1)):
-            raise Exceeded("tokens_per_s", self._limits.tokens_per_s or 0, wait_s)
+            raise RateLimited("tokens_per_s", self._limits.tokens_per_s or 0, wait_s)
         if self._requests is not None:
             if wait_s := self._requests.lacks_s(1):
-                raise Exceeded("requests_per_s", self._limits.requests_per_s or 0, wait_s)
+                raise RateLimited("requests_per_s", self._limits.requests_per_s or 0, wait_s)
             self._requests.spend(1)
 
-    @contextmanager
-    def working(self, items: int) -> Iterator[None]:
-        """Count inputs while they are in work. Raises Exceeded.
+    def begin(self, items: int) -> None:
+        """Count inputs that go to work. Raises RateLimited, and counts nothing then.
 
         A key with nothing in work may send one request of any size, or it could never be served.
         """
         most = self._limits.max_in_work
         if most is not None and self.in_work and self.in_work + items > most:
-            raise Exceeded("max_in_work", most, 1.0)
+            raise RateLimited("max_in_work", most, 1.0)
         self.in_work += items
-        try:
-            yield
-        finally:
-            self.in_work -= items
 
-    def spend_tokens(self, tokens: int) -> None:
-        """Count what was encoded."""
+    def end(self, items: int) -> None:
+        """Count inputs that are no longer in work."""
+        self.in_work -= items
+
+    def spend_tokens(self, tokens: Iterable[int]) -> None:
+        """Count what was encoded; an input without tokens counts as one."""
         if self._tokens is not None:
-            self._tokens.spend(tokens)
+            self._tokens.spend(sum(max(1, one) for one in tokens))

@@ -10,17 +10,17 @@ found, and a wrong type refused, before a body of bytes is read.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.api.inputs import GivenInputs, JsonInputs, MediaInputs, check_media_type
-from app.api.large import off_loop
+from app.api.large import is_large
 from app.api.requests import EncodeBody, from_options, json_inputs, moment_of, parse
 from app.api.service import find
 from app.http.body import essence, is_json, read_body
@@ -35,8 +35,7 @@ PIECE = 256 * 1024  # bytes of a form that are parsed in one go
 MOST_FIELDS, LONGEST_FIELD = 16, 1024  # of a form: its options
 
 
-@dataclass(frozen=True, slots=True)
-class EncodeCall:
+class EncodeCall(NamedTuple):
     """A request as it was read: its options, and its inputs, still to be read by the model."""
 
     options: EncodeBody
@@ -54,7 +53,10 @@ async def read_call(context: Context, request: Request) -> EncodeCall:
     content_type = request.headers.get("content-type", "application/json")
     if is_json(content_type):
         body = await read_body(request, context.settings)
-        options = await off_loop(len(body), lambda: parse(body, EncodeBody))
+        if is_large(len(body)):
+            options = await asyncio.to_thread(parse, body, EncodeBody)
+        else:
+            options = parse(body, EncodeBody)
         return EncodeCall(options, json_inputs(options.inputs, moment_of(options.now, time.time())))
     media_type = essence(content_type)
     if media_type == MULTIPART:

@@ -7,6 +7,7 @@ A body of NDJSON is of any size, and answered line by line: app.api.stream.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -18,7 +19,7 @@ from pydantic import BaseModel, Field
 from app.api import bodies, service, stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
 from app.api.bodies import read_call
-from app.api.large import off_loop, writing
+from app.api.large import is_large, writing
 from app.api.requests import EncodeBody
 from app.api.service import HEADER_PARAMETERS, EncodeResult, admit
 from app.api.warnings import warning_model, warnings_of
@@ -131,12 +132,15 @@ async def encode(context: Context, request: Request) -> Response:
     call = await read_call(context, request)
     result = await service.encode(context, request, call.options.request(call.inputs))
 
-    def answer() -> Response:
-        if media_type == vectors.JSON:
-            return _as_json(result, call.options.encoding)
-        return _as_block(result, media_type)
+    if is_large(writing(result.vectors)):
+        return await asyncio.to_thread(_respond, result, media_type, call.options.encoding)
+    return _respond(result, media_type, call.options.encoding)
 
-    return await off_loop(writing(result.vectors), answer)
+
+def _respond(result: EncodeResult, media_type: str, encoding: Literal["float", "base64"]) -> Response:
+    if media_type == vectors.JSON:
+        return _as_json(result, encoding)
+    return _as_block(result, media_type)
 
 
 def _as_json(result: EncodeResult, encoding: Literal["float", "base64"]) -> Response:

@@ -21,9 +21,14 @@ ROWS = 64  # of a piece, where each has fields
 T = TypeVar("T")
 
 
+def is_large(size: int) -> bool:
+    """Tell whether so many bytes of work are worth a thread."""
+    return size >= LARGE
+
+
 async def off_loop(size: int, work: Callable[[], T]) -> T:
     """The work's result; on a thread, if so many bytes are large."""
-    return work() if size < LARGE else await asyncio.to_thread(work)
+    return await asyncio.to_thread(work) if is_large(size) else work()
 
 
 def writing(vectors: npt.NDArray[Any]) -> int:

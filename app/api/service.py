@@ -7,20 +7,20 @@ Knows no protocol: neither how a body is parsed nor how an answer is written.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from fastapi import Request
 
 from app import engine
-from app.access import CALLER, Exceeded
+from app.access import CALLER
 from app.api.inputs import GivenInputs, read_inputs
-from app.api.large import INPUT, off_loop
+from app.api.large import INPUT, is_large
 from app.api.vectors import Vectors
-from app.http.authentication import rate_limited
 from app.http.context import Context
 from app.http.disconnect import unless_left
 from app.http.errors import InvalidRequest
@@ -160,8 +160,7 @@ def admit(context: Context, request: Request) -> None:
     context.engine.check_capacity(_priority(request.headers.get(PRIORITY_HEADER)))
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """What a request comes down to once its model is found.
 
     Attributes:
@@ -179,19 +178,22 @@ class Target:
         self, context: Context, inputs: Sequence[Input], *, timeout_s: float, priority: engine.Priority
     ) -> EncodeResult:
         """The vectors. Raises EngineError, InputError, RateLimited."""
-        rates = CALLER.get().rates
+        rates, count = CALLER.get().rates, len(inputs)
+        if rates is not None:
+            rates.begin(count)
         try:
-            with rates.working(len(inputs)):
-                done = await context.engine.encode(
-                    self.loaded,
-                    prompted(inputs, self.prompt),
-                    truncate=self.truncate,
-                    timeout_s=timeout_s,
-                    priority=priority,
-                )
-        except Exceeded as exceeded:
-            raise rate_limited(exceeded) from None
-        rates.spend_tokens(done.tokens)
+            done = await context.engine.encode(
+                self.loaded,
+                prompted(inputs, self.prompt),
+                truncate=self.truncate,
+                timeout_s=timeout_s,
+                priority=priority,
+            )
+        finally:
+            if rates is not None:
+                rates.end(count)
+        if rates is not None:
+            rates.spend_tokens(facts.tokens for facts in done.facts)
         context.metrics.encoded(self.loaded, done)
         vectors = self.loaded.encoder.cut(done.vectors, self.dim)
         return EncodeResult(self.loaded, vectors, done.facts, done.timings, self.output, done.cached)
@@ -209,20 +211,21 @@ async def encode(context: Context, request: Request, asked: EncodeRequest) -> En
         EngineError, InputError, InvalidRequest: as `app.http.errors` tells them.
         ClientDisconnect: the client left.
     """
-    target = resolve(context, asked)
-    inputs = await off_loop(
-        INPUT * len(asked.inputs), lambda: read_inputs(asked.inputs, target.loaded, context.settings)
-    )
+    target, given, settings = resolve(context, asked), asked.inputs, context.settings
+    if is_large(INPUT * len(given)):
+        inputs = await asyncio.to_thread(read_inputs, given, target.loaded, settings)
+    else:
+        inputs = read_inputs(given, target.loaded, settings)
     return await encode_inputs(context, request, target, inputs)
 
 
-async def encode_inputs(
+def encode_inputs(
     context: Context, request: Request, target: Target, inputs: Sequence[Input]
-) -> EncodeResult:
+) -> Awaitable[EncodeResult]:
     """The vectors of inputs that were read, with the deadline and the priority of the request's head."""
     timeout_s = _timeout_s(request.headers.get(TIMEOUT_HEADER), context.settings.request_timeout_s)
     priority = _priority(request.headers.get(PRIORITY_HEADER))
-    return await unless_left(request, target.encode(context, inputs, timeout_s=timeout_s, priority=priority))
+    return unless_left(request, target.encode(context, inputs, timeout_s=timeout_s, priority=priority))
 
 
 def resolve(context: Context, asked: EncodeRequest) -> Target:

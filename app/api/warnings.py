@@ -14,8 +14,11 @@ from bundle.preprocess.facts import warning_names
 
 def warnings_of(facts: Iterable[Facts]) -> list[dict[str, Any]]:
     """One warning, with its `index`, for each input about which there is something to tell."""
-    told = ((index, one.warnings) for index, one in enumerate(facts))
-    return [{"index": index, **warnings} for index, warnings in told if warnings]
+    found = []
+    for index, one in enumerate(facts):
+        if warnings := one.warnings:
+            found.append({"index": index, **warnings})
+    return found
 
 
 def warning_model(name: str, summary: str, place: Mapping[str, Any]) -> type[BaseModel]:

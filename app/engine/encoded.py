@@ -40,8 +40,3 @@ class Encoded:
     facts: Sequence[Facts]
     timings: Timings
     cached: int | None = None
-
-    @property
-    def tokens(self) -> int:
-        """The number of tokens read; an input of a kind without tokens counts as one."""
-        return sum([max(1, facts.tokens) for facts in self.facts])

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -108,7 +108,7 @@ class Engine:
             distinct, space, key = Distinct.of(inputs), loaded.manifest.space, loaded.encoder.key
             return distinct, [cache.key(space, how.truncate, key(one)) for one in distinct.inputs]
 
-        distinct, keys = await self._off_loop(keyed, inputs, how)
+        distinct, keys = keyed() if are_small(inputs) else await self._on_thread(keyed, how)
         timings, computed = Timings(self._clock() - began_s, 0.0, 0.0), 0
 
         async def compute(indices: Sequence[int]) -> None:
@@ -135,9 +135,10 @@ class Engine:
         """Vectors and facts of the inputs, or of some of them only."""
         began_s = self._clock()
         wanted = inputs if only is None else only.inputs
-        ready = await self._off_loop(
-            lambda: Ready.of(loaded.encoder, only or Distinct.of(inputs), how.truncate), wanted, how
-        )
+        if are_small(wanted):
+            ready = Ready.of(loaded.encoder, inputs, only, how.truncate)
+        else:
+            ready = await self._on_thread(Ready.of, how, loaded.encoder, inputs, only, how.truncate)
         cost = sum([one.cost for one in ready.prepared])
         self._admit_cost(cost, how.priority)
         self._tell(arriving=cost)
@@ -157,12 +158,10 @@ class Engine:
         )
         return ready.distinct.spread(done)
 
-    async def _off_loop(self, work: Callable[[], T], inputs: Sequence[Input], how: _How) -> T:
-        """The result of work on these inputs; on a thread unless they are small. Raises TimeoutError."""
-        if are_small(inputs):
-            return work()
+    async def _on_thread(self, work: Callable[..., T], how: _How, *arguments: Any) -> T:
+        """The result of work that would keep the event loop. Raises TimeoutError."""
         async with self._until(how):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
 
     def _until(self, how: _How) -> asyncio.Timeout:
         """Raises TimeoutError inside at the deadline; the batcher has its own."""

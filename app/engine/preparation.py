@@ -7,7 +7,8 @@ again. What is larger goes to a thread, so that the event loop never waits for i
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from app.engine.encoded import Encoded
 from app.engine.errors import EncoderFailed
@@ -26,8 +27,7 @@ def are_small(inputs: Sequence[Input]) -> bool:
     return True
 
 
-@dataclass(frozen=True, slots=True)
-class Distinct:
+class Distinct(NamedTuple):
     """The inputs of a request, equal ones once.
 
     Attributes:
@@ -67,16 +67,23 @@ class Distinct:
         return replace(done, vectors=done.vectors[rows], facts=[done.facts[row] for row in rows])
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """The distinct inputs of a request, each prepared."""
 
     distinct: Distinct
     prepared: Sequence[Prepared]
 
     @classmethod
-    def of(cls, encoder: Encoder, distinct: Distinct, truncate: Truncate) -> Ready:
-        """Raises InputError with the input's index in the request, EncoderFailed."""
+    def of(
+        cls, encoder: Encoder, inputs: Sequence[Input], only: Distinct | None, truncate: Truncate
+    ) -> Ready:
+        """Prepare the inputs, or some of them only.
+
+        Raises:
+            InputError: with the input's index in the request.
+            EncoderFailed: native code panicked.
+        """
+        distinct = only or Distinct.of(inputs)
         try:
             return cls(distinct, encoder.prepare(distinct.inputs, truncate))
         except InputError as error:

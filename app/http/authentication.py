@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 from fastapi import Request
 
-from app.access import CALLER, NOBODY, Exceeded
+from app.access import CALLER, NOBODY
 from app.http.context import Context
-from app.http.errors import Forbidden, RateLimited, Unauthorized
+from app.http.errors import Forbidden, Unauthorized
 from app.http.routes import Route
 
 _BEARER = b"bearer "
@@ -39,20 +39,8 @@ def check_key(context: Context, route: Route, request: Request) -> None:
     if route.access != "any" and not caller.key.may(route.access):
         raise Forbidden(f"this key may not do what needs the scope {route.access}", code="missing_scope")
     CALLER.set(caller)
-    try:
+    if caller.rates is not None:
         caller.rates.admit()
-    except Exceeded as exceeded:
-        raise rate_limited(exceeded) from None
-
-
-def rate_limited(exceeded: Exceeded) -> RateLimited:
-    """Say which limit of the key is reached, and when to come again."""
-    return RateLimited(
-        f"this key may have {exceeded.most:g} ({exceeded.limit}), and has had it; "
-        f"try again in {exceeded.retry_after_s:.1f} s",
-        code="rate_limited",
-        retry_after_s=exceeded.retry_after_s,
-    )
 
 
 def _secrets(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[bytes]:

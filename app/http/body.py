@@ -81,6 +81,7 @@ def is_json(content_type: str) -> bool:
     )
 
 
+@lru_cache(maxsize=64)  # clients send few different ones, over and over
 def essence(content_type: str) -> str:
     """The media type without its parameters, in lower case."""
     return content_type.partition(";")[0].strip().lower()

@@ -24,6 +24,7 @@ from app.http.application import Application
 from app.http.exchange import Exchange
 
 LINGER_S, LINGER_BYTES = 2.0, 64 << 20  # for a client that sends more than it should
+MAX_TRAILERS = 64  # headers behind a body; nobody reads them
 HEAD_BYTES = 64 * 1024  # of a head that is not complete; `app.http.head` bounds those that are
 
 
@@ -70,16 +71,14 @@ class Connection(HttpToolsProtocol):
             except httptools.HttpParserError:
                 self.send_400_response("Invalid HTTP request received.")
                 return
-        if self._is_in_head or self._is_idle:
+        if self._is_in_head or self.cycle is None or self.cycle.response_complete:
             self._wait_for_head(received)
+        elif len(self.headers) > MAX_TRAILERS:
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._is_in_head, self._head_bytes = True, 0
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if self._is_in_head:  # what comes after the body is no part of the head, whatever it is called
-            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -92,11 +91,11 @@ class Connection(HttpToolsProtocol):
                 raise ValueError("this is no proxy")
             return
         scope, version, before = cast(dict[str, Any], self.scope), parser.get_http_version(), self.cycle
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
+        scope["raw_path"], scope["query_string"] = _target(self.url)
+        path = scope["raw_path"].decode("ascii")
         scope["method"], scope["http_version"] = method.decode("ascii"), version
         scope["path"] = urllib.parse.unquote(path) if "%" in path else path
-        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
+        self.headers = []  # what comes behind a body is no part of the head, whatever it is called
         self.cycle = Exchange(
             self._application,
             self.linger,
@@ -121,11 +120,6 @@ class Connection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self.parser.should_upgrade():  # else its message is still to come
             super().on_message_complete()
-
-    @property
-    def _is_idle(self) -> bool:
-        """No request is on its way, or in work."""
-        return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
@@ -207,6 +201,15 @@ class Connection(HttpToolsProtocol):
         )
         lines = [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
         return b"\r\n".join([start, *lines, b"", b""])
+
+
+def _target(url: bytes) -> tuple[bytes, bytes]:
+    """Path and query of a request's target, which may be a whole URL."""
+    if url.startswith(b"/") and b"#" not in url:
+        path, _, query = url.partition(b"?")
+        return path, query
+    parsed = httptools.parse_url(url)
+    return parsed.path, parsed.query or b""
 
 
 def _parser_for(connection: Connection) -> httptools.HttpRequestParser:

@@ -16,13 +16,17 @@ WATCH_AFTER_S = 0.02  # a client that leaves is noticed from then on; most answe
 T = TypeVar("T")
 
 
-async def unless_left(request: Request, work: Awaitable[T]) -> T:
+def unless_left(request: Request, work: Awaitable[T]) -> Awaitable[T]:
     """The result of the work, which is cancelled when the client leaves. Raises ClientDisconnect.
 
     The body must have been read: what comes after it can only be that the client left.
     """
     if isinstance(request, DirectRequest):  # its connection cancels this task
-        return await work
+        return work
+    return _watched(request, work)
+
+
+async def _watched(request: Request, work: Awaitable[T]) -> T:
     task = asyncio.current_task()
     assert task is not None
     watch = _Watch(request.receive, task)

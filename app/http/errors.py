@@ -1,6 +1,7 @@
 """What every error becomes: one table, one body. `app.http.pipeline` is where it becomes that.
 
     InputError (bundle), EngineError (engine)      what an input or the engine has to say
+    RateLimited (access)                           the key has had what it may
     RequestError                                   what is wrong with the request around the inputs
     ├── MalformedRequest     400  no JSON, not UTF-8, nested too deeply
     ├── SuspectHead          400  headers that could hide another request
@@ -10,8 +11,7 @@
     ├── BodyTimeout          408  the body did not arrive in time
     ├── PayloadTooLarge      413  more bytes than the limit
     ├── UnsupportedMediaType 415  another content type, or a compressed body
-    ├── InvalidRequest       422  a field is wrong, or a limit is passed
-    └── RateLimited          429  the key has had what it may
+    └── InvalidRequest       422  a field is wrong, or a limit is passed
 
 Anything that is not in the table is a bug: it is logged with the request's id, and the caller is told
 nothing but that id. An answer names the place, the kind of value, the limit and the way out; it never
@@ -33,6 +33,7 @@ from fastapi import Response
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from app.access import RateLimited
 from app.engine import errors as engine
 from bundle import EncoderyError, InputError
 
@@ -69,19 +70,6 @@ class Unauthorized(RequestError):
 
 class Forbidden(RequestError):
     """The key may not do this."""
-
-
-class RateLimited(RequestError):
-    """The key has had what it may.
-
-    Args:
-        message, code: as for every request error.
-        retry_after_s: when another try makes sense.
-    """
-
-    def __init__(self, message: str, *, code: str, retry_after_s: float) -> None:
-        super().__init__(message, code=code)
-        self.retry_after_s = retry_after_s
 
 
 class NotAcceptable(RequestError):

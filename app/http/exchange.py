@@ -55,17 +55,16 @@ class Exchange(RequestResponseCycle):
 
     async def _write(self, response: Response) -> None:
         self._task = None
-        if type(response) is Response:
-            await self._write_whole(response)
-        else:  # a stream
+        if type(response) is not Response:  # a stream
             await response(cast(Scope, self.scope), cast(Receive, self.receive), cast(Send, self.send))
-
-    async def _write_whole(self, response: Response) -> None:
-        """Send head and body at once."""
+            return
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
-        if self.disconnected:
-            return
+        if not self.disconnected:
+            self._write_whole(response)
+
+    def _write_whole(self, response: Response) -> None:
+        """Send head and body at once."""
         self.transport.write(self._head(response) + response.body)
         self.response_started = self.response_complete = True
         self.message_event.set()

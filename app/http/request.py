@@ -8,7 +8,7 @@ connection cancels the request's task then.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Protocol
 
 from fastapi import Request
@@ -42,19 +42,18 @@ class DirectRequest(Request):
         incoming: where the rest of it comes from.
     """
 
+    headers: Headers = Headers()  # in the place of a property, which would look for them every time
+
     def __init__(self, scope: Scope, incoming: Incoming) -> None:
         super().__init__(scope, incoming.receive)
         self.arrived = incoming.arrived
         self._incoming = incoming
+        self.headers = _Indexed(scope["headers"])
 
     @property
     def is_abandoned(self) -> bool:
         """The client left."""
         return self._incoming.disconnected
-
-    @cached_property
-    def headers(self) -> Headers:
-        return _Indexed(self.scope["headers"])
 
 
 @lru_cache

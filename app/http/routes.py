@@ -148,7 +148,7 @@ class Routes:
 
         HEAD goes where GET goes.
         """
-        path = get_route_path(scope)
+        path: str = get_route_path(scope) if scope.get("root_path") else scope["path"]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         if (by_method := self._literal.get(path)) is None:
             return self._find_templated(scope, method)

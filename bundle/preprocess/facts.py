@@ -37,8 +37,11 @@ class Facts:
     @property
     def warnings(self) -> dict[str, Any]:
         """The warnings that apply, by name, as JSON."""
-        named = ((name, getattr(self, name)) for name in warning_names(type(self)))  # type: ignore[arg-type]  # mypy takes it for a Facts
-        return {name: _as_json(value) for name, value in named if value}
+        found = {}
+        for name in warning_names(type(self)):  # type: ignore[arg-type]  # mypy takes it for a Facts
+            if value := getattr(self, name):
+                found[name] = _as_json(value)
+        return found
 
 
 @cache

@@ -13,13 +13,14 @@ from typing import Any
 import numpy.typing as npt
 import orjson
 
+from app.access import RateLimited
 from app.api.inputs import JsonInputs, read_inputs, variable
 from app.api.service import EncodeResult, Target
 from app.api.stream.lines import Line, line_limits
 from app.engine import Draining, EngineError, Overloaded
 from app.http import errors
 from app.http.context import Context
-from app.http.errors import MalformedRequest, RateLimited, RequestError
+from app.http.errors import MalformedRequest, RequestError
 from bundle import EncoderyError, Input, InputError
 
 CHUNK_S = 600.0  # how long a chunk may wait for its turn; other callers go first

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.access import Bucket, Exceeded, KeyRates, RateLimits
+from app.access import Bucket, KeyRates, RateLimited, RateLimits
 
 
 class Clock:
@@ -41,12 +41,12 @@ def test_each_limit_is_told_by_its_name_and_when_to_come_again() -> None:
 
     rates.admit()
     rates.admit()
-    with pytest.raises(Exceeded) as requests:
+    with pytest.raises(RateLimited) as requests:
         rates.admit()
     clock.now_s += 1
     rates.admit()
-    rates.spend_tokens(30)
-    with pytest.raises(Exceeded) as tokens:
+    rates.spend_tokens([0, 29])
+    with pytest.raises(RateLimited) as tokens:
         rates.admit()
 
     assert (requests.value.limit, requests.value.retry_after_s) == ("requests_per_s", 0.5)
@@ -56,14 +56,14 @@ def test_each_limit_is_told_by_its_name_and_when_to_come_again() -> None:
 def test_inputs_in_work_are_bounded_and_given_back() -> None:
     rates = KeyRates(RateLimits(max_in_work=3))
 
-    with rates.working(5):  # nothing else is in work
-        with pytest.raises(Exceeded, match="max_in_work"), rates.working(1):
-            pass
-        assert rates.in_work == 5
-    with rates.working(2), rates.working(1):
-        assert rates.in_work == 3
-
-    assert rates.in_work == 0
+    rates.begin(5)  # nothing else is in work
+    with pytest.raises(RateLimited, match="max_in_work"):
+        rates.begin(1)
+    assert rates.in_work == 5
+    rates.end(5)
+    rates.begin(2)
+    rates.begin(1)
+    assert rates.in_work == 3
 
 
 def test_a_key_without_limits_is_never_refused() -> None:
@@ -71,5 +71,5 @@ def test_a_key_without_limits_is_never_refused() -> None:
 
     for _ in range(1000):
         rates.admit()
-        with rates.working(10**6):
-            rates.spend_tokens(10**9)
+        rates.begin(10**6)
+        rates.spend_tokens([10**9])

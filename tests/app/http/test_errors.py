@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import structlog
 
+from app.access import RateLimited
 from app.engine import Overloaded, Registry
 from app.engine import errors as engine
 from app.http import errors
@@ -18,7 +19,7 @@ def leaves(kind: type) -> list[type]:
 
 
 def test_every_error_that_a_request_can_meet_is_in_the_table() -> None:
-    known = [*leaves(engine.EngineError), *leaves(errors.RequestError), InputError]
+    known = [*leaves(engine.EngineError), *leaves(errors.RequestError), InputError, RateLimited]
 
     assert set(known) == set(errors.TABLE)
 
