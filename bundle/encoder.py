@@ -88,6 +88,7 @@ class Encoder:
         calibration: npt.NDArray[np.float32] | None = None,
     ) -> None:
         self.manifest, self.preprocessor = manifest, preprocessor
+        self.kind: Kind = KINDS[manifest.kind]
         self.examples = list(examples[:MAX_EXAMPLES])
         self._calibration = np.zeros((0, manifest.dim), np.float32) if calibration is None else calibration
         self._limits: dict[int, float] = {}
@@ -99,11 +100,6 @@ class Encoder:
     def is_packed(self) -> bool:
         """A batch costs the sum of its inputs, since nothing is padded."""
         return self._runner.layout.is_packed
-
-    @property
-    def kind(self) -> Kind:
-        """The kind of its inputs."""
-        return KINDS[self.manifest.kind]
 
     def read(self, values: Sequence[Any], now: float | None = None) -> list[Input]:
         """Inputs as they stand in a request. Raises InputError for the first that is none of its kind."""

@@ -45,7 +45,7 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._application, self._settings = app, app.context.settings
+        self._table, self._context, self._settings = app.table, app.context, app.context.settings
         self._is_in_head, self._head_bytes = False, 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
@@ -97,7 +97,8 @@ class Connection(HttpToolsProtocol):
         scope["path"] = urllib.parse.unquote(path) if "%" in path else path
         self.headers = []  # what comes behind a body is no part of the head, whatever it is called
         self.cycle = Exchange(
-            self._application,
+            self._table,
+            self._context,
             self.linger,
             scope=self.scope,
             transport=self.transport,
@@ -118,8 +119,10 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
-        if not self.parser.should_upgrade():  # else its message is still to come
-            super().on_message_complete()
+        if self.parser.should_upgrade() or self.cycle.response_complete:
+            return  # its message is still to come; or nobody waits for it any more
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)

@@ -11,32 +11,34 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from app.http import errors
-from app.http.application import Application
+from app.http.context import Context
 from app.http.pipeline import answer
 from app.http.request import DirectRequest
+from app.http.routes import Routes
 
 
 class Exchange(RequestResponseCycle):
     """A request, and its answer.
 
     Args:
-        app: whose pipeline answers.
+        table: finds the route.
+        context: the parts of the app.
         linger: closes the connection of a client that is still sending.
         cycle: what uvicorn's cycle takes.
     """
 
-    def __init__(self, app: Application, linger: Callable[[], None], **cycle: Any) -> None:
+    def __init__(self, table: Routes, context: Context, linger: Callable[[], None], **cycle: Any) -> None:
         super().__init__(**cycle)
-        self._app, self._linger = app, linger
+        self._table, self._context, self._linger = table, context, linger
         self._task: asyncio.Task[Any] | None = None  # until the answer is written
 
     async def run_asgi(self, app: object) -> None:
         """Answer, whatever happens; under the name by which uvicorn starts a cycle."""
         self._task = asyncio.current_task()
         scope = cast(Scope, self.scope)
-        route = self._app.table.find(scope)
+        route = self._table.find(scope)
         try:
-            await answer(self._app.context, route, DirectRequest(scope, self), self._write)
+            await answer(self._context, route, DirectRequest(scope, self), self._write)
         except Exception as error:  # within the answer: a stream that broke
             errors.failure(error)
         finally:

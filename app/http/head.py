@@ -7,8 +7,6 @@ this runs, so it bounds what the app accepts, not what a proxy in front should c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from fastapi import Request
 
 from app.http.context import Context
@@ -21,17 +19,15 @@ MAX_HEADER_BYTES = 16 * 1024
 
 def check_head(context: Context, route: Route, request: Request) -> None:
     """Raise SuspectHead, after which the connection is closed."""
-    if fault := fault_of(request.scope["headers"], request.scope["http_version"]):
-        raise SuspectHead(fault, code="invalid_headers")
-
-
-def fault_of(headers: Sequence[tuple[bytes, bytes]], http_version: str) -> str | None:
-    """Return what is wrong with a head, or None."""
+    headers = request.scope["headers"]
     if len(headers) > MAX_HEADERS:
-        return f"more than {MAX_HEADERS} headers"
+        raise _suspect(f"more than {MAX_HEADERS} headers")
     if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES:
-        return f"more than {MAX_HEADER_BYTES} bytes of headers"
+        raise _suspect(f"more than {MAX_HEADER_BYTES} bytes of headers")
     hosts = [name for name, _ in headers].count(b"host")
-    if hosts > 1 or (hosts == 0 and http_version != "1.0"):  # 1.0 had none; some probes still speak it
-        return "a request has exactly one Host header"
-    return None
+    if hosts > 1 or (hosts == 0 and request.scope["http_version"] != "1.0"):  # 1.0 had none; probes speak it
+        raise _suspect("a request has exactly one Host header")
+
+
+def _suspect(fault: str) -> SuspectHead:
+    return SuspectHead(fault, code="invalid_headers")

@@ -23,7 +23,7 @@ from app.api.service import resolve
 from app.api.stream.formats import MEDIA_TYPES, NDJSON, Arrow, Format, Ndjson
 from app.api.stream.job import Job, LineOutcome, failed
 from app.api.stream.lines import chunks, longest_line
-from app.api.vectors import media_type
+from app.api.vectors import JSON, media_type
 from app.http.body import essence
 from app.http.context import Context
 from bundle import EncoderyError
@@ -43,7 +43,8 @@ PARAMETERS: list[dict[str, Any]] = [
 
 def is_stream(request: Request) -> bool:
     """Tell whether the body is NDJSON."""
-    return essence(request.headers.get("content-type", "")) == NDJSON
+    content_type = request.headers.get("content-type", JSON)
+    return content_type != JSON and essence(content_type) == NDJSON
 
 
 async def respond(context: Context, request: Request) -> Response:
