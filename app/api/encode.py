@@ -19,9 +19,10 @@ from pydantic import BaseModel, Field
 from app.api import bodies, service, stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
 from app.api.bodies import read_call
+from app.api.head_options import HEADER_PARAMETERS, admit
 from app.api.large import is_large, writing
 from app.api.requests import EncodeBody
-from app.api.service import HEADER_PARAMETERS, EncodeResult, admit
+from app.api.service import EncodeResult
 from app.api.warnings import warning_model, warnings_of
 from app.http import errors
 from app.http.context import Context

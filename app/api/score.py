@@ -17,12 +17,13 @@ import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from app.api.head_options import admit
 from app.api.inputs import GivenInputs, JsonInputs, check_limits
 from app.api.large import INPUT, off_loop
 from app.api.ranking import scores_of, top
 from app.api.requests import NOW_SCHEMA, ONE_INPUT, NameField, moment_of, validated
 from app.api.score_vectors import load_score, vectors_of
-from app.api.service import EncodeRequest, EncodeResult, Target, admit, encode_inputs, resolve
+from app.api.service import EncodeRequest, EncodeResult, Target, encode_inputs, resolve
 from app.api.vectors import Vectors
 from app.api.warnings import warning_model
 from app.engine import DeadlineExceeded

@@ -18,6 +18,7 @@ from fastapi import Request
 
 from app import engine
 from app.access import CALLER
+from app.api.head_options import priority_of, timeout_of
 from app.api.inputs import GivenInputs, read_inputs
 from app.api.large import INPUT, is_large
 from app.api.vectors import Vectors
@@ -28,23 +29,6 @@ from bundle import Facts, Input, OutputType, Truncate, prompted
 from bundle.quantize import FLOATS, PACKED
 
 CACHED_HEADER = "X-Embedding-Cached"
-TIMEOUT_HEADER, PRIORITY_HEADER = "X-Request-Timeout-Ms", "X-Priority"
-_MOST_DIGITS = 12  # of a number that is parsed; more milliseconds than anybody has
-HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every route that encodes
-    {
-        "name": TIMEOUT_HEADER,
-        "in": "header",
-        "description": "how long the vectors may take, where that is less than the server allows; over it "
-        "504, and what still waits is dropped",
-        "schema": {"type": "integer", "minimum": 1},
-    },
-    {
-        "name": PRIORITY_HEADER,
-        "in": "header",
-        "description": "bulk work yields to interactive work and may fill half of the queue",
-        "schema": {"type": "string", "enum": ["interactive", "bulk"], "default": "interactive"},
-    },
-]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,16 +134,6 @@ class EncodeResult:
         }
 
 
-def admit(context: Context, request: Request) -> None:
-    """Refuse by its head what would be refused when its body has been read and parsed.
-
-    Raises:
-        EngineError: the queue is full, or the server stops.
-        InvalidRequest: there is no such priority.
-    """
-    context.engine.check_capacity(_priority(request.headers.get(PRIORITY_HEADER)))
-
-
 class Target(NamedTuple):
     """What a request comes down to once its model is found.
 
@@ -223,8 +197,8 @@ def encode_inputs(
     context: Context, request: Request, target: Target, inputs: Sequence[Input]
 ) -> Awaitable[EncodeResult]:
     """The vectors of inputs that were read, with the deadline and the priority of the request's head."""
-    timeout_s = _timeout_s(request.headers.get(TIMEOUT_HEADER), context.settings.request_timeout_s)
-    priority = _priority(request.headers.get(PRIORITY_HEADER))
+    timeout_s = timeout_of(request, context.settings)
+    priority = priority_of(request)
     return unless_left(request, target.encode(context, inputs, timeout_s=timeout_s, priority=priority))
 
 
@@ -265,29 +239,6 @@ def _dim(loaded: engine.Loaded, asked: int | None) -> int:
             param="dimensions",
         )
     return asked or manifest.dim
-
-
-def _timeout_s(asked: str | None, most_s: float) -> float:
-    if asked is None:
-        return most_s
-    if not (asked.isascii() and asked.isdecimal() and len(asked) <= _MOST_DIGITS and int(asked) > 0):
-        raise InvalidRequest(
-            f"{TIMEOUT_HEADER} is a whole number of milliseconds, at least 1; what is over the server's "
-            f"{1e3 * most_s:.0f} (ENCODERY_REQUEST_TIMEOUT_S) counts as that",
-            code="invalid_timeout",
-            param=TIMEOUT_HEADER,
-        )
-    return min(int(asked) / 1e3, most_s)
-
-
-def _priority(asked: str | None) -> engine.Priority:
-    if asked is None or asked == "interactive":
-        return "interactive"
-    if asked == "bulk":
-        return "bulk"
-    raise InvalidRequest(
-        f'{PRIORITY_HEADER} is "interactive" or "bulk"', code="invalid_priority", param=PRIORITY_HEADER
-    )
 
 
 def _unquantized(ask: EncodeRequest) -> str | None:

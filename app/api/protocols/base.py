@@ -13,10 +13,11 @@ from typing import Any, ClassVar, TypeVar, get_args, get_origin
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from app.api.head_options import HEADER_PARAMETERS, admit
 from app.api.inputs import JsonInputs
 from app.api.large import off_loop, to_json, writing
 from app.api.requests import load_object
-from app.api.service import HEADER_PARAMETERS, EncodeResult, admit
+from app.api.service import EncodeResult
 from app.api.vectors import JSON
 from app.http import errors
 from app.http.body import read_body, read_json_body
