@@ -49,7 +49,9 @@ class _Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
     listen_port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free one")
     api_key: SecretStr | None = Field(
-        None, description="a key that every request must show, but those for health; better in a file of keys"
+        None,
+        min_length=1,
+        description="a key that every request must show, but those for health; better in a file of keys",
     )
     keys_file: Path | None = Field(
         None, description="TOML file of keys, scopes and limits: `encodery keys`; read again when it changes"
@@ -184,6 +186,8 @@ def sourced_settings(**given: Any) -> SourcedSettings:
     """Read the settings, and where each comes from. Raises SettingsError."""
     command = {name: value for name, value in given.items() if value is not None}
     variables = {name for name in Settings.model_fields if os.environ.get(f"{PREFIX}{name.upper()}")}
+    if os.environ.get(f"{PREFIX}API_KEY") == "":  # not taken for no key: that would open the server
+        raise SettingsError(f"{PREFIX}API_KEY is empty; give it a key, or remove the variable")
     file = _read_file(os.environ.get(FILE, ""))
     rest = {name: value for name, value in file.items() if name not in variables}
     sources = dict.fromkeys(file, f"file {os.environ.get(FILE)}") | dict.fromkeys(variables, "environment")
@@ -240,6 +244,6 @@ def settings_table() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default: Any = "usable cores / workers" if field.default_factory else field.default
-        default = "measured" if default is None else default
+        default = ("measured" if name == "batch_tokens" else "none") if default in (None, "") else default
         rows.append(f"| `{PREFIX}{name.upper()}` | `{default}` | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -11,6 +11,7 @@ import pytest
 import tiny
 from typer.testing import CliRunner, Result
 
+from app.access import KeyRing, read_keys
 from bundle import Store, publish
 from encodery import __version__
 from encodery.cli import app
@@ -273,3 +274,29 @@ def test_config_prints_every_setting_with_its_source(monkeypatch: pytest.MonkeyP
         "source": "environment",
     }
     assert by_name["ENCODERY_HOST"]["source"] == "default"
+
+
+def test_a_variable_that_is_no_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_MAX_ITMS", "5")
+
+    assert "did you mean ENCODERY_MAX_ITEMS" in run("config").stderr
+
+
+def test_a_new_key_is_a_row_of_the_file_and_its_secret_is_shown_once(tmp_path: Path) -> None:
+    made = run("keys", "new", "search", "--scope", "metrics", "--model", "text*")
+    file = tmp_path / "keys.toml"
+    file.write_text(made.stdout)
+
+    [key] = read_keys(file)
+    secret = made.stderr.strip().removeprefix("search: ")
+    assert (key.name, key.scopes, key.models) == ("search", {"metrics"}, ("text*",))
+    assert KeyRing([key]).find(secret.encode()) is key
+    assert secret not in made.stdout
+
+
+@pytest.mark.parametrize("arguments", [["a b.c"], [""], ["a.b"], ["search", "--scope", "root"]])
+def test_a_key_that_the_file_would_not_take_is_not_made(arguments: list[str]) -> None:
+    made = run("keys", "new", *arguments)
+
+    assert made.exit_code == 2
+    assert one_sentence(made)

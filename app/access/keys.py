@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -117,7 +118,9 @@ class _Row(BaseModel):
     max_in_work: Annotated[int, Field(ge=1)] | None = None
 
 
-_FILE = TypeAdapter(dict[Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")], _Row])
+NAME = r"^[A-Za-z0-9_-]{1,64}$"  # what TOML takes without quotes
+
+_FILE = TypeAdapter(dict[Annotated[str, StringConstraints(pattern=NAME)], _Row])
 
 
 def read_keys(path: Path) -> list[Key]:
@@ -126,8 +129,9 @@ def read_keys(path: Path) -> list[Key]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise KeysError(f"{path}: {error.strerror}") from None
-    except ValueError:  # the message might repeat a part of the file
-        raise KeysError(f"{path} is no TOML in UTF-8") from None
+    except ValueError as error:  # its words might repeat a part of the file; its place does not
+        place = re.search(r"\(at [^()]*\)", str(error))
+        raise KeysError(f"{path} is no TOML in UTF-8 {place[0] if place else ''}".rstrip()) from None
     return keys_of(content, str(path))
 
 
@@ -139,6 +143,8 @@ def keys_of(content: Mapping[str, object], where: str) -> list[Key]:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise KeysError(f"{where}: {place}: {first['msg']}") from None
+    if not rows:
+        raise KeysError(f"{where} has no key")
     return [_key(name, row) for name, row in rows.items()]
 
 

@@ -40,7 +40,7 @@ class RateLimited(EncoderyError):
 
     def __init__(self, limit: str, most: float, retry_after_s: float) -> None:
         super().__init__(
-            f"this key may have {most:g} ({limit}), and has had it; try again in {retry_after_s:.1f} s"
+            f"the limit of this key is reached: {limit} = {most:g}; try again in {retry_after_s:.1f} s"
         )
         self.limit, self.retry_after_s = limit, retry_after_s
 

@@ -19,7 +19,7 @@ from fastapi import Request
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from app.api.inputs import GivenInputs, JsonInputs, MediaInputs, check_media_type
+from app.api.inputs import GivenInputs, JsonInputs, MediaInputs, check_media_type, check_takes_media
 from app.api.large import is_large
 from app.api.requests import EncodeBody, from_options, json_inputs, moment_of, parse
 from app.api.service import find
@@ -53,6 +53,7 @@ async def read_call(context: Context, request: Request) -> EncodeCall:
     content_type = request.headers.get("content-type", "application/json")
     if is_json(content_type):
         body = await read_body(request, context.settings)
+        refuse_query(request)
         if is_large(len(body)):
             options = await asyncio.to_thread(parse, body, EncodeBody)
         else:
@@ -67,6 +68,14 @@ async def read_call(context: Context, request: Request) -> EncodeCall:
     return EncodeCall(options, MediaInputs([(media_type, content)]))
 
 
+def refuse_query(request: Request) -> None:
+    """Raise InvalidRequest for options in the query, where those in the body are read."""
+    if request.scope["query_string"]:
+        raise InvalidRequest(
+            "options of a JSON body stand in the body, not in the query", code="unknown_field", param="query"
+        )
+
+
 async def _form(context: Context, request: Request) -> EncodeCall:
     body = await read_body(request, context.settings, "max_media_body_bytes")
     form = await _parsed(body, request.headers, context.settings)
@@ -76,10 +85,14 @@ async def _form(context: Context, request: Request) -> EncodeCall:
         parts = [(essence(file.content_type or ""), await file.read()) for _, file in files]
     finally:
         await form.close()
+    options = from_options(
+        {**request.query_params, **{name: value for name, value in fields.items() if name != FIELD}}
+    )
+    check_takes_media(find(context, options.request(JsonInputs((), 0.0))))
     if FIELD in fields or any(name != FIELD for name, _ in files):
         message = f'the inputs of a form are files called "{FIELD}", each with its Content-Type'
         raise InvalidRequest(message, code="invalid_multipart", param=FIELD)
-    return EncodeCall(from_options({**request.query_params, **fields}), MediaInputs(parts))
+    return EncodeCall(options, MediaInputs(parts))
 
 
 async def _parsed(body: bytes, headers: Headers, settings: Settings) -> FormData:

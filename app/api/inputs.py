@@ -151,8 +151,15 @@ def check_media_type(media_type: str, loaded: Loaded) -> None:
     """Raise UnsupportedMediaType unless the model takes bytes of that type."""
     taken = loaded.encoder.kind.media_types
     if media_type not in taken:
-        types = ", ".join(["application/json in UTF-8", "application/x-ndjson", *taken])
+        types = ", ".join(["application/json", "application/x-ndjson", *taken])
         raise UnsupportedMediaType(
-            f"{loaded.manifest.name} takes no bytes of that media type; send a body of: {types}",
+            f"{loaded.manifest.name} takes no body of that Content-Type; for JSON in UTF-8 send the header "
+            f"Content-Type: application/json; it takes: {types}",
             code="unsupported_media_type",
         )
+
+
+def check_takes_media(loaded: Loaded) -> None:
+    """Raise UnsupportedMediaType for a model that takes no bytes, of any type."""
+    if not loaded.encoder.kind.media_types:
+        check_media_type("", loaded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.engine import Loaded, Model, Refused, UnknownModel, UnknownVersion
 from app.http.context import Ctx
@@ -34,7 +34,7 @@ _FACTS = ("kind", "space", "dim", "description")
 class ModelList(BaseModel):
     """Every model."""
 
-    default: str
+    default: str | None = Field(description="null for a key that may not ask for it")
     models: list[ModelSummary]
 
 
@@ -64,7 +64,7 @@ class ModelVersion(BaseModel):
 async def models(context: Ctx) -> ModelList:
     """Every model of the directory, those that were refused too."""
     return ModelList(
-        default=context.settings.default_model,
+        default=name if (name := context.settings.default_model) in context.registry.models else None,
         models=[_summary(model) for model in context.registry.models.values()],
     )
 

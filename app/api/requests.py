@@ -36,6 +36,7 @@ NOW_SCHEMA: dict[str, Any] = {
         {"type": "null"},
     ],
 }
+MOST_DIGITS = 9  # of a number in a query
 NameField = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -136,8 +137,9 @@ def from_options(options: Mapping[str, str]) -> EncodeBody:
     fields: dict[str, Any] = dict(options)
     if "inputs" in fields:
         raise InvalidRequest("inputs stand in the body", code="unknown_field", param="inputs")
-    if fields.get("dimensions", "").isdecimal():
-        fields["dimensions"] = int(fields["dimensions"])
+    dimensions = options.get("dimensions", "")
+    if dimensions.isascii() and dimensions.isdecimal() and len(dimensions) <= MOST_DIGITS:
+        fields["dimensions"] = int(dimensions)
     return validated({"inputs": [], **fields}, EncodeBody)
 
 
@@ -162,7 +164,8 @@ def moment_of(now: Any, clock_s: float) -> float:
 
 def _invalid(error: ValidationError, model: type[BaseModel]) -> InvalidRequest:
     """The first mistake, in our words where pydantic's do not help."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    found = error.errors(include_url=False, include_input=False)
+    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a slip tells most
     name = str(first["loc"][0])
     if first["type"] == "extra_forbidden":
         nearest = difflib.get_close_matches(name[:64], model.model_fields, n=1)

@@ -17,6 +17,7 @@ import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from app.api.bodies import refuse_query
 from app.api.head_options import admit
 from app.api.inputs import GivenInputs, JsonInputs, check_limits
 from app.api.large import INPUT, off_loop
@@ -138,6 +139,7 @@ _EXAMPLES: dict[str, Any] = {
 async def score(context: Context, request: Request) -> Response:
     """The best of many candidates for one user or query, without shipping vectors."""
     settings = context.settings
+    refuse_query(request)
     body = await read_json_body(request, settings, "max_score_body_bytes")
     asked = await off_loop(len(body), lambda: validated(load_score(body), ScoreRequest))
     given = _given(asked, settings)

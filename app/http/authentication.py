@@ -37,7 +37,9 @@ def check_key(context: Context, route: Route, request: Request) -> None:
             code="invalid_api_key",
         )
     if route.access != "any" and not caller.key.may(route.access):
-        raise Forbidden(f"this key may not do what needs the scope {route.access}", code="missing_scope")
+        raise Forbidden(
+            f"this path needs the scope {route.access}, which the key has not", code="missing_scope"
+        )
     CALLER.set(caller)
     if caller.rates is not None:
         caller.rates.admit()

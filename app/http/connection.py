@@ -49,6 +49,8 @@ class Connection(HttpToolsProtocol):
         self._is_in_head, self._head_bytes = False, 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._answer_timer: asyncio.TimerHandle | None = None
+        self._rest_timer: asyncio.TimerHandle | None = None
+        self._rest_bytes = 0
         self._dropped: int | None = None  # bytes that came after the last answer; None before it
 
     def data_received(self, data: bytes) -> None:
@@ -71,14 +73,18 @@ class Connection(HttpToolsProtocol):
             except httptools.HttpParserError:
                 self.send_400_response("Invalid HTTP request received.")
                 return
-        if self._is_in_head or self.cycle is None or self.cycle.response_complete:
+        if self._is_in_head:
             self._wait_for_head(received)
+        elif self._is_idle:  # what came was no request, such as an empty line
+            self._wait_for_head(0)
+        elif self.cycle.response_complete:
+            self._wait_for_rest(received)
         elif len(self.headers) > MAX_TRAILERS:
             self.transport.close()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._is_in_head, self._head_bytes = True, 0
+        self._is_in_head, self._head_bytes = True, -1  # its first packet may hold much before it
 
     def on_headers_complete(self) -> None:
         self._is_in_head = False
@@ -119,10 +125,14 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def on_message_complete(self) -> None:
-        if self.parser.should_upgrade() or self.cycle.response_complete:
-            return  # its message is still to come; or nobody waits for it any more
+        if self.parser.should_upgrade():
+            return  # its message is still to come
         self.cycle.more_body = False
-        self.cycle.message_event.set()
+        if self._rest_timer is not None:
+            self._rest_timer.cancel()
+            self._rest_timer = None
+        if not self.cycle.response_complete:
+            self.cycle.message_event.set()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
         super().connection_made(transport)
@@ -133,13 +143,38 @@ class Connection(HttpToolsProtocol):
         if self._head_timer is None:
             timeout_s = self._settings.head_timeout_s
             self._head_timer = self.loop.call_later(timeout_s, self._give_up, 408, b"the head did not arrive")
-        self._head_bytes += received
+        self._head_bytes = 0 if self._head_bytes < 0 else self._head_bytes + received
         if self._head_bytes > HEAD_BYTES:
             self._give_up(431, b"the head is too large")
 
+    def _wait_for_rest(self, received: int) -> None:
+        """Bound the time and the bytes of a body that comes after its answer, and is dropped."""
+        if self._rest_timer is None:
+            self._rest_bytes = 0
+            timeout_s = self._settings.body_timeout_s
+            self._rest_timer = self.loop.call_later(timeout_s, self.transport.close)
+        self._rest_bytes += received
+        if self._rest_bytes > LINGER_BYTES:
+            self.transport.close()
+
+    @property
+    def _is_idle(self) -> bool:
+        """Every request that came was answered."""
+        return self.cycle is None or (self.cycle.response_complete and not self.cycle.more_body)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP; `msg` is uvicorn's."""
+        self._is_in_head = True  # or it would have to be a request in work
+        self._give_up(400, msg.encode())
+
     def _give_up(self, status: int, why: bytes) -> None:
-        """Close, with a word to who has sent a part of a head."""
-        if self._is_in_head and not self.transport.is_closing():
+        """Close, with a word to who has sent a part of a head; after the answers that others wait for."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
+            self._dropped = 0
+        elif self._is_in_head:
             head = b"content-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n" % len(why)
             self.transport.write(STATUS_LINE[status] + head + why)
             self.linger()
@@ -189,7 +224,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        for timer in (self._head_timer, self._answer_timer):
+        for timer in (self._head_timer, self._answer_timer, self._rest_timer):
             if timer is not None:
                 timer.cancel()
         if self.cycle is not None:
@@ -212,7 +247,7 @@ def _target(url: bytes) -> tuple[bytes, bytes]:
         path, _, query = url.partition(b"?")
         return path, query
     parsed = httptools.parse_url(url)
-    return parsed.path, parsed.query or b""
+    return parsed.path or b"/", parsed.query or b""
 
 
 def _parser_for(connection: Connection) -> httptools.HttpRequestParser:

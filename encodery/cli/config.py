@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import typer
 
@@ -13,12 +14,14 @@ DEFAULT = "default"
 
 def config(as_json: AsJson = False) -> None:
     """Print every setting of the server with its value and its source; secrets as asterisks."""
-    from app.settings import PREFIX, SettingsError, sourced_settings
+    from app.settings import PREFIX, SettingsError, sourced_settings, unknown_variables
 
     try:
         found = sourced_settings()
     except SettingsError as error:
         fail(str(error), MISTAKE)
+    for variable, nearest in unknown_variables(os.environ).items():
+        typer.echo(f"encodery: {variable} is no setting; did you mean {nearest}?", err=True)
     rows = [
         (f"{PREFIX}{name.upper()}", value, found.sources.get(name, DEFAULT))
         for name, value in found.settings.shown().items()

@@ -156,3 +156,10 @@ def test_cores_are_divided_among_the_workers() -> None:
     assert Settings().threads == cores
     assert Settings(workers=2).threads == max(1, cores // 2)
     assert Settings(workers=MOST_WORKERS).threads == max(1, cores // MOST_WORKERS)
+
+
+def test_an_empty_key_is_refused_and_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_API_KEY", "")
+
+    with pytest.raises(SettingsError, match="ENCODERY_API_KEY is empty"):
+        settings_from()

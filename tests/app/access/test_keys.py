@@ -51,6 +51,7 @@ def test_new_secrets_differ_and_can_be_recognised() -> None:
     [
         ('[search]\nsha256 = "short"', "search.sha256.0"),
         ("[search]", "search.sha256"),
+        ("", "has no key"),
         (f'[search]\nsha256 = "{DIGEST}"\nscopes = ["root"]', "search.scopes.0"),
         (f'[search]\nsha256 = "{DIGEST}"\nrequests_per_s = 0', "search.requests_per_s"),
         (f'[search]\nsha256 = "{DIGEST}"\nrate = 1', "search.rate"),

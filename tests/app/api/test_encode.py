@@ -350,3 +350,21 @@ async def test_a_prompt_is_put_before_every_line_of_a_stream(tmp_path: Path, ser
     found = orjson.loads(lines[0])["embedding"]
     for text, vector in (("the cat hello", found), ("the dog hello", tei.json()[0])):
         np.testing.assert_allclose(vector, encoder.run(encoder.prepare([Text(text)]))[0], atol=SAME)
+
+
+@pytest.mark.parametrize("path", ["/encode?dimensions=4", "/encode?modle=x", "/score?top_k=1"])
+async def test_options_beside_a_json_body_are_not_ignored(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.post(path, json={"inputs": "hello"})
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (422, "unknown_field", "query")
+
+
+@pytest.mark.parametrize("field", ["input", "inpts", "text"])
+async def test_a_slip_in_a_field_is_told_before_what_is_missing(
+    client: httpx.AsyncClient, field: str
+) -> None:
+    error = (await client.post("/encode", json={field: "hello"})).json()["error"]
+
+    assert error["code"] == "unknown_field"
+    assert "inputs" in error["message"]
