@@ -38,6 +38,7 @@ class Server:
         ready: path that answers 200 when it serves.
         environment: name of its virtual environment, made before it starts; None is ours.
         variables: set in its process.
+        directory: where its process starts; the checkout, for ours.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Server:
     ready: str = "/health"
     environment: str | None = None
     variables: Mapping[str, str] = field(default_factory=dict)
+    directory: Path = ROOT
 
 
 @dataclass
@@ -161,7 +163,7 @@ def running(server: Server, log: Path, inherited: Mapping[str, str] = os.environ
     environment = dict(inherited) | defaults | dict(server.variables)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            server.command(port), cwd=ROOT, env=environment, stdout=output, stderr=output
+            server.command(port), cwd=server.directory, env=environment, stdout=output, stderr=output
         )
     try:
         _wait(server, process, port, log)

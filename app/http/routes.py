@@ -27,7 +27,7 @@ from starlette.routing import BaseRoute, Match, Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Scope
 
-from app.access import Scope as Scope_
+from app.access import Scope as KeyScope
 from app.http import errors
 from app.http.context import Context
 from app.http.framework import by_fastapi
@@ -37,7 +37,7 @@ UNMATCHED = "unmatched"  # what the metrics call all paths at which there is not
 Handler: TypeAlias = Callable[[Context, Request], Awaitable[Response]]
 ErrorAnswer: TypeAlias = Callable[[BaseException], Response]
 Admission: TypeAlias = Callable[[Context, Request], None]
-Access: TypeAlias = Literal["open", "any"] | Scope_
+Access: TypeAlias = Literal["open", "any"] | KeyScope
 
 
 @dataclass(frozen=True, slots=True)

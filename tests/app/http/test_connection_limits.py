@@ -67,8 +67,9 @@ async def test_an_answer_that_nobody_reads_is_not_kept() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(post("/large"))
         await reader.readuntil(b"\r\n")
-        while context.connections:
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(30):  # what it waits for is the claim
+            while context.connections:
+                await asyncio.sleep(0.01)
         writer.close()
 
 
