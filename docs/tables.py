@@ -88,6 +88,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "bench": bench_table,
     "workers": partial(bench_table, "workers"),
     "soak": partial(bench_table, "soak"),
+    "versions": partial(bench_table, "versions"),
     "curves": partial(bench_table, "curves"),
     "settings": settings_table,
     "models": models_table,
