@@ -152,7 +152,8 @@ class Target(NamedTuple):
         self, context: Context, inputs: Sequence[Input], *, timeout_s: float, priority: engine.Priority
     ) -> EncodeResult:
         """The vectors. Raises EngineError, InputError, RateLimited."""
-        rates, count = CALLER.get().rates, len(inputs)
+        caller, count = CALLER.get(), len(inputs)
+        rates = caller.rates
         if rates is not None:
             rates.begin(count)
         try:
@@ -162,6 +163,7 @@ class Target(NamedTuple):
                 truncate=self.truncate,
                 timeout_s=timeout_s,
                 priority=priority,
+                owner=caller.key.name,
             )
         finally:
             if rates is not None:

@@ -73,10 +73,12 @@ class Engine:
         truncate: Truncate,
         timeout_s: float,
         priority: Priority = "interactive",
+        owner: str = "",
     ) -> Encoded:
         """Vectors for the inputs (n >= 1).
 
-        Work of the bulk priority yields to interactive work, and may fill half of the queue.
+        Work of the bulk priority yields to interactive work, and may fill half of the queue. Results are
+        kept for their owner: how fast another's answer comes tells nothing of what he asked for.
 
         Raises:
             InputError: for the first input that cannot be encoded.
@@ -88,7 +90,7 @@ class Engine:
         self.items += len(inputs)
         self._tell()
         try:
-            how = _How(truncate, self._clock() + timeout_s, priority)
+            how = _How(truncate, self._clock() + timeout_s, priority, owner)
             if self.cache is not None:
                 return await self._remember(self.cache, loaded, inputs, how)
             return await self._encode(loaded, inputs, how)
@@ -105,8 +107,9 @@ class Engine:
         began_s = self._clock()
 
         def keyed() -> tuple[Distinct, list[bytes]]:
-            distinct, space, key = Distinct.of(inputs), loaded.manifest.space, loaded.encoder.key
-            return distinct, [cache.key(space, how.truncate, key(one)) for one in distinct.inputs]
+            distinct, key = Distinct.of(inputs), loaded.encoder.key
+            which = (loaded.manifest.digest, how.owner, how.truncate)  # the towers of a pair share a space
+            return distinct, [cache.key(*which, key(one)) for one in distinct.inputs]
 
         distinct, keys = keyed() if are_small(inputs) else await self._on_thread(keyed, how)
         timings, computed = Timings(self._clock() - began_s, 0.0, 0.0), 0
@@ -242,3 +245,4 @@ class _How:
     truncate: Truncate
     deadline_s: float
     priority: Priority
+    owner: str

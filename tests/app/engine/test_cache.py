@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Hashable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -200,6 +202,54 @@ def test_features_are_kept_beyond_the_moment_only_where_it_does_not_matter(regis
         return {encoder.key(Features({}, now)) for now in (1.0, 2.0)}
 
     assert (len(keys(item)), len(keys(user))) == (1, 2)
+
+
+def test_the_other_tower_of_a_space_has_results_of_its_own(registry: Registry) -> None:
+    """Where no input depends on the moment, both towers take the same `{}`."""
+
+    async def run() -> None:
+        user, item = registry.find("shop-user"), registry.find("shop-item")
+        assert user.manifest.space == item.manifest.space
+        engine, nothing = engine_of(Counting(), ResultCache(10**6)), [Features({}, None)]
+        for loaded in (user, item, user):
+            done = await engine.encode(loaded, nothing, truncate="none", timeout_s=5.0)
+            alone = loaded.encoder.run(loaded.encoder.prepare(nothing))
+            np.testing.assert_allclose(done.vectors, alone, atol=1e-6)
+
+    asyncio.run(run())
+
+
+def test_what_was_kept_for_one_owner_is_not_told_to_another(loaded: Loaded) -> None:
+    async def run() -> None:
+        counting = Counting()
+        engine = engine_of(counting, ResultCache(10**6))
+        asked = [encode(engine, loaded, "red", owner=owner) for owner in ("a", "b", "a")]
+        together = await asyncio.gather(*asked)  # and nobody waits for what another's request computes
+        after = [await encode(engine, loaded, "red", owner=owner) for owner in ("a", "b", "c")]
+
+        assert [one.cached for one in together] == [0, 0, 1]
+        assert [one.cached for one in after] == [1, 1, 0]
+        assert counting.rows == 3
+
+    asyncio.run(run())
+
+
+async def test_a_key_does_not_see_what_another_asked_for(
+    registry: Registry, serving: Any, tmp_path: Path
+) -> None:
+    def digest(secret: str) -> str:
+        return hashlib.sha256(secret.encode()).hexdigest()
+
+    keys = tmp_path / "keys.toml"
+    keys.write_text("\n".join(f'[{name}]\nsha256 = "{digest(name)}"' for name in ("shop", "search")))
+    async with serving(registry, result_cache_bytes=10**6, keys_file=keys) as client:
+
+        async def cached(name: str) -> str:
+            asked = {"inputs": "a red lamp"}
+            answer = await client.post("/encode", json=asked, headers={"Authorization": f"Bearer {name}"})
+            return answer.headers["X-Embedding-Cached"]
+
+        assert [await cached(name) for name in ("shop", "search", "shop")] == ["0", "0", "1"]
 
 
 async def test_the_answer_and_the_metrics_say_what_was_kept(registry: Registry, serving: Any) -> None:
