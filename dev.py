@@ -108,6 +108,11 @@ def bench(arguments: list[str]) -> int:
     return call([environment("dev"), "-m", "bench", *arguments])
 
 
+def faults(arguments: list[str]) -> int:
+    """Run the fault harness, every row or those named, and keep the figures; see faults/."""
+    return call([environment("dev"), "-m", "faults", *arguments])
+
+
 def size(arguments: list[str]) -> int:
     """Print the size of the serving environment, its largest parts, and of the bundled models."""
     packages = site_packages(environment("serve")).iterdir()
@@ -129,7 +134,9 @@ def docs(arguments: list[str]) -> int:
     return call([environment("dev"), "-m", "docs", *arguments])
 
 
-TASKS = {task.__name__: task for task in (serve, test, clients, check, run, docs, bench, lock, size, image)}
+TASKS = {
+    task.__name__: task for task in (serve, test, clients, check, run, docs, bench, faults, lock, size, image)
+}
 
 
 def environment(name: str) -> Path:

@@ -84,12 +84,20 @@ def clients_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def faults_table() -> str:
+    """Print the rows of the fault harness, and what they gave when they were last run."""
+    from faults.results import page_table
+
+    return page_table()
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "bench": bench_table,
     "workers": partial(bench_table, "workers"),
     "soak": partial(bench_table, "soak"),
     "versions": partial(bench_table, "versions"),
     "curves": partial(bench_table, "curves"),
+    "faults": faults_table,
     "settings": settings_table,
     "models": models_table,
     "protocols": protocols_table,

@@ -1,0 +1,77 @@
+"""The rows of the fault harness: what is promised, and which tests show it.
+
+A test belongs to a row by its file, or by a part of its name after `::`. A row may have several.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes:
+        promise: what the server does.
+        how: the fault, and how it is made.
+        tests: files below the repository, each alone or with `::` and an expression for pytest's `-k`.
+    """
+
+    promise: str
+    how: str
+    tests: tuple[str, ...]
+
+
+ROWS: dict[str, Row] = {
+    "F4": Row(
+        "A bad bundle is refused, named, and stops nobody",
+        "mutants of a bundle: cut, flipped, missing, linked, sealed again with right digests",
+        ("tests/faults/test_bad_bundles.py",),
+    ),
+    "F5": Row(
+        "A crash or a full disk while publishing leaves the old version or the new one, whole",
+        "killed, or ENOSPC and EIO, at every file system call of publishing and of changing an alias",
+        ("tests/faults/test_publish_crashes.py",),
+    ),
+    "F6": Row(
+        "Slow clients cost the others nothing",
+        "half heads, half bodies and answers that nobody reads, 500 of each",
+        ("tests/faults/test_slow_clients.py",),
+    ),
+    "F8": Row(
+        "A bad input fails alone",
+        "random batches with one input that makes NaN or an exception",
+        ("tests/faults/test_poison.py",),
+    ),
+    "F9": Row(
+        "A vector does not depend on its neighbours",
+        "every input alone and in random batches",
+        ("tests/faults/test_batch_invariance.py",),
+    ),
+    "F10": Row(
+        "Odd HTTP is answered rightly or closed",
+        "smuggling sets on raw sockets, a million chunks, every method on every route",
+        ("tests/app/http/test_smuggling.py",),
+    ),
+    "F11": Row(
+        "A bad body gets a small 4xx",
+        "classes of bad JSON, UTF-8, numbers and types, on every route",
+        ("tests/faults/test_bad_bodies.py",),
+    ),
+    "S1": Row(
+        "Nobody passes without a key",
+        "every route with no key, a wrong one, a wrong scope, and tricks of path and Host",
+        ("tests/faults/test_no_way_round_keys.py",),
+    ),
+    "S2": Row(
+        "Nothing that was sent is in a log, an error or a metric",
+        "canaries in every field, at debug level",
+        ("tests/faults/test_canaries.py",),
+    ),
+    "S3": Row(
+        "Random requests find no crash",
+        "schemathesis and Hypothesis against the API's own document",
+        ("tests/faults/test_fuzz.py",),
+    ),
+}
