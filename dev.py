@@ -51,12 +51,12 @@ class Stop(Exception):
 
 def serve(arguments: list[str]) -> int:
     """Serve the bundled models over HTTP; --host, --port and the rest go to `encodery serve`."""
-    return replace_process([str(environment("serve")), "-m", "encodery", "serve", *arguments], cwd=ROOT)
+    return replace_process([str(environment("serve")), "-P", "-m", "encodery", "serve", *arguments], cwd=ROOT)
 
 
 def run(arguments: list[str]) -> int:
     """Run any `encodery` command in the development environment, e.g. `run train CONFIG`."""
-    return replace_process([str(environment("dev")), "-m", "encodery", *arguments], cwd=Path.cwd())
+    return replace_process([str(environment("dev")), "-P", "-m", "encodery", *arguments], cwd=Path.cwd())
 
 
 def test(arguments: list[str]) -> int:

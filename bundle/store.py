@@ -6,6 +6,7 @@ is in `bundle.directory`, how they came there in `bundle.publish`.
 
 from __future__ import annotations
 
+import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +111,17 @@ class Store:
         return build(self.read(name, self.current(name) if version is None else version), execution)
 
     def _directory(self, name: str, version: str) -> Path:
-        return self.root / check_name(name) / check_name(version)
+        directory = self.root / check_name(name) / check_name(version)
+        if not os.path.lexists(directory):
+            raise ManifestError(self._absent(name, version))
+        return directory
+
+    def _absent(self, name: str, version: str) -> str:
+        """Say that there is no such model, or no such version of it, and what there is instead."""
+        names = self.names()
+        if name not in names:
+            return f"there is no model {name}; {_instead(name, names)}"
+        return f"{name} has no version {version}; it has {', '.join(self.versions(name)) or 'none'}"
 
     def _pointed(self, name: str) -> Manifest:
         """The manifest that a model's own pointer names."""
@@ -118,6 +129,8 @@ class Store:
             content = read_file(self.root / check_name(name) / CURRENT, MAX_MANIFEST_BYTES)
             pointer = _Pointer.model_validate_json(content)
         except IntegrityError as error:
+            if name not in self.names():
+                raise BundleError(self._absent(name, CURRENT)) from None
             raise BundleError(f"{name} has no current version: {error}") from None
         except ValidationError:
             raise BundleError(
@@ -161,6 +174,13 @@ def _holds_model(directory: Path) -> bool:
     except OSError:
         return True
     return any(each == CURRENT or os.path.isfile(directory / each / MANIFEST) for each in found)
+
+
+def _instead(name: str, names: list[str]) -> str:
+    """What else a model's name may have meant."""
+    if nearest := difflib.get_close_matches(name, names, n=1):
+        return f"did you mean {nearest[0]}?"
+    return f"there are {', '.join(names)}" if names else "the directory holds none"
 
 
 def build(contents: Contents, execution: Execution = DEFAULT) -> Encoder:

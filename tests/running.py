@@ -20,14 +20,14 @@ START_S, STOP_S = 60.0, 30.0  # a busy machine is slow, not wrong
 class Server:
     """`python -m encodery serve` on a free port; its log is read as it comes."""
 
-    def __init__(self, models: Path, command: Sequence[str] = (), **variables: str) -> None:
+    def __init__(self, models: Path, command: Sequence[str] = (), cwd: Path = ROOT, **variables: str) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ENCODERY_")}
         self.process = subprocess.Popen(
             [
                 sys.executable,
                 *(command or ["-m", "encodery", "serve", "--port", "0", "--models-dir", str(models)]),
             ],
-            cwd=ROOT,
+            cwd=cwd,
             env=environment | {"ENCODERY_LOG_FORMAT": "json", "PYTHONWARNINGS": "error"} | variables,
             stderr=subprocess.PIPE,
             text=True,
@@ -67,8 +67,8 @@ def serving(models: Path, **variables: str) -> Iterator[str]:
 
 
 @contextmanager
-def server(models: Path, command: Sequence[str] = (), **variables: str) -> Iterator[Server]:
-    running = Server(models, command, **variables)
+def server(models: Path, command: Sequence[str] = (), cwd: Path = ROOT, **variables: str) -> Iterator[Server]:
+    running = Server(models, command, cwd, **variables)
     try:
         yield running
     finally:

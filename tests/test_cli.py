@@ -6,9 +6,11 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
+import typer
 from typer.testing import CliRunner, Result
 
 from app.access import KeyRing, read_keys
@@ -47,12 +49,72 @@ def test_help_names_every_command() -> None:
     assert all(name in run("models", "--help").stdout for name in ("list", "show", "verify", "use"))
 
 
-def test_help_shows_defaults_and_variables_in_brackets() -> None:
-    """They are no markup."""
-    shown = " ".join(run("models", "show", "--help").stdout.replace("│", " ").split())
+def every_command() -> dict[str, Any]:
+    """The commands and groups that there are, by what is typed for them."""
+    found: dict[str, Any] = {}
 
-    assert "[env: ENCODERY_MODELS_DIR]" in shown
-    assert "[default: the current one]" in shown
+    def walk(words: tuple[str, ...], command: Any) -> None:
+        found[" ".join(words)] = command
+        for name, below in getattr(command, "commands", {}).items():
+            walk((*words, name), below)
+
+    walk((), typer.main.get_command(app))
+    return found
+
+
+def plain(text: str) -> str:
+    """Without frames and line breaks; backticks are markup on purpose."""
+    return " ".join(text.replace("│", " ").replace("`", "").split())
+
+
+@pytest.mark.parametrize("words", every_command())
+def test_help_shows_every_word_that_was_written_for_it(words: str) -> None:
+    """Brackets, stars and underscores are no markup."""
+    command = every_command()[words]
+    written = [command.help, *(option.help for option in command.params)]
+
+    shown = plain(run(*words.split(), "--help").stdout)
+
+    assert command.help
+    assert [text for text in written if text and plain(text) not in shown] == []
+
+
+def test_no_command_at_all_shows_the_help(tmp_path: Path) -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "encodery"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+
+    assert "Usage: encodery" in shown.stdout + shown.stderr
+    assert "Traceback" not in shown.stderr
+
+
+def test_a_python_without_our_packages_is_told_of_one_that_has_them(tmp_path: Path) -> None:
+    """`python3 -m encodery` in a fresh checkout, with the system's Python."""
+    without = [sys.executable, "-S", "-m", "encodery"]  # no site-packages, and so none of the others
+
+    done = subprocess.run(without, cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 1
+    assert f"python3 {ROOT / 'dev.py'} run" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("start", [["-m", "encodery"], ["-P", "-m", "encodery"]], ids=" ".join)
+def test_packages_in_the_current_directory_are_not_taken_for_ours(
+    published: Path, tmp_path: Path, start: list[str]
+) -> None:
+    """A project of one's own may well have an `app/`."""
+    for name in ("app", "bundle", "training", "structlog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('not ours')")
+
+    done = subprocess.run(
+        [sys.executable, *start, "models", "list", "--models-dir", published],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "shop-item" in done.stdout
 
 
 @pytest.mark.parametrize("option", ["--column", "--text"])
@@ -176,10 +238,12 @@ def test_use_switches_a_pair_together(models: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        (["models", "show", "none"], "none has no current version"),
+        (["models", "show", "none"], "there is no model none; there are shop-item, shop-user, text"),
+        (["models", "show", "shopitem"], "there is no model shopitem; did you mean shop-item?"),
+        (["models", "use", "txt", "1"], "there is no model txt; did you mean text?"),
         (["models", "show", "../x"], "a name is"),
-        (["models", "show", "text", "--version", "9"], "manifest.json"),
-        (["models", "use", "text", "9"], "manifest.json"),
+        (["models", "show", "text", "--version", "9"], "text has no version 9; it has 1"),
+        (["models", "use", "text", "9"], "text has no version 9; it has 1"),
         (["models", "verify", "none"], "shop-item, shop-user, text"),
     ],
 )

@@ -234,7 +234,7 @@ def _starter(
         place += ["--supervisor", str(os.getpid())]
         place += ["--weights", str(weights)] if weights else []
         return subprocess.Popen(  # noqa: S603  # our own module
-            [sys.executable, "-m", "app.process.worker", *place],
+            [sys.executable, "-P", "-m", "app.process.worker", *place],
             env=environment,
             pass_fds=[descriptor],
             process_group=0,  # a terminal's Ctrl+C is for the supervisor, which passes it on

@@ -50,7 +50,7 @@ def test_wheel_holds_every_file_of_the_packages(wheel: zipfile.ZipFile) -> None:
 
 
 def test_wheel_has_the_command_and_the_licences(wheel: zipfile.ZipFile) -> None:
-    assert "encodery = encodery.cli:main" in read(wheel, "entry_points.txt")
+    assert "encodery = encodery.__main__:main" in read(wheel, "entry_points.txt")
     assert "Apache License" in read(wheel, "licenses/LICENSE")
     assert "all-MiniLM-L6-v2" in read(wheel, "licenses/NOTICE")
 

@@ -92,6 +92,15 @@ def test_replacing_all_workers_switches_models_and_loses_no_request(models: Path
         assert sorted(retired) == [0, 1]
 
 
+def test_workers_take_no_package_of_the_current_directory_for_ours(published: Path, tmp_path: Path) -> None:
+    for name in ("app", "bundle"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("raise SystemExit('not ours')")
+
+    with server(published, cwd=tmp_path, ENCODERY_WORKERS="2") as running:
+        assert serving(running)
+
+
 def test_a_killed_worker_takes_only_its_own_requests_and_is_replaced(published: Path) -> None:
     with server(published, ENCODERY_WORKERS="2") as running:
         url = serving(running)

@@ -165,7 +165,7 @@ def test_only_the_lengths_asked_for_are_measured(sets: Path, published: Path, tm
         (["text", "--dimensions", "5"], "--dimensions 5: text was trained for 8, 4"),
         (["text", "--baseline", "text"], "compare a model with itself"),
         (["shop-user"], "shop-user encodes features, and the suite is about texts"),
-        (["absent"], "absent has no current version"),
+        (["absent"], "there is no model absent"),
         (["text", "--teacher", "package:absent_teacher"], "absent_teacher' is not installed"),
     ],
 )
