@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from app.engine import Loaded
 from app.http.errors import InvalidRequest, UnsupportedMediaType
 from app.settings import PREFIX, Settings
-from bundle import Input, InputError, Kind, Limit, Tensor
+from bundle import Input, InputError, Kind, Limit, Tensor, Truncate
 from bundle.preprocess import LimitSetting
 
 
@@ -83,16 +83,16 @@ class MediaInputs:
         return inputs
 
 
-def read_inputs(given: GivenInputs, loaded: Loaded, settings: Settings) -> list[Input]:
-    """Domain inputs (n >= 1), none of them over a limit.
+def read_inputs(
+    given: GivenInputs, loaded: Loaded, settings: Settings, truncate: Truncate = "none"
+) -> Sequence[Input]:
+    """Domain inputs (n >= 1), none of them over a limit: where that was asked for, they are cut to it.
 
     Raises:
         InvalidRequest, InputError: naming the item, the limit and the way out.
     """
     check_count(len(given), settings)
-    inputs = given.read(loaded)
-    check_limits(inputs, loaded.encoder.kind, settings)
-    return inputs
+    return within_limits(given.read(loaded), loaded.encoder.kind, settings, truncate)
 
 
 def check_count(count: int, settings: Settings) -> None:
@@ -109,15 +109,24 @@ def check_count(count: int, settings: Settings) -> None:
         )
 
 
-def check_limits(inputs: Sequence[Input], kind: Kind, settings: Settings) -> None:
-    """Raise InputError or InvalidRequest for what is over a limit of the kind."""
+def within_limits(
+    inputs: Sequence[Input], kind: Kind, settings: Settings, truncate: Truncate = "none"
+) -> Sequence[Input]:
+    """The inputs (n >= 1), those that are over a limit cut to it where that was asked for and can be done.
+
+    Raises:
+        InputError, InvalidRequest: for what is over a limit of the kind.
+    """
     for limit in kind.limits:
-        sizes = _sizes(limit, inputs)
-        most = settings.value(limit.per_input)
+        sizes, most = _sizes(limit, inputs), settings.value(limit.per_input)
         if max(sizes) > most:
-            index = next(index for index, size in enumerate(sizes) if size > most)
-            where = f"the limit is {most} ({variable(limit.per_input)})"
-            raise InputError(index, "too_large", f"{sizes[index]} {limit.unit}, {where}; shorten it")
+            if truncate == "none" or limit.cut is None:
+                raise _too_large(limit, sizes, most)
+            inputs = [
+                limit.cut(one, most, truncate) if size > most else one
+                for one, size in zip(inputs, sizes, strict=True)
+            ]
+            sizes = _sizes(limit, inputs)
         if limit.per_request is None:
             continue
         if sum(sizes) > (most := settings.value(limit.per_request)):
@@ -127,6 +136,14 @@ def check_limits(inputs: Sequence[Input], kind: Kind, settings: Settings) -> Non
                 code="too_large",
                 param="inputs",
             )
+    return inputs
+
+
+def _too_large(limit: Limit, sizes: Sequence[int], most: int) -> InputError:
+    index = next(index for index, size in enumerate(sizes) if size > most)
+    way_out = "shorten it" if limit.cut is None else 'shorten it or send "truncate":"end"'
+    where = f"the limit is {most} ({variable(limit.per_input)})"
+    return InputError(index, "too_large", f"{sizes[index]} {limit.unit}, {where}; {way_out}")
 
 
 def variable(setting: LimitSetting) -> str:

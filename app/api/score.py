@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -19,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.api.bodies import refuse_query
 from app.api.head_options import admit
-from app.api.inputs import GivenInputs, JsonInputs, check_limits
+from app.api.inputs import GivenInputs, JsonInputs, within_limits
 from app.api.large import INPUT, off_loop
 from app.api.ranking import scores_of, top
 from app.api.requests import NOW_SCHEMA, ONE_INPUT, NameField, moment_of, validated
@@ -213,18 +214,17 @@ class _Caller:
             for start in range(0, len(inputs), size)
         ]
 
-    async def _read(self, target: Target, given: GivenInputs, place: str) -> list[Input]:
-        def read() -> list[Input]:
-            inputs = given.read(target.loaded)
-            check_limits(inputs, target.loaded.encoder.kind, self.context.settings)
-            return inputs
+    async def _read(self, target: Target, given: GivenInputs, place: str) -> Sequence[Input]:
+        def read() -> Sequence[Input]:
+            kind = target.loaded.encoder.kind
+            return within_limits(given.read(target.loaded), kind, self.context.settings, target.truncate)
 
         try:
             return await off_loop(INPUT * len(given), read)
         except InputError as error:
             raise _placed(error, place, 0) from None
 
-    async def _encoded(self, target: Target, inputs: list[Input], place: str, start: int) -> EncodeResult:
+    async def _encoded(self, target: Target, inputs: Sequence[Input], place: str, start: int) -> EncodeResult:
         try:
             return await encode_inputs(self.context, self.request, target, inputs)
         except InputError as error:

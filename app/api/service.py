@@ -189,9 +189,9 @@ async def encode(context: Context, request: Request, asked: EncodeRequest) -> En
     """
     target, given, settings = resolve(context, asked), asked.inputs, context.settings
     if is_large(INPUT * len(given)):
-        inputs = await asyncio.to_thread(read_inputs, given, target.loaded, settings)
+        inputs = await asyncio.to_thread(read_inputs, given, target.loaded, settings, target.truncate)
     else:
-        inputs = read_inputs(given, target.loaded, settings)
+        inputs = read_inputs(given, target.loaded, settings, target.truncate)
     return await encode_inputs(context, request, target, inputs)
 
 

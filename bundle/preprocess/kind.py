@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from bundle.inputs import Input
-from bundle.preprocess.base import Preprocessor
+from bundle.preprocess.base import Preprocessor, Truncate
 from bundle.preprocess.facts import Facts
 
 
@@ -30,6 +30,8 @@ class Limit:
         per_input: the most of one input.
         per_request: the most of all inputs of a request together, if that is bounded.
         json_bytes: the most bytes of JSON that one unit takes; None if JSON is not bounded by it.
+        cut: an input that is longer, so many units of it, for callers that ask for that; it remembers
+            what was dropped. None where half an input means nothing.
     """
 
     unit: str
@@ -37,6 +39,7 @@ class Limit:
     per_input: LimitSetting
     per_request: LimitSetting | None = None
     json_bytes: int | None = 1
+    cut: Callable[[Any, int, Truncate], Input] | None = None
 
     @property
     def settings(self) -> tuple[LimitSetting, ...]:

@@ -60,7 +60,8 @@ class Job:
         inputs: list[tuple[int, Input]] = []
         for line in lines:
             try:
-                [one] = read_inputs(self._given(line), self.target.loaded, self.context.settings)
+                target, settings = self.target, self.context.settings
+                [one] = read_inputs(self._given(line), target.loaded, settings, target.truncate)
                 inputs.append((line.index, one))
             except EncoderyError as error:
                 found[line.index] = failed(line.index, error)
@@ -101,7 +102,7 @@ class Job:
     def _given(self, line: Line) -> JsonInputs:
         if line.content is None:
             limits = line_limits(self.target.loaded)
-            variables = ", ".join(variable(limit.per_input) for limit in limits)
+            variables = ", ".join([*(variable(one.per_input) for one in limits), "ENCODERY_MAX_BODY_BYTES"])
             raise InputError(0, "too_large", f"longer than any input may be ({variables})")
         try:
             return JsonInputs([orjson.loads(line.content)], self.now_s)

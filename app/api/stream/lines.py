@@ -11,7 +11,7 @@ from fastapi import Request
 from app.engine import Loaded
 from app.http.errors import BodyTimeout
 from app.settings import Settings
-from bundle import Limit
+from bundle import Limit, Truncate
 
 CHUNK_LINES, CHUNK_BYTES = 128, 256 * 1024
 LONGEST_LINE_SLACK = 64 * 1024  # for JSON escapes and field names
@@ -30,9 +30,10 @@ def line_limits(loaded: Loaded) -> list[Limit]:
     return [limit for limit in loaded.encoder.kind.limits if limit.json_bytes is not None]
 
 
-def longest_line(loaded: Loaded, settings: Settings) -> int:
-    """The most bytes of a line that is kept."""
-    sizes = [settings.value(limit.per_input) * (limit.json_bytes or 0) for limit in line_limits(loaded)]
+def longest_line(loaded: Loaded, settings: Settings, truncate: Truncate) -> int:
+    """The most bytes of a line that is kept: what is to be cut may be as long as a body that is no stream."""
+    limits = [limit for limit in line_limits(loaded) if truncate == "none" or limit.cut is None]
+    sizes = [settings.value(limit.per_input) * (limit.json_bytes or 0) for limit in limits]
     return min(sizes, default=settings.max_body_bytes) + LONGEST_LINE_SLACK
 
 

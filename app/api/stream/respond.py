@@ -81,7 +81,7 @@ class _Streamed(Response):
     async def _blocks(self) -> AsyncIterator[bytes]:
         flying: deque[asyncio.Task[list[LineOutcome]]] = deque()
         form, lines, settings = self._form, 0, self._job.context.settings
-        longest = longest_line(self._job.target.loaded, settings)
+        longest = longest_line(self._job.target.loaded, settings, self._job.target.truncate)
         try:
             yield form.begin()
             async for chunk in chunks(self._request, longest, settings.body_timeout_s):

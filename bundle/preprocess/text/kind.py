@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bundle.preprocess.base import Truncate
 from bundle.preprocess.kind import (
     CHARS_PER_REQUEST,
     Columns,
@@ -41,6 +42,10 @@ def _characters(one: Text) -> int:
     return len(one.text)
 
 
+def _cut(one: Text, most: int, truncate: Truncate) -> Text:
+    return one.cut(most, from_start=truncate == "start")
+
+
 TEXT = Kind(
     name="text",
     noun="a text",
@@ -54,6 +59,7 @@ TEXT = Kind(
             LimitSetting("max_chars_per_item", 16_384, "longest text, in characters"),
             CHARS_PER_REQUEST,
             json_bytes=4,
+            cut=_cut,
         ),
     ),
     columns=_columns,

@@ -49,10 +49,11 @@ class TextPreprocessor:
             )
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
-        texts = [_text(index, item) for index, item in enumerate(inputs)]
+        items = [_text(index, item) for index, item in enumerate(inputs)]
+        ids = self._ids([item.text for item in items])
         return [
-            self._prepare_one(index, text, ids, truncate)
-            for index, (text, ids) in enumerate(zip(texts, self._ids(texts), strict=True))
+            self._prepare_one(index, item, row, truncate)
+            for index, (item, row) in enumerate(zip(items, ids, strict=True))
         ]
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
@@ -64,16 +65,16 @@ class TextPreprocessor:
             found[row] = encoding.ids
         return [ids for ids in found if ids is not None]
 
-    def _prepare_one(self, index: int, text: str, ids: list[int], truncate: Truncate) -> Prepared:
+    def _prepare_one(self, index: int, item: Text, ids: list[int], truncate: Truncate) -> Prepared:
         if len(ids) <= self._specials:
             raise InputError(index, "empty_input", "the text is empty or has no token; leave it out")
-        truncated: tuple[Truncation, ...] = ()
+        truncated = () if item.dropped is None else (item.dropped,)
         if (length := len(ids)) > self.max_length:
             if truncate == "none":
                 limit = f"the text has {length} tokens, the limit is {self.max_length}"
                 raise InputError(index, "too_long", f'{limit}; shorten it or send "truncate":"end"')
-            ids = self._cut(text, truncate)
-            truncated = (Truncation(FIELD, length, self.max_length, "tokens"),)
+            ids = self._cut(item.text, truncate)
+            truncated += (Truncation(FIELD, length, self.max_length, "tokens"),)
         row = np.array(ids, dtype=np.int64)  # [t]
         unknown = (FIELD,) if self._unknown_id in ids else ()
         facts = _plain(len(ids)) if not (truncated or unknown) else Facts(len(ids), truncated, unknown)
@@ -175,7 +176,7 @@ def _unknown_id(content: bytes) -> int | None:
     return int(vocabulary[token])
 
 
-def _text(index: int, item: Input) -> str:
+def _text(index: int, item: Input) -> Text:
     if not isinstance(item, Text):
         raise InputError(index, "wrong_kind", "this model takes texts; send a string")
-    return item.text
+    return item
