@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from app.api.inputs import check_limits
+from app.api.inputs import within_limits
 from app.api.requests import EncodeBody, json_inputs, parse
 from app.api.vectors import to_json
 from app.engine.queue import Budget
@@ -86,7 +86,7 @@ def parts(encoder: Encoder, options: argparse.Namespace) -> dict[str, float]:
         for body in bodies:
             given = parse(body, EncodeBody)
             inputs = encoder.read(json_inputs(given.inputs, 0.0).values, 0.0)
-            check_limits(inputs, encoder.kind, settings)
+            within_limits(inputs, encoder.kind, settings)
 
     def tokenise() -> None:
         for text in texts.texts(COUNT):

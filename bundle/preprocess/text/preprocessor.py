@@ -68,7 +68,7 @@ class TextPreprocessor:
     def _prepare_one(self, index: int, item: Text, ids: list[int], truncate: Truncate) -> Prepared:
         if len(ids) <= self._specials:
             raise InputError(index, "empty_input", "the text is empty or has no token; leave it out")
-        truncated = () if item.dropped is None else (item.dropped,)
+        truncated: tuple[Truncation, ...] = () if item.dropped is None else (item.dropped,)
         if (length := len(ids)) > self.max_length:
             if truncate == "none":
                 limit = f"the text has {length} tokens, the limit is {self.max_length}"
