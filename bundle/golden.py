@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -82,6 +82,10 @@ class Golden:
             )
         return cls(file.inputs, vectors, file.now, file.truncate)
 
+    def first(self) -> Golden:
+        """The first input alone."""
+        return replace(self, inputs=self.inputs[:1], vectors=self.vectors[:1])
+
     def check(self, encoder: Encoder) -> float:
         """The largest `deviation` found. Raises GoldenError over the tolerance.
 
@@ -119,6 +123,24 @@ class Golden:
             raise GoldenError(f"a golden input is refused: {error}") from error
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise GoldenError(f"onnxruntime cannot run the golden inputs: {type(error).__name__}") from error
+
+
+def check_extremes(encoder: Encoder) -> None:
+    """Run what reaches the last row of every table: a graph with fewer rows would fail at a request.
+
+    Raises:
+        GoldenError: an input that the preprocessor makes has no vector.
+    """
+    for one in encoder.preprocessor.extremes():
+        try:
+            vectors = encoder.run([one])
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise GoldenError(
+                f"the graph has no row for the last entry of a vocabulary: {type(error).__name__}; "
+                "export it with the preprocessor it was trained with"
+            ) from error
+        if not np.isfinite(vectors).all():
+            raise GoldenError("the last entry of a vocabulary gives a vector that is not finite")
 
 
 def deviation(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:

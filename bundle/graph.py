@@ -2,7 +2,8 @@
 
 Walks the protobuf bytes with the few field numbers it needs (onnx.proto3), because the `onnx` package
 is large, belongs to training, and has had holes of its own in just this place. Refused: tensors kept
-in other files, and operators outside the standard domains (they would need native code).
+in other files, weights that are NaN, and operators outside the standard domains (they would need native
+code).
 
 Every occurrence of a field is judged, not only the one that protobuf would keep: a reader that differs
 from onnxruntime's in which occurrence wins is a reader that can be lied to.
@@ -12,6 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
 
 from bundle.errors import IntegrityError
 
@@ -32,6 +36,8 @@ _NESTED: Mapping[str, Mapping[int, str]] = {
 }
 _NODE_DOMAIN, _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 7, 13, 14
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
+_TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_RAW, _TENSOR_DOUBLES = 2, 4, 9, 10
+_FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}  # TensorProto.DataType
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_TAG = 1 << 32  # protobuf keeps 32 bits of a tag; a longer one would be another field to it than to us
@@ -51,6 +57,8 @@ def check_graph(content: bytes) -> int:
         seen_graph = seen_graph or message == "Graph"
         if message == "Tensor" and any(map(_leads_outside, fields)):
             raise IntegrityError("model.onnx keeps tensors in other files; export it with embedded weights")
+        if message == "Tensor" and _holds_nan(fields):
+            raise IntegrityError("model.onnx has weights that are no numbers; train and export it again")
         if message == "Node" and not STANDARD_DOMAINS.issuperset(_bytes(fields, _NODE_DOMAIN)):
             raise IntegrityError("model.onnx uses a custom operator; only standard ONNX domains are run")
         if message == "Opset" and CORE_DOMAINS.issuperset(_bytes(fields, _OPSET_DOMAIN)):
@@ -66,6 +74,23 @@ def _leads_outside(field: Field) -> bool:
     """Tell whether this field of a tensor points to another file; `data_location` 0 says that it does not."""
     number, value = field
     return number == _TENSOR_EXTERNAL_DATA or (number == _TENSOR_DATA_LOCATION and value != 0)
+
+
+def _holds_nan(fields: Sequence[Field]) -> bool:
+    """Tell whether a floating-point tensor has a NaN; golden inputs do not reach every weight."""
+    kinds = [_FLOATS[value] for number, value in fields if number == _TENSOR_TYPE and value in _FLOATS]
+    stored = {_TENSOR_FLOATS: ["<f4"], _TENSOR_DOUBLES: ["<f8"], _TENSOR_RAW: kinds}
+    return any(
+        np.isnan(_numbers(value, kind)).any()
+        for number, value in fields
+        if isinstance(value, memoryview)
+        for kind in stored.get(number, ())
+    )
+
+
+def _numbers(data: memoryview, kind: str) -> npt.NDArray[np.floating]:
+    """As many as there are whole ones."""
+    return np.frombuffer(data, kind, count=len(data) // np.dtype(kind).itemsize)
 
 
 def _bytes(fields: Sequence[Field], wanted: int) -> list[bytes]:

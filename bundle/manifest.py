@@ -9,9 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from bundle.errors import ManifestError
 from bundle.quantize import FLOATS, OutputType
@@ -20,7 +29,17 @@ SCHEMA_VERSION = 1
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Digest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Positive: TypeAlias = Annotated[int, Field(ge=1)]
+Positive: TypeAlias = Annotated[int, Field(ge=1, lt=1 << 31)]
+Long: TypeAlias = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]  # what JSON parsers read without loss
+
+
+def _a_moment(text: str) -> str:
+    """The text itself, if it is a date and time that every system can tell as unix time."""
+    try:
+        datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("expected a date and time as in 2026-01-31T12:00:00Z") from None
+    return text
 
 
 class _Part(BaseModel):
@@ -31,7 +50,7 @@ class FileEntry(_Part):
     """A file of the bundle."""
 
     sha256: Digest
-    size: Annotated[int, Field(ge=0)]
+    size: Annotated[Long, Field(ge=0)]
 
 
 class Metric(_Part):
@@ -63,11 +82,11 @@ class Parity(_Part):
 class Trained(_Part):
     """The origin of an encoder."""
 
-    created: str
+    created: Annotated[str, AfterValidator(_a_moment)]
     git_commit: str
     config_sha256: Digest
     data_sha256: Digest
-    seed: int
+    seed: Long
     libraries: dict[str, str]
     metrics: dict[str, Metric]
 

@@ -25,7 +25,7 @@ from bundle.errors import BundleError, ManifestError, VersionExistsError
 from bundle.graph import check_graph
 from bundle.manifest import FileEntry, Manifest, Parity, Reference, Trained, first_error, space_id
 from bundle.preprocess import KINDS
-from bundle.store import CURRENT, TEMPORARY, Store, build, check_name
+from bundle.store import CURRENT, TEMPORARY, Store, build, check_name, remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -126,8 +126,7 @@ def _alone(models: Path, names: Sequence[str], disk: Disk) -> Iterator[None]:
     with ExitStack() as locks:
         for name in sorted(names):
             locks.enter_context(publishing(models / name))
-            for leftover in (models / name).glob(f"{TEMPORARY}*"):
-                disk.remove(leftover)
+            remove_leftovers(models / name, disk)
         yield
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,9 +25,10 @@ from bundle.directory import (
     read_file,
     read_manifest,
 )
+from bundle.disk import DISK, Disk, publishing
 from bundle.encoder import DEFAULT, Encoder
 from bundle.errors import BundleError, IntegrityError, ManifestError
-from bundle.golden import Golden
+from bundle.golden import Golden, check_extremes
 from bundle.graph import check_graph
 from bundle.manifest import Digest, Manifest, Name, Reference
 from bundle.preprocess import KINDS
@@ -91,13 +93,20 @@ class Store:
         """The manifest alone; its files are not checked. Raises ManifestError."""
         return _named(read_manifest(self._directory(name, version))[0], name, version)
 
-    def read(self, name: str, version: str) -> Contents:
+    def read(self, name: str, version: str, digest: str | None = None) -> Contents:
         """Read and check every file of a version, and that its peers are there.
+
+        Args:
+            name: of the model.
+            version: of it.
+            digest: what its manifest must have, where somebody looked at it before.
 
         Raises:
             ManifestError, IntegrityError: with the reason.
         """
         contents = read_directory(self._directory(name, version))
+        if digest not in (None, contents.manifest.digest):
+            raise IntegrityError(f"{name}/{version} was replaced while it was being loaded; load it again")
         for peer in _named(contents.manifest, name, version).peers:
             self._check_peer(contents.manifest, peer)
         return contents
@@ -109,6 +118,12 @@ class Store:
             BundleError: with the reason.
         """
         return build(self.read(name, self.current(name) if version is None else version), execution)
+
+    def sweep(self) -> None:
+        """Remove what publishers that died left behind; never what one is at work on."""
+        for directory in {path.parent for path in self.root.glob(f"*/{TEMPORARY}*")}:
+            with suppress(BundleError, OSError), publishing(directory):
+                remove_leftovers(directory)
 
     def _directory(self, name: str, version: str) -> Path:
         directory = self.root / check_name(name) / check_name(version)
@@ -165,6 +180,12 @@ class Store:
             raise IntegrityError(f"{peer.name}/{peer.version} is of another space; {AGAIN}")
 
 
+def remove_leftovers(directory: Path, disk: Disk = DISK) -> None:
+    """Remove what dead publishers left in a model's directory; the caller is its only publisher."""
+    for leftover in directory.glob(f"{TEMPORARY}*"):
+        disk.remove(leftover)
+
+
 def _holds_model(directory: Path) -> bool:
     """Tell whether there is something to load; what cannot be read counts, so that somebody is told."""
     if not os.path.isdir(directory):
@@ -183,8 +204,17 @@ def _instead(name: str, names: list[str]) -> str:
     return f"there are {', '.join(names)}" if names else "the directory holds none"
 
 
-def build(contents: Contents, execution: Execution = DEFAULT) -> Encoder:
-    """Make a proven encoder of checked bytes. Raises BundleError."""
+def build(contents: Contents, execution: Execution = DEFAULT, *, is_proven: bool = False) -> Encoder:
+    """Make a proven encoder of checked bytes.
+
+    Args:
+        contents: of a version.
+        execution: how it is to be run.
+        is_proven: the same bytes were proven on this machine: one golden vector is enough.
+
+    Raises:
+        BundleError: with the reason.
+    """
     manifest = contents.manifest
     kind = KINDS[manifest.kind]
     if (opset := check_graph(contents.files[GRAPH])) != manifest.opset:
@@ -199,7 +229,11 @@ def build(contents: Contents, execution: Execution = DEFAULT) -> Encoder:
         examples=golden.inputs,
         calibration=golden.vectors,
     )
-    golden.check(encoder)
+    if is_proven:
+        golden.first().check(encoder)
+    else:
+        golden.check(encoder)
+        check_extremes(encoder)
     return encoder
 
 

@@ -115,6 +115,9 @@ class PicturePreprocessor:
     def key(self, item: Input) -> Hashable:
         return item.key
 
+    def extremes(self) -> Sequence[Prepared]:
+        return ()
+
 
 def _columns(schema: Schema, column: str | None) -> Columns:
     name = column or "picture"

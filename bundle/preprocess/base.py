@@ -87,6 +87,10 @@ class Preprocessor(Protocol):
         """Equal for inputs that this encoder gives the same vector."""
         ...
 
+    def extremes(self) -> Sequence[Prepared]:
+        """Inputs that reach the last row of every table the graph needs for this preprocessor."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Token:

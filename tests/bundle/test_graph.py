@@ -258,3 +258,20 @@ def test_real_exporters_external_data_is_refused(tmp_path: Path) -> None:
     onnx.save_model(whole, path, save_as_external_data=True, location="w", size_threshold=0)
     with pytest.raises(IntegrityError, match=EXTERNAL):
         check_graph(path.read_bytes())
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16, np.float64])
+@pytest.mark.parametrize("is_raw", [True, False])
+def test_a_weight_that_is_no_number_is_refused(kind: type[np.floating], is_raw: bool) -> None:
+    """Wherever it stands: golden inputs reach few rows of a table. Infinity is what masks are made of."""
+    values = np.array([1, -np.inf, 2], kind)
+
+    def stored(array: np.ndarray) -> onnx.TensorProto:
+        if is_raw or kind is np.float16:
+            return numpy_helper.from_array(array, "x")
+        return helper.make_tensor("x", helper.np_dtype_to_tensor_dtype(array.dtype), array.shape, array)
+
+    check_graph(model(graph([node()], stored(values))).SerializeToString())
+    values[2] = np.nan
+    with pytest.raises(IntegrityError, match="no numbers"):
+        check_graph(model(graph([node()], stored(values))).SerializeToString())

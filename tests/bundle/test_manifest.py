@@ -11,6 +11,7 @@ import pytest
 import tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from bundle import Draft, Manifest, ManifestError, Store, Text, publish
 from bundle.directory import MANIFEST, read_manifest
@@ -30,7 +31,7 @@ def test_round_trip(manifest: Manifest) -> None:
 @given(
     description=st.text(),
     metrics=st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=3),
-    seed=st.integers(),
+    seed=st.integers(-(1 << 63), (1 << 63) - 1),
 )
 def test_round_trip_of_any_text_and_number(
     published: Path, description: str, metrics: dict[str, float], seed: int
@@ -190,3 +191,18 @@ def test_an_encoder_by_itself_puts_its_default_prompt_before_every_text(tmp_path
     found = encoder.encode([Text("hello")])
 
     assert (found == encoder.run(encoder.prepare([Text("the cat hello")]))).all()
+
+
+@pytest.mark.parametrize("created", ["not a date", "", "2026-13-01", "yesterday", "1e9"])
+def test_what_is_no_moment_is_refused(created: str) -> None:
+    """Or the list of models, which tells it, would fail for all of them."""
+    content = tiny.TRAINED.model_dump() | {"created": created}
+    with pytest.raises(ValidationError, match="date and time"):
+        type(tiny.TRAINED).model_validate(content)
+
+
+@pytest.mark.parametrize(("field", "number"), [("dim", 1 << 31), ("max_length", 1 << 70), ("opset", 1 << 64)])
+def test_numbers_that_no_json_can_tell_are_refused(published: Path, field: str, number: int) -> None:
+    content = json.loads((published / "text" / "1" / "manifest.json").read_bytes()) | {field: number}
+    with pytest.raises(ManifestError, match=field):
+        Manifest.from_bytes(json.dumps(content).encode())

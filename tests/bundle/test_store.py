@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import tiny
 
-from bundle import BundleError, IntegrityError, Store, publish, switch_current
+from bundle import BundleError, GoldenError, IntegrityError, Store, publish, switch_current
 from bundle.directory import read_file
+from bundle.disk import publishing
 from bundle.store import check_name, version_key
 
 
@@ -290,3 +293,45 @@ def test_pointers_that_disagree_are_refused(models: Path, alone: str) -> None:
     with pytest.raises(BundleError, match=f"{other} and {alone} were not published together"):
         Store(models).current(other)
     assert Store(models).current(alone) == "2"
+
+
+def test_a_version_that_was_replaced_meanwhile_is_not_loaded(models: Path) -> None:
+    """What was looked at before is what is loaded."""
+    digest = Store(models).manifest("text", "1").digest
+    shutil.rmtree(models / "text" / "1")
+    publish(models, [tiny.text_draft(seed=1)], "1")
+
+    with pytest.raises(IntegrityError, match="replaced while"):
+        Store(models).read("text", "1", digest)
+
+
+def test_an_id_beyond_the_table_is_refused(tmp_path: Path) -> None:
+    """The golden texts do not have the word, a request may."""
+    tokenizer = json.loads(tiny.tokenizer_json())
+    tokenizer["model"]["vocab"]["zebra"] = len(tiny.WORDS)
+    with pytest.raises(GoldenError, match="last entry of a vocabulary"):
+        publish(tmp_path, [tiny.text_draft(preprocessor=json.dumps(tokenizer).encode())])
+
+
+@pytest.mark.parametrize(
+    ("side", "feature"), [(0, "history"), (0, "country"), (1, "id"), (1, "title")], ids=str
+)
+def test_a_feature_beyond_its_table_is_refused(tmp_path: Path, side: int, feature: str) -> None:
+    pair = tiny.pair_drafts()
+    schema = json.loads(pair[side].preprocessor)
+    for spec in schema["features"]:
+        if spec["name"] == feature:
+            spec["vocabulary"].append("zebra")
+    pair[side] = replace(pair[side], preprocessor=json.dumps(schema).encode())
+    with pytest.raises(GoldenError, match="last entry of a vocabulary"):
+        publish(tmp_path, pair)
+
+
+def test_sweeping_spares_a_publisher_at_work(models: Path) -> None:
+    (models / "text" / ".tmp-dead").mkdir()
+    (models / "shop-user" / ".tmp-alive").mkdir()
+    with publishing(models / "shop-user"):
+        Store(models).sweep()
+
+    assert not (models / "text" / ".tmp-dead").exists()
+    assert (models / "shop-user" / ".tmp-alive").exists()

@@ -16,7 +16,7 @@ from bundle.preprocess.base import Arrays, Layout, Prepared, Truncate, pad
 from bundle.preprocess.features.fields import FIELDS, FeatureField, Findings
 from bundle.preprocess.features.history import History
 from bundle.preprocess.features.input import FeatureFacts, Features
-from bundle.preprocess.features.schema import FeatureSchema, input_names
+from bundle.preprocess.features.schema import FeatureSchema, input_names, last_values
 from bundle.values import BadValueError
 
 
@@ -34,6 +34,7 @@ class FeaturePreprocessor:
         ]
         self._uses_now = any(spec.kind in ("time", "history") for spec in schema.features)
         self._names = {feature.name for feature in self._features}
+        self._last = last_values(schema.features)
         self.input_names = tuple(name for spec in schema.features for name in input_names(spec))
         self.layouts = (Layout(self.input_names, self.collate),)
 
@@ -83,3 +84,6 @@ class FeaturePreprocessor:
         if self._uses_now or not isinstance(item, Features):
             return item.key
         return Features(item.values).key
+
+    def extremes(self) -> Sequence[Prepared]:
+        return self.prepare([Features(self._last, 0.0)])

@@ -7,7 +7,8 @@ descending, then by name, so that the same data gives the same file).
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
@@ -105,6 +106,21 @@ def input_names(feature: FeatureSpec) -> tuple[str, ...]:
     if not feature.content:
         return names
     return (*names, f"{feature.name}_new", *(f"{feature.name}_new_{spec.name}" for spec in feature.content))
+
+
+def last_values(features: Iterable[FeatureSpec]) -> dict[str, Any]:
+    """The values of one input that reach the last row of each vocabulary."""
+    return {spec.name: value for spec in features if (value := _last_value(spec)) is not None}
+
+
+def _last_value(spec: FeatureSpec) -> Any:
+    if spec.kind == "history":
+        known = list(spec.vocabulary[-1:])
+        told = last_values(spec.content)
+        return [*known, told] if told else known
+    if spec.kind == "number" or spec.kind == "time" or not spec.vocabulary:  # noqa: PLR1714  # mypy follows this
+        return None
+    return list(spec.vocabulary[-1:]) if spec.kind == "bag" else spec.vocabulary[-1]
 
 
 class FeatureSchema(BaseModel):

@@ -117,6 +117,10 @@ class TextPreprocessor:
     def key(self, item: Input) -> Hashable:
         return item.key
 
+    def extremes(self) -> Sequence[Prepared]:
+        last = max(self._tokenizer.get_vocab().values(), default=0)
+        return [Prepared({"input_ids": np.array([last], dtype=np.int64)}, cost=1, facts=Facts(1))]
+
 
 def pack(batch: Sequence[Prepared]) -> Arrays:
     """The packed layout of n texts, t tokens in all, l in the longest.
