@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `import tiny` and `import strategies`
 
@@ -17,7 +17,8 @@ from bundle.cores import usable_cores
 
 MOST_PROCESSES = 4
 
-settings.register_profile("encodery", deadline=None)  # a busy machine is slow, not wrong
+# A busy machine is slow, not wrong.
+settings.register_profile("encodery", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("encodery")
 
 

@@ -19,7 +19,7 @@ from app.main import create_app
 from app.settings import Settings
 from bundle import Encoder, Prepared, Store
 
-GIVE_UP_S = 60.0  # a held forward pass goes on after this, so that a failing test ends
+GIVE_UP_S = 60.0  # a held forward pass goes on after this, so that a failing test ends; no request is late before
 
 Serving: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -83,7 +83,7 @@ def registry_of(*encoders: Any) -> Registry:
 
 @asynccontextmanager
 async def _serving(registry: Registry, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(Settings(**({"threads": 2} | settings)), registry)
+    app = create_app(Settings(**({"threads": 2, "request_timeout_s": GIVE_UP_S} | settings)), registry)
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),

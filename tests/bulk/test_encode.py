@@ -347,7 +347,7 @@ def test_a_killed_command_goes_on_and_loses_and_doubles_nothing(published: Path,
         while process.poll() is None and not (partial.exists() and len(list(partial.glob("*.npy"))) > before):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
-        process.wait(30)
+        process.wait(120)
     done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr

@@ -146,7 +146,7 @@ def test_a_client_gets_the_vectors_of_encode_and_our_sentence(
             },
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,
             check=False,
         )
     assert done.returncode == 0, done.stderr[-2000:]

@@ -133,7 +133,7 @@ def test_health_check_follows_readiness(status: int, healthy: bool) -> None:
         code = code.replace(f":{last('EXPOSE')}/", f":{server.server_port}/")
         done = subprocess.run(
             [sys.executable, option, code],
-            env={"http_proxy": "http://127.0.0.1:9"}, capture_output=True, check=False, timeout=30,
+            env={"http_proxy": "http://127.0.0.1:9"}, capture_output=True, check=False, timeout=120,
         )  # fmt: skip
         server.shutdown()
 

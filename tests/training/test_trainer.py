@@ -159,7 +159,7 @@ def test_a_signal_leaves_a_checkpoint_and_a_sentence(
 ) -> None:
     process = child(tmp_path / "run")
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=300)
     task, state = finish(tmp_path / "run", checkpoint_every_s=0.05)
 
     assert process.returncode == 1

@@ -42,7 +42,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for(before: bytes, part: 
 
 
 async def test_a_head_that_does_not_end_is_refused() -> None:
-    async with echoing(**SHORT) as (port, _):
+    async with echoing() as (port, _):
         for line in (b"X: y\r\n", b"z" * 64):  # many headers; a long one
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.write(b"POST /echo HTTP/1.1\r\nX: " + line * (4 * HEAD_BYTES // len(line)))
@@ -51,7 +51,7 @@ async def test_a_head_that_does_not_end_is_refused() -> None:
 
 
 async def test_what_stands_behind_a_body_is_no_header() -> None:
-    async with echoing(**SHORT) as (port, _):
+    async with echoing() as (port, _):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         trailer = chunked("/echo", b"body")[:-2] + b"Kind: trailer\r\nHost: b\r\n\r\n"
         writer.write(trailer + post("/echo", b"next"))
@@ -67,7 +67,7 @@ async def test_an_answer_that_nobody_reads_is_not_kept() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
         writer.write(post("/large"))
         await reader.readuntil(b"\r\n")
-        async with asyncio.timeout(30):  # what it waits for is the claim
+        async with asyncio.timeout(GIVE_UP_S):  # what it waits for is the claim
             while context.connections:
                 await asyncio.sleep(0.01)
         writer.close()
@@ -95,7 +95,7 @@ async def test_an_answer_before_a_large_body_is_received_whatever_it_says(path: 
     [b"@@@ junk\r\n\r\n", b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", HALF + b"X: " + b"y" * 200_000],
 )
 async def test_what_is_wrong_behind_a_request_takes_nothing_from_its_answer(behind: bytes) -> None:
-    async with echoing(**SHORT) as (port, context):
+    async with echoing() as (port, context):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/echo", b"x" * 90_000) + behind)
         first = await read_answer(reader)

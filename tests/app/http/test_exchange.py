@@ -8,7 +8,7 @@ import json
 import pytest
 import structlog
 from echoing import echoing
-from sockets import head, post, read_answer, read_head
+from sockets import GIVE_UP_S, head, post, read_answer, read_head
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
@@ -17,10 +17,10 @@ async def test_a_client_that_leaves_ends_the_work_for_it(method: str) -> None:
     async with echoing() as (port, context):
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(head("/wait", method=method))
-        await asyncio.wait_for(context.started.wait(), 5)
+        await asyncio.wait_for(context.started.wait(), GIVE_UP_S)
         writer.close()
-        await asyncio.wait_for(context.cancelled.wait(), 5)
-        async with asyncio.timeout(5):
+        await asyncio.wait_for(context.cancelled.wait(), GIVE_UP_S)
+        async with asyncio.timeout(GIVE_UP_S):
             while context.counted(499, "/wait", method) is None:
                 await asyncio.sleep(0.01)
 
@@ -31,10 +31,10 @@ async def test_what_is_in_work_when_the_server_waits_no_longer_is_told_so() -> N
     async with echoing() as (port, context):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/wait"))
-        await asyncio.wait_for(context.started.wait(), 5)
+        await asyncio.wait_for(context.started.wait(), GIVE_UP_S)
         for task in context.tasks:
             task.cancel()
-        status, headers, _ = await asyncio.wait_for(read_answer(reader), 5)
+        status, headers, _ = await asyncio.wait_for(read_answer(reader), GIVE_UP_S)
         writer.close()
 
     assert (status, int(headers["retry-after"]) >= 1) == (503, True)
@@ -87,7 +87,7 @@ async def test_a_stream_that_breaks_ends_the_connection_and_is_logged_without_it
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         with structlog.testing.capture_logs() as logs:
             writer.write(post("/breaking"))
-            found = await asyncio.wait_for(reader.read(), 5)
+            found = await asyncio.wait_for(reader.read(), GIVE_UP_S)
         writer.close()
 
     assert found.endswith(b"4\r\none\n\r\n")

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from sockets import Answer, chunked, head, listening, post, read_answer
+from sockets import GIVE_UP_S, Answer, chunked, head, listening, post, read_answer
 
 from app.engine import Registry
 from app.main import GROUPS, create_app
@@ -163,7 +163,7 @@ async def test_leave_to_send_is_given(registry: Registry, offer: str) -> None:
             body = body_for(path)
             await client.send(head(path, "Expect: 100-continue", *OFFERS[offer], length=len(body)))
             if path not in ("/embed_all", "/embed_sparse", "/rerank", "/predict"):  # answered by their heads
-                leave = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), 5)
+                leave = await asyncio.wait_for(client.reader.readuntil(b"\r\n\r\n"), GIVE_UP_S)
                 assert leave == b"HTTP/1.1 100 Continue\r\n\r\n"
             await client.send(body)
             assert (await read_answer(client.reader)).status in (200, 424), path
@@ -204,7 +204,7 @@ async def test_a_body_that_is_cut_short_is_not_answered(registry: Registry, form
         await client.send(whole[:-60])
         await asyncio.sleep(0.05)
         client.end()
-        assert await asyncio.wait_for(client.reader.read(), 5) == b""
+        assert await asyncio.wait_for(client.reader.read(), GIVE_UP_S) == b""
 
 
 async def test_connection_close_beside_the_offer_still_closes(registry: Registry) -> None:
@@ -213,7 +213,7 @@ async def test_connection_close_beside_the_offer_still_closes(registry: Registry
         answer = await client.ask(request)
 
         assert (answer.status, answer.headers["connection"]) == (200, "close")
-        assert await asyncio.wait_for(client.reader.read(), 5) == b""
+        assert await asyncio.wait_for(client.reader.read(), GIVE_UP_S) == b""
 
 
 @pytest.mark.parametrize("path", ["a:80", "/"])
@@ -222,4 +222,4 @@ async def test_connect_is_refused_and_ends_the_connection(registry: Registry, pa
         answer = await client.ask(head(path, method="CONNECT") + SMUGGLED)
 
         assert (answer.status, answer.headers["connection"]) == (400, "close")
-        assert await asyncio.wait_for(client.reader.read(), 5) == b""
+        assert await asyncio.wait_for(client.reader.read(), GIVE_UP_S) == b""

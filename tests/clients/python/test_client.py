@@ -278,9 +278,9 @@ def test_a_prompt_is_named_and_put_before_the_texts_by_the_server(connect: Conne
 
 
 def test_the_deadline_is_passed_on(server: FakeServer, connect: Connect) -> None:
-    connect(server).call("encode", ["a"], timeout_s=2.5)
+    connect(server).call("encode", ["a"], timeout_s=60)
 
-    assert 2000 < int(server.headers[0]["x-request-timeout-ms"]) <= 2500
+    assert 30_000 < int(server.headers[0]["x-request-timeout-ms"]) <= 60_000
 
 
 def test_an_answer_has_what_the_server_tells(server: FakeServer, connect: Connect) -> None:

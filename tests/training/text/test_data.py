@@ -300,7 +300,7 @@ def test_a_trained_vocabulary_is_the_same_in_every_process() -> None:
         )
         for _ in range(2)
     ]
-    digests = {process.communicate(timeout=120)[0] for process in started}
+    digests = {process.communicate(timeout=300)[0] for process in started}
 
     assert len(digests) == 1
     assert len(digests.pop().strip()) == 64
