@@ -19,7 +19,9 @@ from app.main import create_app
 from app.settings import Settings
 from bundle import Encoder, Prepared, Store
 
-GIVE_UP_S = 60.0  # a held forward pass goes on after this, so that a failing test ends; no request is late before
+GIVE_UP_S = (
+    60.0  # a held forward pass goes on after this, so that a failing test ends; no request is late before
+)
 
 Serving: TypeAlias = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
