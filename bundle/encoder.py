@@ -91,7 +91,7 @@ class Encoder:
         self.kind: Kind = KINDS[manifest.kind]
         self.examples = list(examples[:MAX_EXAMPLES])
         self._calibration = np.zeros((0, manifest.dim), np.float32) if calibration is None else calibration
-        self._limits: dict[int, float] = {}
+        self._limits: dict[tuple[int, bool], float] = {}
         origin, threads = source(graph, execution), execution.max_threads
         self._runner = Runner(preprocessor, origin)
         self._multithreaded = Runner(preprocessor, origin, threads) if threads > 1 else None
@@ -145,22 +145,27 @@ class Encoder:
             vectors[rows] = self.run([prepared[row] for row in rows])
         return vectors
 
-    def cut(self, vectors: npt.NDArray[np.float32], dim: int) -> npt.NDArray[np.float32]:
-        """The first `dim` dimensions, normalised again where the full vectors are. float32 [n, dim]."""
-        if dim == self.manifest.dim:
-            return vectors
-        shorter = vectors[:, :dim].copy()  # [n, dim]; a view would be normalised in the caller's array
-        if self.manifest.normalized:
-            norms = np.linalg.norm(shorter, axis=1, keepdims=True)
-            shorter /= np.maximum(norms, np.finfo(np.float32).tiny)
-        return shorter
+    def cut(
+        self, vectors: npt.NDArray[np.float32], dim: int, *, unit: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """The first `dim` dimensions, normalised again where the full vectors are. float32 [n, dim].
 
-    def quantized(self, vectors: npt.NDArray[np.float32], kind: OutputType) -> npt.NDArray[Any]:
-        """Vectors of this encoder, cut or not, in fewer bits; the rules are in `bundle.quantize`."""
-        dim = vectors.shape[1]
-        if dim not in self._limits:
-            self._limits[dim] = int8_limit(self.cut(self._calibration, dim))
-        return quantized(vectors, kind, self._limits[dim])
+        With `unit` they are normalised whatever the full ones are.
+        """
+        is_whole, is_normalized = dim == self.manifest.dim, self.manifest.normalized
+        if is_whole and (is_normalized or not unit):
+            return vectors
+        shorter = vectors[:, :dim]  # [n, dim]
+        return normalized(shorter) if unit or is_normalized else shorter.copy()
+
+    def quantized(
+        self, vectors: npt.NDArray[np.float32], kind: OutputType, *, unit: bool = False
+    ) -> npt.NDArray[Any]:
+        """Vectors of this encoder, as `cut` gives them, in fewer bits; the rules are in `bundle.quantize`."""
+        form = vectors.shape[1], unit
+        if form not in self._limits:
+            self._limits[form] = int8_limit(self.cut(self._calibration, form[0], unit=unit))
+        return quantized(vectors, kind, self._limits[form])
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of one input."""
@@ -168,6 +173,12 @@ class Encoder:
             "$schema": "https://json-schema.org/draft/2020-12/schema",
             "title": self.manifest.name,
         } | self.preprocessor.schema()
+
+
+def normalized(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Rows of L2 norm 1; zeros stay. float32 [n, dim]."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)
 
 
 def batches(costs: Sequence[int], budget: int) -> Iterator[list[int]]:

@@ -177,9 +177,17 @@ class Manifest(_Part):
         chosen = self.default_prompt if name is None else name
         return self.prompts.get(chosen) if chosen else ""
 
-    def space_of(self, dim: int, output: OutputType = "float32") -> str:
-        """The space of vectors cut to `dim`, in that type: other lengths or bits cannot be compared."""
+    def space_of(self, dim: int, output: OutputType = "float32", *, unit: bool = False) -> str:
+        """The space of vectors cut to `dim`, in that type: other lengths or bits cannot be compared.
+
+        Args:
+            dim: length of the vectors.
+            output: their type.
+            unit: they were given norm 1, whether or not the encoder does that. Of an encoder that does not,
+                these are others: their inner products are cosines.
+        """
         space = self.space if dim == self.dim else f"{self.space}@{dim}"
+        space = f"{space}+unit" if unit and not self.normalized else space
         return space if output in FLOATS else f"{space}+{output}"
 
     @classmethod

@@ -103,16 +103,18 @@ def text_draft(
     max_length: int = MAX_LENGTH,
     **changes: Any,
 ) -> Draft:
-    """Masked mean of token vectors, L2-normalised."""
+    """Masked sum of token vectors; L2-normalised, unless the manifest is to say that it is not."""
+    is_normalized = changes.get("normalized", True)
     table = _table(len(WORDS), seed)
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["tokens"]),  # (n, t, d)
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["mask", "last"], ["weights"]),  # (n, t, 1)
         helper.make_node("Mul", ["tokens", "weights"], ["kept"]),
-        helper.make_node("ReduceSum", ["kept", "one"], ["pooled"], keepdims=0),
-        helper.make_node("LpNormalization", ["pooled"], ["vector"], axis=1, p=2),
+        helper.make_node("ReduceSum", ["kept", "one"], ["pooled" if is_normalized else "vector"], keepdims=0),
     ]
+    if is_normalized:
+        nodes.append(helper.make_node("LpNormalization", ["pooled"], ["vector"], axis=1, p=2))
     inputs = {"input_ids": (TensorProto.INT64, ["n", "t"]), "attention_mask": (TensorProto.INT64, ["n", "t"])}
     constants = {"table": table, "last": np.array([2]), "one": np.array([1])}
     graph = graph_bytes(nodes, inputs, constants)

@@ -43,6 +43,7 @@ class EncodeRequest:
         dim: length of the vectors; by default the full one.
         prompt: name of what is put before every input; by default the encoder's default, "" for none.
         output: type of the vectors; a part of their space.
+        unit: they are to have norm 1, as most protocols promise; a part of it, too, where the model's do not.
     """
 
     inputs: GivenInputs
@@ -53,6 +54,7 @@ class EncodeRequest:
     truncate: Truncate = "none"
     prompt: str | None = None
     output: OutputType = "float32"
+    unit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ class EncodeResult:
         vectors: float32 [n, dim], in the order of the inputs.
         output: the type that was asked for.
         cached: different inputs that were not computed for this request; None without a cache.
+        unit: norm 1 was asked for.
     """
 
     loaded: engine.Loaded
@@ -72,6 +75,7 @@ class EncodeResult:
     timings: engine.Timings
     output: OutputType = "float32"
     cached: int | None = None
+    unit: bool = False
 
     @property
     def dim(self) -> int:
@@ -81,7 +85,7 @@ class EncodeResult:
     @property
     def space(self) -> str:
         """The space of the vectors."""
-        return self.loaded.manifest.space_of(self.dim, self.output)
+        return self.loaded.manifest.space_of(self.dim, self.output, unit=self.unit)
 
     @property
     def quantized(self) -> npt.NDArray[Any]:
@@ -96,7 +100,7 @@ class EncodeResult:
                 "ask for other dimensions or another type",
                 code="invalid_output",
             )
-        return self.loaded.encoder.quantized(self.vectors, kind)
+        return self.loaded.encoder.quantized(self.vectors, kind, unit=self.unit)
 
     @property
     def tokens(self) -> int:
@@ -147,6 +151,7 @@ class Target(NamedTuple):
     prompt: str
     truncate: Truncate
     output: OutputType
+    unit: bool
 
     async def encode(
         self, context: Context, inputs: Sequence[Input], *, timeout_s: float, priority: engine.Priority
@@ -171,13 +176,16 @@ class Target(NamedTuple):
         if rates is not None:
             rates.spend_tokens(facts.tokens for facts in done.facts)
         context.metrics.encoded(self.loaded, done)
-        vectors = self.loaded.encoder.cut(done.vectors, self.dim)
-        return EncodeResult(self.loaded, vectors, done.facts, done.timings, self.output, done.cached)
+        vectors = self.loaded.encoder.cut(done.vectors, self.dim, unit=self.unit)
+        return EncodeResult(
+            self.loaded, vectors, done.facts, done.timings, self.output, done.cached, self.unit
+        )
 
     def encode_nothing(self) -> EncodeResult:
         """The result for no inputs: says which vectors others would be, and of what type."""
         vectors = np.zeros((0, self.dim), np.float32)
-        return EncodeResult(self.loaded, vectors, (), engine.Timings(0, 0, 0), self.output)
+        timings = engine.Timings(0, 0, 0)
+        return EncodeResult(self.loaded, vectors, (), timings, self.output, unit=self.unit)
 
 
 async def encode(context: Context, request: Request, asked: EncodeRequest) -> EncodeResult:
@@ -208,13 +216,13 @@ def resolve(context: Context, asked: EncodeRequest) -> Target:
     """The encoder, and the form of its vectors. Raises EngineError, InvalidRequest."""
     loaded = find(context, asked)
     prompt = prompt_of(loaded, asked.prompt)
-    return Target(loaded, _dim(loaded, asked.dim), prompt, asked.truncate, asked.output)
+    return Target(loaded, _dim(loaded, asked.dim), prompt, asked.truncate, asked.output, asked.unit)
 
 
 def find(context: Context, asked: EncodeRequest) -> engine.Loaded:
     """The encoder. Raises EngineError."""
     name, space = asked.model or context.settings.default_model, _unquantized(asked)
-    return context.registry.find(name, version=asked.version, space=space, dim=asked.dim)
+    return context.registry.find(name, version=asked.version, space=space, dim=asked.dim, unit=asked.unit)
 
 
 def prompt_of(loaded: engine.Loaded, name: str | None) -> str:

@@ -79,9 +79,3 @@ def base64_rows(vectors: npt.NDArray[Any]) -> list[str]:
 
 def _little_endian(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return vectors.astype(vectors.dtype.newbyteorder("<"), copy=False)
-
-
-def unit(vectors: Vectors) -> Vectors:
-    """Rows of L2 norm 1; zeros stay."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.maximum(norms, np.finfo(np.float32).tiny), dtype=np.float32)

@@ -98,7 +98,13 @@ class Registry:
         return model
 
     def find(
-        self, name: str, *, version: str | None = None, space: str | None = None, dim: int | None = None
+        self,
+        name: str,
+        *,
+        version: str | None = None,
+        space: str | None = None,
+        dim: int | None = None,
+        unit: bool = False,
     ) -> Loaded:
         """The encoder for a request.
 
@@ -109,6 +115,7 @@ class Registry:
                 vectors will do, the current one first: a client that is pinned to a space keeps working
                 while its index is encoded anew with the next version.
             dim: the vectors' length, where the caller wants them cut; a part of the space.
+            unit: they will be normalised; a part of it, too, where the encoder does not do so itself.
 
         Raises:
             UnknownModel, UnknownVersion, NotReady, SpaceMismatch: naming what is loaded.
@@ -117,7 +124,7 @@ class Registry:
         if version is not None and version not in model.versions:
             raise UnknownVersion(f"that version is not loaded; loaded: {', '.join(model.versions) or 'none'}")
         if space is not None:
-            return _of_space(model, version, space, dim)
+            return _of_space(model, version, space, dim, unit=unit)
         if version is None and not model.is_ready:
             raise NotReady(
                 "the model's current version could not be loaded, and another one would give vectors of "
@@ -175,12 +182,15 @@ def _examples(encoder: Encoder) -> tuple[list[Any], list[Prepared]]:
     return found, prepared
 
 
-def _of_space(model: Model, version: str | None, space: str, dim: int | None) -> Loaded:
+def _of_space(model: Model, version: str | None, space: str, dim: int | None, *, unit: bool) -> Loaded:
+    def given(manifest: Manifest) -> str:
+        return manifest.space_of(dim or manifest.dim, unit=unit)
+
     candidates = [model.versions[version]] if version is not None else list(model.versions.values())
     for loaded in candidates:
-        if loaded.manifest.space_of(dim or loaded.manifest.dim) == space:
+        if given(loaded.manifest) == space:
             return loaded
-    spaces = [f"{loaded.manifest.version}: {loaded.manifest.space}" for loaded in model.versions.values()]
+    spaces = [f"{loaded.manifest.version}: {given(loaded.manifest)}" for loaded in model.versions.values()]
     raise SpaceMismatch(
         "the vectors would not be of the space you expect, so they could not be compared with yours; "
         f"loaded versions and their spaces: {', '.join(spaces) or 'none'}"

@@ -98,6 +98,7 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, En
         space=expected_space(request),
         dim=asked.output_dimension,
         truncate=_TRUNCATE[asked.truncate or "END"],
+        unit=True,
     )
     return asked, await encode(context, request, with_prompt_for(asked.input_type, ask, context))
 

@@ -1,6 +1,7 @@
 """Ollama: /api/embed, the older /api/embeddings, and what clients ask about models.
 
-ollama docs/api.md and server/routes.go. Its own examples send curl's default Content-Type, so any is read.
+ollama docs/api.md and server/routes.go, where /api/embed normalises and /api/embeddings does not. Its own
+examples send curl's default Content-Type, so any is read.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ async def embed(context: Context, request: Request) -> Response:
         return json_response({"model": asked.model, "embeddings": []})
     truncate = asked.truncate is not False
     answer = await _encoded(
-        context, request, asked.model, asked.input, truncate=truncate, dim=asked.dimensions
+        context, request, asked.model, asked.input, truncate=truncate, dim=asked.dimensions, unit=True
     )
     content = {
         "model": asked.model,
@@ -157,6 +158,7 @@ async def _encoded(
     *,
     truncate: bool = True,
     dim: int | None = None,
+    unit: bool = False,
 ) -> EncodeResult:
     name, version = named(model)
     ask = EncodeRequest(
@@ -166,6 +168,7 @@ async def _encoded(
         space=expected_space(request),
         dim=dim,
         truncate="end" if truncate else "none",
+        unit=unit,
     )
     return await encode(context, request, ask)
 

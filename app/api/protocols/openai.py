@@ -74,6 +74,7 @@ async def embeddings(context: Context, request: Request) -> Response:
         dim=asked.dimensions,
         truncate=asked.truncate or "none",
         prompt=asked.prompt,
+        unit=True,
     )
     answer = await encode(context, request, with_prompt_for(asked.input_type, ask, context))
     return await json_vectors(answer, lambda: _content(answer, asked.encoding_format))

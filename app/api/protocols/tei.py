@@ -25,14 +25,12 @@ from app.api.protocols.base import (
     texts,
 )
 from app.api.service import EncodeRequest, EncodeResult, encode, prompt_of
-from app.api.vectors import unit
-from app.engine import Loaded, SpaceMismatch
+from app.engine import Loaded
 from app.http.context import Context, Ctx
 from app.http.errors import Failure, InvalidRequest
 from bundle import prompted
 from bundle.preprocess import Tokenizes
 
-UNIT = "+unit"  # ends the space of vectors that were normalised here, not by the model
 _TYPES = {422: "Validation", 424: "Backend", 429: "Overloaded", 503: "Unhealthy", 504: "Overloaded"}
 
 
@@ -121,15 +119,10 @@ async def embed(context: Context, request: Request) -> Response:
     started_s = time.perf_counter()
     asked = await TEI.read(context, request, EmbedRequest)
     inputs = texts(asked.inputs)
-    answer = await _encoded(context, request, inputs, asked, asked.dimensions)
-    vectors = answer.vectors
+    unit = asked.normalize is not False
+    answer = await _encoded(context, request, inputs, asked, dim=asked.dimensions, unit=unit)
     headers = answer.headers() | _headers(answer, inputs, started_s)
-    if asked.normalize and not answer.loaded.manifest.normalized:
-        vectors = unit(vectors)
-        headers["X-Embedding-Space"] += UNIT
-    if expected_space(request) not in (None, headers["X-Embedding-Space"]):
-        raise SpaceMismatch(f"the vectors would be of the space {headers['X-Embedding-Space']}")
-    return await json_vectors(answer, lambda: np.ascontiguousarray(vectors), headers)
+    return await json_vectors(answer, lambda: np.ascontiguousarray(answer.vectors), headers)
 
 
 @TEI.post("/similarity", SimilarityRequest, "Compare a text with others")
@@ -138,17 +131,28 @@ async def similarity(context: Context, request: Request) -> Response:
     started_s = time.perf_counter()
     asked = await TEI.read(context, request, SimilarityRequest)
     inputs = texts([asked.inputs.source_sentence, *asked.inputs.sentences])
-    answer = await _encoded(context, request, inputs, asked.parameters or _Texts(), None)
-    source, *others = unit(answer.vectors)
+    answer = await _encoded(context, request, inputs, asked.parameters or _Texts(), unit=True)
+    source, *others = answer.vectors
     return json_response(np.stack(others) @ source, answer.headers() | _headers(answer, inputs, started_s))
 
 
 async def _encoded(
-    context: Context, request: Request, inputs: JsonInputs, asked: _Texts, dim: int | None
+    context: Context,
+    request: Request,
+    inputs: JsonInputs,
+    asked: _Texts,
+    *,
+    unit: bool,
+    dim: int | None = None,
 ) -> EncodeResult:
-    space = expected_space(request)
-    space = space.removesuffix(UNIT) if space else None  # whether it applies is known when the model is
-    ask = EncodeRequest(inputs=inputs, dim=dim, truncate=asked.cut(), space=space, prompt=asked.prompt_name)
+    ask = EncodeRequest(
+        inputs=inputs,
+        dim=dim,
+        truncate=asked.cut(),
+        space=expected_space(request),
+        prompt=asked.prompt_name,
+        unit=unit,
+    )
     return await encode(context, request, ask)
 
 

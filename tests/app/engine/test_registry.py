@@ -110,7 +110,8 @@ def test_a_client_pinned_to_a_space_gets_the_version_that_has_it(models: Path) -
         {"space": f"{old.space}@4"},
         {"space": "sp_of_somebody_else"},
     ):
-        with pytest.raises(SpaceMismatch, match=f"2: {new.space}, 1: {old.space}"):
+        cut = "@4" if "dim" in request else ""  # what is told is what the vectors would be of
+        with pytest.raises(SpaceMismatch, match=f"2: {new.space}{cut}, 1: {old.space}{cut}"):
             registry.find("text", **request)
 
 

@@ -38,26 +38,6 @@ async def test_tei_truncates_at_the_side_that_is_asked_for(client: httpx.AsyncCl
         np.testing.assert_allclose(answer, await encoded(client, inputs=text, truncate=side), atol=1e-6)
 
 
-async def test_tei_normalizes_what_the_model_does_not_and_says_so(serving, published) -> None:
-    from app.engine import load_registry
-    from bundle import Store, publish
-
-    models = published.parent / "unnormalised"
-    publish(models, [tiny.text_draft(normalized=False)])
-    async with serving(load_registry(Store(models), versions_per_model=1)) as client:
-        plain = await client.post("/embed", json={"inputs": "hello", "normalize": False})
-        unit = await client.post("/embed", json={"inputs": "hello"})
-        spaces = [answer.headers["x-embedding-space"] for answer in (plain, unit)]
-        pinned = [
-            await client.post("/embed", json={"inputs": "hello"}, headers={"X-Expected-Space": space})
-            for space in spaces
-        ]
-
-    assert np.linalg.norm(unit.json()) == pytest.approx(1, abs=1e-5)
-    assert spaces[1] == spaces[0] + "+unit"
-    assert [answer.status_code for answer in pinned] == [412, 200]
-
-
 async def test_tei_compares_by_cosine(client: httpx.AsyncClient) -> None:
     sentences = {"source_sentence": "hello", "sentences": ["hello", "world"]}
     answer = await client.post("/similarity", json={"inputs": sentences})
