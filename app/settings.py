@@ -148,6 +148,15 @@ class _Settings(BaseSettings):
         """Values as they may be printed: a SecretStr prints itself as asterisks."""
         return {name: str(getattr(self, name)) for name in type(self).model_fields}
 
+    def changed(self) -> dict[str, str]:
+        """The same, of those that are not as by default."""
+        given = {"workers": self.workers}  # on which the default of `threads` depends
+        defaults = {
+            name: field.get_default(call_default_factory=True, validated_data=given)
+            for name, field in type(self).model_fields.items()
+        }
+        return {name: value for name, value in self.shown().items() if getattr(self, name) != defaults[name]}
+
 
 def _limit_fields() -> dict[str, Any]:
     limits = [limit for kind in KINDS.values() for limit in kind.limits]

@@ -34,8 +34,10 @@ def serve(settings: Settings) -> None:
     Raises:
         CannotServe: before the first request is taken.
     """
-    set_up_log(settings.log_format, settings.log_level)
-    log.info("settings", **settings.shown())
+    if set_up_log(settings.log_format, settings.log_level):
+        log.info("settings", **settings.changed() | {"models_dir": str(settings.models_dir.resolve())})
+    else:
+        log.info("settings", **settings.shown())
     for name, nearest in unknown_variables(os.environ).items():
         log.warning("unknown variable, ignored", name=name, nearest=nearest)
     if is_open(settings):

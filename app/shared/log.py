@@ -6,6 +6,7 @@ Knows nothing of HTTP, so that a supervisor can log without loading a server.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from contextvars import ContextVar
 from functools import partial
@@ -14,8 +15,9 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict
 
+from app.shared.console import Console
+
 REQUEST_ID: ContextVar[str] = ContextVar("request_id")  # of the request that this task answers
-VALUE_WIDTH = 12  # of a value in the console log
 
 
 def _with_request_id(logger: Any, name: str, event: EventDict) -> EventDict:
@@ -30,22 +32,8 @@ def _with_worker(worker: int, logger: Any, name: str, event: EventDict) -> Event
     return event
 
 
-def _columns() -> list[structlog.dev.Column]:
-    """Values of a fixed width, so that lines of one kind, as the models at start, stand as a table."""
-    column, formatter = structlog.dev.Column, structlog.dev.KeyValueColumnFormatter
-    bare = partial(formatter, key_style=None, value_style="", reset_style="", value_repr=str)
-    return [
-        column(
-            "", formatter(key_style="", value_style="", reset_style="", value_repr=str, width=VALUE_WIDTH)
-        ),
-        column("timestamp", bare()),
-        column("level", bare(width=8)),
-        column("event", bare(width=VALUE_WIDTH)),
-    ]
-
-
-def set_up_log(log_format: str, level: str, worker: int | None = None) -> None:
-    """One format for our lines and those of libraries, on standard error.
+def set_up_log(log_format: str, level: str, worker: int | None = None) -> bool:
+    """One format for our lines and those of libraries, on standard error; tell whether it is for people.
 
     Args:
         log_format: "json", "console", or "auto": by whether a person looks.
@@ -54,11 +42,14 @@ def set_up_log(log_format: str, level: str, worker: int | None = None) -> None:
     """
     on_terminal = sys.stderr.isatty()
     as_json = log_format == "json" or (log_format == "auto" and not on_terminal)
+    in_colour = on_terminal and not os.environ.get("NO_COLOR")
     shared: list[Any] = [
         *([] if worker is None else [partial(_with_worker, worker)]),
         _with_request_id,
         structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.TimeStamper(fmt="iso", utc=True)
+        if as_json
+        else structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -66,9 +57,10 @@ def set_up_log(log_format: str, level: str, worker: int | None = None) -> None:
         cache_logger_on_first_use=True,
         logger_factory=structlog.stdlib.LoggerFactory(),
     )
-    console = structlog.dev.ConsoleRenderer(sort_keys=False, columns=_columns())
     finish: list[Any] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()] if as_json else [console]
+        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        if as_json
+        else [Console(in_colour=in_colour)]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared,
@@ -79,3 +71,4 @@ def set_up_log(log_format: str, level: str, worker: int | None = None) -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("encodery").setLevel(level.upper())
     logging.getLogger("uvicorn").setLevel(logging.ERROR)  # its warnings are what strangers send us
+    return not as_json

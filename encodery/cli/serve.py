@@ -16,7 +16,7 @@ def serve(
     ] = None,
     models_dir: ModelsDir = None,
 ) -> None:
-    """Serve the published models. Every other setting is an ENCODERY_* variable; the log shows them all."""
+    """Serve the published models. Every other setting is a variable; `encodery config` shows them all."""
     from app.process.launcher import serve as run
     from app.settings import SettingsError, settings_from
     from app.shared.listener import CannotServe

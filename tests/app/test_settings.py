@@ -163,3 +163,13 @@ def test_an_empty_key_is_refused_and_not_taken_for_none(monkeypatch: pytest.Monk
 
     with pytest.raises(SettingsError, match="ENCODERY_API_KEY is empty"):
         settings_from()
+
+
+def test_changed_are_those_that_are_not_as_by_default() -> None:
+    """What follows from another setting is no change of its own."""
+    assert settings_from().changed() == {}
+    assert settings_from(workers=4, max_items=7, max_candidates=10_000).changed() == {
+        "workers": "4",
+        "max_items": "7",
+    }
+    assert settings_from(api_key="secret").changed() == {"api_key": "**********"}

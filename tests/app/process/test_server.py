@@ -42,6 +42,29 @@ def test_serves_and_stops_in_order(published: Path) -> None:
         assert {line["name"] for line in running.log[2:5]} == {"text", "shop-user", "shop-item"}
 
 
+def test_what_callers_do_wrong_is_counted_and_not_logged(published: Path) -> None:
+    """Or whoever sends nonsense fast enough fills the disk."""
+    with server(published) as running:
+        url = running.logged("ready")["url"]
+        before = len(running.log)
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            for _ in range(20):
+                statuses = [
+                    client.post("/encode", json={"inputs": 1}).status_code,
+                    client.post("/encode", content=b"{").status_code,
+                    client.post("/encode", json={"inputs": "a", "model": "none"}).status_code,
+                    client.get("/nowhere").status_code,
+                    client.get("/encode").status_code,
+                ]
+            counted = client.get("/metrics").text
+        after = len(running.log)
+
+    assert statuses == [422, 400, 404, 404, 405]
+    assert after == before
+    for status in statuses[:3]:
+        assert f'route="/encode",status="{status}"}} 20.0' in counted
+
+
 def test_sigterm_finishes_what_was_accepted(published: Path) -> None:
     """A request whose body is still on its way when the signal comes is read, encoded and answered."""
     with server(published, ENCODERY_DRAIN_DELAY_S="0.2") as running:
