@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, create_model
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bundle import KINDS
@@ -35,6 +35,13 @@ Count = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
 
 
+def _can_be_sent(key: SecretStr) -> SecretStr:
+    """Refuse what no client could put into a header, so that nobody wonders why his key is none."""
+    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        raise ValueError("a key is printable ASCII without blanks; is there a line break at its end?")
+    return key
+
+
 class _Settings(BaseSettings):
     """The settings; each field is the variable ENCODERY_<NAME>. The kinds of input add their limits."""
 
@@ -48,9 +55,8 @@ class _Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
     listen_port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free one")
-    api_key: SecretStr | None = Field(
+    api_key: Annotated[SecretStr, AfterValidator(_can_be_sent)] | None = Field(
         None,
-        min_length=1,
         description="a key that every request must show, but those for health; better in a file of keys",
     )
     keys_file: Path | None = Field(
@@ -128,6 +134,11 @@ class _Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="debug logs every request"
+    )
+    audit_file: Path | None = Field(
+        None,
+        description="file for the lines of the audit: keys that changed, callers that were refused; "
+        "by default they go to the log",
     )
     metrics: bool = Field(True, description="serve Prometheus metrics at /metrics")
 

@@ -13,7 +13,7 @@ import structlog
 
 from app.process.supervisor import supervise
 from app.settings import Settings, unknown_variables
-from app.shared.listener import bind
+from app.shared.listener import CannotServe, bind
 from app.shared.log import set_up_log
 
 log = structlog.get_logger("encodery")
@@ -34,7 +34,11 @@ def serve(settings: Settings) -> None:
     Raises:
         CannotServe: before the first request is taken.
     """
-    if set_up_log(settings.log_format, settings.log_level):
+    try:
+        is_for_people = set_up_log(settings.log_format, settings.log_level, audit_file=settings.audit_file)
+    except OSError as error:
+        raise CannotServe(f"ENCODERY_AUDIT_FILE={settings.audit_file}: {error.strerror}.") from None
+    if is_for_people:
         log.info("settings", **settings.changed() | {"models_dir": str(settings.models_dir.resolve())})
     else:
         log.info("settings", **settings.shown())

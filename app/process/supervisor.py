@@ -29,6 +29,7 @@ import structlog
 
 from app.settings import Settings
 from app.shared import metrics as shared_metrics
+from app.shared.audit import audit
 from app.shared.listener import CannotServe
 from app.shared.scoreboard import Field, Scoreboard
 from app.shared.scratch import scratch
@@ -105,6 +106,7 @@ class Supervisor:
 
     def reload(self) -> None:
         """Replace all."""
+        audit("workers.replace", "SIGHUP")
         log.info("replacing all workers")
         self._generation += 1
 

@@ -22,7 +22,7 @@ def main() -> int:
     """Serve until told to go; the exit status."""
     options = _options()
     settings = settings_from()
-    set_up_log(settings.log_format, settings.log_level, worker=options.slot)
+    set_up_log(settings.log_format, settings.log_level, options.slot, settings.audit_file)
     slot = WorkerSlot(Scoreboard(options.shared), options.slot, options.supervisor)
     shared_metrics.keep(slot)
     from app.process.server import serve_on  # noqa: PLC0415  # makes metrics, which by now know where to be kept
