@@ -24,6 +24,7 @@ from app.http.routes import RouteGroup
 from app.metrics import Metrics
 from app.settings import Settings
 from app.shared.listener import CannotServe
+from app.shared.rate_table import RateTable
 from app.shared.scoreboard import WorkerSlot
 from bundle import Execution, Store
 
@@ -47,7 +48,7 @@ def create_app(
     Raises:
         CannotServe: the keys cannot be used; or, at start, there is no registry and nothing can be loaded.
     """
-    metrics, gate = Metrics(slot), gate_of(settings)
+    metrics, gate = Metrics(slot), gate_of(settings, slot)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -65,11 +66,14 @@ def create_app(
         app.state.context = Context(
             settings, found, engine, metrics, time.monotonic(), gate=gate, cors=cors_of(settings.cors_origins)
         )
-        watching = asyncio.create_task(metrics.watch_loop())
+        watching = [asyncio.create_task(metrics.watch_loop())]
+        if gate is not None:
+            watching.append(asyncio.create_task(gate.watch()))
         try:
             yield
         finally:
-            watching.cancel()
+            for task in watching:
+                task.cancel()
             engine.close()
 
     return Application(
@@ -81,13 +85,13 @@ def create_app(
     )
 
 
-def gate_of(settings: Settings) -> Gate | None:
+def gate_of(settings: Settings, slot: WorkerSlot | None = None) -> Gate | None:
     """Who may ask; None where there are no keys. Raises CannotServe."""
     secret = settings.api_key.get_secret_value() if settings.api_key else None
     if settings.keys_file is None and not secret:
         return None
     try:
-        return Gate(settings.keys_file, secret)
+        return Gate(settings.keys_file, secret, RateTable(slot))
     except KeysError as error:
         raise CannotServe(f"The keys cannot be used: {error}.") from None
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
-from app.access.keys import ANYBODY, Key, KeyRing, KeysError, read_keys
+from app.access.keys import ANYBODY, NO_LIMITS, Key, KeyRing, KeysError, read_keys
 from app.access.rates import KeyRates
+from app.access.refusals import Refusals
+from app.shared.audit import audit
+from app.shared.rate_table import RateTable
 
 LOOK_EVERY_S = 1.0
 SETTING = "default"  # the name of the key that a setting gives
-
-log = structlog.get_logger("encodery")
+BY_FILE = "file of keys"  # who changes keys, as the audit has it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,49 +37,89 @@ class Gate:
     """The callers of a server.
 
     Args:
-        file: of keys; looked at again when it has changed.
+        file: of keys; `look` reads it again when it has changed, and `watch` looks for ever.
         secret: one more key, which may do everything.
+        table: where spending is counted; by default in this process alone.
         clock: seconds; monotonic.
 
+    Attributes:
+        refusals: tells the audit of callers that were refused.
+
     Raises:
-        KeysError: the file cannot be used. If it changes so later, the keys from before stay, and the log
-            says why.
+        KeysError: the file cannot be used. If it changes so later, or is gone, the keys from before stay,
+            and the log says why.
     """
 
     def __init__(
-        self, file: Path | None, secret: str | None, clock: Callable[[], float] = time.monotonic
+        self,
+        file: Path | None,
+        secret: str | None,
+        table: RateTable | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._file, self._clock = file, clock
+        self._file, self._clock, self._table = file, clock, table or RateTable()
         self._fixed = [Key(SETTING, (hashlib.sha256(secret.encode()).digest(),))] if secret else []
-        self._rates: dict[Key, KeyRates] = {}
-        self._looked_s, self._stamp = clock(), _stamp(file)
-        self._ring = self._read()
+        self.refusals = Refusals(clock)
+        self._stamp = _stamp(file)
+        self._callers: dict[str, Caller] = {}
+        self._ring = KeyRing()
+        self._use(self._read())
 
     def find(self, secrets: Sequence[bytes]) -> Caller | None:
         """The caller with this secret; None for nobody's, and for several at once."""
-        self._look()
         if len(secrets) != 1 or (key := self._ring.find(secrets[0])) is None:
             return None
-        return Caller(key, self._rates.setdefault(key, KeyRates(key.limits, self._clock)))
+        return self._callers[key.name]
 
-    def _look(self) -> None:
+    async def watch(self) -> None:
+        """Look for ever; the file is read off the event loop."""
+        while self._file is not None:
+            await asyncio.sleep(LOOK_EVERY_S)
+            if (keys := await asyncio.to_thread(self._read_if_changed)) is not None:
+                self._use(keys)
+
+    def look(self) -> None:
         """Read the file again if it has changed."""
-        now_s = self._clock()
-        if self._file is None or now_s < self._looked_s + LOOK_EVERY_S:
-            return
-        self._looked_s = now_s
+        if (keys := self._read_if_changed()) is not None:
+            self._use(keys)
+
+    def _read_if_changed(self) -> list[Key] | None:
         if (stamp := _stamp(self._file)) == self._stamp:
-            return
+            return None
         self._stamp = stamp
         try:
-            self._ring = self._read()
+            return self._read()
         except KeysError as error:
-            log.error("keys not read; those from before stay", reason=str(error))
-        else:
-            log.info("keys", number=len(self._ring))
+            audit("keys.refused", BY_FILE, reason=str(error), outcome="the keys from before stay")
+            return None
 
-    def _read(self) -> KeyRing:
-        return KeyRing([*self._fixed, *(read_keys(self._file) if self._file else ())])
+    def _read(self) -> list[Key]:
+        keys = [*self._fixed, *(read_keys(self._file) if self._file else ())]
+        if len({key.name for key in keys}) < len(keys):
+            raise KeysError(f'{self._file}: "{SETTING}" is what the key of ENCODERY_API_KEY is called')
+        return keys
+
+    def _use(self, keys: Sequence[Key]) -> None:
+        """Answer to these keys from now on; what a key has spent is kept as long as its limits are."""
+        before = self._callers
+        self._ring = KeyRing(keys)
+        self._callers = {key.name: self._caller(key, before.get(key.name)) for key in keys}
+        audit("keys.read", BY_FILE, **_changes({name: one.key for name, one in before.items()}, keys))
+
+    def _caller(self, key: Key, before: Caller | None) -> Caller:
+        if key.limits == NO_LIMITS:
+            return Caller(key)
+        if before is not None and before.rates is not None and before.key.limits == key.limits:
+            return Caller(key, before.rates)
+        return Caller(key, KeyRates(key.name, key.limits, self._table, self._clock))
+
+
+def _changes(before: Mapping[str, Key], keys: Sequence[Key]) -> dict[str, list[str]]:
+    """The names of keys that came, went, or are not as they were."""
+    now = {key.name: key for key in keys}
+    changed = [name for name in now if name in before and now[name] != before[name]]
+    found = {"added": now.keys() - before.keys(), "removed": before.keys() - now.keys(), "changed": changed}
+    return {how: sorted(names) for how, names in found.items()}
 
 
 def _stamp(file: Path | None) -> tuple[int, int, int]:

@@ -9,7 +9,7 @@
     max_in_work = 32             # inputs
 
 A secret is made at random, 256 bits, so one round of SHA-256 keeps it: there is nothing to guess. Digests
-are compared in constant time, and all of them, whichever matches. A secret is never kept, logged or printed.
+are compared in constant time. A secret is never kept, logged or printed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import hmac
 import re
 import secrets
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -36,14 +36,17 @@ from pydantic import (
 )
 
 from app.access.rates import RateLimits
+from app.shared.rate_table import ROWS
 
 Scope: TypeAlias = Literal["encode", "metrics", "admin"]
 ALL_SCOPES: frozenset[Scope] = frozenset({"encode", "metrics", "admin"})
 NO_LIMITS = RateLimits()
+NO_SECRET = hashlib.sha256(b"").digest()
+MOST_KEYS = ROWS
 PREFIX = "ek_"  # of the secrets made here, so that scanners of repositories can find them
 
 Digest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
-Rate: TypeAlias = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Rate: TypeAlias = Annotated[float, Field(ge=1e-3, le=1e9)]
 
 
 class KeysError(ValueError):
@@ -68,7 +71,7 @@ class Key:
     models: tuple[str, ...] = ("*",)
     limits: RateLimits = NO_LIMITS
 
-    def may(self, scope: Scope) -> bool:
+    def may(self, scope: str) -> bool:
         """Tell whether it may do what needs the scope."""
         return scope in self.scopes
 
@@ -83,13 +86,20 @@ ANYBODY = Key("anybody", ())  # who asks where there are no keys
 class KeyRing:
     """Keys, found by their secrets.
 
+    Where a digest is looked for depends on a key of this object alone, so that the time it takes tells
+    nothing, however many keys there are.
+
     Args:
         keys: with different names.
     """
 
     def __init__(self, keys: Iterable[Key] = ()) -> None:
         self._keys = tuple(keys)
-        self._digests = [(digest, key) for key in self._keys for digest in key.digests]
+        self._salt = secrets.token_bytes(16)
+        self._places: dict[bytes, list[tuple[bytes, Key]]] = {}
+        for key in self._keys:
+            for digest in key.digests:
+                self._places.setdefault(self._place(digest), []).append((digest, key))
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -97,10 +107,13 @@ class KeyRing:
     def find(self, secret: bytes) -> Key | None:
         """The key of a secret; None if it is nobody's."""
         asked, found = hashlib.sha256(secret).digest(), None
-        for digest, key in self._digests:
+        for digest, key in self._places.get(self._place(asked), ()):
             if hmac.compare_digest(asked, digest):
                 found = key
         return found
+
+    def _place(self, digest: bytes) -> bytes:
+        return hashlib.blake2b(digest, digest_size=8, key=self._salt).digest()
 
 
 class _Row(BaseModel):
@@ -129,7 +142,10 @@ def read_keys(path: Path) -> list[Key]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise KeysError(f"{path}: {error.strerror}") from None
-    except ValueError as error:  # its words might repeat a part of the file; its place does not
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # its words might repeat a part of the file; its place does not
         place = re.search(r"\(at [^()]*\)", str(error))
         raise KeysError(f"{path} is no TOML in UTF-8 {place[0] if place else ''}".rstrip()) from None
     return keys_of(content, str(path))
@@ -145,7 +161,22 @@ def keys_of(content: Mapping[str, object], where: str) -> list[Key]:
         raise KeysError(f"{where}: {place}: {first['msg']}") from None
     if not rows:
         raise KeysError(f"{where} has no key")
-    return [_key(name, row) for name, row in rows.items()]
+    if len(rows) > MOST_KEYS:
+        raise KeysError(f"{where} has {len(rows)} keys; the limit is {MOST_KEYS}")
+    keys = [_key(name, row) for name, row in rows.items()]
+    _check_digests(keys, where)
+    return keys
+
+
+def _check_digests(keys: Sequence[Key], where: str) -> None:
+    """Raise KeysError for a digest that two keys have, and for that of no secret at all."""
+    owners: dict[bytes, str] = {}
+    for key in keys:
+        for digest in key.digests:
+            if hmac.compare_digest(digest, NO_SECRET):
+                raise KeysError(f"{where}: {key.name}.sha256: the digest of an empty secret, which all have")
+            if (other := owners.setdefault(digest, key.name)) != key.name:  # ours, not a caller's
+                raise KeysError(f"{where}: {key.name}.sha256: {other} has the same secret")
 
 
 def new_secret() -> tuple[str, str]:

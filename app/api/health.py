@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import Response
@@ -61,7 +61,7 @@ class Health(BaseModel):
 )
 async def live(context: Ctx, response: Response) -> Probe:
     """200 as long as the event loop turns and forward passes end."""
-    return _probe(response, list(not_live(context)))
+    return _probe(context, response, not_live(context))
 
 
 @routes.get(
@@ -72,14 +72,14 @@ async def live(context: Ctx, response: Response) -> Probe:
 )
 async def ready(context: Ctx, response: Response) -> Probe:
     """200 when the default model and the current version of every model are loaded and proven."""
-    return _probe(response, list(not_ready(context)))
+    return _probe(context, response, not_ready(context))
 
 
 @routes.get("/health", summary="How the server is")
 async def health(context: Ctx) -> Health:
     """Details, for people. Always 200; probes have routes of their own."""
-    reasons = [*not_live(context), *not_ready(context)]
     registry, engine = context.registry, context.engine
+    reasons = _without_names([*not_live(context), *not_ready(context)], keeping=registry.models)
     waiting = [engine.queued(loaded) for loaded in registry.loaded]
     return Health(
         ready=not list(not_ready(context)),
@@ -115,11 +115,19 @@ def not_ready(context: Context) -> Iterator[str]:
             yield f"model_not_ready:{model.name}"
 
 
-def _probe(response: Response, reasons: list[str]) -> Probe:
+def _probe(context: Context, response: Response, found: Iterable[str]) -> Probe:
+    """An answer to whoever asks: where there are keys, without the names of models."""
+    reasons = list(found) if context.gate is None else _without_names(found, keeping=())
     if reasons:
         response.status_code = 503
         response.headers["Retry-After"] = "1"
     return Probe(ok=not reasons, reasons=reasons)
+
+
+def _without_names(reasons: Iterable[str], *, keeping: Container[str]) -> list[str]:
+    """The reasons, each once; names of models that are not to be kept are left out."""
+    parts = (reason.partition(":") for reason in reasons)
+    return list(dict.fromkeys(f"{why}:{name}" if name in keeping else why for why, _, name in parts))
 
 
 def running_version() -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from app.access import CALLER
 from app.engine import Loaded, Model, Refused, UnknownModel, UnknownVersion
 from app.http.context import Ctx
 from app.http.errors import InvalidRequest, documented
@@ -76,7 +77,7 @@ async def model(name: str, context: Ctx) -> ModelDetail:
     return ModelDetail(
         name=found.name,
         current=found.current,
-        versions=[loaded.manifest for loaded in found.versions.values()],
+        versions=[_shown(loaded.manifest) for loaded in found.versions.values()],
         refused=list(found.refused),
     )
 
@@ -100,6 +101,13 @@ async def schema(name: str, context: Ctx, version: str | None = None) -> dict[st
 async def model_version(context: Ctx, model: str | None = None) -> ModelVersion:
     """The current version of the default model, or of `model`."""
     return _version(context.registry.find(model or context.settings.default_model))
+
+
+def _shown(manifest: Manifest) -> Manifest:
+    """The manifest; without peers that the caller may not ask for, which are not there for him."""
+    key = CALLER.get().key
+    peers = [peer for peer in manifest.peers if key.may_ask(peer.name)]
+    return manifest if len(peers) == len(manifest.peers) else manifest.model_copy(update={"peers": peers})
 
 
 def _summary(model: Model) -> ModelSummary:

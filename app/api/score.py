@@ -28,14 +28,14 @@ from app.api.score_vectors import load_score, vectors_of
 from app.api.service import EncodeRequest, EncodeResult, Target, encode_inputs, resolve
 from app.api.vectors import Vectors
 from app.api.warnings import warning_model
-from app.engine import DeadlineExceeded
+from app.engine import DeadlineExceeded, NotReady, UnknownModel
 from app.http import errors
 from app.http.body import read_json_body
 from app.http.context import Context
 from app.http.errors import InvalidRequest
 from app.http.routes import RouteGroup
 from app.settings import Settings
-from bundle import Input, InputError, Truncate
+from bundle import Input, InputError, Manifest, Truncate
 
 DEFAULT_TOP_K = 10
 
@@ -198,21 +198,40 @@ class _Caller:
 
     async def candidates(self, values: list[Any], query: EncodeResult) -> list[EncodeResult]:
         """Block after block, all by one encoder of the query's space."""
-        manifest = query.loaded.manifest
-        peers = [peer.name for peer in manifest.peers]
-        request = EncodeRequest(
-            inputs=JsonInputs(values, self.now_s),
-            model=self.asked.candidates_model or (peers[0] if len(peers) == 1 else manifest.name),
-            space=query.space,
-            dim=self.asked.dimensions,
-            truncate=self.asked.truncate,
-        )
-        target, size = resolve(self.context, request), self.context.settings.max_items
-        inputs = await self._read(target, request.inputs, "candidates")
+        given, size = JsonInputs(values, self.now_s), self.context.settings.max_items
+        try:
+            target = self._target(given, query)
+        except (UnknownModel, NotReady) as error:
+            error.param = "candidates_model"
+            raise
+        inputs = await self._read(target, given, "candidates")
         return [
             await self._encoded(target, inputs[start : start + size], "candidates", start)
             for start in range(0, len(inputs), size)
         ]
+
+    def _target(self, given: GivenInputs, query: EncodeResult) -> Target:
+        """The encoder of the candidates."""
+        asked = EncodeRequest(
+            inputs=given,
+            model=self.asked.candidates_model or self._other(query.loaded.manifest),
+            space=query.space,
+            dim=self.asked.dimensions,
+            truncate=self.asked.truncate,
+        )
+        return resolve(self.context, asked)
+
+    def _other(self, manifest: Manifest) -> str:
+        """The model of the candidates where the request names none. Raises UnknownModel."""
+        peers = [peer.name for peer in manifest.peers]
+        if len(peers) != 1:
+            return manifest.name
+        if peers[0] not in self.context.registry.models:  # or not for this caller
+            raise UnknownModel(
+                f"the candidates are for the other encoder of {manifest.name}, which is not there; name one "
+                'of its space, or send "vectors" in place of candidates'
+            )
+        return peers[0]
 
     async def _read(self, target: Target, given: GivenInputs, place: str) -> Sequence[Input]:
         def read() -> Sequence[Input]:

@@ -159,8 +159,7 @@ class Target(NamedTuple):
         """The vectors. Raises EngineError, InputError, RateLimited."""
         caller, count = CALLER.get(), len(inputs)
         rates = caller.rates
-        if rates is not None:
-            rates.begin(count)
+        began_s = rates.begin(count) if rates is not None else 0.0
         try:
             done = await context.engine.encode(
                 self.loaded,
@@ -172,7 +171,7 @@ class Target(NamedTuple):
             )
         finally:
             if rates is not None:
-                rates.end(count)
+                rates.end(count, began_s)
         if rates is not None:
             rates.spend_tokens(facts.tokens for facts in done.facts)
         context.metrics.encoded(self.loaded, done)

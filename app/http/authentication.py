@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from fastapi import Request
 
-from app.access import CALLER, NOBODY
+from app.access import CALLER, NOBODY, Caller
 from app.http.context import Context
 from app.http.errors import Forbidden, Unauthorized
 from app.http.routes import Route
@@ -27,10 +27,25 @@ def check_key(context: Context, route: Route, request: Request) -> None:
         Forbidden: the key may not do this.
         RateLimited: it has had what it may.
     """
-    if context.gate is None or route.access == "open":
+    gate = context.gate
+    if gate is None or route.access == "open":
         CALLER.set(NOBODY)
         return
-    caller = context.gate.find(list(dict.fromkeys(_secrets(request.scope["headers"]))))
+    caller = gate.find(list(dict.fromkeys(_secrets(request.scope["headers"]))))
+    try:
+        _check(caller, route)
+    except (Unauthorized, Forbidden) as error:
+        client, name = request.client, caller.key.name if caller else ""
+        address = client.host if client else "local"
+        gate.refusals.note(client=address, caller=name, reason=error.code, route=route.path)
+        raise
+    assert caller is not None
+    CALLER.set(caller)
+    if caller.rates is not None:
+        caller.rates.admit()
+
+
+def _check(caller: Caller | None, route: Route) -> None:
     if caller is None:
         raise Unauthorized(
             "send a key of this server, in the header Authorization: Bearer KEY, or in X-API-Key",
@@ -40,9 +55,6 @@ def check_key(context: Context, route: Route, request: Request) -> None:
         raise Forbidden(
             f"this path needs the scope {route.access}, which the key has not", code="missing_scope"
         )
-    CALLER.set(caller)
-    if caller.rates is not None:
-        caller.rates.admit()
 
 
 def _secrets(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[bytes]:

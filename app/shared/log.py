@@ -57,7 +57,7 @@ def set_up_log(
         _with_request_id,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True)
-        if as_json
+        if as_json or audit_file
         else structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
     ]
     structlog.configure(

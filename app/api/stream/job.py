@@ -13,7 +13,7 @@ from typing import Any
 import numpy.typing as npt
 import orjson
 
-from app.access import RateLimited
+from app.access import CALLER, RateLimited
 from app.api.inputs import JsonInputs, read_inputs, variable
 from app.api.service import EncodeResult, Target
 from app.api.stream.lines import Line, line_limits
@@ -90,13 +90,13 @@ class Job:
                 return
 
     async def _answer(self, inputs: Sequence[Input]) -> EncodeResult:
+        rates = CALLER.get().rates
         while True:
             try:
+                if rates is not None:
+                    rates.check_tokens()  # a stream may be longer than any request that is let in on credit
                 return await self.target.encode(self.context, inputs, timeout_s=CHUNK_S, priority="bulk")
-            except (
-                Overloaded,
-                RateLimited,
-            ) as overloaded:  # the sender is held back meanwhile, which is what 429 is for
+            except (Overloaded, RateLimited) as overloaded:  # the sender is held back: what 429 is for
                 await asyncio.sleep(overloaded.retry_after_s or 1)
 
     def _given(self, line: Line) -> JsonInputs:

@@ -37,7 +37,7 @@ def test_no_more_is_spent_than_the_rate_allows(rate: float, steps: list[tuple[fl
 
 def test_each_limit_is_told_by_its_name_and_when_to_come_again() -> None:
     clock = Clock()
-    rates = KeyRates(RateLimits(requests_per_s=2, tokens_per_s=10), clock)
+    rates = KeyRates("search", RateLimits(requests_per_s=2, tokens_per_s=10), clock=clock)
 
     rates.admit()
     rates.admit()
@@ -54,20 +54,20 @@ def test_each_limit_is_told_by_its_name_and_when_to_come_again() -> None:
 
 
 def test_inputs_in_work_are_bounded_and_given_back() -> None:
-    rates = KeyRates(RateLimits(max_in_work=3))
+    rates = KeyRates("search", RateLimits(max_in_work=3))
 
-    rates.begin(5)  # nothing else is in work
+    began_s = rates.begin(5)  # nothing else is in work
     with pytest.raises(RateLimited, match="max_in_work"):
         rates.begin(1)
     assert rates.in_work == 5
-    rates.end(5)
+    rates.end(5, began_s)
     rates.begin(2)
     rates.begin(1)
     assert rates.in_work == 3
 
 
 def test_a_key_without_limits_is_never_refused() -> None:
-    rates = KeyRates(RateLimits())
+    rates = KeyRates("search", RateLimits())
 
     for _ in range(1000):
         rates.admit()

@@ -150,7 +150,12 @@ def vector(value: float = 0.0, dim: int = tiny.DIM) -> list[float]:
         ({"query": USER, "candidates": ["A1"]}, 422, "wrong_kind", "candidates[0]"),
         ({"query": USER, "candidates": ITEMS, "dimensions": 7}, 422, "invalid_dimensions", "dimensions"),
         ({"query": USER, "candidates": ["x"], "candidates_model": "text"}, 412, "space_mismatch", "space"),
-        ({"query": USER, "candidates": ITEMS, "candidates_model": "?"}, 404, "unknown_model", "model"),
+        (
+            {"query": USER, "candidates": ITEMS, "candidates_model": "?"},
+            404,
+            "unknown_model",
+            "candidates_model",
+        ),
         ({"query": USER, "candidates": ITEMS, "now": "soon"}, 422, "invalid_time", "now"),
     ],
 )
