@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from app.api.large import INPUT
 from app.engine import Loaded
 from app.http.errors import InvalidRequest, UnsupportedMediaType
 from app.settings import PREFIX, Settings
 from bundle import Input, InputError, Kind, Limit, Tensor, Truncate
 from bundle.preprocess import LimitSetting
+from bundle.values import json_type
 
 
 class GivenInputs(Protocol):
@@ -23,6 +25,11 @@ class GivenInputs(Protocol):
 
     def __len__(self) -> int:
         """The number of inputs, known before they are read."""
+        ...
+
+    @property
+    def work(self) -> int:
+        """What reading them takes, in bytes of JSON that take as long to parse."""
         ...
 
     def read(self, loaded: Loaded) -> list[Input]:
@@ -40,8 +47,24 @@ class JsonInputs:
     def __len__(self) -> int:
         return len(self.values)
 
+    @property
+    def work(self) -> int:
+        return INPUT * len(self.values)
+
     def read(self, loaded: Loaded) -> list[Input]:
         return loaded.encoder.read(self.values, self.now_s)
+
+
+class TextInputs(JsonInputs):
+    """JSON values that must be texts, whatever the model takes."""
+
+    __slots__ = ()
+
+    def read(self, loaded: Loaded) -> list[Input]:
+        for index, item in enumerate(self.values):
+            if not isinstance(item, str):
+                raise InputError(index, "wrong_type", f"expected a text, this is {json_type(item)}")
+        return JsonInputs.read(self, loaded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +76,10 @@ class TensorInputs:
 
     def __len__(self) -> int:
         return max((len(tensor.rows) for tensor in self.tensors.values()), default=0)
+
+    @property
+    def work(self) -> int:
+        return INPUT * sum(len(tensor.rows) * len(tensor.rows[0]) for tensor in self.tensors.values())
 
     def read(self, loaded: Loaded) -> list[Input]:
         encoder = loaded.encoder
@@ -71,6 +98,10 @@ class MediaInputs:
 
     def __len__(self) -> int:
         return len(self.parts)
+
+    @property
+    def work(self) -> int:
+        return sum(INPUT + len(content) for _, content in self.parts)
 
     def read(self, loaded: Loaded) -> list[Input]:
         readers, inputs = loaded.encoder.kind.media_types, list[Input]()

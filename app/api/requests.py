@@ -15,6 +15,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from app.api.inputs import GivenInputs, JsonInputs
+from app.api.json_values import check_values
 from app.api.service import EncodeRequest
 from app.http.errors import InvalidRequest, MalformedRequest
 from bundle import KINDS, OutputType, Truncate
@@ -111,14 +112,18 @@ def parse(body: bytes, model: type[Body]) -> Body:
 
 def validated(content: Mapping[str, Any], model: type[Body]) -> Body:
     """The request. Raises InvalidRequest, naming the field."""
+    fields = model.model_fields
+    if not content.keys() <= fields.keys():  # of many such fields pydantic would name every one
+        raise _unknown_field(next(name for name in content if name not in fields), fields)
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise _invalid(error, model) from None
+        raise _invalid(error) from None
 
 
 def load_object(body: bytes, field: str) -> dict[str, Any]:
     """The body's JSON object, which should hold `field`. Raises MalformedRequest, InvalidRequest."""
+    check_values(body)
     try:
         content = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -162,16 +167,18 @@ def moment_of(now: Any, clock_s: float) -> float:
         ) from None
 
 
-def _invalid(error: ValidationError, model: type[BaseModel]) -> InvalidRequest:
+def _unknown_field(name: str, fields: Mapping[str, Any]) -> InvalidRequest:
+    nearest = difflib.get_close_matches(name[:64], fields, n=1)
+    hint = f'did you mean "{nearest[0]}"? ' if nearest else ""
+    return InvalidRequest(
+        f"an unknown field; {hint}the fields are: {', '.join(fields)}", code="unknown_field"
+    )
+
+
+def _invalid(error: ValidationError) -> InvalidRequest:
     """The first mistake, in our words where pydantic's do not help."""
-    found = error.errors(include_url=False, include_input=False)
-    first = next((one for one in found if one["type"] == "extra_forbidden"), found[0])  # a slip tells most
+    first = error.errors(include_url=False, include_input=False)[0]
     name = str(first["loc"][0])
-    if first["type"] == "extra_forbidden":
-        nearest = difflib.get_close_matches(name[:64], model.model_fields, n=1)
-        hint = f'did you mean "{nearest[0]}"? ' if nearest else ""
-        fields = ", ".join(model.model_fields)
-        return InvalidRequest(f"an unknown field; {hint}the fields are: {fields}", code="unknown_field")
     if first["type"] == "missing":
         return InvalidRequest(f'"{name}" is missing', code="missing_field", param=name)
     return InvalidRequest(f"{name}: {first['msg']}", code="invalid_value", param=name)

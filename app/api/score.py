@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from app.api.bodies import refuse_query
 from app.api.head_options import admit
 from app.api.inputs import GivenInputs, JsonInputs, within_limits
-from app.api.large import INPUT, off_loop
+from app.api.large import off_loop
 from app.api.ranking import scores_of, top
 from app.api.requests import NOW_SCHEMA, ONE_INPUT, NameField, moment_of, validated
 from app.api.score_vectors import load_score, vectors_of
@@ -142,7 +142,9 @@ async def score(context: Context, request: Request) -> Response:
     settings = context.settings
     refuse_query(request)
     body = await read_json_body(request, settings, "max_score_body_bytes")
-    asked = await off_loop(len(body), lambda: validated(load_score(body), ScoreRequest))
+    asked = await off_loop(
+        len(body), lambda: validated(load_score(body, settings.max_candidates), ScoreRequest)
+    )
     given = _given(asked, settings)
     try:
         async with asyncio.timeout(settings.request_timeout_s):
@@ -239,7 +241,7 @@ class _Caller:
             return within_limits(given.read(target.loaded), kind, self.context.settings, target.truncate)
 
         try:
-            return await off_loop(INPUT * len(given), read)
+            return await off_loop(given.work, read)
         except InputError as error:
             raise _placed(error, place, 0) from None
 

@@ -12,11 +12,13 @@ import binascii
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import orjson
 
+from app.api.json_values import check_values
 from app.api.requests import load_object
 from app.api.vectors import Vectors
 from app.http.errors import InvalidRequest
@@ -42,19 +44,24 @@ _FORMS = {
 }
 
 
-def load_score(body: bytes) -> dict[str, Any]:
-    """The body's JSON object, with numbers as arrays where they were many. Raises as `load_object` does."""
+def load_score(body: bytes, most: int) -> dict[str, Any]:
+    """The body's JSON object, with numbers as arrays where they were many. Raises as `load_object` does.
+
+    Of more than `most` vectors one more is read, to be refused.
+    """
     found = _rows(body) if len(body) > PIECE else None
     if found is not None:
         rows, form = found
+        rest = body[: rows.start] + b"[]" + body[rows.stop :]
+        check_values(rest)
         try:
-            content = orjson.loads(body[: rows.start] + b"[]" + body[rows.stop :])
+            content = orjson.loads(rest)
             # It was the field, and not one within.
             if isinstance(content, dict) and content.get("vectors") == []:
                 values = (value for piece in _pieces(body[rows], form) for value in orjson.loads(piece))
                 content["vectors"] = [
                     value if isinstance(value, str) else _row(value, f"vectors[{at}]")
-                    for at, value in enumerate(values)
+                    for at, value in enumerate(islice(values, most + 1))
                 ]
                 return content
         except orjson.JSONDecodeError:

@@ -7,7 +7,6 @@ Knows no protocol: neither how a body is parsed nor how an answer is written.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from app import engine
 from app.access import CALLER
 from app.api.head_options import priority_of, timeout_of
 from app.api.inputs import GivenInputs, read_inputs
-from app.api.large import INPUT, is_large
+from app.api.large import off_loop
 from app.api.vectors import Vectors
 from app.http.context import Context
 from app.http.disconnect import unless_left
@@ -195,10 +194,7 @@ async def encode(context: Context, request: Request, asked: EncodeRequest) -> En
         ClientDisconnect: the client left.
     """
     target, given, settings = resolve(context, asked), asked.inputs, context.settings
-    if is_large(INPUT * len(given)):
-        inputs = await asyncio.to_thread(read_inputs, given, target.loaded, settings, target.truncate)
-    else:
-        inputs = read_inputs(given, target.loaded, settings, target.truncate)
+    inputs = await off_loop(given.work, lambda: read_inputs(given, target.loaded, settings, target.truncate))
     return await encode_inputs(context, request, target, inputs)
 
 

@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from app.api.head_options import HEADER_PARAMETERS, admit
-from app.api.inputs import JsonInputs
+from app.api.inputs import TextInputs
 from app.api.large import off_loop, to_json, writing
 from app.api.requests import load_object
 from app.api.service import EncodeResult
@@ -24,8 +24,6 @@ from app.http.body import read_body, read_json_body
 from app.http.context import Context
 from app.http.errors import Failure, InvalidRequest
 from app.http.routes import Access, Handler, RouteGroup
-from bundle import InputError
-from bundle.values import json_type
 
 EXPECTED_SPACE = "X-Expected-Space"
 _PARAMETERS: list[dict[str, Any]] = [
@@ -181,13 +179,9 @@ def parsed(content: Mapping[str, Any], model: type[R]) -> R:
         raise InvalidRequest(f"{name}: {first['msg']}", code="invalid_value", param=name) from None
 
 
-def texts(value: Any) -> JsonInputs:
-    """One text or a list of texts. Raises InputError."""
-    items = value if isinstance(value, list) else [value]
-    for index, item in enumerate(items):
-        if not isinstance(item, str):
-            raise InputError(index, "wrong_type", f"expected a text, this is {json_type(item)}")
-    return JsonInputs(items, time.time())
+def texts(value: Any) -> TextInputs:
+    """One text or a list of texts, which are still to be read."""
+    return TextInputs(value if isinstance(value, list) else [value], time.time())
 
 
 def named(model: str | None) -> tuple[str | None, str | None]:

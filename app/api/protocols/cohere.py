@@ -6,22 +6,26 @@ cohere-python v2/client.py and types/; what `embedding_types` mean here is in `b
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from typing import Any, Literal, TypeAlias
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
+from app.api.inputs import check_count
 from app.api.protocols.base import ForeignRequest, Protocol, expected_space, json_vectors, named, texts
 from app.api.protocols.input_types import with_prompt_for
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import base64_rows
 from app.http.context import Context
 from app.http.errors import Failure, InvalidRequest
+from app.settings import Settings
 from bundle import Truncate
 
 InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering", "image"]
 EmbeddingType: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]
+MOST_TYPES = 16  # of vectors in an answer; there are six
 _TRUNCATE: dict[str, Truncate] = {"NONE": "none", "START": "start", "END": "end"}
 
 
@@ -55,7 +59,9 @@ class EmbedRequest(ForeignRequest):
     )
     images: Any = Field(None, description="refused: no model of this server takes images")
     input_type: InputType | None = Field(None, description="picks the model's prompt for it, if it has one")
-    embedding_types: list[EmbeddingType] | None = Field(None, description="default: float")
+    embedding_types: list[EmbeddingType] | None = Field(
+        None, description="default: float", max_length=MOST_TYPES
+    )
     output_dimension: int | None = Field(None, ge=1)
     truncate: Literal["NONE", "START", "END"] | None = "END"
 
@@ -89,7 +95,7 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, En
     asked = await COHERE.read(context, request, EmbedRequest)
     if asked.images:
         raise InvalidRequest("no model of this server takes images", code="unsupported", param="images")
-    asked.texts = _texts(asked)
+    asked.texts = await _texts(asked, context.settings)
     model, version = named(asked.model)
     ask = EncodeRequest(
         inputs=texts(asked.texts),
@@ -103,12 +109,18 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, En
     return asked, await encode(context, request, with_prompt_for(asked.input_type, ask, context))
 
 
-def _texts(asked: EmbedRequest) -> Any:
+async def _texts(asked: EmbedRequest, settings: Settings) -> Any:
     if asked.texts is not None or asked.inputs is None:
         return [] if asked.texts is None else asked.texts
+    if isinstance(asked.inputs, list):
+        check_count(len(asked.inputs), settings)
+    return await asyncio.to_thread(_joined, asked.inputs)  # of any number of parts
+
+
+def _joined(inputs: Any) -> list[str]:
     try:
-        return ["".join(_text(part) for part in one["content"]) for one in asked.inputs]
-    except (KeyError, TypeError):
+        return ["".join(_text(part) for part in one["content"]) for one in inputs]
+    except (KeyError, TypeError, AttributeError):
         raise InvalidRequest(
             'inputs is a list of {"content": [{"type": "text", "text": ...}]}',
             code="wrong_type",

@@ -30,6 +30,7 @@ from bundle import Tensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 EMBEDDING = "embedding"
+MOST_TENSORS = 1024  # of a request: two for each feature of a model
 
 
 def _error(failure: Failure) -> dict[str, str]:
@@ -66,7 +67,7 @@ class InferRequest(ForeignRequest):
 
     id: str | None = None
     parameters: _Parameters = _Parameters()
-    inputs: list[TensorSpec] = Field(min_length=1)
+    inputs: list[TensorSpec] = Field(min_length=1, max_length=MOST_TENSORS, fail_fast=True)
     outputs: list[_Output] = Field([], max_length=1)
 
     @property
@@ -132,7 +133,7 @@ async def model_ready(context: Ctx, model: str, version: str | None = None) -> R
 async def index(context: Context, request: Request) -> Response:
     """What is loaded, and what was refused and why."""
     body = await read_body(request, context.settings)
-    asked = parsed(load_object(body or b"{}", "ready"), IndexRequest)
+    asked = await off_loop(len(body), lambda: parsed(load_object(body or b"{}", "ready"), IndexRequest))
     found = [
         {"name": loaded.manifest.name, "version": loaded.manifest.version, "state": "READY", "reason": ""}
         for loaded in context.registry.loaded

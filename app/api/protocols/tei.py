@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
 from app.api import health
 from app.api.inputs import JsonInputs, read_inputs
@@ -76,7 +76,7 @@ class EmbedRequest(_Texts):
 
 class _Sentences(ForeignRequest):
     source_sentence: str
-    sentences: list[str] = Field(min_length=1)
+    sentences: list[str] = Field(min_length=1, fail_fast=True)
 
 
 class SimilarityRequest(ForeignRequest):
@@ -96,13 +96,21 @@ class TokenizeRequest(ForeignRequest):
     prompt_name: str | None = None
 
 
+_IDS: dict[str, Any] = {
+    "anyOf": [
+        {"type": "array", "items": {"type": "integer"}},
+        {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+    ]
+}
+
+
 class DecodeRequest(ForeignRequest):
     """Token ids to put together."""
 
     encodes = False
 
     field = "ids"
-    ids: list[int] | list[list[int]]
+    ids: Annotated[Any, WithJsonSchema(_IDS)]
     skip_special_tokens: bool = True
 
 
@@ -190,13 +198,34 @@ async def tokenize(context: Context, request: Request) -> Response:
 async def decode(context: Context, request: Request) -> Response:
     """Texts of token ids."""
     asked = await TEI.read(context, request, DecodeRequest)
-    rows = [one if isinstance(one, list) else [one] for one in asked.ids]
-    batch = rows if any(isinstance(one, list) for one in asked.ids) else [[row[0] for row in rows]]
-    if not all(0 <= number < 1 << 32 for row in batch for number in row):
-        raise InvalidRequest("a token id is from 0 to 4294967295", code="invalid_value", param="ids")
     _, tokenizer = _default(context)
-    found = await asyncio.to_thread(tokenizer.decode, batch, skip_special_tokens=asked.skip_special_tokens)
-    return json_response(found)
+
+    def work() -> list[str]:
+        rows = _id_rows(asked.ids, context.settings.max_queue_tokens)
+        return tokenizer.decode(rows, skip_special_tokens=asked.skip_special_tokens)
+
+    return json_response(await asyncio.to_thread(work))
+
+
+def _id_rows(ids: Any, most: int) -> list[list[int]]:
+    """A list of ids, or several, as several. Raises InvalidRequest."""
+    rows = ids if isinstance(ids, list) and ids and isinstance(ids[0], list) else [ids]
+    if not all(isinstance(row, list) for row in rows):
+        raise _wrong_ids("expected a list of token ids, or a list of such lists")
+    if (count := sum(map(len, rows))) > most:
+        raise InvalidRequest(
+            f"{count} token ids, the limit is {most} (ENCODERY_MAX_QUEUE_TOKENS); send several requests",
+            code="too_many_inputs",
+            param="ids",
+        )
+    for row in rows:
+        if not set(map(type, row)) <= {int} or (row and not 0 <= min(row) <= max(row) < 1 << 32):
+            raise _wrong_ids("a token id is a whole number from 0 to 4294967295")
+    return rows
+
+
+def _wrong_ids(message: str) -> InvalidRequest:
+    return InvalidRequest(message, code="invalid_value", param="ids")
 
 
 def _default(context: Context) -> tuple[Loaded, Tokenizes]:

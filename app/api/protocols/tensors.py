@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
+from app.api.json_values import MOST_VALUES, too_many_values
 from app.api.protocols.base import ForeignRequest
 from app.http.errors import InvalidRequest
 from bundle import Tensor
@@ -47,7 +49,7 @@ class TensorSpec(ForeignRequest):
 
 def read_tensors(specs: Sequence[TensorSpec], binary: memoryview) -> dict[str, Tensor]:
     """The tensors by name; those in binary lie in `binary` one after the other. Raises InvalidRequest."""
-    tensors, start = dict[str, Tensor](), 0
+    tensors, start, count = dict[str, Tensor](), 0, 0
     for spec in specs:
         size = spec.parameters.get("binary_data_size")
         if size is None:
@@ -58,8 +60,9 @@ def read_tensors(specs: Sequence[TensorSpec], binary: memoryview) -> dict[str, T
                 raise _wrong(
                     spec, f"binary_data_size must lie within the {len(binary)} bytes after the header"
                 )
-            values = _unpacked(spec, binary[start : start + size])
+            values = _unpacked(spec, binary[start : start + size], MOST_VALUES - count)
             start += size
+        count += len(values)
         if spec.name in tensors:
             raise _invalid("two tensors have the same name")
         tensors[spec.name] = _shaped(spec, values)
@@ -73,12 +76,18 @@ def read_tensors(specs: Sequence[TensorSpec], binary: memoryview) -> dict[str, T
     return tensors
 
 
-def _unpacked(spec: TensorSpec, block: memoryview) -> list[Any]:
+def _unpacked(spec: TensorSpec, block: memoryview, most: int) -> list[Any]:
+    """The values, `most` of them; Python's own, of which each takes many times its bytes."""
     if spec.datatype == "BYTES":
-        return list(_strings(spec, block))
+        strings = list(islice(_strings(spec, block), most + 1))
+        if len(strings) > most:
+            raise too_many_values("the tensors hold")
+        return strings
     dtype = np.dtype(_dtype(spec))
     if len(block) % dtype.itemsize:
         raise _wrong(spec, f"{len(block)} bytes are no whole number of {spec.datatype}")
+    if len(block) // dtype.itemsize > most:
+        raise too_many_values("the tensors hold")
     values: list[Any] = np.frombuffer(block, dtype).tolist()
     return values
 
