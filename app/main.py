@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from fastapi import FastAPI, Response
@@ -53,6 +54,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         found = registry if registry is not None else await asyncio.to_thread(load_models, settings)
+        found = replace(found, aliases=settings.model_aliases)
         engine = Engine(
             workers=settings.threads,
             batch_cost=settings.batch_tokens,
@@ -109,11 +111,12 @@ def load_models(settings: Settings, weights: Path | None = None) -> Registry:
     directory = settings.models_dir
     if not directory.is_dir():
         raise CannotServe(f"There is no directory {directory}; set --models-dir or ENCODERY_MODELS_DIR.")
-    registry = load_registry(
+    loaded = load_registry(
         Store(directory),
         versions_per_model=settings.versions_per_model,
         execution=Execution(max_threads=settings.threads, weights=weights),
     )
+    registry = replace(loaded, aliases=settings.model_aliases)
     if not registry.loaded:
         reasons = "; ".join(
             f"{one.name}/{one.version or 'current'}: {one.reason}" for one in registry.refused[:3]

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from app.aliases import Aliases, written_aliases
 from bundle import KINDS
 from bundle.cores import usable_cores
 from bundle.preprocess import LimitSetting
@@ -49,6 +50,11 @@ class _Settings(BaseSettings):
 
     models_dir: Path = Field(Path("models"), description="directory of published models")
     default_model: str = Field("text", description="model of a request that names none")
+    model_aliases: Aliases = Field(
+        {},
+        description="other names for models, for clients whose names are fixed, as "
+        "`text-embedding-3-small=text,ada=text/2`; in the file a table",
+    )
     versions_per_model: Count = Field(
         2, description="versions kept in memory per model: the current one and the newest others"
     )
@@ -150,14 +156,14 @@ class _Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """What was given, as variables for another process; secrets come from the environment only."""
         return {
-            f"{PREFIX}{name.upper()}": str(value)
+            f"{PREFIX}{name.upper()}": _written(value)
             for name in sorted(self.model_fields_set)
             if not isinstance(value := getattr(self, name), SecretStr) and value is not None
         }
 
     def shown(self) -> dict[str, str]:
         """Values as they may be printed: a SecretStr prints itself as asterisks."""
-        return {name: str(getattr(self, name)) for name in type(self).model_fields}
+        return {name: _written(getattr(self, name)) for name in type(self).model_fields}
 
     def changed(self) -> dict[str, str]:
         """The same, of those that are not as by default."""
@@ -167,6 +173,10 @@ class _Settings(BaseSettings):
             for name, field in type(self).model_fields.items()
         }
         return {name: value for name, value in self.shown().items() if getattr(self, name) != defaults[name]}
+
+
+def _written(value: Any) -> str:
+    return written_aliases(value) if isinstance(value, Mapping) else str(value)
 
 
 def _limit_fields() -> dict[str, Any]:
@@ -264,6 +274,6 @@ def settings_table() -> str:
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default: Any = "usable cores / workers" if field.default_factory else field.default
-        default = ("measured" if name == "batch_tokens" else "none") if default in (None, "") else default
+        default = ("measured" if name == "batch_tokens" else "none") if default in (None, "", {}) else default
         rows.append(f"| `{PREFIX}{name.upper()}` | `{default}` | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -14,6 +14,7 @@ import pytest
 from running import serving
 
 from app.access.keys import keys_of
+from app.settings import Settings
 from docs import examples
 from docs.tables import with_tables
 from docs.types_table import types_table
@@ -76,6 +77,8 @@ def test_configs_and_keys_in_pages_are_valid(page: Path) -> None:
         content = tomllib.loads(block)
         if "kind" in content:
             parse_config(content)
+        elif content.keys() <= Settings.model_fields.keys():
+            Settings(**content)
         else:
             keys_of(content, page.name)
 

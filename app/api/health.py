@@ -108,7 +108,7 @@ def not_live(context: Context) -> Iterator[str]:
 def not_ready(context: Context) -> Iterator[str]:
     if context.is_draining:
         yield "draining"
-    if context.settings.default_model not in context.models.models:
+    if context.models.resolve(context.settings.default_model)[0] not in context.models.models:
         yield "default_model_missing"
     for model in context.models.models.values():
         if not model.is_ready:

@@ -37,6 +37,9 @@ class ModelList(BaseModel):
 
     default: str | None = Field(description="null for a key that may not ask for it")
     models: list[ModelSummary]
+    aliases: dict[str, str] = Field(
+        description="other names, each for a model or a version of it: ENCODERY_MODEL_ALIASES"
+    )
 
 
 class ModelDetail(BaseModel):
@@ -64,9 +67,12 @@ class ModelVersion(BaseModel):
 @routes.get("/models", summary="Every model")
 async def models(context: Ctx) -> ModelList:
     """Every model of the directory, those that were refused too."""
+    registry = context.registry
+    default, _ = registry.resolve(context.settings.default_model)
     return ModelList(
-        default=name if (name := context.settings.default_model) in context.registry.models else None,
-        models=[_summary(model) for model in context.registry.models.values()],
+        default=default if default in registry.models else None,
+        models=[_summary(model) for model in registry.models.values()],
+        aliases=registry.usable_aliases,
     )
 
 

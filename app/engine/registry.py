@@ -75,9 +75,14 @@ class Model:
 
 @dataclass(frozen=True)
 class Registry:
-    """Every model of the directory, by name."""
+    """Every model of the directory, by name.
+
+    Attributes:
+        aliases: other names, each for a model or a version of it, as `text/2`; models' own names come first.
+    """
 
     models: Mapping[str, Model] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def loaded(self) -> list[Loaded]:
@@ -89,12 +94,29 @@ class Registry:
         """Everything that was refused."""
         return [refused for model in self.models.values() for refused in model.refused]
 
+    @property
+    def usable_aliases(self) -> dict[str, str]:
+        """The aliases that lead to a model of this registry."""
+        return {
+            name: target
+            for name, target in self.aliases.items()
+            if name not in self.models and target.partition("/")[0] in self.models
+        }
+
+    def resolve(self, name: str) -> tuple[str, str | None]:
+        """Name and version that a name stands for; itself, unless it is an alias."""
+        if name in self.models or (target := self.aliases.get(name)) is None:
+            return name, None
+        model, _, version = target.partition("/")
+        return model, version or None
+
     def model(self, name: str) -> Model:
-        """Raises UnknownModel, which names those that are loaded."""
-        if (model := self.models.get(name)) is None:
-            raise UnknownModel(
-                f"no such model; {_nearest(name, self.models)}loaded: {', '.join(self.models)}"
-            )
+        """The model of that name or alias. Raises UnknownModel, which names those that are loaded."""
+        if (model := self.models.get(self.resolve(name)[0])) is None:
+            aliases = self.usable_aliases
+            also = f"; other names: {', '.join(aliases)}" if aliases else ""
+            nearest = _nearest(name, [*self.models, *aliases])
+            raise UnknownModel(f"no such model; {nearest}loaded: {', '.join(self.models)}{also}")
         return model
 
     def find(
@@ -109,7 +131,7 @@ class Registry:
         """The encoder for a request.
 
         Args:
-            name: of the model.
+            name: of the model, or an alias.
             version: exactly this one; by default the current one.
             space: what the vectors must be of. Without `version`, any loaded version that gives such
                 vectors will do, the current one first: a client that is pinned to a space keeps working
@@ -121,6 +143,7 @@ class Registry:
             UnknownModel, UnknownVersion, NotReady, SpaceMismatch: naming what is loaded.
         """
         model = self.model(name)
+        version = version or self.resolve(name)[1]
         if version is not None and version not in model.versions:
             raise UnknownVersion(f"that version is not loaded; loaded: {', '.join(model.versions) or 'none'}")
         if space is not None:
@@ -197,6 +220,6 @@ def _of_space(model: Model, version: str | None, space: str, dim: int | None, *,
     )
 
 
-def _nearest(name: str, known: Mapping[str, Model]) -> str:
+def _nearest(name: str, known: Sequence[str]) -> str:
     nearest = difflib.get_close_matches(name[:64], known, n=1)
     return f"did you mean {nearest[0]!r}? " if nearest else ""

@@ -41,7 +41,8 @@ class Context:
         key = CALLER.get().key
         if key.models == ANYBODY.models:
             return self.models
-        return Registry({name: model for name, model in self.models.models.items() if key.may_ask(name)})
+        models = {name: model for name, model in self.models.models.items() if key.may_ask(name)}
+        return Registry(models, self.models.aliases)
 
 
 async def context_of(request: Request) -> Context:  # FastAPI would run a plain function on a thread

@@ -161,7 +161,11 @@ def _log_models(registry: Registry, settings: Settings) -> None:
         )
     for refused in registry.refused:
         log.error("refused", name=refused.name, version=refused.version or "current", reason=refused.reason)
-    if settings.default_model not in registry.models:
+    for name, target in settings.model_aliases.items():
+        if name not in registry.usable_aliases:
+            why = "a model has this name" if name in registry.models else "its model is not there"
+            log.warning("alias without effect", name=name, stands_for=target, reason=why)
+    if registry.resolve(settings.default_model)[0] not in registry.models:
         log.error(
             "not ready: the default model is missing; set ENCODERY_DEFAULT_MODEL",
             default_model=settings.default_model,

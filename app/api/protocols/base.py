@@ -136,7 +136,7 @@ class Protocol:
         self, path: str, summary: str, *, access: Access = "any"
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Register a route without a body, a function as FastAPI calls it."""
-        self.routes.append(ProtocolRoute("GET", path, summary, None))
+        self.routes.append(ProtocolRoute("GET", path.replace(":path}", "}"), summary, None))
         return self.group.get(
             path, access=access, summary=summary, response_class=Response, **self._documented
         )
@@ -184,8 +184,10 @@ def texts(value: Any) -> TextInputs:
     return TextInputs(value if isinstance(value, list) else [value], time.time())
 
 
-def named(model: str | None) -> tuple[str | None, str | None]:
-    """Name and version of `text`, `text/2`, `text:2` or `text:latest`; neither can be in a name."""
+def named(context: Context, model: str | None) -> tuple[str | None, str | None]:
+    """Name and version of `text`, `text/2`, `text:2` or `text:latest`; an alias may have such signs, too."""
+    if model in context.models.aliases:
+        return model, None
     name, _, version = (model or "").replace(":", "/").partition("/")
     return name or None, version if version and version != "latest" else None
 

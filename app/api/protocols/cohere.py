@@ -96,7 +96,7 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, En
     if asked.images:
         raise InvalidRequest("no model of this server takes images", code="unsupported", param="images")
     asked.texts = await _texts(asked, context.settings)
-    model, version = named(asked.model)
+    model, version = named(context, asked.model)
     ask = EncodeRequest(
         inputs=texts(asked.texts),
         model=model,

@@ -7,6 +7,8 @@ examples send curl's default Content-Type, so any is read.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -25,7 +27,7 @@ from app.api.protocols.base import (
     texts,
 )
 from app.api.service import EncodeRequest, EncodeResult, encode
-from app.engine import Loaded
+from app.engine import EngineError, Loaded, Registry
 from app.http.context import Context, Ctx
 from app.http.errors import Failure
 
@@ -113,14 +115,8 @@ async def embeddings(context: Context, request: Request) -> Response:
 
 @OLLAMA.get("/api/tags", "List models")
 async def tags(context: Ctx) -> Response:
-    """Every loaded version, the current one of a model as `latest`."""
-    models = context.registry.models.values()
-    found = [
-        (f"{model.name}:{'latest' if version == model.current else version}", loaded)
-        for model in models
-        for version, loaded in model.versions.items()
-    ]
-    return json_response({"models": [_tag(name, loaded) for name, loaded in found]})
+    """Every loaded version, the current one of a model as `latest`; and the models' other names."""
+    return json_response({"models": [_tag(name, loaded) for name, loaded in _tagged(context.registry)]})
 
 
 @OLLAMA.post("/api/show", ShowRequest, "One model")
@@ -160,7 +156,7 @@ async def _encoded(
     dim: int | None = None,
     unit: bool = False,
 ) -> EncodeResult:
-    name, version = named(model)
+    name, version = named(context, model)
     ask = EncodeRequest(
         inputs=texts(value),
         model=name,
@@ -174,8 +170,17 @@ async def _encoded(
 
 
 def _find(context: Context, model: str | None) -> Loaded:
-    name, version = named(model)
+    name, version = named(context, model)
     return context.registry.find(name or context.settings.default_model, version=version)
+
+
+def _tagged(registry: Registry) -> Iterator[tuple[str, Loaded]]:
+    for model in registry.models.values():
+        for version, loaded in model.versions.items():
+            yield f"{model.name}:{'latest' if version == model.current else version}", loaded
+    for alias in registry.usable_aliases:
+        with suppress(EngineError):  # it cannot answer
+            yield alias if ":" in alias else f"{alias}:latest", registry.find(alias)
 
 
 def _tag(name: str, loaded: Loaded) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from app.api.protocols.base import (
 )
 from app.api.protocols.input_types import with_prompt_for
 from app.api.service import EncodeRequest, EncodeResult, encode
-from app.engine import Model
+from app.engine import EngineError, Loaded
 from app.http.context import Context, Ctx
 from app.http.errors import ErrorBody, Failure, InvalidRequest
 from bundle import Truncate
@@ -65,7 +65,7 @@ async def embeddings(context: Context, request: Request) -> Response:
     """Vectors of texts, as OpenAI answers."""
     asked = await OPENAI.read(context, request, EmbeddingsRequest)
     _refuse_token_ids(asked.input)
-    model, version = named(asked.model)
+    model, version = named(context, asked.model)
     ask = EncodeRequest(
         inputs=texts(asked.input),
         model=model,
@@ -93,22 +93,34 @@ def _content(answer: EncodeResult, encoding: str | None) -> dict[str, Any]:
 
 @OPENAI.get("/v1/models", "List models")
 async def models(context: Ctx) -> Response:
-    """Every model that can answer."""
-    ready = [model for model in context.registry.models.values() if model.is_ready]
-    return json_response({"object": "list", "data": [_described(model) for model in ready]})
+    """Every model that can answer, and their other names."""
+    registry = context.registry
+    data = []
+    for name in (*registry.models, *registry.usable_aliases):
+        try:
+            data.append(_described(name, registry.find(name)))
+        except EngineError:  # it cannot answer
+            continue
+    return json_response({"object": "list", "data": data})
 
 
-@OPENAI.get("/v1/models/{model}", "One model")
+@OPENAI.get("/v1/models/{model:path}", "One model")
 async def model(model: str, context: Ctx) -> Response:
-    """What there is to say of a model."""
-    context.registry.find(model)  # or NotReady
-    return json_response(_described(context.registry.model(model)))
+    """What there is to say of a model, by whatever the field `model` takes: `text`, `text/2`, an alias."""
+    name, version = named(context, model)
+    return json_response(_described(model, context.registry.find(name or model, version=version)))
 
 
-def _described(model: Model) -> dict[str, Any]:
-    manifest = model.versions[str(model.current)].manifest
-    created = datetime.fromisoformat(manifest.trained.created)
-    return {"id": model.name, "object": "model", "created": int(created.timestamp()), "owned_by": "encodery"}
+def _described(name: str, loaded: Loaded) -> dict[str, Any]:
+    """A model as OpenAI tells of it; `root` is the version behind the name, as vLLM has it."""
+    manifest = loaded.manifest
+    return {
+        "id": name,
+        "object": "model",
+        "created": int(datetime.fromisoformat(manifest.trained.created).timestamp()),
+        "owned_by": "encodery",
+        "root": f"{manifest.name}/{manifest.version}",
+    }
 
 
 def _refuse_token_ids(value: Any) -> None:

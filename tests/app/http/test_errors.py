@@ -43,7 +43,7 @@ async def test_a_bug_is_logged_with_its_place_and_told_as_an_id(serving: Any, on
     """Neither the answer nor the log has the exception's text, which may hold what the caller sent."""
     encoder = fake()
 
-    def cut(*_: Any) -> None:
+    def cut(*_: Any, **__: Any) -> None:
         raise KeyError("the caller's words")
 
     encoder.cut = cut

@@ -87,6 +87,14 @@ async def test_too_long_is_refused_unless_truncation_is_asked_for(client: httpx.
     assert cut.json()["usage"]["prompt_tokens"] == tiny.MAX_LENGTH
 
 
+@pytest.mark.parametrize("name", ["text", "text/1", "text:1", "text:latest", "shop-user/1"])
+async def test_a_model_is_found_by_what_the_field_takes(client: httpx.AsyncClient, name: str) -> None:
+    one = (await client.get(f"/v1/models/{name}")).json()
+
+    assert (one["id"], one["root"]) == (name, "shop-user/1" if "user" in name else "text/1")
+    assert (await client.get(f"/v1/models/{name}/9")).status_code == 404  # no name has two versions
+
+
 async def test_models_are_listed_and_found(client: httpx.AsyncClient) -> None:
     listed = (await client.get("/v1/models")).json()
     one = await client.get("/v1/models/text")
