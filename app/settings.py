@@ -126,6 +126,9 @@ class _Settings(BaseSettings):
     max_queue_tokens: Count = Field(
         262_144, description="the same for tokens (or rows of features) that wait"
     )
+    max_answer_bytes: Count = Field(
+        32 * 1024 * 1024, description="largest answer; vectors in JSON take up to 14 bytes per dimension"
+    )
     result_cache_bytes: int = Field(
         0,
         ge=0,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy.typing as npt
@@ -20,7 +21,7 @@ from app.api import bodies, service, stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
 from app.api.bodies import read_call
 from app.api.head_options import HEADER_PARAMETERS, admit
-from app.api.large import is_large, writing
+from app.api.large import NUMBER, is_large, writing
 from app.api.requests import EncodeBody
 from app.api.service import EncodeResult
 from app.api.warnings import warning_model, warnings_of
@@ -29,6 +30,7 @@ from app.http.context import Context
 from app.http.routes import RouteGroup
 from bundle import KINDS
 
+FLOAT = 4  # bytes of a float32
 routes = RouteGroup()
 
 
@@ -131,11 +133,21 @@ async def encode(context: Context, request: Request) -> Response:
         return await stream.respond(context, request)
     media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
     call = await read_call(context, request)
-    result = await service.encode(context, request, call.options.request(call.inputs))
+    asked = replace(
+        call.options.request(call.inputs), number_bytes=_number_bytes(media_type, call.options.encoding)
+    )
+    result = await service.encode(context, request, asked)
 
     if is_large(writing(result.vectors)):
         return await asyncio.to_thread(_respond, result, media_type, call.options.encoding)
     return _respond(result, media_type, call.options.encoding)
+
+
+def _number_bytes(media_type: str, encoding: str) -> float:
+    """What a dimension takes in an answer, at most."""
+    if media_type != vectors.JSON:
+        return FLOAT
+    return NUMBER if encoding == "float" else FLOAT * 4 / 3
 
 
 def _respond(result: EncodeResult, media_type: str, encoding: Literal["float", "base64"]) -> Response:

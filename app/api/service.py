@@ -18,12 +18,13 @@ from fastapi import Request
 from app import engine
 from app.access import CALLER
 from app.api.head_options import priority_of, timeout_of
-from app.api.inputs import GivenInputs, read_inputs
-from app.api.large import off_loop
+from app.api.inputs import GivenInputs, check_count, read_inputs
+from app.api.large import NUMBER, off_loop
 from app.api.vectors import Vectors
 from app.http.context import Context
 from app.http.disconnect import unless_left
 from app.http.errors import InvalidRequest
+from app.settings import Settings
 from bundle import Facts, Input, OutputType, Truncate, prompted
 from bundle.quantize import FLOATS, PACKED
 
@@ -36,6 +37,7 @@ class EncodeRequest:
 
     Attributes:
         inputs: to be read by the model.
+        number_bytes: of the answer, for each dimension of a vector.
         model: by default the server's default model.
         version: exactly this one; by default the current one.
         space: what the vectors must be of.
@@ -46,6 +48,7 @@ class EncodeRequest:
     """
 
     inputs: GivenInputs
+    number_bytes: float = NUMBER
     model: str | None = None
     version: str | None = None
     space: str | None = None
@@ -194,8 +197,21 @@ async def encode(context: Context, request: Request, asked: EncodeRequest) -> En
         ClientDisconnect: the client left.
     """
     target, given, settings = resolve(context, asked), asked.inputs, context.settings
+    check_count(len(given), settings)
+    check_answer(len(given) * target.dim * asked.number_bytes, settings)
     inputs = await off_loop(given.work, lambda: read_inputs(given, target.loaded, settings, target.truncate))
     return await encode_inputs(context, request, target, inputs)
+
+
+def check_answer(size: float, settings: Settings) -> None:
+    """Raise InvalidRequest for an answer that would be, or is, larger than the limit."""
+    if size > settings.max_answer_bytes:
+        raise InvalidRequest(
+            f"the answer would take {size:.0f} bytes, the limit is {settings.max_answer_bytes} "
+            "(ENCODERY_MAX_ANSWER_BYTES); send fewer or shorter inputs, or for many vectors ask for base64 "
+            "or raw ones, fewer dimensions, or POST /encode as NDJSON, which is answered line by line",
+            code="answer_too_large",
+        )
 
 
 def encode_inputs(

@@ -11,11 +11,13 @@ import time
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from app.api import health
 from app.api.inputs import JsonInputs, read_inputs
+from app.api.large import sliced
 from app.api.protocols.base import (
     ForeignRequest,
     Protocol,
@@ -24,7 +26,8 @@ from app.api.protocols.base import (
     json_vectors,
     texts,
 )
-from app.api.service import EncodeRequest, EncodeResult, encode, prompt_of
+from app.api.service import EncodeRequest, EncodeResult, check_answer, encode, prompt_of
+from app.api.vectors import JSON
 from app.engine import Loaded
 from app.http.context import Context, Ctx
 from app.http.errors import Failure, InvalidRequest
@@ -52,6 +55,10 @@ class _Tei(Protocol):
 TEI = _Tei(
     "TEI", body=_error, error=_Error, statuses={500: 424}, words={'"truncate":"end"': '"truncate":true'}
 )
+
+
+TOKENS = 2048  # that are written at once: 1 ms
+ROWS = 256  # of ids that are decoded at once
 
 
 class _Texts(ForeignRequest):
@@ -188,10 +195,19 @@ async def tokenize(context: Context, request: Request) -> Response:
     asked = await TEI.read(context, request, TokenizeRequest)
     loaded, tokenizer = _default(context)
     prompt = prompt_of(loaded, asked.prompt_name)
-    inputs = read_inputs(texts(asked.inputs), loaded, context.settings)
-    read = [one.to_json() for one in prompted(inputs, prompt)]
-    found = await asyncio.to_thread(tokenizer.tokens, read, add_special_tokens=asked.add_special_tokens)
-    return json_response(found)  # orjson writes dataclasses
+    given = texts(asked.inputs)
+
+    def work() -> bytes:
+        found, size = list[bytes](), 0
+        inputs = read_inputs(given, loaded, context.settings)
+        for one in prompted(inputs, prompt):  # one by one: tokens as objects take much more than their text
+            [tokens] = tokenizer.tokens([one.to_json()], add_special_tokens=asked.add_special_tokens)
+            found.append(b",".join(orjson.dumps(part)[1:-1] for part in sliced(tokens, TOKENS)))
+            size += len(found[-1])
+            check_answer(size, context.settings)
+        return b"[" + b",".join(b"[" + one + b"]" for one in found) + b"]"
+
+    return Response(await asyncio.to_thread(work), media_type=JSON)
 
 
 @TEI.post("/decode", DecodeRequest, "Put token ids together")
@@ -202,7 +218,12 @@ async def decode(context: Context, request: Request) -> Response:
 
     def work() -> list[str]:
         rows = _id_rows(asked.ids, context.settings.max_queue_tokens)
-        return tokenizer.decode(rows, skip_special_tokens=asked.skip_special_tokens)
+        found, size = list[str](), 0
+        for part in sliced(rows, ROWS):
+            found += tokenizer.decode(part, skip_special_tokens=asked.skip_special_tokens)
+            size += sum(map(len, found[-len(part) :]))
+            check_answer(size, context.settings)
+        return found
 
     return json_response(await asyncio.to_thread(work))
 
