@@ -24,6 +24,11 @@ class Row:
 
 
 ROWS: dict[str, Row] = {
+    "L5": Row(
+        "No body holds up the event loop, or takes memory out of proportion",
+        "the worst bodies that a search over routes, media types and shapes found",
+        ("tests/faults/test_stalls.py",),
+    ),
     "F4": Row(
         "A bad bundle is refused, named, and stops nobody",
         "mutants of a bundle: cut, flipped, missing, linked, sealed again with right digests",
