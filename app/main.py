@@ -84,6 +84,7 @@ def create_app(
         version=health.running_version(),
         description=_DESCRIPTION,
         lifespan=lifespan,
+        has_keys=gate is not None,
     )
 
 

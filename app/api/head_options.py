@@ -35,8 +35,9 @@ def admit(context: Context, request: Request) -> None:
 
     Raises:
         EngineError: the queue is full, or the server stops.
-        InvalidRequest: there is no such priority.
+        InvalidRequest: there is no such priority, or no such time.
     """
+    timeout_of(request, context.settings)
     context.engine.check_capacity(priority_of(request))
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.http.authentication import declare_keys
 from app.http.context import Context
 from app.http.pipeline import answer
 from app.http.routes import RouteGroup, Routes
@@ -23,13 +24,14 @@ class Application(FastAPI):
 
     Args:
         groups: all routes.
+        has_keys: the API's document says that a key is needed, and where.
         options: of FastAPI.
 
     Attributes:
         table: finds the route of a request.
     """
 
-    def __init__(self, groups: Sequence[RouteGroup], **options: Any) -> None:
+    def __init__(self, groups: Sequence[RouteGroup], *, has_keys: bool = False, **options: Any) -> None:
         super().__init__(
             **options,
             docs_url=None,  # ours needs no internet: app.api.docs
@@ -38,11 +40,20 @@ class Application(FastAPI):
             telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 us a request without any SDK
         )
         self.table = Routes(self, groups)
+        self._has_keys = has_keys
 
     @property
     def context(self) -> Context:
         """The parts that the routes share, from the start of the app on."""
         return cast(Context, self.state.context)
+
+    def openapi(self) -> dict[str, Any]:
+        """The API's document, made once."""
+        if self.openapi_schema is None:
+            document = super().openapi()
+            if self._has_keys:
+                declare_keys(document, self.table)
+        return super().openapi()
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return what FastAPI calls with every connection."""

@@ -7,14 +7,15 @@ Without keys everybody may ask for everything. What a route needs is declared wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from fastapi import Request
 
 from app.access import CALLER, NOBODY, Caller
 from app.http.context import Context
 from app.http.errors import Forbidden, Unauthorized
-from app.http.routes import Route
+from app.http.routes import Route, Routes
 
 _BEARER = b"bearer "
 
@@ -63,3 +64,27 @@ def _secrets(headers: Sequence[tuple[bytes, bytes]]) -> Iterator[bytes]:
             yield value.strip()
         elif name == b"authorization" and value[: len(_BEARER)].lower() == _BEARER:
             yield value[len(_BEARER) :].strip()
+
+
+_SCHEMES: Mapping[str, Any] = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+_REFUSALS: Mapping[str, str] = {
+    "401": "No key of this server",
+    "403": "The key may not do this",
+    "429": "The key has had what it may",
+}
+
+
+def declare_keys(document: dict[str, Any], table: Routes) -> None:
+    """Say in the API's document which operations need a key, where, and what is answered without one."""
+    document.setdefault("components", {})["securitySchemes"] = dict(_SCHEMES)
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            scope = {"type": "http", "method": method.upper(), "path": path}
+            if table.find(scope).access != "open":
+                operation["security"] = [{name: []} for name in _SCHEMES]
+                for status, meaning in _REFUSALS.items():
+                    if "4XX" not in operation["responses"]:
+                        operation["responses"].setdefault(status, {"description": meaning})

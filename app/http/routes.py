@@ -85,12 +85,16 @@ class RouteGroup:
         return self.router.get(path, **documentation)
 
     def post(
-        self, path: str, *, admission: Admission | None = None, **documentation: Any
+        self,
+        path: str,
+        *,
+        access: Access = "encode",
+        admission: Admission | None = None,
+        **documentation: Any,
     ) -> Callable[[Handler], Handler]:
         """Register a handler for POST; `documentation` is what FastAPI's `post` takes."""
 
         def register(handler: Handler) -> Handler:
-            access: Access = "any" if admission is None else "encode"
             self.direct["POST", path] = Route(path, handler, self.error, admission, access)
             self.router.add_api_route(
                 path,

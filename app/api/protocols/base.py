@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, get_args, get_origin
+from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
 
 from app.api.head_options import HEADER_PARAMETERS, admit
 from app.api.inputs import TextInputs
@@ -44,12 +44,14 @@ class ForeignRequest(BaseModel):
         field: what holds the inputs, for messages.
         ignored: fields of the protocol that are taken and change nothing here.
         encodes: the answer has vectors, so the headers that every such route reads are documented.
+        access: the scope that a key needs; `any` for what only tells of models.
     """
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
     field: ClassVar[str] = "inputs"
     ignored: ClassVar[tuple[str, ...]] = ()
     encodes: ClassVar[bool] = True
+    access: ClassVar[Access] = "encode"
 
     @classmethod
     def fields(cls) -> Iterator[str]:
@@ -70,6 +72,11 @@ class ErrorText(BaseModel):
 
 
 R = TypeVar("R", bound=ForeignRequest)
+
+_TEXT = {"type": "string", "minLength": 1}
+Texts = Annotated[
+    Any, WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]})
+]  # a text or a list of them, read by `texts`: in the API's document, what is taken
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,7 @@ class Protocol:
         self.routes.append(ProtocolRoute("POST", path, summary, request))
         return self.group.post(
             path,
+            access=request.access,
             admission=admit if request.encodes else None,
             summary=summary,
             openapi_extra=_documented(request),

@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from app.api.inputs import check_count
-from app.api.protocols.base import ForeignRequest, Protocol, expected_space, json_vectors, named, texts
+from app.api.protocols.base import ForeignRequest, Protocol, Texts, expected_space, json_vectors, named, texts
 from app.api.protocols.input_types import with_prompt_for
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import base64_rows
@@ -53,7 +53,7 @@ class EmbedRequest(ForeignRequest):
     ignored = ("max_tokens", "priority")
 
     model: str | None = Field(None, description="default: the server's")
-    texts: Any = None
+    texts: Texts | None = None
     inputs: Any = Field(
         None, description='`texts` in another form: [{"content": [{"type": "text", "text": ..}]}]'
     )

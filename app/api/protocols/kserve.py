@@ -80,7 +80,7 @@ class InferRequest(ForeignRequest):
 class IndexRequest(ForeignRequest):
     """Which models to list."""
 
-    encodes = False
+    encodes, access = False, "any"
 
     field = "ready"
     ready: bool = Field(False, description="only those that can answer")

@@ -9,11 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from fastapi import Request, Response
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from app.api import health
 from app.api.protocols.base import (
@@ -46,6 +46,9 @@ OLLAMA = Protocol(
 )
 
 
+_TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string", "minLength": 1}}]}
+
+
 class EmbedRequest(ForeignRequest):
     """Texts to encode."""
 
@@ -53,7 +56,7 @@ class EmbedRequest(ForeignRequest):
     ignored = ("keep_alive", "options")
 
     model: str
-    input: Any = Field("", description="a text or a list of texts")
+    input: Annotated[Any, WithJsonSchema(_TEXTS)] = Field("", description="a text or a list of texts")
     truncate: bool | None = Field(True, description="cut what is too long; false refuses it")
     dimensions: int | None = Field(None, ge=1)
 
@@ -71,7 +74,7 @@ class EmbeddingsRequest(ForeignRequest):
 class ShowRequest(ForeignRequest):
     """Which model to tell of; older clients call it `name`."""
 
-    encodes = False
+    encodes, access = False, "any"
 
     field = "model"
     ignored = ("verbose",)

@@ -17,6 +17,7 @@ from app.api import vectors
 from app.api.protocols.base import (
     ForeignRequest,
     Protocol,
+    Texts,
     expected_space,
     json_response,
     json_vectors,
@@ -48,7 +49,7 @@ class EmbeddingsRequest(ForeignRequest):
     field = "input"
     ignored = ("user",)
 
-    input: Any = Field(description="a text, or a list of at most ENCODERY_MAX_ITEMS texts; no token ids")
+    input: Texts = Field(description="a text, or a list of at most ENCODERY_MAX_ITEMS texts; no token ids")
     model: str | None = Field(None, description="`text`, or `text/2` for a version; default: the server's")
     encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = Field(None, ge=1, description="only those the model was trained for")

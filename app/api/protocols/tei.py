@@ -21,6 +21,7 @@ from app.api.large import sliced
 from app.api.protocols.base import (
     ForeignRequest,
     Protocol,
+    Texts,
     expected_space,
     json_response,
     json_vectors,
@@ -76,7 +77,7 @@ class _Texts(ForeignRequest):
 class EmbedRequest(_Texts):
     """Texts to encode."""
 
-    inputs: Any = Field(description="a text or a list of texts")
+    inputs: Texts = Field(description="a text or a list of texts")
     normalize: bool | None = Field(True, description="false gives what the model gives")
     dimensions: int | None = Field(default=None, ge=1)
 
@@ -98,15 +99,16 @@ class TokenizeRequest(ForeignRequest):
 
     encodes = False
 
-    inputs: Any = Field(description="a text or a list of texts")
+    inputs: Texts = Field(description="a text or a list of texts")
     add_special_tokens: bool = True
     prompt_name: str | None = None
 
 
+_ID = {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1}
 _IDS: dict[str, Any] = {
     "anyOf": [
-        {"type": "array", "items": {"type": "integer"}},
-        {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+        {"type": "array", "items": _ID},
+        {"type": "array", "items": {"type": "array", "items": _ID}},
     ]
 }
 
@@ -124,7 +126,7 @@ class DecodeRequest(ForeignRequest):
 class OtherRequest(ForeignRequest):
     """What a model of another kind takes; not looked at."""
 
-    encodes = False
+    encodes, access = False, "any"
 
 
 @TEI.post("/embed", EmbedRequest, "Encode texts")

@@ -42,7 +42,7 @@ class TensorSpec(ForeignRequest):
 
     name: str
     shape: list[int] = Field(min_length=1, max_length=2)
-    datatype: str
+    datatype: str = Field(json_schema_extra={"enum": ["BYTES", *DTYPES]})
     parameters: dict[str, Any] = Field(default={})
     data: list[Any] | None = None
 

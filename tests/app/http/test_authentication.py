@@ -232,6 +232,37 @@ def test_a_file_of_keys_that_cannot_be_used_stops_the_start(tmp_path: Path) -> N
         create_app(Settings(keys_file=tmp_path / "keys.toml"))
 
 
+async def test_the_document_says_what_needs_a_key_and_where_it_stands(client: httpx.AsyncClient) -> None:
+    document = (await client.get("/openapi.json", headers=bearer("search"))).json()
+    operations = {
+        (path, method): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    }
+
+    assert {path for (path, _), operation in operations.items() if "security" not in operation} == OPEN - {
+        "/"
+    }
+    assert all(
+        {"401", "403", "429"} & one["responses"].keys() or "4XX" in one["responses"]
+        for one in operations.values()
+        if "security" in one
+    )
+    assert document["components"]["securitySchemes"]["key"]["name"] == "X-API-Key"
+
+
+async def test_the_document_of_an_open_server_speaks_of_no_keys(serving: Any, registry: Any) -> None:
+    async with serving(registry) as client:
+        assert "security" not in (await client.get("/openapi.json")).text
+
+
+async def test_what_works_with_a_model_needs_the_scope_for_it(client: httpx.AsyncClient) -> None:
+    """Taking texts apart is work, too."""
+    for path in ("/tokenize", "/decode"):
+        answer = await client.post(path, json={"inputs": "hello", "ids": [1]}, headers=bearer("prometheus"))
+        assert answer.status_code == 403
+
+
 async def test_no_secret_is_in_any_answer_or_setting(client: httpx.AsyncClient) -> None:
     answers = [
         await client.request(method, path, headers=bearer("search"), json={"inputs": "hello"})
