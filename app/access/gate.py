@@ -18,6 +18,7 @@ from app.shared.rate_table import RateTable
 
 LOOK_EVERY_S = 1.0
 SETTING = "default"  # the name of the key that a setting gives
+UNSEEN = (-1, -1, -1)  # the stamp of no file
 BY_FILE = "file of keys"  # who changes keys, as the audit has it
 
 
@@ -82,6 +83,15 @@ class Gate:
         """Read the file again if it has changed."""
         if (keys := self._read_if_changed()) is not None:
             self._use(keys)
+
+    def look_again(self) -> None:
+        """Read the file at the next look, whether or not it seems to have changed."""
+        self._stamp = UNSEEN
+
+    def still_has(self, caller: Caller) -> bool:
+        """Tell whether a caller who was found before has a key yet, if perhaps with other limits."""
+        now = self._callers.get(caller.key.name)
+        return now is not None and not set(now.key.digests).isdisjoint(caller.key.digests)
 
     def _read_if_changed(self) -> list[Key] | None:
         if (stamp := _stamp(self._file)) == self._stamp:

@@ -46,6 +46,12 @@ def check_key(context: Context, route: Route, request: Request) -> None:
         caller.rates.admit()
 
 
+def check_key_again(context: Context) -> None:
+    """Raise Unauthorized for a caller whose key was taken away while his request is answered."""
+    if context.gate is not None and not context.gate.still_has(CALLER.get()):
+        raise Unauthorized("the key was taken away", code="invalid_api_key")
+
+
 def _check(caller: Caller | None, route: Route) -> None:
     if caller is None:
         raise Unauthorized(

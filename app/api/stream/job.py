@@ -19,6 +19,7 @@ from app.api.service import EncodeResult, Target
 from app.api.stream.lines import Line, line_limits
 from app.engine import Draining, EngineError, Overloaded
 from app.http import errors
+from app.http.authentication import check_key_again
 from app.http.context import Context
 from app.http.errors import MalformedRequest, RequestError
 from bundle import EncoderyError, Input, InputError
@@ -55,7 +56,8 @@ class Job:
     now_s: float
 
     async def done(self, lines: Sequence[Line]) -> list[LineOutcome]:
-        """What became of the lines, in order. Raises Draining."""
+        """What became of the lines, in order. Raises Draining; Unauthorized when the key is gone."""
+        check_key_again(self.context)
         found: dict[int, LineOutcome] = {}
         inputs: list[tuple[int, Input]] = []
         for line in lines:

@@ -106,6 +106,31 @@ def test_what_a_key_has_spent_stays_as_long_as_its_limits(file: Path) -> None:
     assert changed.rates is not spent.rates
 
 
+def test_a_file_is_read_again_when_it_is_asked_for(file: Path, audited: list[Any]) -> None:
+    gate = Gate(file, None)
+    gate.look()
+    assert len(audited) == 1
+    gate.look_again()
+    gate.look()
+
+    assert [line["event"] for line in audited] == ["keys.read", "keys.read"]
+
+
+def test_a_caller_has_a_key_until_it_is_gone(file: Path) -> None:
+    gate = Gate(file, None)
+    caller = gate.find([b"two"])
+    assert caller
+    for content, has in (
+        (row("shop", "two", max_in_work=1), True),
+        (row("shop", "other"), False),
+        (row("other", "two"), False),
+    ):
+        file.write_text(content)
+        gate.look_again()
+        gate.look()
+        assert gate.still_has(caller) is has
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [
