@@ -76,7 +76,7 @@ class Grammar:
             self._chance.choice([self._scale, self._replace, self._set_field, self._move])(found)
         if self._chance.random() < 0.6:
             return filled(found, self._chance)
-        return found if len(shapes.body(found)) <= limit(found) else filled(found, self._chance)
+        return found if shapes.size_of(found) <= limit(found) else filled(found, self._chance)
 
     def _json(self) -> Recipe:
         route = self._chance.choice(self._routes)
@@ -189,18 +189,28 @@ def limit(recipe: Recipe) -> int:
 
 def filled(recipe: Recipe, chance: random.Random) -> Recipe:
     """One count made as large as the route's limit allows."""
-    if "tensors" in recipe or not (counts := list(_counts(recipe))):
+    if "tensors" in recipe:  # whose shapes and bytes belong together: fewer of them
+        while shapes.size_of(recipe) > limit(recipe):
+            tensor = recipe["tensors"][-1]
+            if tensor["times"] > 1:
+                tensor["times"] //= 2
+            else:
+                recipe["tensors"].pop()
+        return recipe
+    if not (counts := list(_counts(recipe))):
         return recipe
     holder, key = chance.choice(counts)
     most = limit(recipe)
     for _ in range(12):
-        size = len(shapes.body(recipe))
+        size = shapes.size_of(recipe)
         if most * 0.9 <= size <= most:
             break
         share = most / max(size, 1) * (0.99 if size > most else 0.97)
         holder[key] = min(MOST_COUNT, max(1, int(holder[key] * min(share, 50))))
         if holder[key] == 1 and size > most:
             holder, key = chance.choice(counts)
+    for holder, key in counts if shapes.size_of(recipe) > most else ():  # by all of them together
+        holder[key] = 1
     return recipe
 
 

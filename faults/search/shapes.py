@@ -61,6 +61,41 @@ def encoded(shape: Shape) -> bytes:
     return _shape(shape, itertools.count())
 
 
+def size_of(recipe: Recipe) -> int:
+    """About as many bytes as its body has, which may be too many to make."""
+    if "json" in recipe:
+        return _size(recipe["json"])
+    if "lines" in recipe:
+        return (_size(recipe["lines"]) + 1) * int(recipe["times"])
+    if "parts" in recipe:
+        return (len(recipe["part"]) + int(recipe["bytes"]) + 12) * int(recipe["parts"])
+    if "tensors" in recipe:
+        return sum((one.get("bytes", 0) + 120) * one.get("times", 1) for one in recipe["tensors"])
+    return int(recipe["bytes"])
+
+
+def _size(shape: Shape) -> int:
+    if not isinstance(shape, Mapping):
+        return len(json.dumps(shape))
+    times = int(shape.get("times", 1))
+    match shape:
+        case {"text": alphabet, "chars": chars}:
+            written = json.dumps(alphabet, ensure_ascii=bool(shape.get("escaped")))
+            width = len(written.encode("utf-8", "surrogatepass")) - 2
+            size = 10 + int(chars) * width // max(1, len(alphabet))
+        case {"list": inner}:
+            size = 2 + times * (_size(inner) + 1)
+        case {"object": inner}:
+            size = 2 + times * (_size(inner) + 10)
+        case {"record": fields}:
+            size = 2 + sum(len(key) + 4 + _size(one) for key, one in fields.items())
+        case {"deep": bracket}:
+            size = times * (2 if bracket == "[" else 6)
+        case _:
+            size = 4 * int(shape.get("base64", 0)) // 3 + len(str(shape.get("raw", "")))
+    return size
+
+
 def _tensors(recipe: Recipe) -> tuple[bytes, bytes]:
     """JSON with `times` copies of each tensor, their names numbered, and the blocks of those with `bytes`."""
     specs, blocks = [], []
