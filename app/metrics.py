@@ -63,6 +63,9 @@ class Metrics:
         self._requests = Counter(
             "encodery_requests", "requests answered", ("route", "method", "status"), registry=r
         )
+        self._key_requests = Counter(
+            "encodery_key_requests", "requests answered to who has a key", ("key", "status"), registry=r
+        )
         self._latency_s = Histogram(
             "encodery_request_seconds", "from request to answer", ("route",), buckets=LATENCIES_S, registry=r
         )
@@ -106,6 +109,7 @@ class Metrics:
             "encodery_model_refused", "1 for each refused version", MODEL, **_MOST, registry=r
         )
         self._of_model: dict[tuple[str, str], _OfModel] = {}
+        self._of_key: dict[tuple[str, int], Counter] = {}
         self._of_route: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._lag_s = Histogram(
             "encodery_event_loop_lag_seconds", "how late the event loop is", buckets=LAGS_S, registry=r
@@ -145,6 +149,12 @@ class Metrics:
             )
         found[0].inc()
         found[1].observe(seconds)
+
+    def key_request(self, key: str, status: int) -> None:
+        """A request was answered to the holder of a key."""
+        if (found := self._of_key.get((key, status))) is None:
+            found = self._of_key[key, status] = self._key_requests.labels(key, str(status))
+        found.inc()
 
     def encoded(self, loaded: Loaded, encoded: Encoded) -> None:
         """A request got its vectors."""

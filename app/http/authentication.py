@@ -33,6 +33,7 @@ def check_key(context: Context, route: Route, request: Request) -> None:
         CALLER.set(NOBODY)
         return
     caller = gate.find(list(dict.fromkeys(_secrets(request.scope["headers"]))))
+    CALLER.set(caller or NOBODY)
     try:
         _check(caller, route)
     except (Unauthorized, Forbidden) as error:
@@ -40,9 +41,7 @@ def check_key(context: Context, route: Route, request: Request) -> None:
         address = client.host if client else "local"
         gate.refusals.note(client=address, caller=name, reason=error.code, route=route.path)
         raise
-    assert caller is not None
-    CALLER.set(caller)
-    if caller.rates is not None:
+    if caller is not None and caller.rates is not None:
         caller.rates.admit()
 
 

@@ -20,6 +20,7 @@ import structlog
 from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
+from app.access import CALLER, NOBODY
 from app.engine import Draining
 from app.http.authentication import check_key
 from app.http.context import Context
@@ -65,6 +66,8 @@ async def answer(context: Context, route: Route, request: Request, write: Write)
             await write(response)
         finally:
             _record(context.metrics, route, method, response.status_code, time.perf_counter() - started_s)
+            if context.gate is not None and (caller := CALLER.get()) is not NOBODY:
+                context.metrics.key_request(caller.key.name, response.status_code)
     finally:
         REQUEST_ID.reset(token)
 

@@ -184,6 +184,21 @@ async def test_the_limit_of_a_key_is_named_and_says_when(serving: Any, registry:
     assert 90 <= int(second.headers["retry-after"]) <= 100
 
 
+async def test_answers_are_counted_for_each_key(client: httpx.AsyncClient) -> None:
+    for _ in range(3):
+        await client.post("/encode", json={"inputs": "hello"}, headers=bearer("search"))
+    await client.get("/metrics", headers=bearer("search"))
+    await client.get("/models", headers={"X-API-Key": "ek_wrong"})
+    await client.get("/health/ready", headers=bearer("shop"))
+    text = (await client.get("/metrics", headers=bearer("prometheus"))).text
+
+    counted = [line for line in text.splitlines() if line.startswith("encodery_key_requests_total{")]
+    assert counted == [
+        'encodery_key_requests_total{key="search",status="200"} 3.0',
+        'encodery_key_requests_total{key="search",status="403"} 1.0',
+    ]
+
+
 async def test_inputs_in_work_are_bounded_per_key(serving: Any, only: Any, fake: Any, tmp_path: Path) -> None:
     encoder = fake(name="shop-user")
     file = write_keys(tmp_path / "keys.toml")
