@@ -1,0 +1,48 @@
+"""Keys where several processes serve: their limits are those of the server, and a reload reads them anew."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from raw import ask, request
+from running import server
+
+pytestmark = pytest.mark.e2e
+
+RATE = 5
+
+
+def row(name: str, **more: object) -> str:
+    digest = hashlib.sha256(f"ek_{name}".encode()).hexdigest()
+    return "\n".join([f'[{name}]\nsha256 = "{digest}"', *(f"{one} = {more[one]}" for one in more), ""])
+
+
+def test_a_limit_holds_over_all_workers_and_a_reload_is_audited(published: Path, tmp_path: Path) -> None:
+    keys, audit = tmp_path / "keys.toml", tmp_path / "audit.jsonl"
+    keys.write_text(row("slow", requests_per_s=RATE) + row("other"))
+    with server(
+        published, ENCODERY_WORKERS="2", ENCODERY_KEYS_FILE=str(keys), ENCODERY_AUDIT_FILE=str(audit)
+    ) as running:
+        running.logged("all workers serve")
+        url = running.logged("ready")["url"]
+        seen: Counter[int] = Counter()
+        began_s = time.monotonic()
+        while sum(seen.values()) < 200:  # each on a connection of its own, which either may take
+            seen[ask(url, request("GET", "/models", "X-API-Key: ek_slow")).status] += 1
+        took_s = time.monotonic() - began_s
+        others = ask(url, request("GET", "/models", "X-API-Key: ek_other")).status
+        running.process.send_signal(signal.SIGHUP)
+        running.logged("all workers serve", times=2)
+    lines = [json.loads(line) for line in audit.read_text().splitlines()]
+
+    assert RATE <= seen[200] <= RATE + RATE * took_s + 2  # one each, if both were asked at once
+    assert seen[200] + seen[429] == 200
+    assert others == 200
+    assert [line["caller"] for line in lines if line["event"] == "workers.replace"] == ["SIGHUP"]
+    assert len([line for line in lines if line["event"] == "keys.read"]) == 4
