@@ -60,14 +60,15 @@ def protocols_table() -> str:
     from app.api.requests import EncodeBody
     from app.api.score import ScoreRequest
 
-    lines = ["| protocol | route | reads | takes and ignores |", "|---|---|---|---|"]
+    lines = ["| protocol | route | reads | takes and ignores | refuses |", "|---|---|---|---|---|"]
     for path, fields in {"/encode": EncodeBody.model_fields, "/score": ScoreRequest.model_fields}.items():
-        lines.append(f"| Encodery | `POST {path}` | {_named(fields)} | |")
+        lines.append(f"| Encodery | `POST {path}` | {_named(fields)} | | |")
     for protocol in PROTOCOLS:
         for row in protocol.routes:
             reads = _named(row.request.fields()) if row.request else ""
-            ignored = _named(row.request.ignored) if row.request else ""
-            lines.append(f"| {protocol.name} | `{row.method} {row.path}` | {reads} | {ignored} |")
+            ignored = _named(row.request.others("ignored")) if row.request else ""
+            refused = _named(row.request.others("refused")) if row.request else ""
+            lines.append(f"| {protocol.name} | `{row.method} {row.path}` | {reads} | {ignored} | {refused} |")
     return "\n".join(lines) + "\n"
 
 

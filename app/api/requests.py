@@ -8,7 +8,7 @@ The inputs themselves are read by the model that they are for: `app.api.inputs`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal, TypeVar
 
 import orjson
@@ -118,7 +118,7 @@ def validated(content: Mapping[str, Any], model: type[Body]) -> Body:
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        raise _invalid(error) from None
+        raise invalid(error) from None
 
 
 def load_object(body: bytes, field: str) -> dict[str, Any]:
@@ -168,17 +168,31 @@ def moment_of(now: Any, clock_s: float) -> float:
 
 
 def _unknown_field(name: str, fields: Mapping[str, Any]) -> InvalidRequest:
-    nearest = difflib.get_close_matches(name[:64], fields, n=1)
-    hint = f'did you mean "{nearest[0]}"? ' if nearest else ""
+    return unknown_field(nearest_field(name, fields), fields)
+
+
+def nearest_field(name: str, fields: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """The field that was most likely meant; None if none is near."""
+    nearest = difflib.get_close_matches(name[:64], fields, n=1, cutoff=likeness)
+    return nearest[0] if nearest else None
+
+
+def unknown_field(nearest: str | None, fields: Iterable[str], place: str | None = None) -> InvalidRequest:
+    """The error for a field that there is not, in an object at that place."""
+    hint = f'did you mean "{nearest}"? ' if nearest else ""
+    where = f"{place}: " if place else ""
     return InvalidRequest(
-        f"an unknown field; {hint}the fields are: {', '.join(fields)}", code="unknown_field"
+        f"{where}an unknown field; {hint}the fields are: {', '.join(fields)}",
+        code="unknown_field",
+        param=place,
     )
 
 
-def _invalid(error: ValidationError) -> InvalidRequest:
+def invalid(error: ValidationError) -> InvalidRequest:
     """The first mistake, in our words where pydantic's do not help."""
     first = error.errors(include_url=False, include_input=False)[0]
-    name = str(first["loc"][0])
+    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).lstrip(".")
     if first["type"] == "missing":
         return InvalidRequest(f'"{name}" is missing', code="missing_field", param=name)
-    return InvalidRequest(f"{name}: {first['msg']}", code="invalid_value", param=name)
+    told = "expected an object" if first["type"] == "model_type" else first["msg"]  # that names our class
+    return InvalidRequest(f"{name}: {told}", code="invalid_value", param=name)

@@ -7,6 +7,8 @@
     ├── SuspectHead          400  headers that could hide another request
     ├── Unauthorized         401  no key, or nobody's
     ├── Forbidden            403  the key may not do this
+    ├── UnknownPath          404  there is nothing at this path
+    ├── WrongMethod          405  the path takes another method
     ├── NotAcceptable        406  no answer in a media type the caller takes
     ├── BodyTimeout          408  the body did not arrive in time
     ├── PayloadTooLarge      413  more bytes than the limit
@@ -72,6 +74,26 @@ class Forbidden(RequestError):
     """The key may not do this."""
 
 
+class UnknownPath(RequestError):
+    """There is nothing at this path."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="not_found")
+
+
+class WrongMethod(RequestError):
+    """The path takes another method.
+
+    Args:
+        message: for people.
+        allow: the methods that it takes, as the header of that name has them.
+    """
+
+    def __init__(self, message: str, *, allow: str) -> None:
+        super().__init__(message, code="method_not_allowed")
+        self.allow = allow
+
+
 class NotAcceptable(RequestError):
     """No answer in a media type that the caller takes."""
 
@@ -115,6 +137,8 @@ TABLE: Mapping[type[EncoderyError], ErrorSpec] = {
     Unauthorized: ErrorSpec(401, "authentication_error", closes=True),
     Forbidden: ErrorSpec(403, "permission_error", closes=True),
     RateLimited: ErrorSpec(429, "rate_limit_error", retryable=True, closes=True),
+    UnknownPath: ErrorSpec(404, "invalid_request_error"),
+    WrongMethod: ErrorSpec(405, "invalid_request_error"),
     NotAcceptable: ErrorSpec(406, "invalid_request_error"),
     BodyTimeout: ErrorSpec(408, "invalid_request_error", closes=True),
     PayloadTooLarge: ErrorSpec(413, "invalid_request_error", closes=True),
@@ -164,7 +188,7 @@ class Failure:
 
 def failure(error: BaseException) -> Failure:
     """What any error becomes. Logs those that are the server's fault."""
-    if isinstance(error, HTTPException):  # raised by the framework's routing
+    if isinstance(error, HTTPException):  # raised by the framework, for a file that is not there
         code, message = _FRAMEWORK.get(error.status_code, ("http_error", "the request cannot be served"))
         detail = ErrorDetail(type="invalid_request_error", code=code, message=message, param=None)
         return Failure(error.status_code, detail, dict(error.headers or {}))
@@ -181,6 +205,8 @@ def failure(error: BaseException) -> Failure:
         type=spec.type, code=_get(error, "code"), message=str(error), param=_get(error, "param")
     )
     headers = {"Connection": "close"} if spec.closes else {}
+    if isinstance(error, WrongMethod):
+        headers["Allow"] = error.allow
     if spec.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if spec.retryable:

@@ -22,7 +22,6 @@ from typing import Any, Literal, TypeAlias, cast
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from starlette._utils import get_route_path
-from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Mount
 from starlette.routing import Route as StarletteRoute
 from starlette.types import ASGIApp, Scope
@@ -31,6 +30,7 @@ from app.access import Scope as KeyScope
 from app.http import errors
 from app.http.context import Context
 from app.http.framework import by_fastapi
+from app.http.hints import kinship, nearest_path
 
 UNMATCHED = "unmatched"  # what the metrics call all paths at which there is nothing
 
@@ -90,12 +90,16 @@ class RouteGroup:
         *,
         access: Access = "encode",
         admission: Admission | None = None,
+        error: ErrorAnswer | None = None,
         **documentation: Any,
     ) -> Callable[[Handler], Handler]:
-        """Register a handler for POST; `documentation` is what FastAPI's `post` takes."""
+        """Register a handler for POST; `documentation` is what FastAPI's `post` takes.
+
+        Its errors are answered as the group's are, or by an `error` of its own.
+        """
 
         def register(handler: Handler) -> Handler:
-            self.direct["POST", path] = Route(path, handler, self.error, admission, access)
+            self.direct["POST", path] = Route(path, handler, error or self.error, admission, access)
             self.router.add_api_route(
                 path,
                 _called_directly,
@@ -129,6 +133,8 @@ class Routes:
     def __init__(self, app: FastAPI, groups: Sequence[RouteGroup]) -> None:
         self._literal: dict[str, dict[str, Route]] = {}
         self._templated: list[tuple[BaseRoute, Route]] = []
+        self._declared: dict[str, list[str]] = {}  # methods by path, and how each path answers errors
+        self._errors: dict[str, ErrorAnswer] = {}
         own = RouteGroup()
         own.router.routes.extend(app.router.routes)
         for group in (own, *groups):
@@ -140,6 +146,9 @@ class Routes:
         path = _path(declared)
         access = group.access.get(path, "any")
         indirect = Route(path, partial(by_fastapi, app, declared), group.error, access=access)
+        shown = path.replace(":path}", "}")
+        self._declared.setdefault(shown, []).extend(sorted(_methods(declared)))
+        self._errors[shown] = group.error
         for method in _methods(declared):
             route = group.direct.get((method, path), indirect)
             if isinstance(declared, Mount) or "{" in path:
@@ -170,16 +179,27 @@ class Routes:
                 others |= dict.fromkeys(_methods(declared), route)
         if others:
             return _wrong_method(others.values(), others)
-        return Route(UNMATCHED, _raising(HTTPException(404)))
+        return self._unmatched(scope["path"])
+
+    def _unmatched(self, path: str) -> Route:
+        """Return a route that raises 404 with the path that was meant, in the shape of its kin."""
+        meant = nearest_path(path, self._declared)
+        hint = f"did you mean {' or '.join(self._declared[meant])} {meant}? " if meant else ""
+        error = errors.UnknownPath(f"there is nothing at this path; {hint}/docs lists what there is")
+        kin = meant or max(self._declared, key=lambda one: kinship(path, one))
+        answer = self._errors[kin] if kinship(path, kin)[0] else errors.answer
+        return Route(UNMATCHED, _raising(error), answer)
 
 
 def _wrong_method(routes: Iterable[Route], methods: Iterable[str]) -> Route:
     """Return a route that raises 405 in the shape of the path's other routes."""
-    one = next(iter(routes))
-    allowed = {*methods} | ({"HEAD"} if "GET" in methods else set())
-    return Route(
-        one.path, _raising(HTTPException(405, headers={"Allow": ", ".join(sorted(allowed))})), one.error
+    one, takes = next(iter(routes)), sorted(methods)
+    allowed = {*takes} | ({"HEAD"} if "GET" in takes else set())
+    error = errors.WrongMethod(
+        f"this path takes {' or '.join(takes)} and no other method; /docs shows an example to try",
+        allow=", ".join(sorted(allowed)),
     )
+    return Route(one.path, _raising(error), one.error)
 
 
 def _raising(error: Exception) -> Handler:

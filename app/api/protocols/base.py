@@ -1,6 +1,7 @@
 """What the adapters share: lenient parsing, texts within the limits, errors in the protocol's shape.
 
-A field that a protocol has and we do not know is ignored, as its own servers do; `/encode` is strict.
+A field that the protocol's libraries send is read, changes nothing, or is refused by name. One that nobody
+knows is ignored, as the protocols' own servers do, unless it is a slip of one that is; `/encode` is strict.
 """
 
 from __future__ import annotations
@@ -8,7 +9,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, TypeVar, get_args, get_origin
+from functools import cache, partial
+from itertools import islice
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
@@ -16,8 +28,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
 from app.api.head_options import HEADER_PARAMETERS, admit
 from app.api.inputs import TextInputs
 from app.api.large import off_loop, to_json, writing
-from app.api.requests import load_object
-from app.api.service import EncodeResult
+from app.api.requests import invalid, load_object, nearest_field, unknown_field
+from app.api.service import EncodeRequest, EncodeResult, find
 from app.api.vectors import JSON
 from app.http import errors
 from app.http.body import read_body, read_json_body
@@ -26,6 +38,8 @@ from app.http.errors import Failure, InvalidRequest
 from app.http.routes import Access, Handler, RouteGroup
 
 EXPECTED_SPACE = "X-Expected-Space"
+SLIP = 0.8  # likeness of names from which on one is taken for a slip of the other
+MOST_UNKNOWN = 16  # fields of a body that are looked at for slips
 _PARAMETERS: list[dict[str, Any]] = [
     *HEADER_PARAMETERS,
     {
@@ -37,12 +51,20 @@ _PARAMETERS: list[dict[str, Any]] = [
 ]
 
 
+class Refusal(NamedTuple):
+    """Why a field is refused, and the values of it that change nothing and are taken."""
+
+    reason: str
+    harmless: tuple[Any, ...] = (None,)
+
+
 class ForeignRequest(BaseModel):
     """A request of somebody else's protocol.
 
     Attributes:
         field: what holds the inputs, for messages.
         ignored: fields of the protocol that are taken and change nothing here.
+        refused: fields of the protocol that would change the answer and cannot be had here.
         encodes: the answer has vectors, so the headers that every such route reads are documented.
         access: the scope that a key needs; `any` for what only tells of models.
     """
@@ -50,19 +72,24 @@ class ForeignRequest(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
     field: ClassVar[str] = "inputs"
     ignored: ClassVar[tuple[str, ...]] = ()
+    refused: ClassVar[Mapping[str, Refusal]] = {}
     encodes: ClassVar[bool] = True
     access: ClassVar[Access] = "encode"
 
     @classmethod
     def fields(cls) -> Iterator[str]:
         """Names of what is read; of a field that is an object itself, those within."""
-        for name, field in cls.model_fields.items():
-            kinds = (field.annotation, *get_args(field.annotation))
-            inner = next(
-                (one for one in kinds if isinstance(one, type) and issubclass(one, ForeignRequest)), None
-            )
-            is_list = get_origin(field.annotation) is list
-            yield from [name] if inner is None or is_list else (f"{name}.{each}" for each in inner.fields())
+        objects = _objects(cls)
+        for name in cls.model_fields:
+            inner = objects.get(name)
+            yield from [name] if inner is None else (f"{name}.{each}" for each in inner.fields())
+
+    @classmethod
+    def others(cls, which: Literal["ignored", "refused"]) -> Iterator[str]:
+        """Names of what is ignored or refused, in the same way."""
+        yield from getattr(cls, which)
+        for name, inner in _objects(cls).items():
+            yield from (f"{name}.{each}" for each in inner.others(which))
 
 
 class ErrorText(BaseModel):
@@ -77,6 +104,19 @@ _TEXT = {"type": "string", "minLength": 1}
 Texts = Annotated[
     Any, WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]})
 ]  # a text or a list of them, read by `texts`: in the API's document, what is taken
+
+
+@cache
+def _objects(model: type[ForeignRequest]) -> Mapping[str, type[ForeignRequest]]:
+    """The fields that are objects themselves, each with what it reads."""
+    found = {}
+    for name, field in model.model_fields.items():
+        for one in (field.annotation, *get_args(field.annotation)):
+            if isinstance(one, type) and issubclass(one, ForeignRequest):
+                found[name] = one
+        if get_origin(field.annotation) is list:
+            found.pop(name, None)
+    return found
 
 
 @dataclass(frozen=True)
@@ -135,6 +175,7 @@ class Protocol:
             path,
             access=request.access,
             admission=admit if request.encodes else None,
+            error=partial(self.answer, field=request.field),
             summary=summary,
             openapi_extra=_documented(request),
             **self._documented,
@@ -149,12 +190,16 @@ class Protocol:
             path, access=access, summary=summary, response_class=Response, **self._documented
         )
 
-    def answer(self, error: BaseException) -> Response:
-        """The answer to any error."""
+    def answer(self, error: BaseException, field: str = "inputs") -> Response:
+        """The answer to any error, of a route whose inputs stand in that field."""
         found = errors.failure(error)
         detail = errors.shortened(found.detail)
+        param, message = detail.param, detail.message
+        if param == "inputs":  # all of them together
+            param, message = field, f"{field}: {message}"
+        words = {"inputs[": f"{field}["} | self._words
         detail = detail.model_copy(
-            update={"message": self._reworded(detail.message), "param": self._reworded(detail.param)}
+            update={"message": _reworded(message, words), "param": param and _reworded(param, words)}
         )
         body = self._body(Failure(found.status, detail, found.headers))
         return errors.respond(self.status(found), body, found.headers)
@@ -169,22 +214,38 @@ class Protocol:
         body = await reader(request, context.settings)
         return await off_loop(len(body), lambda: parsed(load_object(body, model.field), model))
 
-    def _reworded(self, text: str | None) -> str | None:
-        for ours, theirs in self._words.items() if text else ():
-            text = text.replace(ours, theirs) if text else text
-        return text
+
+def _reworded(text: str, words: Mapping[str, str]) -> str:
+    for ours, theirs in words.items():
+        text = text.replace(ours, theirs)
+    return text
 
 
 def parsed(content: Mapping[str, Any], model: type[R]) -> R:
     """The request. Raises InvalidRequest, which names the first field that is wrong."""
+    _check_fields(content, model)
     try:
         return model.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = ".".join(map(str, first["loc"]))
-        if first["type"] == "missing":
-            raise InvalidRequest(f'"{name}" is missing', code="missing_field", param=name) from None
-        raise InvalidRequest(f"{name}: {first['msg']}", code="invalid_value", param=name) from None
+        raise invalid(error) from None
+
+
+def _check_fields(content: Mapping[str, Any], model: type[ForeignRequest], place: str = "") -> None:
+    """Raise InvalidRequest for a field that is refused, or that is a slip of one that is not there."""
+    fields = model.model_fields
+    if not content.keys() <= fields.keys():
+        for name, refusal in model.refused.items():
+            if content.get(name) not in refusal.harmless:
+                where = place + name
+                raise InvalidRequest(f"{where}: {refusal.reason}", code="unsupported", param=where)
+        missing = [name for name in fields if name not in content]
+        known = {*fields, *model.ignored, *model.refused}
+        for name in islice((name for name in content if name not in known), MOST_UNKNOWN):
+            if nearest := nearest_field(name, missing, likeness=SLIP):
+                raise unknown_field(nearest, fields, place.rstrip(".") or None)
+    for name, inner in _objects(model).items():
+        if isinstance(value := content.get(name), dict):
+            _check_fields(value, inner, f"{place}{name}.")
 
 
 def texts(value: Any) -> TextInputs:
@@ -198,6 +259,17 @@ def named(context: Context, model: str | None) -> tuple[str | None, str | None]:
         return model, None
     name, _, version = (model or "").replace(":", "/").partition("/")
     return name or None, version if version and version != "latest" else None
+
+
+def refuse_less(context: Context, asked: EncodeRequest, most: Any, field: str) -> None:
+    """Raise InvalidRequest for a limit in tokens under the model's own, which cuts no shorter."""
+    if type(most) is int and most < (reads := find(context, asked).manifest.max_length):
+        raise InvalidRequest(
+            f"{field}: this model reads up to {reads} tokens of a text, and none is cut to fewer; "
+            "leave it out, or send shorter texts",
+            code="unsupported",
+            param=field,
+        )
 
 
 def expected_space(request: Request) -> str | None:

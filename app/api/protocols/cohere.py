@@ -8,13 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from app.api.inputs import check_count
-from app.api.protocols.base import ForeignRequest, Protocol, Texts, expected_space, json_vectors, named, texts
+from app.api.protocols.base import (
+    ForeignRequest,
+    Protocol,
+    Refusal,
+    Texts,
+    expected_space,
+    json_vectors,
+    named,
+    refuse_less,
+    texts,
+)
 from app.api.protocols.input_types import with_prompt_for
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import base64_rows
@@ -23,7 +33,7 @@ from app.http.errors import Failure, InvalidRequest
 from app.settings import Settings
 from bundle import Truncate
 
-InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering", "image"]
+_InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering"]
 EmbeddingType: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]
 MOST_TYPES = 16  # of vectors in an answer; there are six
 _TRUNCATE: dict[str, Truncate] = {"NONE": "none", "START": "start", "END": "end"}
@@ -42,7 +52,7 @@ COHERE = Protocol(
     body=_error,
     error=_Error,
     statuses={422: 400},
-    words={"inputs[": "texts[", '"truncate":"end"': '"truncate":"END"'},
+    words={'"truncate":"end"': '"truncate":"END"'},
 )
 
 
@@ -50,19 +60,20 @@ class EmbedRequest(ForeignRequest):
     """Texts to encode."""
 
     field = "texts"
-    ignored = ("max_tokens", "priority")
+    ignored = ("priority",)
+    refused: ClassVar = {"images": Refusal("no model of this server takes images", (None, []))}
 
     model: str | None = Field(None, description="default: the server's")
     texts: Texts | None = None
     inputs: Any = Field(
         None, description='`texts` in another form: [{"content": [{"type": "text", "text": ..}]}]'
     )
-    images: Any = Field(None, description="refused: no model of this server takes images")
-    input_type: InputType | None = Field(None, description="picks the model's prompt for it, if it has one")
+    input_type: _InputType | None = Field(None, description="picks the model's prompt for it, if it has one")
     embedding_types: list[EmbeddingType] | None = Field(
         None, description="default: float", max_length=MOST_TYPES
     )
     output_dimension: int | None = Field(None, ge=1)
+    max_tokens: int | None = Field(None, description="no less than the model reads")
     truncate: Literal["NONE", "START", "END"] | None = "END"
 
 
@@ -93,8 +104,6 @@ async def embed_v1(context: Context, request: Request) -> Response:
 
 async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, EncodeResult]:
     asked = await COHERE.read(context, request, EmbedRequest)
-    if asked.images:
-        raise InvalidRequest("no model of this server takes images", code="unsupported", param="images")
     asked.texts = await _texts(asked, context.settings)
     model, version = named(context, asked.model)
     ask = EncodeRequest(
@@ -106,12 +115,15 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, En
         truncate=_TRUNCATE[asked.truncate or "END"],
         unit=True,
     )
+    refuse_less(context, ask, asked.max_tokens, "max_tokens")
     return asked, await encode(context, request, with_prompt_for(asked.input_type, ask, context))
 
 
 async def _texts(asked: EmbedRequest, settings: Settings) -> Any:
-    if asked.texts is not None or asked.inputs is None:
-        return [] if asked.texts is None else asked.texts
+    if asked.texts is None and asked.inputs is None:
+        raise InvalidRequest('"texts" is missing', code="missing_field", param="texts")
+    if asked.texts is not None:
+        return asked.texts
     if isinstance(asked.inputs, list):
         check_count(len(asked.inputs), settings)
     return await asyncio.to_thread(_joined, asked.inputs)  # of any number of parts

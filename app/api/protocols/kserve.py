@@ -18,14 +18,14 @@ from app.api import health
 from app.api.inputs import TensorInputs
 from app.api.large import off_loop, to_json, writing
 from app.api.protocols.base import ErrorText, ForeignRequest, Protocol, expected_space, json_response, parsed
-from app.api.protocols.tensors import TensorSpec, read_tensors
+from app.api.protocols.tensors import SHARED, TensorSpec, read_tensors
 from app.api.requests import load_object
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import JSON, RAW, to_raw
 from app.engine import Loaded
 from app.http.body import read_body
 from app.http.context import Context, Ctx
-from app.http.errors import Failure, MalformedRequest
+from app.http.errors import Failure, InvalidRequest, MalformedRequest
 from bundle import Tensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -52,6 +52,8 @@ class _Output(ForeignRequest):
 
 
 class _Parameters(ForeignRequest):
+    ignored = ("priority", "timeout", "sequence_id", "sequence_start", "sequence_end")
+
     truncate: Literal["none", "end", "start"] = "none"
     dimensions: int | None = Field(default=None, ge=1)
     prompt: str | None = Field(default=None, description="name of one of the model's prompts")
@@ -62,8 +64,6 @@ class _Parameters(ForeignRequest):
 
 class InferRequest(ForeignRequest):
     """Tensors in."""
-
-    ignored = ("parameters.priority", "parameters.timeout", "parameters.sequence_id")
 
     id: str | None = None
     parameters: _Parameters = _Parameters()
@@ -176,6 +176,13 @@ def _read(body: bytes, request: Request) -> tuple[InferRequest, dict[str, Tensor
         )
     end = len(body) if length is None else int(length)
     asked = parsed(load_object(body[:end], "inputs"), InferRequest)
+    for output in asked.outputs:
+        if found := [name for name in (SHARED, "classification") if output.parameters.get(name)]:
+            raise InvalidRequest(
+                f"outputs: vectors come in the answer, without {found[0]}",
+                code="unsupported",
+                param="outputs",
+            )
     return asked, read_tensors(asked.inputs, memoryview(body)[end:])
 
 

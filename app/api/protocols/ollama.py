@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -24,12 +25,15 @@ from app.api.protocols.base import (
     json_response,
     json_vectors,
     named,
+    refuse_less,
     texts,
 )
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.engine import EngineError, Loaded, Registry
 from app.http.context import Context, Ctx
 from app.http.errors import Failure
+
+NEVER = "9999-12-31T23:59:59Z"  # until when a model is kept; the CLI shows it as far away
 
 
 def _error(failure: Failure) -> dict[str, str]:
@@ -41,7 +45,7 @@ OLLAMA = Protocol(
     body=_error,
     error=ErrorText,
     statuses={422: 400},
-    words={"inputs[": "input[", '"truncate":"end"': '"truncate":true'},
+    words={'"truncate":"end"': '"truncate":true'},
     any_type=True,
 )
 
@@ -49,26 +53,42 @@ OLLAMA = Protocol(
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string", "minLength": 1}}]}
 
 
+class _Options(ForeignRequest):
+    """Of all that a runner of Ollama's can be told, the one thing that would change a vector."""
+
+    ignored = (
+        "numa", "num_batch", "num_gpu", "main_gpu", "low_vram", "f16_kv", "logits_all", "vocab_only",
+        "use_mmap", "use_mlock", "embedding_only", "num_thread", "num_keep", "seed", "num_predict", "top_k",
+        "top_p", "min_p", "tfs_z", "typical_p", "repeat_last_n", "temperature", "repeat_penalty",
+        "presence_penalty", "frequency_penalty", "mirostat", "mirostat_tau", "mirostat_eta",
+        "penalize_newline", "stop",
+    )  # fmt: skip
+
+    num_ctx: int | None = Field(None, description="no less than the model reads")
+
+
 class EmbedRequest(ForeignRequest):
     """Texts to encode."""
 
     field = "input"
-    ignored = ("keep_alive", "options")
+    ignored = ("keep_alive",)
 
     model: str
     input: Annotated[Any, WithJsonSchema(_TEXTS)] = Field("", description="a text or a list of texts")
     truncate: bool | None = Field(True, description="cut what is too long; false refuses it")
-    dimensions: int | None = Field(None, ge=1)
+    dimensions: int | None = Field(None, ge=0, description="0 for all")
+    options: _Options | None = None
 
 
 class EmbeddingsRequest(ForeignRequest):
     """One text to encode."""
 
     field = "prompt"
-    ignored = ("keep_alive", "options")
+    ignored = ("keep_alive",)
 
     model: str
     prompt: str = ""
+    options: _Options | None = None
 
 
 class ShowRequest(ForeignRequest):
@@ -77,7 +97,7 @@ class ShowRequest(ForeignRequest):
     encodes, access = False, "any"
 
     field = "model"
-    ignored = ("verbose",)
+    ignored = ("verbose", "system", "template", "options")
 
     model: str | None = None
     name: str | None = None
@@ -91,10 +111,13 @@ async def embed(context: Context, request: Request) -> Response:
     if asked.input in ("", []):
         _find(context, asked.model)
         return json_response({"model": asked.model, "embeddings": []})
-    truncate = asked.truncate is not False
-    answer = await _encoded(
-        context, request, asked.model, asked.input, truncate=truncate, dim=asked.dimensions, unit=True
+    ask = EncodeRequest(
+        inputs=texts(asked.input),
+        dim=asked.dimensions or None,
+        truncate="none" if asked.truncate is False else "end",
+        unit=True,
     )
+    answer = await _encoded(context, request, asked, ask)
     content = {
         "model": asked.model,
         "embeddings": np.ascontiguousarray(answer.vectors),
@@ -112,7 +135,9 @@ async def embeddings(context: Context, request: Request) -> Response:
     if not asked.prompt:
         _find(context, asked.model)
         return json_response({"embedding": []})
-    answer = await _encoded(context, request, asked.model, asked.prompt)
+    answer = await _encoded(
+        context, request, asked, EncodeRequest(inputs=texts(asked.prompt), truncate="end")
+    )
     return json_response({"embedding": answer.vectors[0]}, answer.headers())
 
 
@@ -120,6 +145,17 @@ async def embeddings(context: Context, request: Request) -> Response:
 async def tags(context: Ctx) -> Response:
     """Every loaded version, the current one of a model as `latest`; and the models' other names."""
     return json_response({"models": [_tag(name, loaded) for name, loaded in _tagged(context.registry)]})
+
+
+@OLLAMA.get("/api/ps", "List models in memory")
+async def running(context: Ctx) -> Response:
+    """The same models: all that are loaded are in memory, and stay there."""
+    found = [
+        _tag(name, loaded)
+        | {"expires_at": NEVER, "size_vram": 0, "context_length": loaded.manifest.max_length}
+        for name, loaded in _tagged(context.registry)
+    ]
+    return json_response({"models": found})
 
 
 @OLLAMA.post("/api/show", ShowRequest, "One model")
@@ -150,25 +186,12 @@ async def version() -> Response:
 
 
 async def _encoded(
-    context: Context,
-    request: Request,
-    model: str,
-    value: Any,
-    *,
-    truncate: bool = True,
-    dim: int | None = None,
-    unit: bool = False,
+    context: Context, request: Request, asked: EmbedRequest | EmbeddingsRequest, ask: EncodeRequest
 ) -> EncodeResult:
-    name, version = named(context, model)
-    ask = EncodeRequest(
-        inputs=texts(value),
-        model=name,
-        version=version,
-        space=expected_space(request),
-        dim=dim,
-        truncate="end" if truncate else "none",
-        unit=unit,
-    )
+    name, version = named(context, asked.model)
+    ask = replace(ask, model=name, version=version, space=expected_space(request))
+    if asked.options is not None:
+        refuse_less(context, ask, asked.options.num_ctx, "options.num_ctx")
     return await encode(context, request, ask)
 
 

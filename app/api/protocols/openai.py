@@ -1,4 +1,4 @@
-"""OpenAI's embeddings: POST /v1/embeddings, GET /v1/models.
+"""OpenAI's embeddings: POST /v1/embeddings, GET /v1/models; and what Voyage, Mistral and Jina send to it.
 
 https://developers.openai.com/api/reference/resources/embeddings; also without /v1, which LiteLLM's
 `infinity/` and others post to. The official clients ask for base64 unless their caller says otherwise.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from fastapi import Request, Response
 from pydantic import Field
@@ -17,6 +17,7 @@ from app.api import vectors
 from app.api.protocols.base import (
     ForeignRequest,
     Protocol,
+    Refusal,
     Texts,
     expected_space,
     json_response,
@@ -24,12 +25,12 @@ from app.api.protocols.base import (
     named,
     texts,
 )
-from app.api.protocols.input_types import with_prompt_for
+from app.api.protocols.input_types import InputType, with_prompt_for
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.engine import EngineError, Loaded
 from app.http.context import Context, Ctx
 from app.http.errors import ErrorBody, Failure, InvalidRequest
-from bundle import Truncate
+from bundle import OutputType, Truncate
 
 _CODES = {"unknown_model": "model_not_found", "unknown_version": "model_not_found"}
 
@@ -40,24 +41,57 @@ def _error(failure: Failure) -> dict[str, Any]:
     return {"error": {"message": detail.message, "type": detail.type, "param": detail.param, "code": code}}
 
 
-OPENAI = Protocol("OpenAI", body=_error, error=ErrorBody, statuses={422: 400}, words={"inputs[": "input["})
+OPENAI = Protocol("OpenAI", body=_error, error=ErrorBody, statuses={422: 400})
 
 
 class EmbeddingsRequest(ForeignRequest):
     """Texts to encode."""
 
     field = "input"
-    ignored = ("user",)
+    ignored = ("user", "metadata")
+    refused: ClassVar = {
+        "task": Refusal('what a text is for stands in "input_type", or its prompt in "prompt"'),
+        "late_chunking": Refusal("every text has a vector of its own here; leave it out", (None, False)),
+        "normalized": Refusal(
+            "vectors have length 1 on this route; /encode gives the model's own", (None, True)
+        ),
+        "embedding_type": Refusal('the type of the vectors stands in "output_dtype"', (None, "float")),
+        "modality": Refusal("no model of this server takes other inputs than texts here", (None, "text")),
+    }
 
     input: Texts = Field(description="a text, or a list of at most ENCODERY_MAX_ITEMS texts; no token ids")
     model: str | None = Field(None, description="`text`, or `text/2` for a version; default: the server's")
     encoding_format: Literal["float", "base64"] | None = "float"
-    dimensions: int | None = Field(None, ge=1, description="only those the model was trained for")
+    dimensions: int | None = Field(None, ge=0, description="only those the model was trained for; 0 for all")
+    output_dimension: int | None = Field(None, ge=0, description="Voyage's and Mistral's: the same")
+    output_dtype: Literal["float", "int8", "uint8", "binary", "ubinary"] | None = Field(
+        None, description="Voyage's and Mistral's: type of the vectors; all but float are of another space"
+    )
     truncate: Truncate | None = Field(None, description="ours: cut what is too long, at the end or the start")
+    truncation: bool | None = Field(None, description="Voyage's: cut what is too long, at the end")
     prompt: str | None = Field(None, description="ours: name of one of the model's prompts")
-    input_type: str | None = Field(
+    input_type: InputType | None = Field(
         None, description="Voyage's: picks the model's prompt for it, if it has one"
     )
+
+    def dim(self) -> int | None:
+        """The length of the vectors. Raises InvalidRequest where two are asked for."""
+        asked = {one for one in (self.dimensions, self.output_dimension) if one}
+        if len(asked) > 1:
+            raise InvalidRequest(
+                "dimensions and output_dimension differ; send one of them",
+                code="invalid_dimensions",
+                param="output_dimension",
+            )
+        return min(asked, default=None)
+
+    def cut(self) -> Truncate:
+        """The truncation in our words; our own field comes first."""
+        return self.truncate or ("end" if self.truncation else "none")
+
+    def output(self) -> OutputType:
+        """The type of the vectors in our words."""
+        return "float32" if self.output_dtype is None or self.output_dtype == "float" else self.output_dtype
 
 
 @OPENAI.post("/v1/embeddings", EmbeddingsRequest, "Encode texts")
@@ -72,9 +106,10 @@ async def embeddings(context: Context, request: Request) -> Response:
         model=model,
         version=version,
         space=expected_space(request),
-        dim=asked.dimensions,
-        truncate=asked.truncate or "none",
+        dim=asked.dim(),
+        truncate=asked.cut(),
         prompt=asked.prompt,
+        output=asked.output(),
         unit=True,
     )
     answer = await encode(context, request, with_prompt_for(asked.input_type, ask, context))
@@ -82,7 +117,8 @@ async def embeddings(context: Context, request: Request) -> Response:
 
 
 def _content(answer: EncodeResult, encoding: str | None) -> dict[str, Any]:
-    rows = vectors.base64_rows(answer.vectors) if encoding == "base64" else answer.vectors
+    values = answer.quantized  # [n, dim], or [n, dim / 8]
+    rows = vectors.base64_rows(values) if encoding == "base64" else values
     return {
         "id": f"embd-{uuid.uuid4().hex}",
         "object": "list",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import orjson
@@ -21,6 +21,7 @@ from app.api.large import sliced
 from app.api.protocols.base import (
     ForeignRequest,
     Protocol,
+    Refusal,
     Texts,
     expected_space,
     json_response,
@@ -32,7 +33,7 @@ from app.api.vectors import JSON
 from app.engine import Loaded
 from app.http.context import Context, Ctx
 from app.http.errors import Failure, InvalidRequest
-from bundle import prompted
+from bundle import InputError, prompted
 from bundle.preprocess import Tokenizes
 
 _TYPES = {422: "Validation", 424: "Backend", 429: "Overloaded", 503: "Unhealthy", 504: "Overloaded"}
@@ -76,6 +77,12 @@ class _Texts(ForeignRequest):
 
 class EmbedRequest(_Texts):
     """Texts to encode."""
+
+    refused: ClassVar = {
+        "encoding_format": Refusal(
+            "this route answers with numbers; /v1/embeddings has base64", (None, "float")
+        )
+    }
 
     inputs: Texts = Field(description="a text or a list of texts")
     normalize: bool | None = Field(True, description="false gives what the model gives")
@@ -148,7 +155,13 @@ async def similarity(context: Context, request: Request) -> Response:
     started_s = time.perf_counter()
     asked = await TEI.read(context, request, SimilarityRequest)
     inputs = texts([asked.inputs.source_sentence, *asked.inputs.sentences])
-    answer = await _encoded(context, request, inputs, asked.parameters or _Texts(), unit=True)
+    try:
+        answer = await _encoded(context, request, inputs, asked.parameters or _Texts(), unit=True)
+    except InputError as error:
+        place = f"sentences[{error.index - 1}]" if error.index else "source_sentence"
+        raise InvalidRequest(
+            f"inputs.{place}: {error.reason}", code=error.code, param=f"inputs.{place}"
+        ) from None
     source, *others = answer.vectors
     return json_response(np.stack(others) @ source, answer.headers() | _headers(answer, inputs, started_s))
 

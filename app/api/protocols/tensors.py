@@ -37,6 +37,9 @@ DTYPES: Mapping[str, str] = {
 }
 
 
+SHARED = "shared_memory_region"  # what libraries send in place of data
+
+
 class TensorSpec(ForeignRequest):
     """One tensor of a request."""
 
@@ -51,6 +54,8 @@ def read_tensors(specs: Sequence[TensorSpec], binary: memoryview) -> dict[str, T
     """The tensors by name; those in binary lie in `binary` one after the other. Raises InvalidRequest."""
     tensors, start, count = dict[str, Tensor](), 0, 0
     for spec in specs:
+        if SHARED in spec.parameters:
+            raise _wrong(spec, "no memory is shared with this server; send the data in the request")
         size = spec.parameters.get("binary_data_size")
         if size is None:
             values = list(_flat(spec.data or [], 2))

@@ -55,7 +55,7 @@ async def test_coheres_input_type_picks_a_prompt_or_the_models_default(
 @pytest.mark.parametrize(
     ("field", "text"),
     [({"prompt": "query"}, "the cat hello"), ({"input_type": "document"}, "the dog hello"),
-     ({"input_type": "document", "prompt": ""}, "hello"), ({"input_type": "of nobody"}, "a red hello")],
+     ({"input_type": "document", "prompt": ""}, "hello"), ({"input_type": "clustering"}, "a red hello")],
 )  # fmt: skip
 async def test_openais_route_takes_our_prompt_and_voyages_input_type(
     prompting: httpx.AsyncClient, encoder: Encoder, field: dict[str, str], text: str
