@@ -67,8 +67,8 @@ class Gate:
         self._use(self._read())
 
     def find(self, secrets: Sequence[bytes]) -> Caller | None:
-        """The caller with this secret; None for nobody's, and for several at once."""
-        if len(secrets) != 1 or (key := self._ring.find(secrets[0])) is None:
+        """The caller with this secret; None for nobody's, for one that expired, and for several at once."""
+        if len(secrets) != 1 or (key := self._ring.find(secrets[0])) is None or not key.is_good(time.time()):
             return None
         return self._callers[key.name]
 
@@ -90,8 +90,9 @@ class Gate:
 
     def still_has(self, caller: Caller) -> bool:
         """Tell whether a caller who was found before has a key yet, if perhaps with other limits."""
-        now = self._callers.get(caller.key.name)
-        return now is not None and not set(now.key.digests).isdisjoint(caller.key.digests)
+        if (now := self._callers.get(caller.key.name)) is None or not now.key.is_good(time.time()):
+            return False
+        return not set(now.key.digests).isdisjoint(caller.key.digests)
 
     def _read_if_changed(self) -> list[Key] | None:
         if (stamp := _stamp(self._file)) == self._stamp:

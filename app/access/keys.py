@@ -4,6 +4,7 @@
     sha256 = "9f86d0..."         # of the secret; a list while secrets are changed
     scopes = ["encode"]          # of encode, metrics and admin
     models = ["text*"]           # patterns; by default every model
+    expires = 2027-01-31         # the key is none from then on (UTC); by default never
     requests_per_s = 50          # these three: by default without bound
     tokens_per_s = 20000
     max_in_work = 32             # inputs
@@ -21,6 +22,7 @@ import secrets
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
@@ -63,6 +65,7 @@ class Key:
         scopes: what it may do.
         models: patterns of the models that it may ask for.
         limits: how much it may do.
+        expires_s: unix time from which on it is none; None for never.
     """
 
     name: str
@@ -70,10 +73,15 @@ class Key:
     scopes: frozenset[Scope] = ALL_SCOPES
     models: tuple[str, ...] = ("*",)
     limits: RateLimits = NO_LIMITS
+    expires_s: float | None = None
 
     def may(self, scope: str) -> bool:
         """Tell whether it may do what needs the scope."""
         return scope in self.scopes
+
+    def is_good(self, now_s: float) -> bool:
+        """Tell whether it has not expired."""
+        return self.expires_s is None or now_s < self.expires_s
 
     def may_ask(self, model: str) -> bool:
         """Tell whether it may ask for the model."""
@@ -126,6 +134,7 @@ class _Row(BaseModel):
     ]
     scopes: list[Scope] = ["encode"]
     models: Annotated[list[str], Field(min_length=1)] = ["*"]
+    expires: datetime | date | None = None
     requests_per_s: Rate | None = None
     tokens_per_s: Rate | None = None
     max_in_work: Annotated[int, Field(ge=1)] | None = None
@@ -188,4 +197,12 @@ def new_secret() -> tuple[str, str]:
 def _key(name: str, row: _Row) -> Key:
     limits = RateLimits(row.requests_per_s, row.tokens_per_s, row.max_in_work)
     digests = tuple(bytes.fromhex(one) for one in row.sha256)
-    return Key(name, digests, frozenset(row.scopes), tuple(row.models), limits)
+    return Key(name, digests, frozenset(row.scopes), tuple(row.models), limits, _moment(row.expires))
+
+
+def _moment(given: datetime | date | None) -> float | None:
+    """Unix time; of a date its first moment, and without a zone UTC."""
+    if given is None:
+        return None
+    moment = given if isinstance(given, datetime) else datetime.combine(given, time())
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()

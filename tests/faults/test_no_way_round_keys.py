@@ -30,7 +30,7 @@ pytestmark = pytest.mark.e2e
 OPEN = {"/", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
 SECRETS = {
     name: f"ek_{name}-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-    for name in ("search", "shop", "metrics", "old", "new", "gone")
+    for name in ("search", "shop", "metrics", "old", "new", "gone", "expired")
 }
 BODY = b'{"inputs": "hello world", "input": "hello world", "query": "hello", "candidates": ["world"]}'
 
@@ -51,6 +51,10 @@ models = ["shop-*"]
 [metrics]
 sha256 = "{digest("metrics")}"
 scopes = ["metrics"]
+
+[expired]
+sha256 = "{digest("expired")}"
+expires = 2020-02-29
 
 [rotated]
 sha256 = ["{digest("old")}", "{digest("new")}"]
@@ -160,6 +164,8 @@ def shape(value: Any) -> Any:
 WITHOUT_A_KEY: dict[str, Sequence[str]] = {
     "no key": (),
     "a wrong key": ("Authorization: Bearer ek_wrong",),
+    "a key that expired": (bearer("expired"),),
+    "a key that is gone": (bearer("gone"),),
     "the digest of a key": (f"Authorization: Bearer {digest('search')}",),
     "the digest in bytes": (f"X-API-Key: {bytes.fromhex(digest('search')).hex()}",),
     "the name of a key": ("X-API-Key: search",),

@@ -116,6 +116,27 @@ def test_a_file_is_read_again_when_it_is_asked_for(file: Path, audited: list[Any
     assert [line["event"] for line in audited] == ["keys.read", "keys.read"]
 
 
+@pytest.mark.parametrize(
+    ("expires", "is_good"),
+    [
+        ("2001-01-01", False),
+        ("2001-01-01T00:00:00+14:00", False),
+        ("2001-01-01T00:00:00", False),
+        ("2999-01-01", True),
+        ("2999-01-01T00:00:00Z", True),
+    ],
+)
+def test_a_key_is_none_from_the_moment_it_expires(file: Path, expires: str, is_good: bool) -> None:
+    gate = Gate(file, None)
+    caller = gate.find([b"two"])
+    assert caller
+    file.write_text(row("shop", "two", expires=expires) + row("search", "one"))
+    gate.look()
+
+    assert names(gate, "one", "two") == ["search", "shop" if is_good else None]
+    assert gate.still_has(caller) is is_good
+
+
 def test_a_caller_has_a_key_until_it_is_gone(file: Path) -> None:
     gate = Gate(file, None)
     caller = gate.find([b"two"])
@@ -137,6 +158,8 @@ def test_a_caller_has_a_key_until_it_is_gone(file: Path) -> None:
         (row("a", "same") + row("b", "same"), "b.sha256: a has the same secret"),
         (row("a", ""), "a.sha256: the digest of an empty secret"),
         (row("default", "one"), "ENCODERY_API_KEY"),
+        (row("a", "one", expires='"soon"'), "a.expires"),
+        (row("a", "one", expires=2027), "a.expires"),
         (row("a", "one", requests_per_s=1e-9), "a.requests_per_s"),
         ("".join(row(f"k{number}", str(number)) for number in range(4097)), "4097 keys; the limit is 4096"),
     ],
