@@ -1,7 +1,7 @@
 """Every field that client libraries send with texts to encode, by what their own types say.
 
-Checked in, so that the server can be held to it where no library is installed; `programs.py` reads the same
-off the libraries, and the two are compared where they are. A value is one that means something.
+Checked in, so that the server is held to it where no library is installed. A value is one that means
+something.
 """
 
 from __future__ import annotations
