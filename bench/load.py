@@ -2,7 +2,8 @@
 
 Closed loop: each caller sends its next request when the last one was answered. Open loop: requests go out
 at fixed times whatever the server does, and latency counts from the time at which one should have gone
-out, so that a server that falls behind cannot hide it (coordinated omission).
+out, so that a server that falls behind cannot hide it (coordinated omission). What counts as done is what
+was answered within the counted time and within the deadline; an answer that comes later is none.
 
 Reads a `Load` as JSON from standard input and writes a `LoadResult` to standard output. It knows nothing of
 what the bodies say.
@@ -17,15 +18,18 @@ import random
 import resource
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import cycle
 
 import uvloop
 
-MOST_CONNECTIONS = 1024  # of an open loop; what is due over that waits, and its latency counts
-SETTLE_S = 5.0  # how long the last answers are waited for
-QUANTILES = (0.5, 0.9, 0.99, 0.999)
+from bench.connection import Answered, Connection
+from bench.tally import Second, Tally
+
+FIRST_CONNECTIONS, MOST_CONNECTIONS = 16, 1024  # of an open loop; what is due over the most waits for one
+SETTLE_S = 5.0  # how long the last answers are waited for, over the deadline
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Load:
         bodies: of the requests, sent in turn.
         callers: of a closed loop; 0 for an open one.
         rate: requests per second of an open loop, at random (Poisson) times.
+        steps: other rates, each with its share of the counted time, one after another; none for `rate`.
+        deadline_s: what is answered later than that after it was due is not counted as done; 0 for none.
         warm_s: not counted, before.
     """
 
@@ -48,6 +54,8 @@ class Load:
     seconds: float = 5.0
     warm_s: float = 1.0
     headers: Sequence[str] = ()
+    steps: Sequence[tuple[float, float]] = ()
+    deadline_s: float = 0.0
 
     def to_json(self) -> bytes:
         """Serialize for the other process."""
@@ -71,32 +79,53 @@ class Load:
         ]
         return "\r\n".join([*lines, "", ""]).encode() + body
 
+    def due_s(self) -> Iterator[float]:
+        """Yield when an open loop's requests go out, in seconds from its start: the same for every server."""
+        chance, now_s, until_s = random.Random(0), 0.0, self.warm_s
+        for share, rate in self.steps or [(1.0, self.rate)]:
+            until_s += share * self.seconds
+            while (now_s := now_s + chance.expovariate(rate)) < until_s:
+                yield now_s
+            now_s = until_s
+
 
 @dataclass
 class LoadResult:
-    """The answers of one load, within the counted time.
+    """The answers of one load.
 
     Attributes:
         started_s, ended_s: of the counted time, on the clock of `time.monotonic`, which all processes of
             a machine share.
-        statuses: answers by HTTP status.
-        latency_ms: by quantile, of 200s.
+        done: 200s that came within the counted time, and within the deadline.
+        statuses: answers by HTTP status, of requests that were due within the counted time.
+        latency_ms: by quantile, of their 200s.
+        refused_ms: the same of their 429s and 503s.
+        offered: requests that were due within the counted time.
+        broken: connections that ended before their answer.
         late: requests that were due but not answered at the end.
+        sent_late_ms: by quantile, how much later than due requests went out: with much of that the load was
+            not the one asked for.
+        by_second: the counted time, second by second.
         client_cpu_s: what this process used: a load that needs a whole core measures itself.
     """
 
     started_s: float = 0.0
     ended_s: float = 0.0
+    done: int = 0
     statuses: dict[str, int] = field(default_factory=dict)
     latency_ms: dict[str, float] = field(default_factory=dict)
+    refused_ms: dict[str, float] = field(default_factory=dict)
+    offered: int = 0
     answer_bytes: float = 0.0
     broken: int = 0
     late: int = 0
+    sent_late_ms: dict[str, float] = field(default_factory=dict)
+    by_second: Sequence[Second] = ()
     client_cpu_s: float = 0.0
 
     @property
     def ok(self) -> int:
-        """Requests answered with 200."""
+        """Requests answered with 200, whenever."""
         return self.statuses.get("200", 0)
 
     @property
@@ -105,65 +134,19 @@ class LoadResult:
         return self.ended_s - self.started_s
 
 
-class Connection(asyncio.Protocol):
-    """One connection, one request at a time. `answered(status, size)`; status 0 when it broke."""
-
-    def __init__(self, answered: Callable[[Connection, int, int], None]) -> None:
-        self._answered = answered
-        self._head = b""
-        self._status = self._missing = self._size = 0
-        self._busy = False
-        self.due_s = 0.0
-        self.transport: asyncio.Transport
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
-        self.transport = transport  # type: ignore[assignment]  # uvloop's own class
-
-    def send(self, request: bytes, due_s: float) -> None:
-        """Start a request that should have gone out at `due_s`."""
-        self.due_s, self._busy, self._status, self._head = due_s, True, 0, b""
-        self.transport.write(request)
-
-    def data_received(self, data: bytes) -> None:
-        if not self._status:
-            self._head += data
-            head, end, rest = self._head.partition(b"\r\n\r\n")
-            if not end:
-                return
-            self._status = int(head[9:12])
-            self._missing = self._size = _content_length(head)
-            data = rest
-        self._missing -= len(data)
-        if self._missing <= 0:
-            self._busy = False
-            self._answered(self, self._status, self._size)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._busy:
-            self._answered(self, 0, 0)
-
-
-def _content_length(head: bytes) -> int:
-    at = head.lower().find(b"content-length:")
-    return int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
-
-
 class Run:
     """One measurement of a load."""
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._requests = [load.request(body) for body in load.bodies]
-        self._sent = 0
-        self._statuses: Counter[int] = Counter()
-        self._latencies_s: list[float] = []
-        self._bytes = 0
-        self._starts_s = time.monotonic() + load.warm_s
-        self._ends_s = self._starts_s + load.seconds
+        self._requests = cycle([load.request(body) for body in load.bodies])
+        started_s = time.monotonic()
+        self._tally = Tally(started_s + load.warm_s, load.seconds, load.deadline_s, by_due=not load.callers)
         self._idle: deque[Connection] = deque()
+        self._waiting: deque[float] = deque()  # times at which requests were due that have no connection yet
         self._open = self._late = 0
         self._connections: list[Connection] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def measure(self) -> LoadResult:
         """Send, wait, sum up."""
@@ -171,97 +154,112 @@ class Run:
         await (self._closed() if self._load.callers else self._opened())
         for connection in self._connections:
             connection.transport.abort()
-        quantiles = sorted(self._latencies_s)
+        tally = self._tally
         return LoadResult(
-            started_s=self._starts_s,
-            ended_s=self._ends_s,
-            statuses={str(status): count for status, count in self._statuses.items() if status},
-            latency_ms={f"p{100 * q:g}": 1e3 * _quantile(quantiles, q) for q in QUANTILES},
-            answer_bytes=self._bytes / max(1, sum(self._statuses.values())),
-            broken=self._statuses[0],
+            started_s=tally.starts_s,
+            ended_s=tally.ends_s,
+            done=tally.done,
+            statuses={str(status): count for status, count in tally.statuses.items() if status},
+            latency_ms=tally.latency_ms(),
+            refused_ms=tally.refused_ms(),
+            offered=tally.offered,
+            answer_bytes=tally.bytes / max(1, sum(tally.statuses.values())),
+            broken=tally.statuses[0],
             late=self._late,
+            sent_late_ms=tally.sent_late_ms(),
+            by_second=tally.by_second(),
             client_cpu_s=_cpu_s() - cpu_s,
         )
 
-    def _next(self) -> bytes:
-        request = self._requests[self._sent % len(self._requests)]
-        self._sent += 1
-        return request
-
-    def _count(self, due_s: float, status: int, size: int) -> None:
-        now_s = time.monotonic()
-        counted_s = now_s if self._load.callers else due_s
-        if self._starts_s <= counted_s < self._ends_s:
-            self._statuses[status] += 1
-            self._bytes += size
-            if status == 200:
-                self._latencies_s.append(now_s - due_s)
-
-    async def _connect(self, answered: Callable[[Connection, int, int], None]) -> Connection:
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(
-            lambda: Connection(answered), self._load.host, self._load.port
+    async def _connect(self, answered: Answered) -> Connection:
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(answered, self._lost), self._load.host, self._load.port
         )
         self._connections.append(connection)
         return connection
 
+    def _send(self, connection: Connection, due_s: float) -> None:
+        """Send the next request, which is due at that time."""
+        self._tally.sent(due_s, time.monotonic())
+        connection.send(next(self._requests), due_s)
+
     async def _closed(self) -> None:
         def answered(connection: Connection, status: int, size: int) -> None:
-            self._count(connection.due_s, status, size)
             now_s = time.monotonic()
-            if status and now_s < self._ends_s:
-                connection.send(self._next(), now_s)
+            self._tally.answered(connection.due_s, now_s, status, size)
+            if connection.is_usable and now_s < self._tally.ends_s:
+                send(connection, now_s)
+
+        def send(connection: Connection, now_s: float) -> None:
+            self._tally.due(now_s)
+            self._send(connection, now_s)
 
         connections = [await self._connect(answered) for _ in range(self._load.callers)]
         for connection in connections:
-            connection.send(self._next(), time.monotonic())
-        await asyncio.sleep(self._ends_s - time.monotonic())
+            send(connection, time.monotonic())
+        await asyncio.sleep(self._tally.ends_s - time.monotonic())
 
     async def _opened(self) -> None:
-        due, waiting = time.monotonic(), deque[float]()
-        chance = random.Random(0)  # the same load for every server
-
-        def answered(connection: Connection, status: int, size: int) -> None:
-            self._count(connection.due_s, status, size)
-            if not status:
-                self._open -= 1
-            elif waiting:
-                connection.send(self._next(), waiting.popleft())
-            else:
-                self._idle.append(connection)
-
-        for _ in range(16):
-            self._idle.append(await self._connect(answered))
+        for _ in range(FIRST_CONNECTIONS):
+            self._idle.append(await self._connect(self._free))
             self._open += 1
-        tasks: set[asyncio.Task[None]] = set()
-        while due < self._ends_s:
-            due += chance.expovariate(self._load.rate)
-            if (ahead_s := due - time.monotonic()) > 0:
+        started_s = self._tally.starts_s - self._load.warm_s
+        for due_s in self._load.due_s():
+            if (ahead_s := started_s + due_s - time.monotonic()) > 0:
                 await asyncio.sleep(ahead_s)
-            if self._idle:
-                self._idle.pop().send(self._next(), due)
-                continue
-            waiting.append(due)
-            if self._open < MOST_CONNECTIONS:
-                self._open += 1
-                task = asyncio.create_task(self._enlarge(answered, waiting))
-                tasks.add(task)
-                task.add_done_callback(tasks.discard)
-        stop_s = time.monotonic() + SETTLE_S
+            elif not self._idle:
+                await asyncio.sleep(0)  # it is behind: answers must be read all the same
+            self._go_out(started_s + due_s)
+        stop_s = self._tally.ends_s + self._load.deadline_s + SETTLE_S
         while len(self._idle) < self._open and time.monotonic() < stop_s:
             await asyncio.sleep(0.02)
-        self._late = self._open - len(self._idle) + len(waiting)
+        self._late = self._open - len(self._idle) + len(self._waiting)
 
-    async def _enlarge(self, answered: Callable[[Connection, int, int], None], waiting: deque[float]) -> None:
-        connection = await self._connect(answered)
-        if waiting:
-            connection.send(self._next(), waiting.popleft())
+    def _go_out(self, due_s: float) -> None:
+        """Send it on a connection that is free, or else have it wait for one."""
+        self._tally.due(due_s)
+        if self._idle:
+            self._send(self._idle.pop(), due_s)
+            return
+        self._waiting.append(due_s)
+        if self._open < MOST_CONNECTIONS:
+            self._enlarge()
+
+    def _enlarge(self) -> None:
+        self._open += 1
+        task = asyncio.create_task(self._connect_and_go())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _connect_and_go(self) -> None:
+        try:
+            self._next(await self._connect(self._free))
+        except OSError:
+            self._open -= 1
+            if self._waiting:  # nobody listens: that request is lost
+                self._tally.answered(self._waiting.popleft(), time.monotonic(), 0, 0)
+
+    def _free(self, connection: Connection, status: int, size: int) -> None:
+        """An open loop's request was answered."""
+        self._tally.answered(connection.due_s, time.monotonic(), status, size)
+        if connection.is_usable:
+            self._next(connection)
+            return
+        self._open -= 1
+        if self._waiting:
+            self._enlarge()
+
+    def _next(self, connection: Connection) -> None:
+        if self._waiting:
+            self._send(connection, self._waiting.popleft())
         else:
             self._idle.append(connection)
 
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else float("nan")
+    def _lost(self, connection: Connection) -> None:
+        """The server closed a connection that had nothing to do."""
+        if connection in self._idle:
+            self._idle.remove(connection)
+            self._open -= 1
 
 
 def _cpu_s() -> float:

@@ -25,15 +25,19 @@ def measured(load: Load, server: Running, per_request: int = 1) -> dict[str, Any
     assert used_s > 0, "another process answered"
     share = found.seconds / (found.seconds + load.warm_s)  # of the CPU time: the counted part
     return {
-        "per_s": found.ok * per_request / found.seconds,
-        "per_cpu_s": found.ok * per_request / (used_s * share),
+        "per_s": found.done * per_request / found.seconds,
+        "per_cpu_s": found.done * per_request / (used_s * share),
         "server_cores": used_s / wall_s,
         "others_cores": (_others_cpu_s(server) - stolen_s - found.client_cpu_s) / wall_s,
         "client_cores": found.client_cpu_s / wall_s,
         "latency_ms": found.latency_ms,
+        "refused_ms": found.refused_ms,
+        "offered": found.offered,
+        "sent_late_ms": found.sent_late_ms,
         "statuses": found.statuses,
         "broken": found.broken,
         "late": found.late,
+        "by_second": found.by_second,
         "answer_bytes": found.answer_bytes,
     }
 

@@ -94,7 +94,7 @@ def _ceilings(results: Results) -> Iterator[str]:
 
 
 def _open(results: Results) -> Iterator[str]:
-    yield "| open loop | offered/s | of the closed loop | answered/s | p50 ms | p99 ms | refused | late |"
+    yield "| open loop | offered/s | of the closed loop | done/s | p50 ms | p99 ms | refused | late |"
     yield "|---|---|---|---|---|---|---|---|"
     for one in results["open"]:
         refused = sum(count for status, count in one["statuses"].items() if status != "200")

@@ -84,6 +84,67 @@ async def test_an_open_loop_counts_from_the_time_a_request_was_due() -> None:
     assert found.late < found.ok  # none, on a machine with nothing else to do
 
 
+async def test_what_is_answered_after_the_counted_time_is_not_done() -> None:
+    """A server that holds everything back till after it did nothing in time."""
+    ends_s = time.monotonic() + 0.6
+
+    async def answer(body: bytes) -> bytes:
+        await asyncio.sleep(ends_s - time.monotonic())
+        return OK
+
+    found = await measured(answer, rate=100.0)
+
+    assert found.ok > 0
+    assert found.done == 0
+    assert found.late == 0
+
+
+async def test_what_is_answered_after_its_deadline_is_not_done() -> None:
+    async def answer(body: bytes) -> bytes:
+        await asyncio.sleep(0.0 if body == b"a" else 0.2)
+        return OK
+
+    found = await measured(answer, rate=100.0, seconds=1.0, deadline_s=0.15)
+
+    assert 0 < found.done < found.ok
+
+
+async def test_rates_change_in_steps_and_each_second_is_told() -> None:
+    async def answer(body: bytes) -> bytes:
+        return OK
+
+    found = await measured(answer, seconds=2.0, steps=[(0.5, 20.0), (0.5, 200.0)])
+    slow, fast = found.by_second
+
+    assert slow["offered"] < 60 < fast["offered"]
+    assert slow["offered"] + fast["offered"] == found.offered
+    assert slow["others"] == fast["others"] == 0
+
+
+async def test_a_load_that_cannot_be_sent_in_time_says_so() -> None:
+    """Here the server stops the generator's own process."""
+
+    async def answer(body: bytes) -> bytes:
+        time.sleep(0.05)
+        return OK
+
+    found = await measured(answer, rate=200.0)
+
+    assert found.sent_late_ms["p99"] >= 20
+
+
+async def test_a_connection_that_the_server_closes_is_replaced() -> None:
+    closing = OK.replace(b"Content-Length", b"Connection: close\r\nContent-Length")
+
+    async def answer(body: bytes) -> bytes:
+        return closing
+
+    found = await measured(answer, rate=100.0)
+
+    assert found.broken == found.late == 0
+    assert found.ok == found.offered > 0
+
+
 async def test_refusals_and_broken_connections_are_counted_apart() -> None:
     async def answer(body: bytes) -> bytes:
         return OK if body == b"a" else BUSY
