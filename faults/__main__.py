@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,10 @@ from bench.machine import described
 from bench.servers import ROOT
 from docs.tables import with_tables
 from faults import results
-from faults.figures import LONG, REPORT, read, worst
-from faults.rows import ROWS, Row
+from faults.figures import LONG, REPORT, Figure, read, worst
+from faults.rows import ROWS
 
-LONGEST_S = 900.0  # of a row; over it the row failed
-ENDED_BY_TIME = 124  # as the status of `timeout`, the command
+LONGEST_S = 600.0  # of a row's tests; over it they failed
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,9 +41,14 @@ def main(arguments: Sequence[str]) -> int:
     if options.list:
         print("\n".join(f"{name:4} {row.promise}" for name, row in ROWS.items()))
         return 0
-    ran = {}
+    ran: dict[str, dict[str, Any]] = {}
+    runs: dict[str, Run] = {}  # by tests, which rows may share
     for name in wanted:
-        ran[name] = _run(name, ROWS[name], is_long=not options.short)
+        print(f"\n== {name}: {ROWS[name].promise}", flush=True)
+        for tests in ROWS[name].tests:
+            if tests not in runs:
+                runs[tests] = _run(tests, is_long=not options.short)
+        ran[name] = _result(name, [runs[tests] for tests in ROWS[name].tests])
         if not options.short:
             results.keep(options.out, {name: ran[name]})
     if options.out == results.FILE and not options.short:
@@ -64,38 +69,54 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _run(name: str, row: Row, *, is_long: bool) -> dict[str, Any]:
-    """Run the row's tests, and gather what they recorded."""
-    print(f"\n== {name}: {row.promise}", flush=True)
-    with tempfile.TemporaryDirectory() as directory:
-        report = Path(directory) / "figures"
-        variables = {REPORT: str(report)} | ({LONG: "1"} if is_long else {})
-        started_s = time.monotonic()
-        statuses = [_pytest(test, variables) for test in row.tests]
-        figures = [one for one in worst(read(report)) if one.row == name]
+@dataclass(frozen=True)
+class Run:
+    """Tests that ran.
+
+    Attributes:
+        figures: of all rows that they belong to.
+    """
+
+    passed: bool
+    seconds: float
+    figures: Sequence[Figure]
+
+
+def _result(name: str, runs: Sequence[Run]) -> dict[str, Any]:
+    """What there is to keep of a row."""
+    figures = [one for run in runs for one in run.figures if one.row == name]
     for one in figures:
         print(results.line(one), flush=True)
     return {
-        "passed": not any(statuses),
-        "seconds": round(time.monotonic() - started_s, 1),
+        "passed": all(run.passed for run in runs),
+        "seconds": round(sum(run.seconds for run in runs), 1),
         "figures": [results.as_kept(one) for one in figures],
         "machine": described(),
     }
 
 
-def _pytest(test: str, variables: Mapping[str, str]) -> int:
-    file, _, expression = test.partition("::")
+def _run(tests: str, *, is_long: bool) -> Run:
+    """Run tests, as `Row` names them, and gather what they recorded."""
+    started_s = time.monotonic()
+    with tempfile.TemporaryDirectory() as directory:
+        report = Path(directory) / "figures"
+        passed = _passes(tests, {REPORT: str(report)} | ({LONG: "1"} if is_long else {}))
+        return Run(passed, time.monotonic() - started_s, worst(read(report)))
+
+
+def _passes(tests: str, variables: Mapping[str, str]) -> bool:
+    file, _, expression = tests.partition("::")
     if not (ROOT / file).exists():
         print(f"{file} is not there", flush=True)
-        return 1
+        return False
     command = [sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", file]
     command += ["-k", expression] if expression else []
     try:
         done = subprocess.run(command, cwd=ROOT, env=os.environ | variables, timeout=LONGEST_S, check=False)
     except subprocess.TimeoutExpired:
         print(f"{file} took more than {LONGEST_S:.0f} s and was ended", flush=True)
-        return ENDED_BY_TIME
-    return done.returncode
+        return False
+    return done.returncode == 0
 
 
 if __name__ == "__main__":

@@ -49,6 +49,11 @@ class Figure:
         return -self.value if self.at_least is not None else self.value
 
 
+def is_long() -> bool:
+    """Tests take their long form."""
+    return bool(os.environ.get(LONG))
+
+
 def record(figure: Figure, report: str | None = None) -> None:
     """Write it to the report, if there is one."""
     if path := report or os.environ.get(REPORT):

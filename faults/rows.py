@@ -24,6 +24,26 @@ class Row:
 
 
 ROWS: dict[str, Row] = {
+    "L1": Row(
+        "Under overload it goes on doing what it can do, and refuses the rest at once",
+        "an open loop at 2, 5 and 10 times the peak of a closed loop; requests that wait 1 s, and 10 s",
+        ("tests/faults/test_overload.py::goodput",),
+    ),
+    "L2": Row(
+        "After overload it is normal again within seconds",
+        "half the peak, ten times the peak, half the peak: until p99 is at most twice what it was at first",
+        ("tests/faults/test_overload.py::soon_after",),
+    ),
+    "L3": Row(
+        "No work is done for a request whose time is over",
+        "bursts of requests that may take 100 ms, of which most must wait longer; rows run, by the metrics",
+        ("tests/faults/test_aborts.py::expired",),
+    ),
+    "L4": Row(
+        "Health answers under overload",
+        "both probes every 50 ms, each on a new connection, during L1",
+        ("tests/faults/test_overload.py::goodput",),
+    ),
     "L5": Row(
         "No body holds up the event loop, or takes memory out of proportion",
         "the worst bodies that a search over routes, media types and shapes found",
@@ -44,6 +64,11 @@ ROWS: dict[str, Row] = {
         "half heads, half bodies and answers that nobody reads, 500 of each",
         ("tests/faults/test_slow_clients.py",),
     ),
+    "F7": Row(
+        "Callers that hang up leave nothing behind, and what waited for them is not computed",
+        "aborts at any moment, from a connection without a word to half an answer read",
+        ("tests/faults/test_aborts.py::not expired",),
+    ),
     "F8": Row(
         "A bad input fails alone",
         "random batches with one input that makes NaN or an exception",
@@ -63,6 +88,11 @@ ROWS: dict[str, Row] = {
         "A bad body gets a small 4xx",
         "classes of bad JSON, UTF-8, numbers and types, on every route",
         ("tests/faults/test_bad_bodies.py",),
+    ),
+    "F12": Row(
+        "A forward pass that never ends is noticed, its worker replaced, and others are served",
+        "a bundle whose graph loops for years at one word; one and two workers, one and two threads",
+        ("tests/faults/test_hang.py",),
     ),
     "S1": Row(
         "Nobody passes without a key",

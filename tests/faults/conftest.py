@@ -6,13 +6,12 @@ always hold. `python3 dev.py faults [ROW ...]` runs the long form and keeps figu
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import pytest
 
-from faults.figures import LONG, Figure, record
+from faults.figures import Figure, is_long, record
 
 T = TypeVar("T")
 
@@ -25,8 +24,7 @@ class Effort(Protocol):
 
 @pytest.fixture(scope="session")
 def effort() -> Effort:
-    is_long = bool(os.environ.get(LONG))
-    return lambda short, long: long if is_long else short
+    return lambda short, long: long if is_long() else short
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,115 @@
+"""F12: a forward pass that never ends is noticed, and the others are served."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+import pytest
+from counting import metric, until
+from running import Server, server
+from slow import HANG, publish_slow
+
+from faults.figures import is_long
+from faults.probes import asked
+
+TIMEOUT_S = 1.0  # of a request, by the server; what a client waits is more
+PATIENCE_S = 3.0
+PAUSE_S = 0.05
+LONG = pytest.mark.skipif(not is_long(), reason="only in the long form: python3 dev.py faults")
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its passes are long enough for a thread of their own."""
+    return publish_slow(tmp_path_factory.mktemp("slow"), trips=500)
+
+
+@contextmanager
+def asking(url: str) -> Iterator[list[tuple[float, str]]]:
+    """Ask on new connections until the block ends: when, and what came back."""
+    seen: list[tuple[float, str]] = []
+    is_over = threading.Event()
+
+    def run() -> None:
+        while not is_over.wait(PAUSE_S):
+            started_s = time.monotonic()
+            seen.append((started_s, ask(url, "hello world")))
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        is_over.set()
+        for thread in threads:
+            thread.join()
+
+
+def ask(url: str, text: str) -> str:
+    try:
+        answer = httpx.post(f"{url}/encode", json={"inputs": text}, trust_env=False, timeout=PATIENCE_S)
+    except httpx.TransportError as error:
+        return type(error).__name__
+    return str(answer.status_code)
+
+
+def is_noticed(running: Server, port: int) -> bool:
+    """The probe says so, or the process is being replaced."""
+    is_killed = any(line["event"] == "worker hangs, killed" for line in list(running.log))
+    return is_killed or asked(port, "/health/live", timeout_s=1.0) != "200"
+
+
+@pytest.mark.parametrize(
+    ("workers", "threads"), [pytest.param(1, 1, marks=LONG), (1, 2), (2, 1), pytest.param(2, 2, marks=LONG)]
+)
+def test_a_hang_is_noticed_and_the_others_are_served(
+    slow: Path, workers: int, threads: int, effort: Callable[..., Any], figure: Any
+) -> None:
+    limit = effort({"ENCODERY_STALL_LIMIT_S": "1"}, {})
+    variables = {"ENCODERY_WORKERS": str(workers), "ENCODERY_THREADS": str(threads)}
+    name = f"{workers} worker{'s' * (workers > 1)}, {threads} thread{'s' * (threads > 1)}"
+    with (
+        ThreadPoolExecutor() as aside,
+        server(slow, ENCODERY_REQUEST_TIMEOUT_S=str(TIMEOUT_S), **variables, **limit) as running,
+    ):
+        if workers > 1:
+            running.logged("all workers serve")
+        url = running.logged("ready")["url"]
+        port = httpx.URL(url).port
+        assert port
+        with asking(url) as seen:
+            time.sleep(0.5)
+            hung_s = time.monotonic()
+            hanging = aside.submit(ask, url, HANG)
+            until(lambda: is_noticed(running, port), 60)
+            noticed_s = time.monotonic()
+            if workers > 1:
+                until(lambda: metric(url, "encodery_workers") == workers)
+                time.sleep(1.0)
+        meanwhile = [answer for at_s, answer in seen if hung_s + 0.1 <= at_s < noticed_s]
+
+    served = meanwhile.count("200") / max(1, len(meanwhile))
+    figure("F12", f"{name}: noticed after", noticed_s - hung_s, at_most=10.5, unit="s")
+    figure("F12", f"{name}: served meanwhile", served, **SERVED[workers, threads])
+    assert hanging.result() != "200"
+    assert noticed_s - hung_s < effort(10, 45)
+    if workers > 1:
+        assert "200" in meanwhile
+        assert [answer for _, answer in seen][-1] == "200"
+
+
+# With its only thread hung nothing is left to serve with; of two workers the other one is.
+SERVED: dict[tuple[int, int], dict[str, float]] = {
+    (1, 1): {},
+    (1, 2): {"at_least": 0.99},
+    (2, 1): {"at_least": 0.5},
+    (2, 2): {"at_least": 0.99},
+}
