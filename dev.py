@@ -1,7 +1,8 @@
 """The developer's commands: `python3 dev.py serve` and `python3 dev.py test` are all a fresh machine needs.
 
 Makes the two environments `.venv/serve` (serving only) and `.venv/dev` (everything) from the locks in
-requirements/, when they are missing or the locks changed, and runs the task in them.
+requirements/, when they are missing or the locks changed, and runs the task in them. Installs with uv where
+there is one, and with pip otherwise: the same files, by the same hashes.
 Standard library only: it runs before anything is installed. It knows nothing of what the tasks do.
 """
 
@@ -10,9 +11,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,20 +26,33 @@ REQUIREMENTS = ROOT / "requirements"
 PYTHON = "Scripts/python.exe" if os.name == "nt" else "bin/python"  # where an environment keeps its own
 PATHS = (ROOT, ROOT / "clients" / "python")  # what Python finds without its being installed
 OLDEST_PYTHON = (3, 11)
-UV = "uv==0.13.9"  # writes the locks; nobody else needs it
+# The command `encodery` of an environment; -P: nothing in the current directory is taken for ours.
+COMMAND = "@{} -P -m encodery %*\r\n" if os.name == "nt" else '#!/bin/sh\nexec {} -P -m encodery "$@"\n'
 
-# What each environment is made of, in this order. A .lock is installed by hash.
+# Which build of torch comes, by the variable ENCODERY_TORCH. Training computes on the CPU.
+TORCH = {"cpu": "torch-cpu.lock", "cuda": "torch-cuda.lock"}
+TORCH_INDEX = (
+    "https://download.pytorch.org/whl/cpu"  # PyTorch's own; the package index has no CPU build for Linux
+)
+
+# What each environment is made of, in this order; by hash, all of it.
 ENVIRONMENTS = {
     "serve": ("serve.lock",),
-    "dev": ("dev.lock", "torch.txt"),
+    "dev": ("dev.lock", "torch"),
     "clients": ("clients.lock",),
     "clients-all": ("clients-all.lock",),
+    "lock": ("locker.lock",),
 }
 
-# What the locker makes each lock from; its settings are in pyproject.toml, [tool.uv.pip].
+# How the locks are made: for every system, with one version of each package, so that all run what was tested.
+# Not in pyproject.toml, where it would hold for each `uv pip install` in this directory as well.
+LOCKING = "--quiet --universal --python-version=3.11 --generate-hashes --fork-strategy=fewest"
+# What each is made of. torch-cpu.lock is kept by hand: docs/decisions/0002 says from what.
 LOCKS = {
+    "locker.lock": "requirements/locker.in",
     "serve.lock": "pyproject.toml",
     "dev.lock": "pyproject.toml --extra=train --extra=dev --no-emit-package=torch -c requirements/serve.lock",
+    "torch-cuda.lock": "requirements/torch-cuda.in --no-config -c requirements/dev.lock",
     "teacher.lock": "--group=teacher --no-deps",
     "clients.lock": "requirements/clients.in",
     "clients-all.lock": "requirements/clients-all.in",
@@ -91,13 +107,10 @@ def check(arguments: list[str]) -> int:
 
 def lock(arguments: list[str]) -> int:
     """Write requirements/*.lock from pyproject.toml, keeping pins that still fit; --upgrade moves them."""
-    python = VENV / "lock" / PYTHON
-    if not python.exists():
-        create_venv(VENV / "lock")
-    pip_install(python, UV)
+    compile_lock = [str(environment("lock")), "-m", "uv", "pip", "compile", *LOCKING.split()]
+    compile_lock += ["--custom-compile-command=python3 dev.py lock", *arguments]
     for name, sources in LOCKS.items():
-        compile_lock = ["-m", "uv", "pip", "compile", "--quiet", *sources.split(), *arguments]
-        if call([python, *compile_lock, f"--output-file=requirements/{name}"]) != 0:
+        if call([*compile_lock, *sources.split(), f"--output-file=requirements/{name}"]) != 0:
             raise Stop(f"requirements/{name} could not be written; the lines above say why.")
         print(f"wrote requirements/{name}")
     return 0
@@ -150,32 +163,50 @@ def environment(name: str) -> Path:
         if stamp.exists() and stamp.read_text() == wanted:
             return python
         started = time.monotonic()
-        print(f"Setting up .venv/{name} from {', '.join(ENVIRONMENTS[name])} ...", file=sys.stderr)
+        say(f"Setting up .venv/{name}, for Python {sys.version.split()[0]}; this happens once")
         create_venv(home)
-        for file in ENVIRONMENTS[name]:
-            install(python, REQUIREMENTS / file)
-        register(python)
+        for file in files_of(name):
+            install(python, file)
+        command = register(python)
         stamp.write_text(wanted)
         seconds = time.monotonic() - started
-        print(f"Set up .venv/{name}: {bytes_under(home) / 1e6:.0f} MB in {seconds:.0f} s.", file=sys.stderr)
+        say(f"Set up .venv/{name}: {bytes_under(home) / 1e6:.0f} MB in {seconds:.0f} s")
+        if name in ("serve", "dev"):
+            say(f'The command is {command}; to call it encodery: export PATH="{command.parent}:$PATH"')
     return python
+
+
+def files_of(name: str) -> list[Path]:
+    """Return the locks that an environment is made of; that of torch is for the build that is wanted."""
+    build = os.environ.get("ENCODERY_TORCH") or "cpu"
+    if build not in TORCH:
+        raise Stop(f"ENCODERY_TORCH is one of {', '.join(TORCH)}.")
+    return [REQUIREMENTS / (TORCH[build] if file == "torch" else file) for file in ENVIRONMENTS[name]]
 
 
 def fingerprint(name: str) -> str:
     """Return a digest over all that decides what is in the environment: locks, python and place."""
-    digest = hashlib.sha256(f"{sys.version}\n{sys.base_prefix}\n{PATHS}\n{version()}\n".encode())
-    for file in ENVIRONMENTS[name]:
-        digest.update((REQUIREMENTS / file).read_bytes())
+    abi = f"{sys.version} {sysconfig.get_config_var('SOABI')} {sysconfig.get_platform()}"
+    digest = hashlib.sha256(f"{abi}\n{sys.base_prefix}\n{PATHS}\n{version()}\n{COMMAND}".encode())
+    for file in files_of(name):
+        digest.update(file.read_bytes())
     return digest.hexdigest()
 
 
-def register(python: Path) -> None:
-    """Put the checkout on the environment's path and record its version, as an editable installation does."""
+def register(python: Path) -> Path:
+    """Put the checkout on the environment's path, and record its version, as an editable installation does.
+
+    Returns the command `encodery`, which it writes.
+    """
     packages = site_packages(python)
     (packages / "encodery.pth").write_text("".join(f"{path}\n" for path in PATHS))
     information = packages / f"encodery-{version()}.dist-info"
     information.mkdir()
     (information / "METADATA").write_text(f"Metadata-Version: 2.1\nName: encodery\nVersion: {version()}\n")
+    command = python.with_name("encodery.cmd" if os.name == "nt" else "encodery")
+    command.write_text(COMMAND.format(f'"{python}"' if os.name == "nt" else shlex.quote(str(python))))
+    command.chmod(0o755)
+    return command
 
 
 def version() -> str:
@@ -200,18 +231,34 @@ def create_venv(home: Path) -> None:
 
 
 def install(python: Path, file: Path) -> None:
-    """Install one file of requirements/: a .lock by hash, anything else by version."""
-    if file.suffix == ".lock":
-        pip_install(python, "--require-hashes", "--no-deps", "--requirement", str(file))
-        return
-    index = os.environ.get("ENCODERY_TORCH_INDEX")  # where PyTorch's CPU builds are, if pip does not know
-    pip_install(python, *([f"--extra-index-url={index}"] if index else []), "--requirement", str(file))
+    """Install a lock, by hash."""
+    options = ["--require-hashes", "--no-deps", "--requirement", str(file)]
+    if file.name == TORCH["cpu"]:
+        say(f"  {file.name}: with pip")
+        index = os.environ.get("ENCODERY_TORCH_INDEX")
+        # A mirror, a cache, macOS and Windows have it without PyTorch's index; the hashes are the same.
+        if not index and pip_install(python, *options, is_quiet=True) == 0:
+            return
+        options.append(f"--index-url={index or TORCH_INDEX}")
+    elif uv := shutil.which("uv"):
+        say(f"  {file.name}: with uv")
+        if call([uv, "pip", "install", "--quiet", f"--python={python}", *options]) == 0:
+            return
+        say(f"  {file.name}: uv could not; with pip")
+    else:
+        say(f"  {file.name}: with pip")
+    if pip_install(python, *options) != 0:
+        raise Stop(f"pip could not install {file.name}; the lines above say why.")
 
 
-def pip_install(python: Path, *arguments: str) -> None:
-    """Run pip, quiet unless it fails."""
-    if call([python, "-m", "pip", "install", "-qq", "--no-input", *arguments]) != 0:
-        raise Stop(f"pip could not install {arguments[-1]}; the lines above say why.")
+def pip_install(python: Path, *options: str, is_quiet: bool = False) -> int:
+    """Run pip, and return its exit status. It says nothing unless it fails, or not even then."""
+    return call([python, "-m", "pip", "install", "-qqq" if is_quiet else "-qq", "--no-input", *options])
+
+
+def say(line: str) -> None:
+    """Tell what happens, where a log or a person sees it at once."""
+    print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -28,7 +28,9 @@ FILE = "ENCODERY_CONFIG"  # names the TOML file
 _SERVICE_LINK = re.compile(
     r"ENCODERY(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)"
 )
-_OTHERS = frozenset({FILE, "ENCODERY_DATA", "ENCODERY_TORCH_INDEX"})  # the last two: training, dev.py
+_OTHERS = frozenset(
+    {FILE, "ENCODERY_DATA", "ENCODERY_TORCH", "ENCODERY_TORCH_INDEX"}
+)  # the last three: training, dev.py
 
 MOST_WORKERS = 64  # each loads every model; who has more cores runs more servers
 

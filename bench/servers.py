@@ -134,15 +134,15 @@ def install(name: str) -> None:
     python, stamp = python_of(name), python_of(name).parent.parent / "installed"
     lists = [COMPETITORS / f"{name}.txt"]
     if name in ("sentence_transformers", "infinity"):  # torch first, or its CUDA build comes as well
-        lists.insert(0, ROOT / "requirements" / "torch.txt")
+        lists.insert(0, ROOT / "requirements" / "torch-cpu.lock")
     wanted = "".join(one.read_text() for one in lists)
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    index = os.environ.get("ENCODERY_TORCH_INDEX")  # where PyTorch's CPU builds are
+    index = os.environ.get("ENCODERY_TORCH_INDEX")  # where PyTorch's CPU builds are, if pip does not know
     pip = [str(python), "-m", "pip", "install", "-qq", "--no-input"]
     pip += [f"--extra-index-url={index}"] if index else []
     commands = [[sys.executable, "-m", "venv", "--clear", str(python.parent.parent)]]
-    commands += [[*pip, "-r", str(one)] for one in lists]
+    commands += [[*pip, *(["--no-deps"] if one.suffix == ".lock" else []), "-r", str(one)] for one in lists]
     for command in commands:
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_S, check=False)

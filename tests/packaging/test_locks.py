@@ -12,7 +12,9 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ("serve", "dev", "teacher", "clients", "clients-all")
+LOCKS = ("serve", "dev", "teacher", "clients", "clients-all", "locker", "torch-cpu", "torch-cuda")
+INDEX_OF_PYTORCH = "https://download.pytorch.org/whl/cpu"
+GPU = ("nvidia-", "cuda-")
 TRAINING_ONLY = {"matplotlib", "onnx", "onnxscript", "safetensors", "torch", "transformers"}
 
 # The first version without the holes named: nothing older may be installed, nor be allowed by pyproject.toml.
@@ -45,8 +47,8 @@ def pins(lock: str) -> dict[str, Version]:
         pin = re.fullmatch(r"([a-z0-9-]+)==([^ ;]+)( ; .+)?", text)
         assert pin, f"{lock}.lock: not a pin: {line}"
         assert hashes, f"{lock}.lock: no hash before {line}"
-        assert pin[1] not in found, f"{lock}.lock: two versions of {pin[1]}"
-        found[pin[1]] = Version(pin[2])
+        version = Version(pin[2])
+        assert found.setdefault(pin[1], version).public == version.public, f"{lock}.lock: two of {pin[1]}"
         hashes = 0
     assert found, f"{lock}.lock: empty"
     assert hashes, f"{lock}.lock: no hash after the last pin"
@@ -92,9 +94,24 @@ def test_server_needs_nothing_of_training_and_tests() -> None:
     assert set(pins("serve")) & (TRAINING_ONLY | tools) == set()
 
 
-@pytest.mark.parametrize("lock", LOCKS)
-def test_no_lock_brings_torch_or_cuda(lock: str) -> None:
-    assert [name for name in pins(lock) if name == "torch" or name.startswith(("nvidia-", "cuda-"))] == []
+@pytest.mark.parametrize("lock", sorted(set(LOCKS) - {"torch-cpu", "torch-cuda"}))
+def test_no_lock_brings_torch_but_those_for_it(lock: str) -> None:
+    assert [name for name in pins(lock) if name == "torch" or name.startswith(GPU)] == []
+
+
+def test_cuda_comes_with_its_own_lock_only() -> None:
+    assert set(pins("torch-cpu")) == {"torch"}
+    assert [name for name in pins("torch-cuda") if name.startswith(GPU)]
+
+
+def test_torch_for_linux_is_the_build_without_cuda() -> None:
+    """On the package index the version without a label has CUDA for Linux, and only there."""
+    lines = (ROOT / "requirements" / "torch-cpu.lock").read_text().splitlines()
+    entries = [Requirement(line.removesuffix("\\")) for line in lines if line.startswith("torch")]
+
+    for system, version in (("linux", "2.13.0+cpu"), ("darwin", "2.13.0"), ("win32", "2.13.0")):
+        [applies] = [entry for entry in entries if entry.marker.evaluate({"sys_platform": system})]
+        assert str(applies.specifier) == f"=={version}"
 
 
 @pytest.mark.parametrize("lock", ["serve", "dev"])
@@ -103,19 +120,26 @@ def test_abandoned_and_unwanted_packages_are_absent(lock: str) -> None:
     assert set(pins(lock)) & {"httpx", "sentencepiece"} == set()
 
 
-def test_torch_is_pinned_once_and_the_lock_holds_what_it_needs() -> None:
-    lines = (ROOT / "requirements" / "torch.txt").read_text().splitlines()
-    [pin] = [Requirement(line) for line in lines if not line.startswith("#")]
+def test_torch_is_one_version_everywhere_and_the_lock_holds_what_it_needs() -> None:
     [extra] = [requirement for requirement in declared("train") if requirement.name == "torch"]
     [metadata] = PROJECT["tool"]["uv"]["dependency-metadata"]
     locked = pins("dev")
 
-    assert str(pin) == str(extra) == f"torch=={metadata['version']}"
+    assert str(extra) == f"torch=={metadata['version']}"
+    assert {pins(lock)["torch"].public for lock in ("torch-cpu", "torch-cuda")} == {metadata["version"]}
     for need in map(Requirement, metadata["requires-dist"]):
         assert locked[need.name] in need.specifier, f"torch needs {need}"
+    assert {
+        name: version for name, version in pins("torch-cuda").items() if name in locked
+    }.items() <= locked.items()
 
 
-@pytest.mark.parametrize("lock", ["serve", "dev"])
+def test_how_locks_are_made_does_not_bind_who_installs_them() -> None:
+    """[tool.uv.pip] would hold for `uv pip install` in the checkout, too: one Python's wheels for all."""
+    assert set(PROJECT["tool"]["uv"]) == {"dependency-metadata"}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
 def test_locked_versions_are_above_known_holes(lock: str) -> None:
     locked = pins(lock)
 
@@ -137,8 +161,8 @@ def test_project_admits_no_version_with_a_known_hole() -> None:
     assert admitted == []
 
 
-def test_no_file_names_an_index_or_a_host() -> None:
-    """Where packages come from is for the machine that installs them to say."""
+def test_no_file_names_an_index_or_a_host_but_that_of_pytorch() -> None:
+    """Where packages come from is for the machine that installs them to say; hashes say which they are."""
     files = [
         ROOT / name for name in ("pyproject.toml", "dev.py", "Dockerfile", "docker-compose.yml", ".ci/run")
     ]
@@ -146,7 +170,7 @@ def test_no_file_names_an_index_or_a_host() -> None:
         f"{path.relative_to(ROOT)}: {url}"
         for path in [*files, *(ROOT / "requirements").iterdir()]
         for url in re.findall(r"(?:https?|file)://\S+", path.read_text())
-        if not url.startswith("http://127.0.0.1:")
+        if not url.startswith(("http://127.0.0.1:", f'{INDEX_OF_PYTORCH}"'))
     ]
 
     assert named == []
