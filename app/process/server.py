@@ -15,6 +15,7 @@ import time
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import FrameType
 
 import structlog
 import uvicorn
@@ -106,6 +107,10 @@ class _Server(uvicorn.Server):
         """End, since another process has taken this one's place; the server as a whole goes on."""
         self._is_retiring = self.should_exit = True
 
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._app.context.is_draining = True  # at once: the main loop looks every 0.1 s
+        super().handle_exit(sig, frame)
+
     async def on_tick(self, counter: int) -> bool:
         if self._slot is not None:
             context = self._app.context
@@ -130,8 +135,12 @@ class _Server(uvicorn.Server):
             server.close()
         await self._while_connected(LINGER_S)
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):  # half of a request came, and no more
+            connection.transport.abort()
+
     async def _stop_being_ready(self) -> None:
-        self._app.context.is_draining = True
         delay_s = self._settings.drain_delay_s
         log.info("stopping", drain_delay_s=delay_s, grace_s=self._settings.shutdown_grace_s)
         stop_s = time.monotonic() + delay_s

@@ -88,6 +88,18 @@ def test_sigterm_finishes_what_was_accepted(published: Path) -> None:
         assert running.wait() == 0
 
 
+def test_half_a_request_does_not_keep_it_longer_than_the_grace(published: Path) -> None:
+    """It is cut off then; left open, it kept the process for good where warnings are errors."""
+    with server(published, ENCODERY_SHUTDOWN_GRACE_S="1") as running:
+        url = httpx.URL(running.logged("ready")["url"])
+        with socket.create_connection((url.host, url.port)) as connection:
+            connection.sendall(b"POST /encode HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+            wait_until_read(url)
+            running.process.send_signal(signal.SIGTERM)
+
+            assert running.wait() == 0
+
+
 def wait_until_read(url: httpx.URL) -> None:
     """An answer on a later connection: by then the server has seen what the earlier one sent."""
     with httpx.Client(base_url=url, trust_env=False) as client:
