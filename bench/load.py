@@ -102,6 +102,7 @@ class LoadResult:
         refused_ms: the same of their 429s and 503s.
         offered: requests that were due within the counted time.
         broken: connections that ended before their answer.
+        broken_s: when they did.
         late: requests that were due but not answered at the end.
         sent_late_ms: by quantile, how much later than due requests went out: with much of that the load was
             not the one asked for.
@@ -118,6 +119,7 @@ class LoadResult:
     offered: int = 0
     answer_bytes: float = 0.0
     broken: int = 0
+    broken_s: Sequence[float] = ()
     late: int = 0
     sent_late_ms: dict[str, float] = field(default_factory=dict)
     by_second: Sequence[Second] = ()
@@ -165,6 +167,7 @@ class Run:
             offered=tally.offered,
             answer_bytes=tally.bytes / max(1, sum(tally.statuses.values())),
             broken=tally.statuses[0],
+            broken_s=tally.broken_s,
             late=self._late,
             sent_late_ms=tally.sent_late_ms(),
             by_second=tally.by_second(),

@@ -40,6 +40,7 @@ class Tally:
         self.done = self.offered = self.bytes = 0
         self.statuses: Counter[int] = Counter()
         self._ok_s: defaultdict[int, list[float]] = defaultdict(list)  # latencies, by second
+        self.broken_s: list[float] = []  # when connections broke
         self._refused_s: list[float] = []
         self._sent_late_s: list[float] = []
         self._counts: Counter[tuple[str, int]] = Counter()
@@ -66,6 +67,8 @@ class Tally:
             return
         self.statuses[status] += 1
         self.bytes += size
+        if not status:
+            self.broken_s.append(now_s)
         second = self._second(counted_s)
         if status == OK:
             self._ok_s[second].append(took_s)

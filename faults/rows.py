@@ -49,6 +49,33 @@ ROWS: dict[str, Row] = {
         "the worst bodies that a search over routes, media types and shapes found",
         ("tests/faults/test_stalls.py",),
     ),
+    "M1": Row(
+        "Nothing grows in a long life",
+        "mixed requests in batches of any size, one in twenty bad, one in twenty whose caller hangs up",
+        ("tests/faults/test_soak.py",),
+    ),
+    "M2": Row(
+        "The largest requests that are allowed fit into the container",
+        "a thousand of them, of every sort, 32 at a time; the limit is docker-compose.yml's",
+        ("tests/faults/test_memory.py",),
+    ),
+    "F1": Row(
+        "A worker that dies takes its own requests with it, no others, and is replaced",
+        "kill -9 at 70 % of the peak, two workers; the Python client beside it tries three times",
+        ("tests/faults/test_kill.py",),
+    ),
+    "F2": Row(
+        "A rolling restart fails no request",
+        "SIGTERM in turn to two servers behind a balancer that asks whether they are ready, with half-open "
+        "connections",
+        ("tests/faults/test_rolling.py",),
+    ),
+    "F3": Row(
+        "A reload fails no request, and no answer mixes versions",
+        "a new version published and SIGHUP sent, again and again, under load; each vector compared with "
+        "that of the version it names",
+        ("tests/faults/test_reload.py",),
+    ),
     "F4": Row(
         "A bad bundle is refused, named, and stops nobody",
         "mutants of a bundle: cut, flipped, missing, linked, sealed again with right digests",
