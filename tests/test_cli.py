@@ -322,7 +322,7 @@ def test_training_without_its_packages_says_how_to_get_them(tmp_path: Path) -> N
     )
 
     assert result.returncode == 2
-    assert "pip install 'encodery[train]'" in result.stderr
+    assert "in a checkout of encodery: python3 dev.py run train CONFIG" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -147,7 +147,10 @@ def _backend(job: Job) -> Backend:
     try:
         from encodery_client import Client, EncoderyClientError
     except ModuleNotFoundError:
-        raise BulkError("a server is reached through its client: pip install encodery-client") from None
+        raise BulkError(
+            "a server is reached through its client, and that is not installed: "
+            "pip install ./clients/python, in a checkout of encodery"
+        ) from None
     headers = {"X-Priority": "bulk"}  # other callers of that server go first
     client = Client(job.url, model=job.model, version=job.version, timeout_s=REQUEST_S, headers=headers)
     try:

@@ -57,7 +57,7 @@ def training() -> Iterator[None]:
             raise
         fail(
             f"training needs packages that are not installed ({error.name}); "
-            "pip install 'encodery[train]', or in a checkout: python3 dev.py run train CONFIG",
+            "in a checkout of encodery: python3 dev.py run train CONFIG",
             MISTAKE,
         )
     except OSError as error:

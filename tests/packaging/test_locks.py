@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -174,3 +175,23 @@ def test_no_file_names_an_index_or_a_host_but_that_of_pytorch() -> None:
     ]
 
     assert named == []
+
+
+def test_nobody_is_told_to_install_us_by_name() -> None:
+    """Our distributions are on no index; whoever registers their names would be installed."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    ours = re.compile(
+        r"(pip3?|uv|pipx|uvx|uv tool)\s+(install|add|run)\s[^\n,;]*?[\s'\"]encodery\b(?!/)", re.IGNORECASE
+    )
+    texts = {
+        name: (ROOT / name).read_text()
+        for name in listed.stdout.split("\0")
+        if name.endswith((".py", ".md", ".toml", ".html", ".yml", ".mjs", "Dockerfile", "run"))
+        and (ROOT / name).exists()
+        and ROOT / name != Path(__file__)
+    }
+
+    assert len(texts) > 300
+    assert [f"{name}: {found[0]}" for name, text in texts.items() for found in ours.finditer(text)] == []
+    assert ours.search("pip install 'encodery[train]'")
+    assert ours.search("pip install -U encodery-client")
