@@ -23,6 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements"
+SBOMS = ROOT / "build" / "sbom"
 PYTHON = "Scripts/python.exe" if os.name == "nt" else "bin/python"  # where an environment keeps its own
 PATHS = (ROOT, ROOT / "clients" / "python")  # what Python finds without its being installed
 OLDEST_PYTHON = (3, 11)
@@ -142,13 +143,28 @@ def image(arguments: list[str]) -> int:
     return call(["bash", ROOT / "tests" / "packaging" / "check_image.sh", *arguments])
 
 
+def sbom(arguments: list[str]) -> int:
+    """Write a bill of materials (CycloneDX) for every lock to build/sbom/; serve.cdx.json is the server's."""
+    SBOMS.mkdir(parents=True, exist_ok=True)
+    # It is checked against the schema before it is written.
+    make = [str(environment("dev")), "-m", "cyclonedx_py", "requirements", "--pyproject=pyproject.toml"]
+    make += ["--output-reproducible", *arguments]
+    for file in sorted(REQUIREMENTS.glob("*.lock")):
+        written = SBOMS / f"{file.stem}.cdx.json"
+        if call([*make, f"--output-file={written}", file]) != 0:
+            raise Stop(f"{written} could not be written; the lines above say why.")
+        print(f"wrote {written}")
+    return 0
+
+
 def docs(arguments: list[str]) -> int:
     """Run the examples of README.md and docs/, and write their answers in; --check only compares."""
     return call([environment("dev"), "-m", "docs", *arguments])
 
 
 TASKS = {
-    task.__name__: task for task in (serve, test, clients, check, run, docs, bench, faults, lock, size, image)
+    task.__name__: task
+    for task in (serve, test, clients, check, run, docs, bench, faults, lock, sbom, size, image)
 }
 
 

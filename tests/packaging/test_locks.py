@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from types import ModuleType
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -16,12 +21,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("serve", "dev", "teacher", "clients", "clients-all", "locker", "torch-cpu", "torch-cuda")
 INDEX_OF_PYTORCH = "https://download.pytorch.org/whl/cpu"
 GPU = ("nvidia-", "cuda-")
+SCHEMA = JsonStrictValidator(SchemaVersion.V1_6)  # of the bills of materials
 TRAINING_ONLY = {"matplotlib", "onnx", "onnxscript", "safetensors", "torch", "transformers"}
 
 # The first version without the holes named: nothing older may be installed, nor be allowed by pyproject.toml.
 FLOORS = {
     "fastapi": "0.109.1",  # CVE-2024-24762
     "h11": "0.16.0",  # CVE-2025-43859, request smuggling by chunks
+    "httpx": "0.20",  # CVE-2021-41945
     "onnx": "1.21.0",  # CVE-2026-27489, -34446, -34447, -28500: external data
     "onnxruntime": "1.32.0",  # external data outside the model's directory; the version we checked
     "orjson": "3.11.6",  # CVE-2024-27454, CVE-2025-67221: depth
@@ -195,3 +202,32 @@ def test_nobody_is_told_to_install_us_by_name() -> None:
     assert [f"{name}: {found[0]}" for name, text in texts.items() for found in ours.finditer(text)] == []
     assert ours.search("pip install 'encodery[train]'")
     assert ours.search("pip install -U encodery-client")
+
+
+@pytest.fixture
+def bills(dev: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What `dev.py sbom` writes, with the packages that are here."""
+    monkeypatch.setattr(dev, "environment", lambda name: Path(sys.executable))
+    monkeypatch.setattr(dev, "SBOMS", tmp_path)
+    assert dev.sbom([]) == 0
+    return tmp_path
+
+
+def test_every_lock_has_a_valid_bill_of_what_it_installs(bills: Path) -> None:
+    for lock in LOCKS:
+        content = (bills / f"{lock}.cdx.json").read_text()
+        bill = json.loads(content)
+        parts = {part["name"]: part for part in bill["components"]}
+
+        assert SCHEMA.validate_str(content) is None
+        assert bill["metadata"]["component"]["version"] == PROJECT["project"]["version"]
+        assert set(parts) == set(pins(lock))
+        for name, part in parts.items():
+            assert Version(part["version"]).public == pins(lock)[name].public
+            assert part["purl"].startswith(f"pkg:pypi/{name}@")
+            assert part["externalReferences"][0]["hashes"][0]["alg"] == "SHA-256"
+
+
+def test_a_wrong_bill_is_seen() -> None:
+    """The check above could not fail if the schema took anything."""
+    assert SCHEMA.validate_str('{"bomFormat": "other"}') is not None
