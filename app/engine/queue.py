@@ -6,13 +6,16 @@ in order of arrival to an encoder that pads everything, and keeps attention smal
 
 Unfairness is bounded: every batch holds the oldest entry, so an entry with k older ones before it is in
 one of the next k + 1 batches, whatever arrives later.
+
+What an entry costs does not grow with how many wait: one that comes, is taken, dropped or expires touches
+itself and its like. Only the different costs are kept sorted, and there are as many as an input may cost.
 """
 
 from __future__ import annotations
 
 import bisect
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, KeysView
 from dataclasses import dataclass
 
 from bundle import Prepared
@@ -62,37 +65,40 @@ class Entry:
 
 
 class Queue:
-    """Entries in two orders at once: of arrival, and of cost."""
+    """Entries in order of arrival, by cost, and by request."""
 
     def __init__(self) -> None:
         self._arrived: OrderedDict[int, Entry] = OrderedDict()  # arrival number -> entry
-        self._sorted: list[tuple[int, int]] = []  # (cost, arrival number)
+        self._of_cost: dict[int, OrderedDict[int, None]] = {}  # cost -> arrival numbers
+        self._of_group: dict[object, dict[int, None]] = {}  # request -> arrival numbers
+        self._costs: list[int] = []  # the keys of `_of_cost`, sorted
         self._arrivals = 0
         self.cost = 0
 
     def __len__(self) -> int:
         return len(self._arrived)
 
-    def groups(self) -> set[object]:
+    def groups(self) -> KeysView[object]:
         """The requests that wait."""
-        return {entry.group for entry in self._arrived.values()}
+        return self._of_group.keys()
 
     def put(self, entries: Iterable[Entry]) -> None:
         """Append in order."""
         for entry in entries:
-            self._arrived[self._arrivals] = entry
-            self._sorted.append((entry.cost, self._arrivals))
+            number, cost = self._arrivals, entry.cost
             self._arrivals += 1
-            self.cost += entry.cost
-        self._sorted.sort()  # nearly sorted already, which Timsort does in linear time
+            self._arrived[number] = entry
+            if (alike := self._of_cost.get(cost)) is None:
+                alike = self._of_cost[cost] = OrderedDict()
+                bisect.insort(self._costs, cost)
+            alike[number] = None
+            self._of_group.setdefault(entry.group, {})[number] = None
+            self.cost += cost
 
     def drop(self, group: object) -> None:
         """Forget the entries of a request that nobody waits for any more."""
-        gone = {number for number, entry in self._arrived.items() if entry.group is group}
-        if gone:
-            self._sorted = [key for key in self._sorted if key[1] not in gone]
-            for number in gone:
-                self.cost -= self._arrived.pop(number).cost
+        for number in list(self._of_group.get(group, ())):
+            self._remove(number)
 
     def take(self, budget: Budget, now_s: float) -> list[Entry]:
         """The next batch, oldest entry first; empty when nothing waits.
@@ -101,34 +107,51 @@ class Queue:
         """
         while self._arrived:
             number, oldest = next(iter(self._arrived.items()))
-            first = bisect.bisect_left(self._sorted, (oldest.cost, number))
             if oldest.deadline_s > now_s:
-                batch = self._remove(*self._stretch(first, oldest.cost, budget))
+                batch = [self._remove(one) for one in self._chosen(number, oldest.cost, budget)]
                 return [entry for entry in batch if entry.deadline_s > now_s]
-            self._remove(first, first + 1)
+            self._remove(number)
         return []
 
-    def _stretch(self, first: int, cost: int, budget: Budget) -> tuple[int, int]:
-        """What goes with the entry of that cost at `first` in the order of cost, as [first, last)."""
-        last, total, longest = first + 1, cost, cost
+    def _chosen(self, oldest: int, cost: int, budget: Budget) -> list[int]:
+        """The oldest entry, which has that cost, and those of the nearest costs; in order of arrival."""
+        middle = bisect.bisect_left(self._costs, cost)
+        below = self._outwards(range(middle - 1, -1, -1))
+        above = self._outwards(range(middle, len(self._costs)))
+        next(above)  # the oldest of all is the oldest of its cost
+        chosen, total, longest = [oldest], cost, cost
+        low, high = next(below, None), next(above, None)
         while True:
-            rows = last - first + 1
-            below = self._sorted[first - 1][0] if first > 0 else None
-            above = self._sorted[last][0] if last < len(self._sorted) else None
-            if below is not None and not budget.holds(rows, total + below, longest):
-                below = None
-            if above is not None and not budget.holds(rows, total + above, above):
-                above = None
-            if above is not None and (below is None or above - cost <= cost - below):
-                last, total, longest = last + 1, total + above, above
-            elif below is not None:
-                first, total = first - 1, total + below
+            rows = len(chosen) + 1
+            if low is not None and not budget.holds(rows, total + low[0], longest):
+                low = None
+            if high is not None and not budget.holds(rows, total + high[0], high[0]):
+                high = None
+            if high is not None and (low is None or high[0] - cost <= cost - low[0]):
+                (longest, number), high = high, next(above, None)
+                total += longest
+            elif low is not None:
+                (less, number), low = low, next(below, None)
+                total += less
             else:
-                return first, last
+                return sorted(chosen)
+            chosen.append(number)
 
-    def _remove(self, first: int, last: int) -> list[Entry]:
-        numbers = sorted(number for _, number in self._sorted[first:last])
-        del self._sorted[first:last]
-        entries = [self._arrived.pop(number) for number in numbers]
-        self.cost -= sum(entry.cost for entry in entries)
-        return entries
+    def _outwards(self, places: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """Cost and arrival number of the entries of those costs, older ones first among equals."""
+        for place in places:
+            cost = self._costs[place]
+            for number in self._of_cost[cost]:
+                yield cost, number
+
+    def _remove(self, number: int) -> Entry:
+        entry = self._arrived.pop(number)
+        alike, together = self._of_cost[entry.cost], self._of_group[entry.group]
+        del alike[number], together[number]
+        if not alike:
+            del self._of_cost[entry.cost]
+            del self._costs[bisect.bisect_left(self._costs, entry.cost)]
+        if not together:
+            del self._of_group[entry.group]
+        self.cost -= entry.cost
+        return entry
