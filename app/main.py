@@ -60,6 +60,8 @@ def create_app(
             batch_cost=settings.batch_tokens,
             max_queue_items=settings.max_queue_items,
             max_queue_cost=settings.max_queue_tokens,
+            max_wait_s=settings.max_wait_s,
+            longest_pass_s=settings.stall_limit_s,
             observer=metrics,
             cache=ResultCache(size) if (size := settings.result_cache_bytes) else None,
             shared_load=slot,

@@ -102,10 +102,10 @@ class _Settings(BaseSettings):
     batch_tokens: Count | None = Field(
         None,
         description="most tokens of a forward pass, with the padding where there is some; rows for features. "
-        "By default measured for each model at start",
+        "By default measured for each model while it serves",
     )
     stall_limit_s: Seconds = Field(
-        30.0, description="/health/live fails when there is work and no forward pass ended for this long"
+        10.0, description="a forward pass that takes longer hangs: it is given up, and /health/live fails"
     )
 
     max_body_bytes: Count = Field(2 * 1024 * 1024, description="largest request body")
@@ -135,6 +135,11 @@ class _Settings(BaseSettings):
         0,
         ge=0,
         description="memory for vectors of inputs that may come again, in each worker; 0 keeps none",
+    )
+    max_wait_s: Seconds = Field(
+        2.0,
+        description="how long a request's work may wait for that of others, at the rate measured; over it, "
+        "or when it would end after its own deadline, 429. Bulk work has its deadline only",
     )
     request_timeout_s: Seconds = Field(
         10.0, description="how long a request may take to be encoded; over it 504, and what waits is dropped"

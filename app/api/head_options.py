@@ -34,11 +34,11 @@ def admit(context: Context, request: Request) -> None:
     """Refuse by its head what would be refused when its body has been read and parsed.
 
     Raises:
-        EngineError: the queue is full, or the server stops.
+        EngineError: too much work waits, or the server stops.
         InvalidRequest: there is no such priority, or no such time.
     """
-    timeout_of(request, context.settings)
-    context.engine.check_capacity(priority_of(request))
+    priority, timeout_s = priority_of(request), timeout_of(request, context.settings)
+    context.engine.check_capacity(context.registry, priority, timeout_s)
 
 
 def timeout_of(request: Request, settings: Settings) -> float:

@@ -3,7 +3,6 @@
 inputs -> prepare (threads) -> queue -> batch -> forward pass (threads) -> float32 [n, dim]
 """
 
-from app.engine.batcher import Priority
 from app.engine.cache import ResultCache
 from app.engine.encoded import Encoded, Timings
 from app.engine.engine import Engine
@@ -11,22 +10,28 @@ from app.engine.errors import (
     DeadlineExceeded,
     Draining,
     EncoderFailed,
+    EncoderHangs,
     EngineError,
     NotReady,
     NumericalError,
     Overloaded,
     SpaceMismatch,
+    TooMuchWork,
     UnknownModel,
     UnknownVersion,
 )
+from app.engine.pace import Pace, Priority
 from app.engine.registry import Loaded, Model, Refused, Registry, load_registry
 from app.engine.shared_load import SharedLoad
+from app.engine.tuning import BatchProfile
 
 __all__ = [
+    "BatchProfile",
     "DeadlineExceeded",
     "Draining",
     "Encoded",
     "EncoderFailed",
+    "EncoderHangs",
     "Engine",
     "EngineError",
     "Loaded",
@@ -34,6 +39,7 @@ __all__ = [
     "NotReady",
     "NumericalError",
     "Overloaded",
+    "Pace",
     "Priority",
     "Refused",
     "Registry",
@@ -41,6 +47,7 @@ __all__ = [
     "SharedLoad",
     "SpaceMismatch",
     "Timings",
+    "TooMuchWork",
     "UnknownModel",
     "UnknownVersion",
     "load_registry",

@@ -2,10 +2,9 @@
 
 A batch starts the moment a worker is free, and while all are busy requests gather: there is no timer to
 tune. What arrives in one turn of the event loop goes together, and is split over the workers when several
-are free; one that has the machine to itself gets all its threads. Encoders take turns; bulk work yields to
-interactive work, but for one batch after every three. Callers that went away are dropped before padding.
-When a batch fails its rows are run again one by one, so that only the culprit errs; nothing that native code
-throws stops a worker.
+are free; one that has the machine to itself may get all its threads. Encoders take turns; bulk work yields
+to interactive work, but for one batch after every three. Callers that went away are dropped before padding.
+A pass that hangs is given up: its callers get an error, and another thread takes the place of its own.
 
 Lives on one event loop; only `run_isolated` runs on other threads.
 """
@@ -14,29 +13,25 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeAlias
+from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from app.engine.errors import Draining, EncoderFailed, EngineError, NumericalError
+from app.engine.errors import Draining, EncoderHangs
+from app.engine.forecast import BULK_SHARE, Waiting, wait_s
+from app.engine.isolation import BatchOutcome, run_isolated
+from app.engine.pace import Priority
+from app.engine.pending import PendingRequest, hand_out, request_of
 from app.engine.queue import Budget, Entry, Queue
 from app.engine.registry import Loaded
 from bundle import Prepared
 
-SMOOTHING = 0.2  # weight of the newest batch in the measured rate
 SMALLEST_SHARE = 4  # a batch is split over free workers down to a quarter of the budget, not further
 DEEP = 2  # interactive batches for every worker that wait: then all are served soonest by best throughput
-BULK_EVERY = 4  # batches, of which bulk work gets one while interactive work waits
 HAND_OVER_S = 0.2e-3  # of CPU time, to a thread and back, while both want Python's lock
 LONGEST_INLINE_S = 0.01  # of one thread; who comes meanwhile waits, and would for the cores as well
-
-Run: TypeAlias = Callable[[Sequence[Prepared]], npt.NDArray[np.float32]]
-Priority: TypeAlias = Literal["interactive", "bulk"]
 
 
 class Observer(Protocol):
@@ -48,50 +43,25 @@ class Observer(Protocol):
 
 
 @dataclass(eq=False, slots=True)
-class PendingRequest:
-    """One request in the batcher: collects its rows as their batches end.
+class _Pass:
+    """A forward pass that runs.
 
     Attributes:
-        done: resolved when no row is missing, or one failed.
-        indices: of its rows among the inputs of the request, for errors.
-        vectors: float32 [n, dim], once the first row is there.
+        cost: of its entries together.
+        is_lone: nothing else ran or waited when it began.
+        is_multithreaded: it has all threads of the machine.
+        given_up: its callers wait no more, and its thread is not counted on.
     """
 
-    done: asyncio.Future[None]
-    indices: Sequence[int]
-    missing: int
-    enqueued_s: float
-    started_s: float | None = None
-    finished_s: float = 0.0
-    vectors: npt.NDArray[np.float32] = field(default_factory=lambda: np.empty((0, 0), np.float32))
-
-    def deliver(self, row: int, vector: npt.NDArray[np.float32], now_s: float) -> None:
-        """Take one row."""
-        if not len(self.vectors):
-            self.vectors = np.empty((self.missing, len(vector)), dtype=np.float32)  # [n, d]
-        self.vectors[row] = vector
-        self.missing -= 1
-        if self.missing == 0 and not self.done.done():
-            self.finished_s = now_s
-            self.done.set_result(None)
-
-    def fail(self, error: EngineError | TimeoutError) -> None:
-        """One row failed, and with it the request; or its time is over."""
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-@dataclass(frozen=True)
-class BatchOutcome:
-    """What a batch gave.
-
-    Attributes:
-        vectors: float32 [n, dim]; rows named in `failures` mean nothing.
-        failures: position in the batch to what was raised; None for a vector that is not finite.
-    """
-
-    vectors: npt.NDArray[np.float32]
-    failures: Mapping[int, BaseException | None]
+    loaded: Loaded
+    priority: Priority
+    batch: Sequence[Entry]
+    cost: int
+    started_s: float
+    is_lone: bool
+    is_multithreaded: bool = False
+    given_up: bool = False
+    timer: asyncio.TimerHandle | None = None
 
 
 class Batcher:
@@ -101,6 +71,7 @@ class Batcher:
         workers: forward passes at once.
         budget: most cost of a batch: rows x longest, or the sum for an encoder that is packed; by default
             what was measured for each encoder.
+        longest_s: a pass that takes longer hangs.
         observer: is told of every batch.
         clock: seconds; monotonic.
     """
@@ -110,15 +81,17 @@ class Batcher:
         *,
         workers: int,
         budget: int | None,
+        longest_s: float,
         observer: Observer,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._workers, self._budget, self._observer, self._clock = workers, budget, observer, clock
-        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="forward")
+        self._longest_s = longest_s
+        self._pool = self._new_pool()
+        self._passes: dict[_Pass, None] = {}  # that run, or hang; the oldest first
         self._running = self._since_bulk = 0  # the other: interactive batches since the last bulk one
         self._is_waking = False
         self._queues: dict[tuple[Loaded, Priority], Queue] = {}  # in the order of their turns
-        self._rates: dict[Loaded, float] = {}  # cost per second of a worker
         self._progress_s = clock()
 
     async def run(
@@ -134,6 +107,7 @@ class Batcher:
 
         Raises:
             NumericalError, EncoderFailed: for one of its inputs.
+            EncoderHangs: a forward pass with some of its inputs did not end.
             Draining: the batcher was closed.
             TimeoutError: the deadline passed.
         """
@@ -176,24 +150,46 @@ class Batcher:
         """Cost of all that waits."""
         return sum([queue.cost for queue in self._queues.values()])
 
-    @property
-    def drain_s(self) -> float:
-        """The time that the work which waits will take, at the rate measured so far."""
-        waits = (
-            queue.cost / self._rates[loaded]
-            for (loaded, _), queue in self._queues.items()
-            if loaded in self._rates
-        )
-        return sum(waits) / self._workers
+    def own_s(self, loaded: Loaded, priority: Priority, cost: int) -> float:
+        """Seconds of all workers together that work takes, at the rate measured."""
+        return cost / (loaded.pace.rate(priority) * self._workers)
+
+    def wait_s(self, loaded: Loaded, priority: Priority, cost: int) -> float:
+        """Seconds until work that arrives now would be done, less those it takes by itself."""
+        ahead_s, others = 0.0, []
+        for (whose, which), queue in self._queues.items():
+            if whose is loaded and which == priority:
+                ahead_s = self.own_s(whose, which, queue.cost)
+            elif queue.cost:
+                others.append(Waiting(which, self.own_s(whose, which, queue.cost)))
+        waiting_s = wait_s(priority, self.own_s(loaded, priority, cost), ahead_s, others)
+        return waiting_s + self._running_s() / self._workers
 
     @property
     def stalled_s(self) -> float:
-        """The time for which there has been work without any batch ending."""
-        return self._clock() - self._progress_s if self._is_busy else 0.0
+        """The time for which the oldest forward pass has run, or for which work waits and none runs."""
+        now_s = self._clock()
+        if self._passes:
+            return now_s - next(iter(self._passes)).started_s
+        return now_s - self._progress_s if self._is_busy else 0.0
+
+    @property
+    def is_busy(self) -> bool:
+        """Something runs, hangs or waits."""
+        return bool(self._passes) or any(self._queues.values())
 
     @property
     def _is_busy(self) -> bool:
         return self._running > 0 or any(self._queues.values())
+
+    def _running_s(self) -> float:
+        """Seconds of one worker until what runs is done; what is late is taken to be as late again."""
+        now_s = self._clock()
+        return sum(
+            abs(one.cost / one.loaded.pace.rate(one.priority) - (now_s - one.started_s))
+            for one in self._passes
+            if not one.given_up
+        )
 
     def _start_batches(self) -> None:
         self._is_waking = False
@@ -202,11 +198,11 @@ class Batcher:
             queue, now_s = self._queues[turn], self._clock()
             if batch := queue.take(self._share(loaded, priority, queue), now_s):
                 self._since_bulk = 0 if priority == "bulk" else self._since_bulk + 1
-                self._start(loaded, batch, now_s)
+                self._start(loaded, priority, batch, now_s)
 
     def _turn(self) -> tuple[Loaded, Priority] | None:
         """Whose turn it is; None when nothing waits. Bulk work that just had one never goes first."""
-        preferred = "bulk" if self._since_bulk >= BULK_EVERY - 1 else "interactive"
+        preferred = "bulk" if self._since_bulk >= BULK_SHARE else "interactive"
         waiting = [key for key, queue in self._queues.items() if len(queue)]
         if not waiting:
             return None
@@ -219,86 +215,77 @@ class Batcher:
 
         Bulk work has no large batches, however much of it waits: an interactive caller waits for one to end.
         """
-        profile = loaded.profile
-        is_deep = priority == "interactive" and queue.cost > DEEP * self._workers * profile.batch_cost
-        budget = self._budget or (profile.deep_cost if is_deep else profile.batch_cost)
+        pace = loaded.pace
+        is_deep = priority == "interactive" and queue.cost > DEEP * self._workers * pace.profile.batch_cost
+        budget = self._budget or pace.budget(is_deep=is_deep)
         share = -(-queue.cost // (self._workers - self._running))
         return Budget(min(budget, max(share, budget // SMALLEST_SHARE)), loaded.encoder.is_packed)
 
-    def _start(self, loaded: Loaded, batch: list[Entry], now_s: float) -> None:
+    def _start(self, loaded: Loaded, priority: Priority, batch: list[Entry], now_s: float) -> None:
         for entry in batch:
-            pending = _request_of(entry)
+            pending = request_of(entry)
             pending.started_s = now_s if pending.started_s is None else pending.started_s
-        prepared = [entry.prepared for entry in batch]
-        loop = asyncio.get_running_loop()
-        alone = loaded.is_faster_multithreaded and not self._is_busy
-        run = loaded.encoder.run_multithreaded if alone else loaded.encoder.run
-        expected_s = loaded.profile.seconds(sum(entry.cost for entry in batch))
-        if expected_s <= (LONGEST_INLINE_S if alone else HAND_OVER_S):
-            future = loop.create_future()
+        cost, prepared = sum([entry.cost for entry in batch]), [entry.prepared for entry in batch]
+        encoder, pace, loop = loaded.encoder, loaded.pace, asyncio.get_running_loop()
+        this = _Pass(loaded, priority, batch, cost, now_s, is_lone=not self._is_busy)
+        this.is_multithreaded = this.is_lone and encoder.has_multithreaded and pace.takes_all_threads(cost)
+        run = encoder.run_multithreaded if this.is_multithreaded else encoder.run
+        expected_s = pace.seconds(cost, is_multithreaded=this.is_multithreaded)
+        self._running += 1
+        self._passes[this] = None
+        if expected_s <= (LONGEST_INLINE_S if this.is_multithreaded else HAND_OVER_S):
+            future: asyncio.Future[BatchOutcome] = loop.create_future()
             future.set_result(run_isolated(run, prepared))
         else:
             future = loop.run_in_executor(self._pool, run_isolated, run, prepared)
-        future.add_done_callback(partial(self._finish, loaded, batch, now_s))
-        self._running += 1
+            this.timer = loop.call_later(self._longest_s, self._give_up, this)
+        future.add_done_callback(partial(self._finish, this))
 
-    def _finish(
-        self, loaded: Loaded, batch: list[Entry], started_s: float, future: asyncio.Future[BatchOutcome]
-    ) -> None:
+    def _finish(self, this: _Pass, future: asyncio.Future[BatchOutcome]) -> None:
+        del self._passes[this]
+        if this.timer is not None:
+            this.timer.cancel()
+        if this.given_up:
+            return
         self._running -= 1
         if future.cancelled():  # closed before a thread took it up
-            for entry in batch:
-                _request_of(entry).fail(Draining())
+            for entry in this.batch:
+                request_of(entry).fail(Draining())
             return
         now_s = self._progress_s = self._clock()
         self._start_batches()  # first of all: threads idle until then
-        self._measure(loaded, sum(entry.cost for entry in batch), now_s - started_s)
-        _hand_out(batch, future.result(), now_s)
-        self._observer.batch(loaded, rows=len(batch), run_s=now_s - started_s)
+        outcome, elapsed_s = future.result(), now_s - this.started_s
+        self._measure(this, outcome, elapsed_s)
+        hand_out(this.batch, outcome, now_s)
+        self._observer.batch(this.loaded, rows=len(this.batch), run_s=elapsed_s)
 
-    def _measure(self, loaded: Loaded, cost: int, run_s: float) -> None:
-        rate = cost / max(run_s, 1e-6)
-        self._rates[loaded] = rate + (1 - SMOOTHING) * (self._rates.get(loaded, rate) - rate)
+    def _give_up(self, this: _Pass) -> None:
+        """Go on without a pass that hangs, and without its thread, which nobody can end."""
+        this.given_up = True
+        self._running -= 1
+        self._pool.shutdown(wait=False)  # its other passes end
+        self._pool = self._new_pool()
+        for entry in this.batch:
+            request_of(entry).fail(EncoderHangs(self._longest_s))
+        self._start_batches()
 
+    def _measure(self, this: _Pass, outcome: BatchOutcome, elapsed_s: float) -> None:
+        pace, cost = this.loaded.pace, this.cost
+        if outcome.failures:  # it ran several times
+            return
+        if this.is_lone:
+            pace.measured_lone(cost, outcome.wall_s, is_multithreaded=this.is_multithreaded)
+        if this.is_multithreaded:
+            return
+        longest = max([entry.cost for entry in this.batch])
+        pace.measured(
+            this.priority,
+            cost=cost,
+            size=cost if this.loaded.encoder.is_packed else longest * len(this.batch),
+            elapsed_s=elapsed_s,
+            wall_s=outcome.wall_s,
+            cpu_s=outcome.cpu_s,
+        )
 
-def run_isolated(run: Run, batch: Sequence[Prepared]) -> BatchOutcome:
-    """One forward pass; when it fails, one per row."""
-    try:
-        vectors = run(batch)
-        assert len(vectors) == len(batch), (len(vectors), len(batch))
-    except BaseException as error:  # pyo3's PanicException is no Exception
-        if len(batch) == 1:
-            return BatchOutcome(np.empty((1, 0), np.float32), {0: error})
-        return _run_singly(run, batch)
-    if np.isfinite(vectors).all():
-        return BatchOutcome(vectors, {})
-    finite = np.isfinite(vectors).all(axis=1)
-    return BatchOutcome(vectors, {int(row): None for row in np.flatnonzero(~finite)})
-
-
-def _run_singly(run: Run, batch: Sequence[Prepared]) -> BatchOutcome:
-    outcomes = [run_isolated(run, [one]) for one in batch]
-    failures = {row: outcome.failures[0] for row, outcome in enumerate(outcomes) if outcome.failures}
-    dim = max(outcome.vectors.shape[1] for outcome in outcomes)
-    vectors = np.zeros((len(batch), dim), dtype=np.float32)
-    for row, outcome in enumerate(outcomes):
-        if row not in failures:
-            vectors[row] = outcome.vectors[0]
-    return BatchOutcome(vectors, failures)
-
-
-def _hand_out(batch: Sequence[Entry], outcome: BatchOutcome, now_s: float) -> None:
-    for position, entry in enumerate(batch):
-        pending = _request_of(entry)
-        if position not in outcome.failures:
-            pending.deliver(entry.row, outcome.vectors[position], now_s)
-            continue
-        cause, index = outcome.failures[position], pending.indices[entry.row]
-        error = NumericalError(index) if cause is None else EncoderFailed(index)
-        error.__cause__ = cause
-        pending.fail(error)
-
-
-def _request_of(entry: Entry) -> PendingRequest:
-    assert isinstance(entry.group, PendingRequest), type(entry.group)
-    return entry.group
+    def _new_pool(self) -> ThreadPoolExecutor:
+        return ThreadPoolExecutor(self._workers, thread_name_prefix="forward")

@@ -1,14 +1,16 @@
 """The one door: `await engine.encode(loaded, inputs, ...)`. Bounded, so that overload is refused at once.
 
-    admission (items) -> equal inputs once -> [cache] -> prepare -> admission (cost) -> batcher -> Encoded
+    admission (items) -> equal inputs once -> [cache] -> prepare -> admission (time) -> batcher -> Encoded
 
 Cost is what the encoder's preprocessor says: tokens, or 1 for a row of features. It is known before the
-queue, so the queue can be bounded by the work it holds.
+queue, and the pace of the encoder makes time of it: who would wait too long, or be done too late, is told so
+at once. The limits in items and cost bound memory.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,17 +19,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from app.engine.batcher import Batcher, Observer, Priority
+from app.engine.batcher import Batcher, Observer
 from app.engine.cache import CachedRow, ResultCache
 from app.engine.encoded import Encoded, Timings
-from app.engine.errors import DeadlineExceeded, Draining, Overloaded
+from app.engine.errors import DeadlineExceeded, Draining, Overloaded, TooMuchWork
+from app.engine.pace import Priority
 from app.engine.preparation import Distinct, Ready, are_small
-from app.engine.registry import Loaded
+from app.engine.registry import Loaded, Registry
 from app.engine.shared_load import SharedLoad
 from bundle import Input, Truncate
 
 T = TypeVar("T")
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+HOPELESS = 2.0  # times the time that there is: what alone takes longer is refused, however idle the engine
 
 
 class Engine:
@@ -38,6 +42,8 @@ class Engine:
         batch_cost: most cost of a forward pass; by default what was measured for each encoder.
         max_queue_items: most inputs in the engine.
         max_queue_cost: most cost that may wait.
+        max_wait_s: longest wait of interactive work before its own turn.
+        longest_pass_s: a forward pass that takes longer hangs.
         observer: is told of every batch.
         cache: of results, if any.
         shared_load: the work of engines beside this one, which counts towards the limits.
@@ -51,17 +57,22 @@ class Engine:
         batch_cost: int | None,
         max_queue_items: int,
         max_queue_cost: int,
+        max_wait_s: float,
+        longest_pass_s: float,
         observer: Observer,
         cache: ResultCache | None = None,
         shared_load: SharedLoad | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._max_items, self._max_cost, self._clock = max_queue_items, max_queue_cost, clock
+        self._max_items, self._max_cost, self._max_wait_s = max_queue_items, max_queue_cost, max_wait_s
+        self._clock = clock
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="prepare")
         self._shared_load = shared_load
         self.cache = cache
         watching = observer if shared_load is None else _Telling(observer, self._tell)
-        self._batcher = Batcher(workers=workers, budget=batch_cost, observer=watching, clock=clock)
+        self._batcher = Batcher(
+            workers=workers, budget=batch_cost, longest_s=longest_pass_s, observer=watching, clock=clock
+        )
         self._is_closed = False
         self.items = 0  # in the engine: being prepared, waiting or running
 
@@ -82,9 +93,10 @@ class Engine:
 
         Raises:
             InputError: for the first input that cannot be encoded.
-            Overloaded, Draining: at once, before any work.
+            Overloaded, Draining: at once, before any forward pass.
+            TooMuchWork: it could not be done in time by an idle engine either.
             DeadlineExceeded: what was still waiting is dropped.
-            NumericalError, EncoderFailed: for one of the inputs.
+            NumericalError, EncoderFailed, EncoderHangs: for one of the inputs.
         """
         self._admit(len(inputs), priority)
         self.items += len(inputs)
@@ -144,6 +156,7 @@ class Engine:
             ready = await self._on_thread(Ready.of, how, loaded.encoder, inputs, only, how.truncate)
         cost = sum([one.cost for one in ready.prepared])
         self._admit_cost(cost, how.priority)
+        self._admit_work(loaded, cost, len(ready.prepared), how)
         self._tell(arriving=cost)
         prepared_s = self._clock()
         pending = await self._batcher.run(
@@ -170,11 +183,16 @@ class Engine:
         """Raises TimeoutError inside at the deadline; the batcher has its own."""
         return asyncio.timeout(how.deadline_s - self._clock())
 
-    def check_capacity(self, priority: Priority = "interactive") -> None:
+    def check_capacity(self, registry: Registry, priority: Priority, timeout_s: float = math.inf) -> None:
         """Raise Overloaded or Draining if every request of that priority would have to: before it is read."""
         self._admit(1, priority)
-        if self.cache is None:  # else it may need no room in the queue
-            self._admit_cost(1, priority)
+        if self.cache is not None or not self._batcher.is_busy:  # else it may need no room in the queue
+            return
+        self._admit_cost(1, priority)
+        how = _How("none", self._clock() + timeout_s, priority, owner="")
+        refusals = [self._refusal(loaded, 1, how) for loaded in registry.loaded]
+        if all(refusals) and refusals:
+            raise min(filter(None, refusals), key=lambda refusal: refusal.retry_after_s or 0.0)
 
     def close(self) -> None:
         """Refuse what comes and what waits."""
@@ -202,7 +220,7 @@ class Engine:
         in_work, limit = self.items_in_all, _limit(self._max_items, priority)
         # Into an empty engine every request is let, or one within the limits could be refused for ever.
         if in_work and in_work + items > limit:
-            raise self._overloaded(f"{in_work} inputs are in work, the limit is {limit}")
+            raise _overloaded(f"{in_work} inputs are in work, the limit is {limit}")
 
     def _admit_cost(self, cost: int, priority: Priority) -> None:
         if self._is_closed:
@@ -210,15 +228,32 @@ class Engine:
         queued = self._batcher.queued_cost + (self._shared_load.others()[1] if self._shared_load else 0)
         limit = _limit(self._max_cost, priority)
         if queued and queued + cost > limit:
-            raise self._overloaded(f"work of a cost of {queued} waits, the limit is {limit}")
+            raise _overloaded(f"work of a cost of {queued} waits, the limit is {limit}")
+
+    def _admit_work(self, loaded: Loaded, cost: int, rows: int, how: _How) -> None:
+        """Raise Overloaded if others' work would make it late, TooMuchWork if its own would."""
+        if self._batcher.is_busy and (refusal := self._refusal(loaded, cost, how)) is not None:
+            raise refusal
+        left_s, own_s = how.deadline_s - self._clock(), self._batcher.own_s(loaded, how.priority, cost)
+        if own_s > HOPELESS * left_s and loaded.pace.is_measured:
+            raise TooMuchWork(own_s, left_s, max(1, int(rows * left_s / own_s)))
+
+    def _refusal(self, loaded: Loaded, cost: int, how: _How) -> Overloaded | None:
+        """Say why work is not let in, if it is not."""
+        wait_s = self._batcher.wait_s(loaded, how.priority, cost)
+        if how.priority == "interactive" and wait_s > self._max_wait_s:
+            why = f"there is work for about {wait_s:.1f} s before yours, the limit is {self._max_wait_s:g} s"
+            return _overloaded(why, wait_s - self._max_wait_s)
+        left_s = how.deadline_s - self._clock()
+        done_s = wait_s + self._batcher.own_s(loaded, how.priority, cost)
+        if done_s > left_s and wait_s > 0:
+            why = f"yours would be done in about {done_s:.1f} s, and {max(0.0, left_s):.1f} s are left for it"
+            return _overloaded(why, done_s - left_s)
+        return None
 
     def _tell(self, arriving: int = 0) -> None:
         if self._shared_load is not None:
             self._shared_load.publish(self.items, self._batcher.queued_cost + arriving)
-
-    def _overloaded(self, why: str) -> Overloaded:
-        retry_s = min(max(self._batcher.drain_s, SHORTEST_RETRY_S), LONGEST_RETRY_S)
-        return Overloaded(f"the server is busy: {why}; try again in {retry_s:.0f} s", retry_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +266,11 @@ class _Telling:
     def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
         self.tell()
         self.observer.batch(loaded, rows=rows, run_s=run_s)
+
+
+def _overloaded(why: str, retry_s: float = SHORTEST_RETRY_S) -> Overloaded:
+    retry_s = min(max(retry_s, SHORTEST_RETRY_S), LONGEST_RETRY_S)
+    return Overloaded(f"the server is busy: {why}; try again in {retry_s:.0f} s", retry_s)
 
 
 def _limit(most: int, priority: Priority) -> int:

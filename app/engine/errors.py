@@ -7,11 +7,13 @@
         ├── UnknownVersion      the model is loaded, that version is not
         ├── SpaceMismatch       no loaded version gives vectors of the space the caller expects
         ├── NotReady            the model's current version could not be loaded
-        ├── Overloaded          the queue is full
+        ├── Overloaded          too much work waits
         ├── Draining            the server is stopping
+        ├── TooMuchWork         the request's own work does not fit the time allowed
         ├── DeadlineExceeded    no vector in the time allowed
         ├── NumericalError      the encoder gave a vector that is not finite
-        └── EncoderFailed       the encoder raised
+        ├── EncoderFailed       the encoder raised
+        └── EncoderHangs        a forward pass did not end
 
 Each carries a stable `code` for programs. `app.http.errors` gives them their HTTP status.
 """
@@ -60,10 +62,10 @@ class NotReady(EngineError):
 
 
 class Overloaded(EngineError):
-    """The queue is full.
+    """Too much work waits: by its count, or by the time it will take.
 
     Args:
-        retry_after_s: how long the work in the queue will take at the measured rate.
+        retry_after_s: when there will be room, at the measured rate.
     """
 
     code = "overloaded"
@@ -80,6 +82,24 @@ class Draining(EngineError):
 
     def __init__(self) -> None:
         super().__init__("the server is stopping; send the request to another one, or again in a moment")
+
+
+class TooMuchWork(EngineError):
+    """The request's own work takes far longer than it may, so that it is not begun.
+
+    Args:
+        work_s: that it would take, at the measured rate.
+        left_s: that there is for it.
+        inputs: like these that fit.
+    """
+
+    code, param = "too_much_work", "inputs"
+
+    def __init__(self, work_s: float, left_s: float, inputs: int) -> None:
+        super().__init__(
+            f"these inputs would take about {work_s:.0f} s, and {left_s:.1f} s are left for them; send about "
+            f"{inputs} like these per request, or all of them as a stream (NDJSON to /encode)"
+        )
 
 
 class DeadlineExceeded(EngineError):
@@ -115,4 +135,20 @@ class EncoderFailed(EngineError):
         where = "" if index is None else f"{self.param}: "
         super().__init__(
             f"{where}the encoder failed; the server's log has the reason under this request's id"
+        )
+
+
+class EncoderHangs(EngineError):
+    """A forward pass did not end; its thread is given up.
+
+    Args:
+        longest_s: that a pass may take.
+    """
+
+    code = "encoder_hangs"
+
+    def __init__(self, longest_s: float) -> None:
+        super().__init__(
+            f"the encoder did not end within {longest_s:g} s, and was given up; the server is about to be "
+            "replaced, and an input that did this before should not be sent again"
         )

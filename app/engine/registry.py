@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.engine.errors import NotReady, SpaceMismatch, UnknownModel, UnknownVersion
-from app.engine.tuning import BatchProfile, is_multithreading_faster, profile_batches
+from app.engine.pace import Pace
+from app.engine.tuning import profile_encoder
 from bundle import BundleError, Encoder, Execution, InputError, Manifest, Prepared, Store
 
 ONE_THREAD = Execution()
@@ -28,15 +29,13 @@ class Loaded:
     Attributes:
         load_s: how long reading, checking and proving it took.
         examples: JSON inputs that it takes as they are.
-        profile: on this machine, and with it how large its batches are.
-        is_faster_multithreaded: a batch that has the machine to itself is sooner done by all threads.
+        pace: on this machine, measured on while it serves.
     """
 
     encoder: Encoder
     load_s: float = 0.0
     examples: Sequence[Any] = ()
-    profile: BatchProfile = field(default_factory=BatchProfile)
-    is_faster_multithreaded: bool = False
+    pace: Pace = field(default_factory=Pace)
 
     @property
     def manifest(self) -> Manifest:
@@ -182,13 +181,8 @@ def _load_model(store: Store, name: str, count: int, execution: Execution) -> Mo
         else:
             load_s = time.monotonic() - started_s
             examples, prepared = _examples(encoder)
-            loaded[version] = Loaded(
-                encoder,
-                load_s,
-                examples,
-                profile=profile_batches(encoder, prepared),
-                is_faster_multithreaded=is_multithreading_faster(encoder, prepared),
-            )
+            pace = Pace(profile_encoder(encoder, prepared))
+            loaded[version] = Loaded(encoder, load_s, examples, pace)
     return Model(name, current, loaded, refused)
 
 

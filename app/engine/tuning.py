@@ -1,10 +1,10 @@
-"""What is best on this machine, measured once, when an encoder is loaded.
+"""What is best on this machine, measured before an encoder has served: where `app.engine.pace` begins.
 
 How large a batch should be, how fast a small one is, and whether a lone input gains by more threads.
 
 Large batches only gain until the matrix products saturate the core; from there on they cost latency, and
 padding for an encoder that pads. Where that is depends on the encoder and on the machine, so a few forward
-passes are timed at start. The smallest batch that is about as good as the best one is taken; the best one
+passes are timed. The smallest batch that is about as good as the best one is taken; the best one
 where so much waits that only throughput counts.
 """
 
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import cycle
 
 from app.engine.queue import Budget
@@ -34,24 +34,44 @@ class BatchProfile:
     """The pace of an encoder on one thread of this machine; costs are rows x longest, or the sum if packed.
 
     Attributes:
+        rates: size of a batch to cost per second.
+        is_faster_multithreaded: a batch that has the machine to itself is sooner done by all threads.
         batch_cost: of the batches that are best where latency counts.
         deep_cost: of those that are best where much waits.
-        rate: cost per second of small batches; 0 if that is not known.
     """
 
+    rates: Mapping[int, float] = field(default_factory=dict)
+    is_faster_multithreaded: bool = False
     batch_cost: int = DEFAULT
     deep_cost: int = DEFAULT
-    rate: float = 0.0
 
-    def seconds(self, cost: int) -> float:
-        """What a small batch of that cost takes."""
-        return cost / self.rate if self.rate else math.inf
+    @property
+    def rate(self) -> float:
+        """Cost per second of small batches; 0 if that is not known."""
+        return self.rates[min(self.rates)] if self.rates else 0.0
+
+    def with_rates(self, rates: Mapping[int, float]) -> BatchProfile:
+        """The same with rates measured anew, and the sizes that are best by them."""
+        if not rates:
+            return self
+        best = max(rates.values())
+
+        def smallest(share: float) -> int:
+            return min(size for size, rate in rates.items() if rate >= share * best)
+
+        return replace(self, rates=dict(rates), batch_cost=smallest(GOOD_ENOUGH), deep_cost=smallest(AS_GOOD))
+
+
+def profile_encoder(encoder: Encoder, examples: Sequence[Prepared]) -> BatchProfile:
+    """Measure all of it."""
+    is_faster = is_multithreading_faster(encoder, examples)
+    return replace(profile_batches(encoder, examples), is_faster_multithreaded=is_faster)
 
 
 def profile_batches(
     encoder: Encoder, examples: Sequence[Prepared], clock: Callable[[], float] = time.thread_time
 ) -> BatchProfile:
-    """Measure it.
+    """Measure batches of each size.
 
     Timed by the CPU time of this thread, which runs the whole pass: other processes may come between.
     """
@@ -65,11 +85,7 @@ def profile_batches(
             if seconds[cost] > ENOUGH_S:
                 break
     rates = {cost: sum(one.cost for one in batches[cost]) / max(s, 1e-9) for cost, s in seconds.items()}
-
-    def smallest(share: float) -> int:
-        return next(cost for cost, rate in rates.items() if rate >= share * max(rates.values()))
-
-    return BatchProfile(smallest(GOOD_ENOUGH), smallest(AS_GOOD), rates[COSTS[0]])
+    return BatchProfile().with_rates(rates)
 
 
 def is_multithreading_faster(

@@ -151,9 +151,11 @@ TABLE: Mapping[type[EncoderyError], ErrorSpec] = {
     engine.Overloaded: ErrorSpec(429, "overloaded_error", retryable=True),
     engine.NotReady: ErrorSpec(503, "unavailable_error", retryable=True),
     engine.Draining: ErrorSpec(503, "unavailable_error", retryable=True),
+    engine.TooMuchWork: ErrorSpec(422, "invalid_request_error"),
     engine.DeadlineExceeded: ErrorSpec(504, "timeout_error"),
     engine.NumericalError: ErrorSpec(500, "server_error"),
     engine.EncoderFailed: ErrorSpec(500, "server_error"),
+    engine.EncoderHangs: ErrorSpec(504, "timeout_error"),
 }
 
 _FRAMEWORK = {

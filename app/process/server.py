@@ -164,9 +164,9 @@ def _log_models(registry: Registry, settings: Settings) -> None:
             dim=manifest.dim,
             kind=manifest.kind,
             load_ms=round(loaded.load_s * 1e3),
-            batch_tokens=settings.batch_tokens or loaded.profile.batch_cost,
-            deep_batch_tokens=settings.batch_tokens or loaded.profile.deep_cost,
-            threads_when_idle=settings.threads if loaded.is_faster_multithreaded else 1,
+            batch_tokens=settings.batch_tokens or loaded.pace.profile.batch_cost,
+            deep_batch_tokens=settings.batch_tokens or loaded.pace.profile.deep_cost,
+            threads_when_idle=settings.threads if loaded.pace.profile.is_faster_multithreaded else 1,
         )
     for refused in registry.refused:
         log.error("refused", name=refused.name, version=refused.version or "current", reason=refused.reason)

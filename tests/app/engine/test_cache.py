@@ -43,6 +43,8 @@ def engine_of(observer: Counting, cache: ResultCache | None) -> Engine:
         batch_cost=1000,
         max_queue_items=1000,
         max_queue_cost=10_000,
+        max_wait_s=60.0,
+        longest_pass_s=60.0,
         observer=observer,
         cache=cache,
     )

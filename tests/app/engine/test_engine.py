@@ -14,21 +14,26 @@ import pytest
 import tiny
 
 from app.engine import (
+    BatchProfile,
     DeadlineExceeded,
     Draining,
     EncoderFailed,
+    EncoderHangs,
     Engine,
     Loaded,
+    Model,
     NumericalError,
     Overloaded,
+    Pace,
     Registry,
+    TooMuchWork,
 )
 from app.engine.batcher import HAND_OVER_S, LONGEST_INLINE_S
-from app.engine.tuning import BatchProfile
 from app.shared.scoreboard import Field, Scoreboard, WorkerSlot
 from bundle import InputError, Prepared, Text
 
 PATIENCE_S = 60.0  # a busy machine is slow, not wrong
+LONG = [f"{one} cat dog" for one in tiny.WORDS[1:10]]  # different, of three or four tokens
 SAME = 1e-5  # float32 through another batch shape
 POISON = tiny.WORDS.index("red")
 
@@ -53,6 +58,8 @@ def engine_of(**changes: Any) -> Engine:
         "batch_cost": 1000,
         "max_queue_items": 1000,
         "max_queue_cost": 10_000,
+        "max_wait_s": 60.0,
+        "longest_pass_s": 60.0,
         "observer": Quiet(),
     }
     return Engine(**(settings | changes))
@@ -132,7 +139,7 @@ async def test_a_vector_that_is_not_finite_is_an_error_of_its_request_alone(fake
         return np.array(rows, dtype=np.float32)
 
     encoder, engine = fake(spoil), engine_of()
-    loaded = Loaded(encoder, profile=BatchProfile(rate=rate))
+    loaded = Loaded(encoder, pace=Pace(BatchProfile(rates={64: rate} if rate else {})))
     good, bad = await asyncio.gather(
         encode(engine, loaded, "cat"), encode(engine, loaded, "dog", "red"), return_exceptions=True
     )
@@ -199,6 +206,93 @@ async def test_overload_is_refused_at_once(fake: Any, limits: dict[str, int]) ->
     engine.close()
 
 
+async def test_work_that_would_wait_too_long_is_refused_at_once(fake: Any) -> None:
+    """Ten tokens a second: what waits takes three seconds, and another encoder's callers are let in."""
+    clock = [0.0]
+    encoder, engine = fake(), engine_of(max_wait_s=2.0, clock=lambda: clock[0])
+    loaded, other = (Loaded(encoder, pace=Pace(BatchProfile({64: 10.0}))) for _ in range(2))
+    encoder.hold()
+    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
+    await settled(encoder.entered.is_set)
+    waiting = asyncio.create_task(encode(engine, loaded, *["cat dog sat"] * 10, timeout_s=60))
+    await settled(lambda: engine.queued(loaded)[0] == 1)  # equal ones once
+    more = asyncio.create_task(encode(engine, loaded, *LONG, timeout_s=60))
+    await settled(lambda: engine.queued(loaded)[0] == 1 + len(LONG))
+
+    with pytest.raises(Overloaded, match=r"work for about 3\.\d s before yours, the limit is 2 s") as caught:
+        await encode(engine, loaded, "mat", timeout_s=60)
+    assert 1 <= caught.value.retry_after_s <= 2
+    beside = asyncio.create_task(encode(engine, other, "mat", timeout_s=60))
+    await settled(lambda: engine.queued(other)[0] == 1)
+
+    encoder.gate.set()
+    await asyncio.gather(running, waiting, more, beside)
+    await encode(engine, loaded, "mat")
+    engine.close()
+
+
+async def test_work_that_would_be_late_is_refused_at_once(fake: Any) -> None:
+    """However short the wait may be that the server allows, the caller allows less."""
+    encoder, engine = fake(), engine_of(clock=lambda: 0.0)
+    loaded = Loaded(encoder, pace=Pace(BatchProfile({64: 10.0})))
+    encoder.hold()
+    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
+    await settled(encoder.entered.is_set)
+    with pytest.raises(Overloaded, match=r"done in about 0\.\d s, and 0\.1 s are left"):
+        await encode(engine, loaded, "cat dog", timeout_s=0.1)
+    encoder.gate.set()
+    await running
+    engine.close()
+
+
+async def test_bulk_work_may_wait_longer(fake: Any) -> None:
+    encoder, engine = fake(), engine_of(max_wait_s=0.5, clock=lambda: 0.0)
+    loaded = Loaded(encoder, pace=Pace(BatchProfile({64: 10.0})))
+    encoder.hold()
+    running = asyncio.create_task(encode(engine, loaded, "hello"))
+    await settled(encoder.entered.is_set)
+    waiting = [asyncio.create_task(encode_texts(engine, loaded, LONG[:3], priority="bulk"))]
+    await settled(lambda: engine.queued(loaded)[0] == 3)
+    waiting.append(asyncio.create_task(encode_texts(engine, loaded, LONG[3:6], priority="bulk")))
+    await settled(lambda: engine.queued(loaded)[0] == 6)
+    encoder.gate.set()
+    await asyncio.gather(running, *waiting)
+    engine.close()
+
+
+async def test_work_that_is_hopeless_is_refused_by_an_idle_engine(fake: Any) -> None:
+    """Once the rate is known: then it is no guess, and says how much would do."""
+    engine, loaded = engine_of(), Loaded(fake())
+    for _ in range(3):
+        await encode(engine, loaded, "cat")
+    tokens_s = 3 * len(LONG) / loaded.pace.rate("interactive")
+    with pytest.raises(TooMuchWork, match=r"send about [1-9] like these") as caught:
+        await encode(engine, loaded, *LONG, timeout_s=tokens_s / 4)
+    assert caught.value.param == "inputs"
+    engine.close()
+
+
+@pytest.mark.parametrize("late_s", [0.0, 5.0])
+async def test_by_the_head_only_what_no_model_would_take_is_refused(fake: Any, late_s: float) -> None:
+    """A pass that is late is taken to be as late again: nobody is let in behind one that hangs."""
+    clock = [0.0]
+    encoder, engine = fake(), engine_of(max_wait_s=2.0, clock=lambda: clock[0])
+    loaded = Loaded(encoder)
+    registry = Registry({"text": Model("text", "1", {"1": loaded})})
+    encoder.hold()
+    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
+    await settled(encoder.entered.is_set)
+    clock[0] = late_s
+    if late_s:
+        with pytest.raises(Overloaded, match=r"about 5\.0 s before yours"):
+            engine.check_capacity(registry, "interactive")
+    else:
+        engine.check_capacity(registry, "interactive")
+    encoder.gate.set()
+    await running
+    engine.close()
+
+
 async def test_a_request_over_the_queue_limit_is_let_into_an_empty_engine(fake: Any) -> None:
     """Or it could be refused for ever."""
     engine = engine_of(max_queue_items=1, max_queue_cost=1)
@@ -254,6 +348,38 @@ async def test_a_hung_forward_pass_stops_the_heartbeat(fake: Any) -> None:
     encoder.gate.set()
     await running
     assert engine.stalled_s == 0
+    engine.close()
+
+
+async def test_one_hung_thread_of_two_is_noticed(fake: Any) -> None:
+    """However many passes end beside it."""
+    clock = [0.0]
+    hung, healthy, engine = fake(), fake(), engine_of(workers=2, clock=lambda: clock[0])
+    other = Loaded(healthy)
+    hung.hold()
+    running = asyncio.create_task(encode(engine, Loaded(hung), "hello", timeout_s=1000))
+    await settled(hung.entered.is_set)
+    for _ in range(5):
+        clock[0] += 4
+        await encode(engine, other, "cat", timeout_s=1000)
+    assert engine.stalled_s == 20
+    hung.gate.set()
+    await running
+    assert engine.stalled_s == 0
+    engine.close()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_hung_pass_is_given_up_and_another_thread_takes_its_place(fake: Any, workers: int) -> None:
+    hung, healthy, engine = fake(), fake(), engine_of(workers=workers, longest_pass_s=0.05)
+    hung.hold()
+    with pytest.raises(EncoderHangs, match=r"within 0\.05 s"):
+        await encode(engine, Loaded(hung), "hello")
+    assert len((await encode(engine, Loaded(healthy), "cat", "dog")).vectors) == 2
+    assert engine.stalled_s > 0.05  # it still hangs, which whoever watches is to know
+    hung.gate.set()
+    await settled(lambda: engine.stalled_s == 0)
+    assert engine.items == 0
     engine.close()
 
 
@@ -398,7 +524,7 @@ async def test_batches_are_larger_where_more_interactive_work_waits_than_two_of_
     fake: Any, waiting: int, priority: str, batches: list[int]
 ) -> None:
     encoder, engine = fake(), engine_of(batch_cost=None)
-    loaded = Loaded(encoder, profile=BatchProfile(batch_cost=2, deep_cost=4))
+    loaded = Loaded(encoder, pace=Pace(BatchProfile(batch_cost=2, deep_cost=4)))
     await encode_texts(engine, loaded, ["cat", "dog", "sat", "mat", "hello"][:waiting], priority=priority)
 
     assert encoder.batches == batches
@@ -407,6 +533,7 @@ async def test_batches_are_larger_where_more_interactive_work_waits_than_two_of_
 
 async def test_a_batch_that_has_the_machine_to_itself_gets_all_threads(fake: Any) -> None:
     encoder = fake()
+    encoder.has_multithreaded = True
     alone: list[int] = []
 
     def run_multithreaded(batch: Sequence[Prepared]) -> np.ndarray:
@@ -415,10 +542,11 @@ async def test_a_batch_that_has_the_machine_to_itself_gets_all_threads(fake: Any
         return vectors
 
     encoder.run_multithreaded = run_multithreaded
-    loaded, engine = Loaded(encoder, is_faster_multithreaded=True), engine_of(workers=2)
-    await encode(engine, loaded, "cat")
+    profile, engine = BatchProfile(is_faster_multithreaded=True), engine_of(workers=2)
+    await encode(engine, Loaded(encoder, pace=Pace(profile)), "cat")
     assert alone == [1]
 
+    loaded = Loaded(encoder, pace=Pace(profile))
     encoder.hold()
     first = asyncio.create_task(encode(engine, loaded, "cat"))
     await settled(lambda: len(alone) == 2)
@@ -437,6 +565,7 @@ async def test_a_short_batch_runs_on_the_event_loops_own_thread(
 ) -> None:
     """Up to two tokens here: as much as handing over takes, or more where nothing else is in work."""
     encoder, engine = fake(), engine_of()
+    encoder.has_multithreaded = True
     threads: dict[int, int] = {}  # rows of the batch -> where it ran
     run = encoder.run
 
@@ -446,11 +575,9 @@ async def test_a_short_batch_runs_on_the_event_loops_own_thread(
         return vectors
 
     encoder.run = encoder.run_multithreaded = observed
-    loaded = Loaded(
-        encoder, profile=BatchProfile(rate=2.5 / limit_s), is_faster_multithreaded=is_faster_multithreaded
-    )
-    small = await encode(engine, loaded, "cat", "dog")
-    await encode(engine, loaded, "cat", "dog", "sat")
+    profile = BatchProfile({64: 2.5 / limit_s}, is_faster_multithreaded=is_faster_multithreaded)
+    small = await encode(engine, Loaded(encoder, pace=Pace(profile)), "cat", "dog")
+    await encode(engine, Loaded(encoder, pace=Pace(profile)), "cat", "dog", "sat")
 
     assert threads[2] == threading.get_ident() != threads[3]
     assert np.abs(small.vectors - (await encode(engine, Loaded(encoder), "cat", "dog")).vectors).max() <= SAME
@@ -458,7 +585,9 @@ async def test_a_short_batch_runs_on_the_event_loops_own_thread(
 
 async def test_a_batch_beside_others_is_never_run_inline_for_being_alone(fake: Any) -> None:
     encoder, engine = fake(), engine_of(workers=2)
-    loaded = Loaded(encoder, profile=BatchProfile(rate=2.0 / LONGEST_INLINE_S), is_faster_multithreaded=True)
+    loaded = Loaded(
+        encoder, pace=Pace(BatchProfile({64: 2.0 / LONGEST_INLINE_S}, is_faster_multithreaded=True))
+    )
     encoder.run_multithreaded = encoder.run
     encoder.hold()
     first = asyncio.create_task(encode(engine, loaded, "cat", "dog", "sat"))

@@ -1,0 +1,42 @@
+"""When work that arrives now would be done. Pure: seconds in, seconds out.
+
+Encoders take turns, so work waits for as much of another encoder's as it is long itself, not for all of it:
+who floods one model is refused, and who asks for another is not. Bulk work gets one batch in four while
+interactive work waits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from app.engine.pace import Priority
+
+BULK_SHARE = 3  # batches of interactive work for each of bulk work, while both wait
+
+
+class Waiting(NamedTuple):
+    """Work of one encoder and priority, in seconds of all workers together."""
+
+    priority: Priority
+    seconds: float
+
+
+def wait_s(priority: Priority, own_s: float, ahead_s: float, others: Iterable[Waiting]) -> float:
+    """Seconds until work of `own_s` is done, less those that it takes by itself.
+
+    Args:
+        priority: of the work.
+        own_s: that it takes.
+        ahead_s: of the same encoder and priority, which goes first.
+        others: what waits for other encoders, or with the other priority.
+    """
+    line_s = ahead_s + own_s
+    return ahead_s + sum(min(seconds, line_s * _turns(priority, other)) for other, seconds in others)
+
+
+def _turns(own: Priority, other: Priority) -> float:
+    """Batches of the other's for each of one's own."""
+    if own == other:
+        return 1.0
+    return 1 / BULK_SHARE if own == "interactive" else float(BULK_SHARE)
