@@ -14,7 +14,11 @@ import structlog
 
 from app.shared.log import AUDIT
 
-_log = structlog.wrap_logger(logging.getLogger(AUDIT), wrapper_class=structlog.stdlib.BoundLogger)
+_log = structlog.wrap_logger(
+    logging.getLogger(AUDIT),
+    wrapper_class=structlog.stdlib.BoundLogger,
+    cache_logger_on_first_use=False,  # it is rare, and the log may be set up after the first line
+)
 
 
 def audit(action: str, caller: str, **facts: object) -> None:
