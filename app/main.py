@@ -10,24 +10,24 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 
 from fastapi import FastAPI, Response
 
 from app.access import Gate, KeysError
 from app.api import docs, encode, health, models, score
 from app.api.protocols import PROTOCOLS
-from app.engine import Engine, Registry, ResultCache, load_registry
+from app.engine import Engine, Registry, ResultCache
 from app.http.application import Application
 from app.http.context import Context
 from app.http.cors import cors_of
 from app.http.routes import RouteGroup
+from app.live_models import LiveModels
 from app.metrics import Metrics
+from app.proving import Round, VerdictsInMemory
 from app.settings import Settings
 from app.shared.listener import CannotServe
 from app.shared.rate_table import RateTable
 from app.shared.scoreboard import WorkerSlot
-from bundle import Execution, Store
 
 GROUPS = (
     *(module.routes for module in (encode, score, health, models, docs)),
@@ -37,24 +37,25 @@ _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only 
 
 
 def create_app(
-    settings: Settings, registry: Registry | None = None, slot: WorkerSlot | None = None
+    settings: Settings, models: Registry | Round | None = None, slot: WorkerSlot | None = None
 ) -> Application:
     """The application.
 
     Args:
         settings: of this app.
-        registry: encoders already loaded; by default those of `settings.models_dir`, at start.
+        models: encoders already loaded, or a round whose versions are loaded while the app serves; by default
+            a round of its own over `settings.models_dir`, begun at start.
         slot: of this process, where several serve together.
 
     Raises:
-        CannotServe: the keys cannot be used; or, at start, there is no registry and nothing can be loaded.
+        CannotServe: the keys cannot be used; or, at start, there is nothing to be loaded.
     """
     metrics, gate = Metrics(slot), gate_of(settings, slot)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        found = registry if registry is not None else await asyncio.to_thread(load_models, settings)
-        found = replace(found, aliases=settings.model_aliases)
+        found = Round.begin(settings, VerdictsInMemory()) if models is None else models
+        resolved = found.settings if isinstance(found, Round) else settings
         engine = Engine(
             workers=settings.threads,
             batch_cost=settings.batch_tokens,
@@ -66,10 +67,19 @@ def create_app(
             cache=ResultCache(size) if (size := settings.result_cache_bytes) else None,
             shared_load=slot,
         )
-        metrics.watch(found, engine)
-        app.state.context = Context(
-            settings, found, engine, metrics, time.monotonic(), gate=gate, cors=cors_of(settings.cors_origins)
-        )
+        cors, began_s = cors_of(settings.cors_origins), time.monotonic()
+        context = Context(resolved, Registry(), engine, metrics, began_s, gate=gate, cors=cors)
+
+        def take(registry: Registry) -> None:
+            context.models = replace(registry, aliases=settings.model_aliases)
+            metrics.watch(registry, engine)
+
+        app.state.context = context
+        if isinstance(found, Registry):
+            take(found)
+        else:
+            app.state.live = LiveModels(found, take)
+            app.state.live.start(is_urgent=slot is None)
         watching = [asyncio.create_task(metrics.watch_loop())]
         if gate is not None:
             watching.append(asyncio.create_task(gate.watch()))
@@ -78,6 +88,8 @@ def create_app(
         finally:
             for task in watching:
                 task.cancel()
+            if isinstance(found, Round):
+                app.state.live.close()
             engine.close()
 
     return Application(
@@ -99,33 +111,6 @@ def gate_of(settings: Settings, slot: WorkerSlot | None = None) -> Gate | None:
         return Gate(settings.keys_file, secret, RateTable(slot))
     except KeysError as error:
         raise CannotServe(f"The keys cannot be used: {error}.") from None
-
-
-def load_models(settings: Settings, weights: Path | None = None) -> Registry:
-    """Every model that can be loaded.
-
-    Args:
-        settings: name the directory.
-        weights: a private directory for weights that sessions, and processes, are to share.
-
-    Raises:
-        CannotServe: there is none.
-    """
-    directory = settings.models_dir
-    if not directory.is_dir():
-        raise CannotServe(f"There is no directory {directory}; set --models-dir or ENCODERY_MODELS_DIR.")
-    loaded = load_registry(
-        Store(directory),
-        versions_per_model=settings.versions_per_model,
-        execution=Execution(max_threads=settings.threads, weights=weights),
-    )
-    registry = replace(loaded, aliases=settings.model_aliases)
-    if not registry.loaded:
-        reasons = "; ".join(
-            f"{one.name}/{one.version or 'current'}: {one.reason}" for one in registry.refused[:3]
-        )
-        raise CannotServe(f"{directory} holds no model that can be loaded. {reasons}".rstrip())
-    return registry
 
 
 def _metrics_route(metrics: Metrics) -> RouteGroup:

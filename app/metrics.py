@@ -118,15 +118,19 @@ class Metrics:
             "encodery_result_cache_bytes", "in use by the result cache", **_SUM, registry=r
         )
         self._refresh: Callable[[], None] = lambda: None
+        self._told: set[Gauge] = set()  # of what is loaded or refused
 
     def watch(self, registry: Registry, engine: Engine) -> None:
-        """Make every series of every model exist from the start, at zero."""
-        for refused in registry.refused:
-            self._refused.labels(refused.name, refused.version or "").set(1)
+        """Make every series of every model exist from the start, at zero; what is gone is 0."""
+        told = {self._refused.labels(one.name, one.version or "") for one in registry.refused}
         for loaded in registry.loaded:
-            labels = _labels(loaded)
             self._model(loaded)
-            self._loaded.labels(*labels, loaded.manifest.space).set(1)
+            told.add(self._loaded.labels(*_labels(loaded), loaded.manifest.space))
+        for gauge in self._told - told:
+            gauge.set(0)
+        for gauge in told:
+            gauge.set(1)
+        self._told = told
         self._refresh = partial(self._look, engine, registry.loaded)
         self._refresh()
 

@@ -57,8 +57,23 @@ class _Settings(BaseSettings):
         description="other names for models, for clients whose names are fixed, as "
         "`text-embedding-3-small=text,ada=text/2`; in the file a table",
     )
+    required_models: str = Field(
+        "", description="models that readiness needs, with commas; by default the default model"
+    )
     versions_per_model: Count = Field(
         2, description="versions kept in memory per model: the current one and the newest others"
+    )
+
+    cache_dir: Path | None = Field(
+        None,
+        description="directory, of this user alone, for what is kept from start to start: proofs, prepared "
+        "weights, the pace measured. By default `encodery` in the user's cache directory; "
+        "without one that is private, nothing is kept",
+    )
+    proof_limit_s: Seconds = Field(
+        60.0,
+        description="CPU time that proving one version may take, by the clock twice as much; "
+        "over it the version is refused",
     )
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
@@ -157,6 +172,12 @@ class _Settings(BaseSettings):
         "by default they go to the log",
     )
     metrics: bool = Field(True, description="serve Prometheus metrics at /metrics")
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The models that readiness needs."""
+        named = tuple(name for one in self.required_models.split(",") if (name := one.strip()))
+        return named or (self.default_model,)
 
     def value(self, setting: LimitSetting) -> int:
         """The value of a setting that a kind of input declares."""
@@ -279,11 +300,18 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
     return PREFIX + nearest[0] if nearest else None
 
 
+_UNSET = {
+    "batch_tokens": "measured",
+    "cache_dir": "~/.cache/encodery",
+    "required_models": "the default model",
+}
+
+
 def settings_table() -> str:
     """Every setting as a Markdown table, for the docs."""
     rows = ["| variable | default | meaning |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         default: Any = "usable cores / workers" if field.default_factory else field.default
-        default = ("measured" if name == "batch_tokens" else "none") if default in (None, "", {}) else default
+        default = _UNSET.get(name, "none") if default in (None, "", {}) else default
         rows.append(f"| `{PREFIX}{name.upper()}` | `{default}` | {field.description} |")
     return "\n".join(rows) + "\n"

@@ -22,11 +22,13 @@ from typing import Any
 import httpx2 as httpx
 import structlog
 
-from app.main import create_app, load_models
+from app.engine import load_registry
+from app.main import create_app
 from app.settings import settings_from
 from bench import largest
 from bench.machine import described
 from bench.servers import ROOT
+from bundle import Execution, Store
 
 MOST_MS = 50.0  # promised, on a machine that may be three times as slow as this one
 TICK_S = 0.001  # turns of the loop that watches
@@ -53,7 +55,8 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 async def _measured(options: argparse.Namespace) -> list[dict[str, Any]]:
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     settings = settings_from(models_dir=ROOT / "models")
-    registry = load_models(settings)
+    execution = Execution(max_threads=settings.threads)
+    registry = load_registry(Store(settings.models_dir), versions_per_model=1, execution=execution)
     app = create_app(settings, registry)
     gc.collect()
     gc.freeze()  # as `app.process.server.run` does

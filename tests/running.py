@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,14 @@ class Server:
         assert self.process.stderr
         self.process.stderr.close()
         return status
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    """Wait for it, on a slow machine as well."""
+    give_up_s = time.monotonic() + START_S
+    while not is_so():
+        assert time.monotonic() < give_up_s
+        time.sleep(0.005)
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class ModelHealth(BaseModel):
     name: str
     current: str | None
     loaded: list[str]
+    loading: list[str]
 
 
 class QueueHealth(BaseModel):
@@ -71,7 +72,7 @@ async def live(context: Ctx, response: Response) -> Probe:
     summary="Send me requests if this succeeds",
 )
 async def ready(context: Ctx, response: Response) -> Probe:
-    """200 when the default model and the current version of every model are loaded and proven."""
+    """200 when the current version of every model that readiness needs is loaded and proven."""
     return _probe(context, response, not_ready(context))
 
 
@@ -88,7 +89,12 @@ async def health(context: Ctx) -> Health:
         encodery=running_version(),
         uptime_s=round(time.monotonic() - context.started_s, 1),
         models=[
-            ModelHealth(name=model.name, current=model.current, loaded=list(model.versions))
+            ModelHealth(
+                name=model.name,
+                current=model.current,
+                loaded=list(model.versions),
+                loading=list(model.loading),
+            )
             for model in registry.models.values()
         ],
         refused=registry.refused,
@@ -108,11 +114,14 @@ def not_live(context: Context) -> Iterator[str]:
 def not_ready(context: Context) -> Iterator[str]:
     if context.is_draining:
         yield "draining"
-    if context.models.resolve(context.settings.default_model)[0] not in context.models.models:
-        yield "default_model_missing"
-    for model in context.models.models.values():
-        if not model.is_ready:
-            yield f"model_not_ready:{model.name}"
+    for wanted in context.settings.required:
+        name = context.models.resolve(wanted)[0]
+        if (model := context.models.models.get(name)) is None:
+            yield f"model_missing:{name}"
+        elif model.is_loading:
+            yield f"model_loading:{name}"
+        elif not model.is_ready:
+            yield f"model_not_ready:{name}"
 
 
 def _probe(context: Context, response: Response, found: Iterable[str]) -> Probe:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from app.access import CALLER
-from app.engine import Loaded, Model, Refused, UnknownModel, UnknownVersion
+from app.engine import Loaded, Loading, Model, NotReady, Refused, UnknownModel, UnknownVersion
 from app.http.context import Ctx
 from app.http.errors import InvalidRequest, documented
 from app.http.routes import RouteGroup
@@ -26,6 +26,7 @@ class ModelSummary(BaseModel):
     dim: int | None
     description: str | None
     loaded: list[str]
+    loading: list[str]
     refused: list[Refused]
 
 
@@ -90,7 +91,7 @@ async def model(name: str, context: Ctx) -> ModelDetail:
 
 @routes.get(
     "/models/{name}/schema",
-    responses=documented(UnknownModel, UnknownVersion, InvalidRequest),
+    responses=documented(UnknownModel, UnknownVersion, InvalidRequest, Loading, NotReady),
     summary="What a model takes",
 )
 async def schema(name: str, context: Ctx, version: str | None = None) -> dict[str, Any]:
@@ -101,7 +102,7 @@ async def schema(name: str, context: Ctx, version: str | None = None) -> dict[st
 
 @routes.get(
     "/model-version",
-    responses=documented(UnknownModel, UnknownVersion, InvalidRequest),
+    responses=documented(UnknownModel, UnknownVersion, InvalidRequest, Loading, NotReady),
     summary="Which version answers",
 )
 async def model_version(context: Ctx, model: str | None = None) -> ModelVersion:
@@ -124,6 +125,7 @@ def _summary(model: Model) -> ModelSummary:
         name=model.name,
         current=model.current,
         loaded=list(model.versions),
+        loading=list(model.loading),
         refused=list(model.refused),
     )
 

@@ -12,6 +12,7 @@ from app.engine.errors import (
     EncoderFailed,
     EncoderHangs,
     EngineError,
+    Loading,
     NotReady,
     NumericalError,
     Overloaded,
@@ -20,10 +21,12 @@ from app.engine.errors import (
     UnknownModel,
     UnknownVersion,
 )
+from app.engine.loading import Loader, load_registry
 from app.engine.pace import Pace, Priority
-from app.engine.registry import Loaded, Model, Refused, Registry, load_registry
+from app.engine.registry import Loaded, Model, Registry
 from app.engine.shared_load import SharedLoad
 from app.engine.tuning import BatchProfile
+from app.proving import Refused
 
 __all__ = [
     "BatchProfile",
@@ -35,6 +38,8 @@ __all__ = [
     "Engine",
     "EngineError",
     "Loaded",
+    "Loader",
+    "Loading",
     "Model",
     "NotReady",
     "NumericalError",

@@ -6,6 +6,7 @@
         ├── UnknownModel        no such model is loaded
         ├── UnknownVersion      the model is loaded, that version is not
         ├── SpaceMismatch       no loaded version gives vectors of the space the caller expects
+        ├── Loading             the server has just started, and the model is not loaded yet
         ├── NotReady            the model's current version could not be loaded
         ├── Overloaded          too much work waits
         ├── Draining            the server is stopping
@@ -53,6 +54,15 @@ class SpaceMismatch(EngineError):
     """No loaded version gives vectors of the space the caller expects."""
 
     code, param = "space_mismatch", "space"
+
+
+class Loading(EngineError):
+    """The model is not loaded yet."""
+
+    code, param, retry_after_s = "model_loading", "model", 1.0
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the model {name} is still being loaded; try again in a moment")
 
 
 class NotReady(EngineError):

@@ -1,25 +1,22 @@
-"""The encoders in memory: what was loaded at start, and what was refused and why.
+"""The encoders in memory: what is loaded, what still loads, and what was refused and why.
 
-A registry never changes; a request takes its encoder from it once and keeps it to the end, so no answer
-mixes two versions. A bad bundle is refused and the others serve. A model whose current version was
+A registry never changes: `app.engine.loading` makes the next one as more is loaded. A request takes its
+encoder from one and keeps it to the end, so no answer mixes two versions. A bad bundle is refused and the
+others serve. A model whose current version was
 refused does not fall back to another one in silence: its vectors would be of another space.
 """
 
 from __future__ import annotations
 
 import difflib
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.engine.errors import NotReady, SpaceMismatch, UnknownModel, UnknownVersion
+from app.engine.errors import Loading, NotReady, SpaceMismatch, UnknownModel, UnknownVersion
 from app.engine.pace import Pace
-from app.engine.tuning import profile_encoder
-from bundle import BundleError, Encoder, Execution, InputError, Manifest, Prepared, Store
-
-ONE_THREAD = Execution()
-EXAMPLES = 3  # shown per model; golden inputs are many and alike
+from app.proving import Refused
+from bundle import Encoder, Manifest
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,32 +41,30 @@ class Loaded:
 
 
 @dataclass(frozen=True)
-class Refused:
-    """A version that was not loaded, or a model without a valid pointer (version None)."""
-
-    name: str
-    version: str | None
-    reason: str
-
-
-@dataclass(frozen=True)
 class Model:
     """A model's versions.
 
     Attributes:
         current: the default version, loaded or not; None if the pointer is broken.
         versions: those that are loaded; the current one first, then the newest first.
+        loading: versions that are being proven or loaded.
     """
 
     name: str
     current: str | None
     versions: Mapping[str, Loaded]
     refused: Sequence[Refused] = ()
+    loading: Sequence[str] = ()
 
     @property
     def is_ready(self) -> bool:
         """The current version is loaded."""
         return self.current in self.versions
+
+    @property
+    def is_loading(self) -> bool:
+        """The current version is about to be."""
+        return self.current in self.loading
 
 
 @dataclass(frozen=True)
@@ -139,10 +134,12 @@ class Registry:
             unit: they will be normalised; a part of it, too, where the encoder does not do so itself.
 
         Raises:
-            UnknownModel, UnknownVersion, NotReady, SpaceMismatch: naming what is loaded.
+            UnknownModel, UnknownVersion, Loading, NotReady, SpaceMismatch: naming what is loaded.
         """
         model = self.model(name)
         version = version or self.resolve(name)[1]
+        if (version or model.current) in model.loading:
+            raise Loading(model.name)
         if version is not None and version not in model.versions:
             raise UnknownVersion(f"that version is not loaded; loaded: {', '.join(model.versions) or 'none'}")
         if space is not None:
@@ -155,50 +152,6 @@ class Registry:
         return model.versions[version or str(model.current)]
 
 
-def load_registry(store: Store, *, versions_per_model: int, execution: Execution = ONE_THREAD) -> Registry:
-    """Load per model the current version and the newest others."""
-    return Registry({name: _load_model(store, name, versions_per_model, execution) for name in store.names()})
-
-
-def _load_model(store: Store, name: str, count: int, execution: Execution) -> Model:
-    loaded: dict[str, Loaded] = {}
-    refused: list[Refused] = []
-    current = None
-    try:
-        current = store.current(name)
-    except BundleError as error:
-        refused.append(Refused(name, None, str(error)))
-    newest = [version for version in reversed(store.versions(name)) if version != current]
-    wanted = ([] if current is None else [current]) + newest
-    for version in wanted[:count]:
-        started_s = time.monotonic()
-        try:
-            encoder = store.load(name, version, execution)
-        except BundleError as error:
-            refused.append(Refused(name, version, str(error)))
-        except Exception as error:  # a bug in a loader must not keep the other models from serving
-            refused.append(Refused(name, version, f"cannot be loaded: {type(error).__name__}"))
-        else:
-            load_s = time.monotonic() - started_s
-            examples, prepared = _examples(encoder)
-            pace = Pace(profile_encoder(encoder, prepared))
-            loaded[version] = Loaded(encoder, load_s, examples, pace)
-    return Model(name, current, loaded, refused)
-
-
-def _examples(encoder: Encoder) -> tuple[list[Any], list[Prepared]]:
-    """Golden inputs that a caller can send as they are, that is, without asking for truncation."""
-    found: list[Any] = []
-    prepared: list[Prepared] = []
-    for value in encoder.examples[:EXAMPLES]:
-        try:
-            prepared += encoder.prepare([encoder.preprocessor.from_json(value, time.time())])
-        except InputError:
-            continue
-        found.append(value)
-    return found, prepared
-
-
 def _of_space(model: Model, version: str | None, space: str, dim: int | None, *, unit: bool) -> Loaded:
     def given(manifest: Manifest) -> str:
         return manifest.space_of(dim or manifest.dim, unit=unit)
@@ -207,6 +160,8 @@ def _of_space(model: Model, version: str | None, space: str, dim: int | None, *,
     for loaded in candidates:
         if given(loaded.manifest) == space:
             return loaded
+    if version is None and model.loading:
+        raise Loading(model.name)
     spaces = [f"{loaded.manifest.version}: {given(loaded.manifest)}" for loaded in model.versions.values()]
     raise SpaceMismatch(
         "the vectors would not be of the space you expect, so they could not be compared with yours; "

@@ -149,6 +149,7 @@ TABLE: Mapping[type[EncoderyError], ErrorSpec] = {
     engine.UnknownVersion: ErrorSpec(404, "not_found_error"),
     engine.SpaceMismatch: ErrorSpec(412, "space_mismatch_error"),
     engine.Overloaded: ErrorSpec(429, "overloaded_error", retryable=True),
+    engine.Loading: ErrorSpec(503, "unavailable_error", retryable=True),
     engine.NotReady: ErrorSpec(503, "unavailable_error", retryable=True),
     engine.Draining: ErrorSpec(503, "unavailable_error", retryable=True),
     engine.TooMuchWork: ErrorSpec(422, "invalid_request_error"),

@@ -12,6 +12,7 @@ import os
 import structlog
 
 from app.process.supervisor import supervise
+from app.proving import Round, VerdictsInMemory
 from app.settings import Settings, unknown_variables
 from app.shared.listener import CannotServe, bind
 from app.shared.log import set_up_log
@@ -28,8 +29,8 @@ def is_open(settings: Settings) -> bool:
     return not is_local and settings.keys_file is None and settings.api_key is None
 
 
-def serve(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT, then finish what was accepted.
+def serve(settings: Settings) -> int:
+    """Run until SIGTERM or SIGINT, then finish what was accepted; returns the exit status.
 
     Raises:
         CannotServe: before the first request is taken.
@@ -52,7 +53,11 @@ def serve(settings: Settings) -> None:
     with bind(settings) as listener:
         if settings.workers > 1:
             supervise(settings, listener)
-            return
-        from app.process.server import serve_on  # noqa: PLC0415  # a supervisor has no use for a server
+            return 0
+        found = Round.begin(settings, VerdictsInMemory())  # the child proves while this process imports
+        try:
+            from app.process.server import serve_on  # noqa: PLC0415  # a supervisor has no use for a server
 
-        serve_on(listener, settings)
+            return serve_on(listener, found)
+        finally:
+            found.close()

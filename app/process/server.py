@@ -1,4 +1,4 @@
-"""Runs the app in this process with uvicorn, from the log of its models to the orderly end.
+"""Runs the app in this process with uvicorn, from the first request it takes to the orderly end.
 
 Called by `launcher` where one process serves, and by every `worker` where several do.
 """
@@ -10,23 +10,22 @@ import gc
 import os
 import signal
 import socket
+import sys
 import threading
 import time
-from contextlib import nullcontext
 from functools import partial
-from pathlib import Path
 from types import FrameType
 
 import structlog
 import uvicorn
 
-from app.engine import Registry
 from app.http.application import Application
 from app.http.connection import Connection
-from app.main import create_app, load_models
+from app.live_models import LiveModels
+from app.main import create_app
+from app.proving import Round
 from app.settings import Settings
 from app.shared.scoreboard import WorkerSlot
-from app.shared.scratch import scratch
 from bundle import memory
 
 LINGER_S = 1.0  # for clients that keep a connection to use it once more, and learn that it closes
@@ -36,33 +35,23 @@ THREADS_END_S = 2.0  # after the grace: forward passes that were going to end ha
 log = structlog.get_logger("encodery")
 
 
-def serve_on(
-    listener: socket.socket, settings: Settings, slot: WorkerSlot | None = None, weights: Path | None = None
-) -> None:
-    """Load every model, then run until a signal comes.
+def serve_on(listener: socket.socket, found: Round, slot: WorkerSlot | None = None) -> int:
+    """Run until a signal comes; returns the exit status.
 
     Args:
         listener: bound.
-        settings: of this process.
+        found: what is to be loaded, and the settings.
         slot: of this process, where several serve on the socket.
-        weights: a directory for weights that these processes share; by default one for the time of loading,
-            since what is mapped from a file stays when the file's name is gone.
 
     Raises:
-        CannotServe: no model can be loaded.
+        CannotServe: the keys cannot be used.
     """
     memory.keep_freed()
-    with nullcontext(weights) if weights else scratch() as directory:
-        registry = load_models(settings, directory)
-    memory.give_back()
-    _log_models(registry, settings)
-    run(create_app(settings, registry, slot), settings, listener, slot)
+    return run(create_app(found.settings, found, slot), found.settings, listener, slot)
 
 
-def run(
-    app: Application, settings: Settings, listener: socket.socket, slot: WorkerSlot | None = None
-) -> None:
-    """Serve an application on a bound socket until a signal comes."""
+def run(app: Application, settings: Settings, listener: socket.socket, slot: WorkerSlot | None = None) -> int:
+    """Serve an application on a bound socket until a signal comes; returns the exit status."""
     # What was built so far stays for good; without this, every large body parsed sets off a walk through it.
     gc.collect()
     gc.freeze()
@@ -70,13 +59,14 @@ def run(
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
     server = _Server(app, settings, slot)
-    if slot is not None:
-        signal.signal(signal.SIGHUP, lambda *_: server.retire())
+    if sys.platform != "win32":
+        signal.signal(signal.SIGHUP, lambda *_: server.hang_up())
     server.run([listener])
     # Python waits for its threads, and for a forward pass that hangs it would wait for ever.
     last_resort = threading.Timer(THREADS_END_S, os._exit, [1])
     last_resort.daemon = True
     last_resort.start()
+    return server.status
 
 
 class _Server(uvicorn.Server):
@@ -88,7 +78,8 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: Application, settings: Settings, slot: WorkerSlot | None) -> None:
         self._app, self._settings, self._slot = app, settings, slot
-        self._is_retiring = False
+        self._is_retiring = self._is_ready = False
+        self.status = 0
         super().__init__(
             uvicorn.Config(
                 app,
@@ -103,29 +94,51 @@ class _Server(uvicorn.Server):
             )
         )
 
-    def retire(self) -> None:
-        """End, since another process has taken this one's place; the server as a whole goes on."""
-        self._is_retiring = self.should_exit = True
+    def hang_up(self) -> None:
+        """SIGHUP: load anew; of several processes, go, since another one has taken this one's place."""
+        if self._slot is not None:
+            self._is_retiring = self.should_exit = True
+            return
+        if (gate := self._app.context.gate) is not None:
+            gate.look_again()
+        if self._live is not None:
+            self._live.reload()
+
+    @property
+    def _live(self) -> LiveModels | None:
+        return getattr(self._app.state, "live", None)
+
+    async def _say_when_ready(self, url: str) -> None:
+        """Wait for the models, and end if there is none."""
+        if self._live is not None:
+            await self._live.has_loaded.wait()
+        if not self._app.context.models.loaded:
+            log.error("no model could be loaded; the lines before say why")
+            self.status, self.should_exit = 1, True
+            return
+        self._is_ready = True
+        log.info("ready", url=url)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._app.context.is_draining = True  # at once: the main loop looks every 0.1 s
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        if self._slot is not None:
-            context = self._app.context
-            if context.engine.stalled_s <= self._settings.stall_limit_s:
-                self._slot.beat()
-            if self._slot.is_orphaned:
-                log.error("the supervisor is gone")
-                self.should_exit = True
+        if self._slot is not None and self._is_ready:
+            self._slot.beat(self._app.context.engine.stalled_s)
+        if self._slot is not None and self._slot.is_orphaned:
+            log.error("the supervisor is gone")
+            self.should_exit = True
         return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
         # Not before: uvicorn ends at once, without this loop, if a signal came while it was starting.
         host, port = self.servers[0].sockets[0].getsockname()[:2]
-        log.info("ready", url=f"http://{f'[{host}]' if ':' in host else host}:{port}")
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        log.info("listening", url=url)
+        waiting = asyncio.create_task(self._say_when_ready(url))
         await super().main_loop()
+        waiting.cancel()
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         if self._is_retiring:
             log.info("retiring", grace_s=self._settings.shutdown_grace_s)
@@ -151,32 +164,3 @@ class _Server(uvicorn.Server):
         stop_s = time.monotonic() + most_s
         while self.server_state.connections and time.monotonic() < stop_s and not self.force_exit:
             await asyncio.sleep(POLL_S)
-
-
-def _log_models(registry: Registry, settings: Settings) -> None:
-    for loaded in registry.loaded:
-        manifest = loaded.manifest
-        log.info(
-            "model",
-            name=manifest.name,
-            version=manifest.version,
-            space=manifest.space,
-            dim=manifest.dim,
-            kind=manifest.kind,
-            load_ms=round(loaded.load_s * 1e3),
-            batch_tokens=settings.batch_tokens or loaded.pace.profile.batch_cost,
-            deep_batch_tokens=settings.batch_tokens or loaded.pace.profile.deep_cost,
-            threads_when_idle=settings.threads if loaded.pace.profile.is_faster_multithreaded else 1,
-        )
-    for refused in registry.refused:
-        log.error("refused", name=refused.name, version=refused.version or "current", reason=refused.reason)
-    for name, target in settings.model_aliases.items():
-        if name not in registry.usable_aliases:
-            why = "a model has this name" if name in registry.models else "its model is not there"
-            log.warning("alias without effect", name=name, stands_for=target, reason=why)
-    if registry.resolve(settings.default_model)[0] not in registry.models:
-        log.error(
-            "not ready: the default model is missing; set ENCODERY_DEFAULT_MODEL",
-            default_model=settings.default_model,
-            loaded=list(registry.models),
-        )

@@ -4,9 +4,9 @@
     SIGTERM, SIGINT   let all finish what they accepted, then end; a second time, end now
 
 The processes inherit one bound socket, so what waits to be accepted belongs to all, and none of it is lost
-when one leaves. One starts at a time: measuring the size of batches is disturbed by company. uvicorn has a
-supervisor too; docs/decisions/0010 says why it is not this one.
-Loads no server, and knows of one no more than its signals and its slot on the scoreboard.
+when one leaves. Which versions they serve is decided once for a generation of them (`generations`), so one
+that takes a dead one's place serves the same. uvicorn has a supervisor too; docs/decisions/0010 says why it
+is not this one. Loads no server, and knows of one no more than its signals and its slot on the scoreboard.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from typing import Protocol
 
 import structlog
 
+from app.process.generations import Generations
 from app.settings import Settings
 from app.shared import metrics as shared_metrics
 from app.shared.audit import audit
 from app.shared.listener import CannotServe
 from app.shared.scoreboard import Field, Scoreboard
-from app.shared.scratch import scratch
 
 TICK_S = 0.1
 BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # before a start, by how many died in a row
@@ -62,7 +62,7 @@ class Worker:
     """One server process.
 
     Attributes:
-        generation: how many times all had been replaced when it was started.
+        generation: decides which versions it serves.
         leaves_by_s: it was told to end, and is killed at that time.
     """
 
@@ -77,7 +77,7 @@ class Supervisor:
     """Brings the processes that there are to those that there should be, step by step; never waits.
 
     Args:
-        start: starts a process in a slot.
+        start: starts a process in a slot, of a generation.
         scoreboard: has twice as many slots as processes: those that leave keep theirs until they ended.
         settings: how many, and how long they may hang or take to end.
         clock: seconds; monotonic.
@@ -85,7 +85,7 @@ class Supervisor:
 
     def __init__(
         self,
-        start: Callable[[int], Process],
+        start: Callable[[int, int], Process],
         scoreboard: Scoreboard,
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
@@ -104,11 +104,11 @@ class Supervisor:
         """All have ended, as they were told to, or none ever came to serve."""
         return self._is_stopping and not self._workers
 
-    def reload(self) -> None:
-        """Replace all."""
+    def replace_all(self, generation: int) -> None:
+        """Bring all to another generation, which is proven."""
         audit("workers.replace", "SIGHUP")
-        log.info("replacing all workers")
-        self._generation += 1
+        log.info("replacing all workers", generation=generation)
+        self._generation = generation
 
     def stop(self) -> None:
         """Let all finish; the second time, do not wait for that."""
@@ -136,25 +136,36 @@ class Supervisor:
         return [worker for worker in self._workers if worker.leaves_by_s is None]
 
     def _replace(self) -> None:
-        """Take one step from those that stay to as many as are wanted, all of this generation."""
+        """Take one step from those that stay to as many as are wanted, all of this generation.
+
+        As many as are missing start at once; those of another generation are replaced one by one.
+        """
         staying = self._staying
+        while len(staying) < self._wanted:
+            if not self._begin():
+                return
+            staying = self._staying
         if not all(self._is_serving(worker) for worker in staying):
             return
-        outdated = [worker for worker in staying if worker.generation < self._generation]
+        outdated = [worker for worker in staying if worker.generation != self._generation]
         if len(staying) > self._wanted:
-            self._tell(outdated[0], signal.SIGHUP)
-        elif outdated or len(staying) < self._wanted:
+            self._tell((outdated or staying)[0], signal.SIGHUP)
+        elif outdated:
             self._begin()
         elif not self._is_complete:
             self._is_complete = True
             log.info("all workers serve", workers=self._wanted)
 
-    def _begin(self) -> None:
+    def _begin(self) -> bool:
+        """Start one, if there is a slot and it is time."""
         used = {worker.slot for worker in self._workers}
         slot = next((slot for slot in range(len(self._scoreboard)) if slot not in used), None)
-        if slot is not None and self._clock() >= self._not_before_s:
-            self._is_complete = False
-            self._workers.append(Worker(self._start(slot), slot, self._generation, self._clock()))
+        if slot is None or self._clock() < self._not_before_s:
+            return False
+        self._is_complete = False
+        process = self._start(slot, self._generation)
+        self._workers.append(Worker(process, slot, self._generation, self._clock()))
+        return True
 
     def _is_serving(self, worker: Worker) -> bool:
         is_serving = self._scoreboard.is_serving(worker.slot)
@@ -189,12 +200,11 @@ class Supervisor:
             self._give_up_replacing()
 
     def _give_up_replacing(self) -> None:
-        """A process of this generation does not start: go on with those that serve."""
-        outdated = [worker for worker in self._staying if worker.generation < self._generation]
+        """A process of this generation does not start: go back to that of those that serve."""
+        outdated = [worker for worker in self._staying if worker.generation != self._generation]
         if outdated:
             log.error("the new workers do not start; those from before go on", workers=len(outdated))
-        for worker in outdated:
-            worker.generation = self._generation
+            self._generation = outdated[0].generation
 
 
 def supervise(settings: Settings, listener: socket.socket) -> None:
@@ -208,16 +218,18 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
     in_memory = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
     with (
         tempfile.TemporaryDirectory(prefix="encodery-", dir=in_memory) as directory,
-        scratch() as weights,
+        Generations(settings, Path(directory)) as generations,
         _signals() as wake,
     ):
         scoreboard = Scoreboard(Path(directory), 2 * settings.workers)
-        supervisor = Supervisor(_starter(settings, listener, scoreboard, weights), scoreboard, settings)
+        supervisor = Supervisor(_starter(generations, listener, scoreboard), scoreboard, settings)
         while not supervisor.is_done:
+            if (generation := generations.proven()) is not None:
+                supervisor.replace_all(generation)
             supervisor.step()
             for number in wake(TICK_S):
                 if number == signal.SIGHUP:
-                    supervisor.reload()
+                    generations.begin()
                 elif number in (signal.SIGTERM, signal.SIGINT):
                     listener.close()  # or connections would be taken that nobody answers
                     supervisor.stop()
@@ -226,15 +238,14 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
 
 
 def _starter(
-    settings: Settings, listener: socket.socket, scoreboard: Scoreboard, weights: Path | None
-) -> Callable[[int], Process]:
-    environment = os.environ | settings.environment()
+    generations: Generations, listener: socket.socket, scoreboard: Scoreboard
+) -> Callable[[int, int], Process]:
+    environment = os.environ | generations.settings.environment()
     descriptor = listener.fileno()
 
-    def start(slot: int) -> Process:
+    def start(slot: int, generation: int) -> Process:
         place = ["--listener", str(descriptor), "--shared", str(scoreboard.directory), "--slot", str(slot)]
-        place += ["--supervisor", str(os.getpid())]
-        place += ["--weights", str(weights)] if weights else []
+        place += ["--supervisor", str(os.getpid()), "--plan", str(generations.plan_path(generation))]
         return subprocess.Popen(  # noqa: S603  # our own module
             [sys.executable, "-P", "-m", "app.process.worker", *place],
             env=environment,

@@ -11,6 +11,7 @@ import socket
 import sys
 from pathlib import Path
 
+from app.proving import Plan, Round, VerdictFiles
 from app.settings import settings_from
 from app.shared import metrics as shared_metrics
 from app.shared.listener import CannotServe
@@ -29,15 +30,14 @@ def main() -> int:
 
     with socket.socket(fileno=options.listener) as listener:
         try:
-            serve_on(listener, settings, slot, options.weights)
+            plan, verdicts = Plan.read(options.plan), VerdictFiles(options.shared)
+            return serve_on(listener, Round.told(settings, plan, verdicts), slot)
         except CannotServe as error:
             sys.stderr.write(f"encodery: {error}\n")
             return 1
         finally:
             if slot.is_orphaned:  # nobody else is left to remove what all shared
-                for directory in filter(None, (options.shared, options.weights)):
-                    shutil.rmtree(directory, ignore_errors=True)
-    return 0
+                shutil.rmtree(options.shared, ignore_errors=True)
 
 
 def _options() -> argparse.Namespace:
@@ -46,7 +46,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, required=True, help="directory of the scoreboard")
     parser.add_argument("--slot", type=int, required=True)
     parser.add_argument("--supervisor", type=int, required=True, help="its process")
-    parser.add_argument("--weights", type=Path, help="directory of the weights that workers share")
+    parser.add_argument("--plan", type=Path, required=True, help="file that says which versions to serve")
     return parser.parse_args()
 
 

@@ -21,7 +21,7 @@ class Field(IntEnum):
     """What a slot holds."""
 
     PID = 0
-    BEAT_MS = 1  # monotonic; the process's event loop turned and its forward passes ended
+    BEAT_MS = 1  # monotonic; when all was well last: the event loop turned, and no forward pass hung
     ITEMS = 2  # in work
     COST = 3  # that waits
     DEATHS = 4  # of processes in this slot, unasked; stays when the slot is cleared
@@ -100,9 +100,14 @@ class WorkerSlot:
         """The supervisor is gone: killed, as it does not leave before its workers."""
         return os.getppid() != self._supervisor
 
-    def beat(self) -> None:
-        """Say that all is well; the first time, that requests are taken."""
-        self.scoreboard.set(self.number, Field.BEAT_MS, int(time.monotonic() * 1e3))
+    def beat(self, stalled_s: float = 0.0) -> None:
+        """Say that the event loop turns; the first time, that requests are taken.
+
+        Args:
+            stalled_s: how long a forward pass has been standing still. It counts as silence, so that whoever
+                watches waits for one limit, not for two.
+        """
+        self.scoreboard.set(self.number, Field.BEAT_MS, max(1, int((time.monotonic() - stalled_s) * 1e3)))
 
     def publish(self, items: int, cost: int) -> None:
         """Say what this process has in work, and what waits in it."""

@@ -22,7 +22,8 @@ def serve(
     from app.shared.listener import CannotServe
 
     try:
-        run(settings_from(host=host, listen_port=port, models_dir=models_dir))
+        if status := run(settings_from(host=host, listen_port=port, models_dir=models_dir)):
+            raise typer.Exit(status)
     except SettingsError as error:
         fail(str(error), MISTAKE)
     except CannotServe as error:

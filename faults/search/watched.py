@@ -25,12 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.main import create_app, load_models
+from app.engine import load_registry
+from app.main import create_app
 from app.process.server import run
 from app.settings import settings_from
 from app.shared.log import set_up_log
 from app.shared.scratch import scratch
-from bundle import memory
+from bundle import Execution, Store, memory
 
 ROOT = Path(__file__).parents[2]
 TICK_S = 0.001
@@ -79,7 +80,11 @@ def _serve(models: Path) -> None:
     settings = settings_from(models_dir=models)
     memory.keep_freed()
     with scratch() as directory:
-        app = create_app(settings, load_models(settings, directory))
+        execution = Execution(max_threads=settings.threads, weights=directory)
+        registry = load_registry(
+            Store(models), versions_per_model=settings.versions_per_model, execution=execution
+        )
+        app = create_app(settings, registry)
     memory.give_back()
     watch, lifespan = Watch(), app.router.lifespan_context
 

@@ -45,7 +45,7 @@ async def test_unready_without_a_sound_default_model(serving: Any, models: Path)
 
 async def test_unready_when_the_default_model_is_not_there(serving: Any, registry: Registry) -> None:
     async with serving(registry, default_model="other") as client:
-        assert (await client.get("/health/ready")).json()["reasons"] == ["default_model_missing"]
+        assert (await client.get("/health/ready")).json()["reasons"] == ["model_missing:other"]
 
 
 async def test_unready_while_draining(client: httpx.AsyncClient) -> None:

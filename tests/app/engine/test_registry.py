@@ -81,10 +81,10 @@ def test_a_broken_pointer_is_refused(models: Path) -> None:
 
 def test_a_loader_with_a_bug_does_not_stop_the_others(published: Path) -> None:
     class Buggy(Store):
-        def load(self, name: str, version: str | None = None, execution: Any = None) -> Any:
+        def read(self, name: str, version: str, digest: str | None = None) -> Any:
             if name == "text":
                 raise ZeroDivisionError
-            return super().load(name, version)
+            return super().read(name, version, digest)
 
     registry = load_registry(Buggy(published), versions_per_model=2)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx2 as httpx
 import pytest
 import tiny
-from running import ROOT, START_S, Server, server
+from running import ROOT, START_S, Server, server, until
 
 from bundle import Store, Text
 
@@ -36,10 +36,17 @@ def test_serves_and_stops_in_order(published: Path) -> None:
         expected = Store(published).load("text").encode([Text(text) for text in tiny.TEXTS[:3]])
         assert abs(expected - response.json()["embeddings"]).max() <= 1e-5
         events = [line["event"] for line in running.log]
-        assert events == ["settings", "unknown variable, ignored", *["model"] * 3, "ready", "stopping"]
+        assert events == [
+            "settings",
+            "unknown variable, ignored",
+            "listening",
+            *["model"] * 3,
+            "ready",
+            "stopping",
+        ]
         assert running.log[0]["max_items"] == "7"
         assert running.log[1]["nearest"] == "ENCODERY_MAX_ITEMS"
-        assert {line["name"] for line in running.log[2:5]} == {"text", "shop-user", "shop-item"}
+        assert {line["name"] for line in running.log[3:6]} == {"text", "shop-user", "shop-item"}
 
 
 def test_what_callers_do_wrong_is_counted_and_not_logged(published: Path) -> None:
@@ -139,11 +146,17 @@ def test_a_forward_pass_that_hangs_neither_hides_nor_keeps_the_process(published
         assert running.wait() == 1
 
 
-def test_files_of_weights_are_gone_when_it_serves(published: Path, tmp_path: Path) -> None:
-    """Nothing is left behind, however it ends."""
-    with server(published, TMPDIR=str(tmp_path)) as running:
+def test_without_a_private_cache_nothing_is_left_behind(published: Path, tmp_path: Path) -> None:
+    """However it ends: what was prepared is removed as soon as it is loaded."""
+    temporary, shared = tmp_path / "tmp", tmp_path / "cache"
+    for directory in (temporary, shared):
+        directory.mkdir()
+    shared.chmod(0o777)
+    with server(published, TMPDIR=str(temporary), ENCODERY_CACHE_DIR=str(shared)) as running:
+        assert "chmod" in running.logged("nothing is kept for the next start")["reason"]
         url = running.logged("ready")["url"]
-        assert not list(tmp_path.iterdir())
+        until(lambda: not list(temporary.iterdir()))
+        assert not list(shared.iterdir())
         with httpx.Client(base_url=url, trust_env=False) as client:
             assert client.post("/encode", json={"inputs": "hello"}).status_code == 200
 
@@ -206,7 +219,7 @@ def test_an_unsound_bundle_is_named_and_the_rest_serves(models: Path) -> None:
         refused = running.logged("refused")
         with httpx.Client(base_url=url, trust_env=False) as client:
             assert client.post("/encode", json={"inputs": "hello"}).status_code == 200
-            assert client.get("/health/ready").status_code == 503
+            assert client.get("/health/ready").status_code == 200  # it is a side model
 
     assert (refused["name"], refused["version"]) == ("shop-user", "1")
     assert "model.onnx" in refused["reason"]

@@ -18,8 +18,8 @@ STALL_S, GRACE_S = 5.0, 7
 class FakeProcess:
     """Does what the test tells it; remembers what it was sent."""
 
-    def __init__(self, slot: int) -> None:
-        self.slot, self.pid = slot, 1000 + slot
+    def __init__(self, slot: int, generation: int) -> None:
+        self.slot, self.generation, self.pid = slot, generation, 1000 + slot
         self.status: int | None = None
         self.signals: list[int] = []
 
@@ -42,9 +42,9 @@ class Supervised:
         settings = Settings(workers=workers, stall_limit_s=STALL_S, shutdown_grace_s=GRACE_S)
         self.supervisor = Supervisor(self._start, self.board, settings, clock=lambda: self.now_s)
 
-    def _start(self, slot: int) -> FakeProcess:
+    def _start(self, slot: int, generation: int) -> FakeProcess:
         assert slot not in {one.slot for one in self.alive}, "a living process has that slot"
-        self.started.append(FakeProcess(slot))
+        self.started.append(FakeProcess(slot, generation))
         return self.started[-1]
 
     @property
@@ -76,16 +76,18 @@ def two(tmp_path: Path) -> Supervised:
     return supervised
 
 
-def test_one_starts_at_a_time(tmp_path: Path) -> None:
+def test_as_many_as_are_missing_start_at_once(tmp_path: Path) -> None:
     supervised = Supervised(tmp_path, workers=3)
 
-    supervised.step(5)
-    assert len(supervised.started) == 1
-    supervised.serve(supervised.started[0])
-    supervised.step(5)
-    assert len(supervised.started) == 2
-    supervised.settle()
+    supervised.step()
     assert [one.slot for one in supervised.alive] == [0, 1, 2]
+    supervised.settle()
+    for process in supervised.alive[:2]:
+        process.status = -signal.SIGKILL
+    supervised.step()
+    supervised.now_s += BACKOFF_S[1]
+    supervised.step()
+    assert sorted(one.slot for one in supervised.alive) == [0, 1, 2]
 
 
 def test_one_that_died_is_replaced_in_its_slot_and_its_work_is_forgotten(two: Supervised) -> None:
@@ -120,7 +122,7 @@ def test_the_pause_before_a_start_grows_while_they_die(two: Supervised) -> None:
 
 def test_reloading_replaces_all_and_always_enough_serve(two: Supervised) -> None:
     before = two.alive
-    two.supervisor.reload()
+    two.supervisor.replace_all(1)
     fewest = 2
     while set(two.alive) & set(before):
         two.step()
@@ -139,7 +141,7 @@ def test_reloading_replaces_all_and_always_enough_serve(two: Supervised) -> None
 
 def test_those_from_before_go_on_when_the_new_ones_do_not_start(two: Supervised) -> None:
     before = two.alive
-    two.supervisor.reload()
+    two.supervisor.replace_all(1)
     two.step()
     two.alive[-1].status = 1
     two.settle()
@@ -150,8 +152,23 @@ def test_those_from_before_go_on_when_the_new_ones_do_not_start(two: Supervised)
     assert not any(one.signals for one in before)
 
 
+def test_one_that_takes_a_dead_ones_place_is_of_its_generation(two: Supervised) -> None:
+    """Also after an attempt to bring all to another one that did not come to serve."""
+    two.supervisor.replace_all(1)
+    two.settle()
+    two.supervisor.replace_all(2)
+    two.step()
+    two.alive[-1].status = 1
+    two.step()
+    two.now_s += 100
+    two.alive[0].status = -signal.SIGKILL
+    two.settle()
+
+    assert [one.generation for one in two.alive] == [1, 1]
+
+
 def test_a_stop_is_heard_while_all_are_replaced(two: Supervised) -> None:
-    two.supervisor.reload()
+    two.supervisor.replace_all(1)
     two.step()
     two.supervisor.stop()
     two.step()
@@ -170,6 +187,19 @@ def test_one_that_hangs_is_killed_and_replaced(two: Supervised, monkeypatch: pyt
     assert hung.signals == [signal.SIGKILL]
     assert not other.signals
     assert len(two.alive) == 2
+
+
+def test_a_forward_pass_that_hangs_counts_as_silence_from_its_start(two: Supervised) -> None:
+    """So that it takes one limit to notice, not two."""
+    hung, _ = two.started
+    slot = WorkerSlot(two.board, hung.slot)
+    slot.beat(stalled_s=STALL_S - 1)
+    two.step()
+    assert not hung.signals
+    slot.beat(stalled_s=STALL_S + 0.01)
+    two.step()
+
+    assert hung.signals == [signal.SIGKILL]
 
 
 def test_one_that_does_not_end_is_killed_and_the_status_tells(two: Supervised) -> None:
@@ -197,7 +227,8 @@ def test_a_second_stop_does_not_wait(two: Supervised) -> None:
 def test_it_ends_when_none_ever_served(tmp_path: Path) -> None:
     supervised = Supervised(tmp_path)
     supervised.step()
-    supervised.started[0].status = 1
+    for process in supervised.started:
+        process.status = 1
     supervised.step()
 
     assert supervised.supervisor.is_done
@@ -206,8 +237,8 @@ def test_it_ends_when_none_ever_served(tmp_path: Path) -> None:
 
 def test_slots_run_out_before_memory_does(two: Supervised) -> None:
     """Reloading again and again while nobody leaves starts no more processes than there are slots."""
-    for _ in range(10):
-        two.supervisor.reload()
+    for generation in range(1, 11):
+        two.supervisor.replace_all(generation)
         for process in two.alive:
             two.serve(process)
         two.step(3)

@@ -7,14 +7,14 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
 import tiny
-from running import START_S, Server, server
+from running import Server, server, until
 
 from bundle import publish
 
@@ -52,14 +52,6 @@ def callers(url: str) -> Iterator[Counter[str]]:
         done.set()
         for thread in threads:
             thread.join()
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    """Wait for it, on a slow machine as well."""
-    give_up_s = time.monotonic() + START_S
-    while not is_so():
-        assert time.monotonic() < give_up_s
-        time.sleep(PAUSE_S)
 
 
 def serving(running: Server, times: int = 1) -> str:

@@ -1,0 +1,179 @@
+"""Loads what is proven, a version at a time, while the server serves what it has so far.
+
+    plan, verdicts -> Loader, on a thread -> a new Registry each time -> whoever is told, on the event loop
+
+Proving is done before, by another process (`app.proving`). A version of an earlier registry is taken over
+as it is, so that a reload takes no memory for what stays.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from app.engine.pace import Pace
+from app.engine.registry import Loaded, Model, Registry
+from app.engine.tuning import BatchProfile, profile_encoder
+from app.proving import Plan, Planned, PlannedModel, Refused, Verdict, Verdicts, VerdictsInMemory, plan_of
+from bundle import BundleError, Encoder, Execution, InputError, Prepared, Store
+from bundle.store import build
+
+ONE_THREAD = Execution()
+EXAMPLES = 3  # shown per model; golden inputs are many and alike
+POLL_S, PACE_POLL_S = 0.02, 0.5
+
+_PROFILE = TypeAdapter(BatchProfile)
+
+
+class Loader:
+    """Brings a plan into registries.
+
+    Args:
+        store: has the versions.
+        plan: which ones.
+        verdicts: on them, as they come.
+        execution: how encoders are to be run; where their weights are is in the verdicts.
+        first: names of models to load before the others.
+        before: what is loaded already.
+
+    Attributes:
+        registry: with all that is loaded so far.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        verdicts: Verdicts,
+        execution: Execution = ONE_THREAD,
+        *,
+        first: Collection[str] = (),
+        before: Registry | None = None,
+    ) -> None:
+        self._store, self._plan, self._verdicts, self._execution = store, plan, verdicts, execution
+        self._before = {one.manifest.digest: one for one in before.loaded} if before else {}
+        self._waiting = plan.versions(first)
+        self._loaded: dict[Planned, Loaded] = {}
+        self._refused: dict[Planned, Refused] = {}
+        self._is_closed = threading.Event()
+        self.registry = self._state()
+
+    @property
+    def has_loaded(self) -> bool:
+        """Nothing is loading any more."""
+        return not self._waiting
+
+    @property
+    def has_verdicts(self) -> bool:
+        """All is proven, so that loading waits for nobody."""
+        return all(self._verdicts.get(one.digest) for one in self._waiting)
+
+    def load(self, changed: Callable[[Registry], None] = lambda registry: None) -> None:
+        """Load or refuse every version, telling each time, until there is none left or this is closed."""
+        while self._waiting and not self._is_closed.is_set():
+            ready = next((one for one in self._waiting if self._verdicts.get(one.digest)), None)
+            if ready is None:
+                self._is_closed.wait(POLL_S)
+                continue
+            self._settle(ready)
+            self._waiting.remove(ready)
+            self.registry = self._state()
+            changed(self.registry)
+
+    def follow_pace(self, measured: Callable[[Loaded, BatchProfile], None]) -> None:
+        """Tell of each encoder whose pace was measured, until there is none left or this is closed."""
+        waiting = [one for one in self._loaded if self._verdict(one).pace is None]
+        while waiting and not self._is_closed.wait(PACE_POLL_S):
+            for one in waiting:
+                if pace := self._verdict(one).pace:
+                    measured(self._loaded[one], _PROFILE.validate_python(pace))
+            waiting = [one for one in waiting if self._verdict(one).pace is None]
+
+    def close(self) -> None:
+        """Let the other methods return."""
+        self._is_closed.set()
+
+    def _verdict(self, one: Planned) -> Verdict:
+        verdict = self._verdicts.get(one.digest)
+        assert verdict is not None
+        return verdict
+
+    def _settle(self, one: Planned) -> None:
+        verdict = self._verdict(one)
+        if verdict.reason is not None:
+            self._refused[one] = Refused(one.name, one.version, verdict.reason)
+        elif one.digest in self._before:
+            self._loaded[one] = self._before[one.digest]
+        else:
+            try:
+                self._loaded[one] = self._load(one, verdict)
+            except BundleError as error:
+                self._refused[one] = Refused(one.name, one.version, str(error))
+            except BaseException as error:  # pyo3's PanicException is no Exception
+                reason = f"cannot be loaded: {type(error).__name__}"
+                self._refused[one] = Refused(one.name, one.version, reason)
+
+    def _load(self, one: Planned, verdict: Verdict) -> Loaded:
+        started_s = time.monotonic()
+        weights = verdict.weights if verdict.weights and verdict.weights.is_dir() else None
+        contents = self._store.read(one.name, one.version, one.digest)
+        encoder = build(contents, replace(self._execution, weights=weights), is_proven=True)
+        pace = Pace(_PROFILE.validate_python(verdict.pace) if verdict.pace else None)
+        return Loaded(encoder, time.monotonic() - started_s, examples_of(encoder)[0], pace)
+
+    def _state(self) -> Registry:
+        return Registry({model.name: self._model(model) for model in self._plan.models})
+
+    def _model(self, model: PlannedModel) -> Model:
+        return Model(
+            model.name,
+            model.current,
+            {one.version: self._loaded[one] for one in model.versions if one in self._loaded},
+            [*model.refused, *(self._refused[one] for one in model.versions if one in self._refused)],
+            [one.version for one in model.versions if one in self._waiting],
+        )
+
+
+def load_registry(store: Store, *, versions_per_model: int, execution: Execution = ONE_THREAD) -> Registry:
+    """Prove, load and measure in this process, for programs that trust their bundles."""
+    plan, verdicts = plan_of(store, versions_per_model), VerdictsInMemory()
+    for one in plan.versions():
+        verdicts.put(one.digest, _verdict_here(store, one, execution))
+    loader = Loader(store, plan, verdicts, execution)
+    loader.load()
+    return loader.registry
+
+
+def _verdict_here(store: Store, one: Planned, execution: Execution) -> Verdict:
+    try:
+        encoder = build(store.read(one.name, one.version, one.digest), execution)
+        return Verdict(weights=execution.weights, pace=measure(encoder))
+    except BundleError as error:
+        return Verdict(str(error))
+    except Exception as error:  # a bug in a loader must not keep the other models from serving
+        return Verdict(f"cannot be loaded: {type(error).__name__}")
+
+
+def measure(encoder: Encoder) -> dict[str, Any]:
+    """The pace of an encoder on this machine, for a verdict."""
+    _, prepared = examples_of(encoder)
+    found: dict[str, Any] = _PROFILE.dump_python(profile_encoder(encoder, prepared), mode="json")
+    return found
+
+
+def examples_of(encoder: Encoder) -> tuple[list[Any], Sequence[Prepared]]:
+    """Golden inputs that a caller can send as they are, that is, without asking for truncation."""
+    found: list[Any] = []
+    prepared: list[Prepared] = []
+    for value in encoder.examples[:EXAMPLES]:
+        try:
+            prepared += encoder.prepare([encoder.preprocessor.from_json(value, time.time())])
+        except InputError:
+            continue
+        found.append(value)
+    return found, prepared

@@ -1,0 +1,28 @@
+"""From published versions to proven ones, before any is loaded by a process that serves.
+
+    Store -> plan -> what is kept, or a child process -> a verdict for each version -> app.engine.loading
+
+Knows nothing of HTTP or of the engine: the supervisor does this for its workers, a single server for itself.
+"""
+
+from app.proving.kept import Kept
+from app.proving.plan import Plan, Planned, PlannedModel, Refused, plan_of
+from app.proving.prover import Prover
+from app.proving.round import Round, place_to_keep
+from app.proving.verdicts import Verdict, VerdictFiles, Verdicts, VerdictsInMemory
+
+__all__ = [
+    "Kept",
+    "Plan",
+    "Planned",
+    "PlannedModel",
+    "Prover",
+    "Refused",
+    "Round",
+    "Verdict",
+    "VerdictFiles",
+    "Verdicts",
+    "VerdictsInMemory",
+    "place_to_keep",
+    "plan_of",
+]

@@ -1,0 +1,149 @@
+"""One round of proving, for a start or a reload: a plan, and the verdicts on it as they come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from app.proving.kept import Kept, NotPrivate, cache_directory
+from app.proving.plan import Plan, plan_of
+from app.proving.prover import Prover
+from app.proving.verdicts import Verdicts
+from app.settings import Settings
+from app.shared.listener import CannotServe
+from app.shared.scratch import scratch
+from bundle import Store
+
+log = structlog.get_logger("encodery")
+
+
+@dataclass(frozen=True)
+class Round:
+    """A plan and its verdicts, with the prover at work on them.
+
+    Attributes:
+        settings: with the models that readiness needs and the default one, where nothing else says which.
+        plan: what is to be loaded.
+        verdicts: on each version of it, as they come.
+        has_proven: tells whether all have come.
+        close: ends it, and removes what was prepared for this server alone; sessions keep what they opened.
+    """
+
+    settings: Settings
+    plan: Plan
+    verdicts: Verdicts
+    has_proven: Callable[[], bool]
+    close: Callable[[], None]
+
+    @classmethod
+    def begin(cls, settings: Settings, verdicts: Verdicts, directory: Path | None = None) -> Round:
+        """Plan and start to prove; returns at once.
+
+        Args:
+            settings: of the server.
+            verdicts: are told.
+            directory: where to keep what is proven; by default the cache, or one until this is closed.
+
+        Raises:
+            CannotServe: there is nothing to prove, or a model that was asked for is not there.
+        """
+        models = settings.models_dir
+        if not models.is_dir():
+            raise CannotServe(f"There is no directory {models}; set --models-dir or ENCODERY_MODELS_DIR.")
+        store = Store(models)
+        store.sweep()
+        plan = plan_of(store, settings.versions_per_model)
+        if not plan.versions():
+            reasons = "; ".join(
+                f"{one.name}/{one.version or 'current'}: {one.reason}" for one in plan.refused[:3]
+            )
+            raise CannotServe(f"{models} holds no model that can be loaded. {reasons}".rstrip())
+        settings = resolved(settings, plan)
+        _warn_of_aliases(settings, plan)
+        stack = ExitStack()
+        kept = Kept(directory or stack.enter_context(place_to_keep(settings)), settings.threads)
+        prover = Prover(
+            settings.models_dir,
+            plan.versions(settings.required),
+            kept,
+            verdicts,
+            threads=settings.threads,
+            limit_s=settings.proof_limit_s,
+        )
+        stack.callback(prover.close)
+        prover.start()
+        return cls(settings, plan, verdicts, lambda: prover.has_proven, stack.close)
+
+    @classmethod
+    def told(cls, settings: Settings, plan: Plan, verdicts: Verdicts) -> Round:
+        """The round of another process, for one that loads."""
+        return cls(settings, plan, verdicts, lambda: True, lambda: None)
+
+    def refused_now(self, before: Round) -> dict[str, str]:
+        """Models whose current version was proven in a round before and is refused in this one, and why."""
+        sound = {one.name for one in before.plan.currents() if before._reason(one.digest) is None}
+        reasons: dict[str, str] = {}
+        for model in self.plan.models:
+            current = next((one for one in model.versions if one.version == model.current), None)
+            reason = self._reason(current.digest) if current else None
+            if current is None:
+                reason = next((one.reason for one in model.refused), "it has no current version")
+            if model.name in sound and reason is not None:
+                reasons[model.name] = f"{model.current or 'current'}: {reason}"
+        return reasons
+
+    def _reason(self, digest: str) -> str | None:
+        verdict = self.verdicts.get(digest)
+        return "not proven" if verdict is None else verdict.reason
+
+
+def resolved(settings: Settings, plan: Plan) -> Settings:
+    """The settings with names of models that are there.
+
+    Who named none gets the only model there is; among several none is guessed, since the next one published
+    could change whose vectors a request gets. Then requests must name one, and all must be ready.
+
+    Raises:
+        CannotServe: a model that a setting names is not there.
+    """
+    names, default = plan.names, settings.default_model
+    aliases = [name for name, target in settings.model_aliases.items() if target.partition("/")[0] in names]
+    for name in settings.required if settings.required_models else ():
+        if name not in (*names, *aliases):
+            raise CannotServe(f"ENCODERY_REQUIRED_MODELS names {name}; there are {', '.join(names)}.")
+    if default in (*names, *aliases):
+        return settings
+    if "default_model" in settings.model_fields_set:
+        raise CannotServe(f"ENCODERY_DEFAULT_MODEL names {default}; there are {', '.join(names)}.")
+    if len(names) == 1:
+        log.info("the only model is the default one", default_model=names[0])
+        return settings.model_copy(update={"default_model": names[0]})
+    log.warning(
+        "no default model: requests must name one; set ENCODERY_DEFAULT_MODEL", missing=default, models=names
+    )
+    return settings.model_copy(update={"required_models": settings.required_models or ",".join(names)})
+
+
+def _warn_of_aliases(settings: Settings, plan: Plan) -> None:
+    for name, target in settings.model_aliases.items():
+        if name in plan.names or target.partition("/")[0] not in plan.names:
+            why = "a model has this name" if name in plan.names else "its model is not there"
+            log.warning("alias without effect", name=name, stands_for=target, reason=why)
+
+
+@contextmanager
+def place_to_keep(settings: Settings) -> Iterator[Path | None]:
+    """The cache, or a directory that is removed at the end; None where nothing can be written."""
+    try:
+        lasting = cache_directory(settings.cache_dir)
+    except NotPrivate as error:
+        tell = log.warning if settings.cache_dir else log.info
+        tell("nothing is kept for the next start", cache_dir=str(settings.cache_dir or ""), reason=str(error))
+        with scratch() as made:
+            yield made
+    else:
+        yield lasting
