@@ -79,11 +79,9 @@ def test_when_all_is_refused_it_ends_and_says_why(tmp_path: Path) -> None:
     running = Server(tmp_path)
 
     assert running.wait() == 1
-    assert [line["event"] for line in running.log][-3:] == [
-        "refused",
-        "no model could be loaded; the lines before say why",
-        "stopping",
-    ]
+    events = [line["event"] for line in running.log]
+    assert events[-2:] == ["no model could be loaded; the lines before say why", "stopping"]
+    assert "refused" in events
 
 
 def test_one_process_reloads_in_place_and_loses_no_request(models: Path) -> None:
