@@ -30,7 +30,7 @@ class Context:
     def __init__(self, **settings: Any) -> None:
         self.metrics = Metrics()
         self.settings = Settings(max_body_bytes=100_000, **settings)
-        self.started, self.cancelled = asyncio.Event(), asyncio.Event()
+        self.started, self.released, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()  # of the server, as the next
         self.connections: set[Any] = set()
 
@@ -55,6 +55,15 @@ async def wait(context: Any, request: Request) -> Response:
     finally:
         context.cancelled.set()
     raise AssertionError("nothing sets the event")
+
+
+@routes.post("/later")
+async def later(context: Any, request: Request) -> Response:
+    """The body, when the test says so."""
+    body = await read_body(request, context.settings)
+    context.started.set()
+    await context.released.wait()
+    return Response(body)
 
 
 @routes.post("/large")

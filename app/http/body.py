@@ -96,7 +96,7 @@ def _check_encoding(request: Request) -> None:
 
 
 def _declared_bytes(request: Request) -> int:
-    declared = request.headers.get("content-length", "0")
+    declared = request.headers.get("content-length", "0").strip(" \t")
     if not declared.isdecimal():
         raise MalformedRequest("Content-Length is a number of bytes", code="invalid_headers")
     return int(declared)

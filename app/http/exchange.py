@@ -12,9 +12,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 
 from app.http import errors
 from app.http.context import Context
+from app.http.errors import MalformedRequest
 from app.http.pipeline import answer
 from app.http.request import DirectRequest
 from app.http.routes import Routes
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 class Exchange(RequestResponseCycle):
@@ -23,17 +26,31 @@ class Exchange(RequestResponseCycle):
     Args:
         table: finds the route.
         context: the parts of the app.
-        linger: closes the connection of a client that is still sending.
+        read_on: lets more of the body come.
+        end: closes the connection.
         cycle: what uvicorn's cycle takes.
     """
 
-    def __init__(self, table: Routes, context: Context, linger: Callable[[], None], **cycle: Any) -> None:
+    _spoiled: MalformedRequest | None = None
+    _is_probed = False
+
+    def __init__(
+        self,
+        table: Routes,
+        context: Context,
+        read_on: Callable[[], None],
+        end: Callable[[], None],
+        **cycle: Any,
+    ) -> None:
         super().__init__(**cycle)
-        self._table, self._context, self._linger = table, context, linger
+        self._table, self._context = table, context
+        self._read_on, self._end = read_on, end
         self._task: asyncio.Task[Any] | None = None  # until the answer is written
 
     async def run_asgi(self, app: object) -> None:
         """Answer, whatever happens; under the name by which uvicorn starts a cycle."""
+        if self.disconnected:
+            return
         self._task = asyncio.current_task()
         scope = cast(Scope, self.scope)
         route = self._table.find(scope)
@@ -48,6 +65,8 @@ class Exchange(RequestResponseCycle):
 
     def leave(self) -> None:
         """Cancel the work for a client that is gone."""
+        self.disconnected = True
+        self.message_event.set()
         if self._task is not None:
             self._task.cancel()
 
@@ -55,10 +74,40 @@ class Exchange(RequestResponseCycle):
         """Return the whole body, if it is there."""
         return None if self.more_body else bytes(self.body)
 
+    async def receive(self) -> Any:
+        """Return the next message of ASGI. Raises MalformedRequest where the rest of the body is no HTTP."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(_CONTINUE)
+            self.waiting_for_100_continue = False
+        if not (self.disconnected or self.response_complete):
+            self._read_on()
+            await self.message_event.wait()
+            self.message_event.clear()
+        if self._spoiled is not None:
+            raise self._spoiled
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        body, self.body = bytes(self.body), bytearray()
+        return {"type": "http.request", "body": body, "more_body": self.more_body}
+
+    def spoil(self, error: MalformedRequest) -> None:
+        """Read no more of the body, which goes on in a way that is wrong."""
+        self._spoiled, self.keep_alive = error, False
+        self.message_event.set()
+
+    def probe(self) -> None:
+        """Write what any client takes, and a system whose client has left answers with a reset."""
+        is_whole = not (self.more_body or self.response_started)
+        if is_whole and self.scope["http_version"] != "1.0" and not self._is_probed:
+            self._is_probed = True
+            self.transport.write(_CONTINUE)
+
     async def _write(self, response: Response) -> None:
         self._task = None
         if type(response) is not Response:  # a stream
             await response(cast(Scope, self.scope), cast(Receive, self.receive), cast(Send, self.send))
+            if not self.keep_alive:
+                self._end()
             return
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
@@ -71,10 +120,7 @@ class Exchange(RequestResponseCycle):
         self.response_started = self.response_complete = True
         self.message_event.set()
         if not self.keep_alive:
-            if self.more_body:
-                self._linger()
-            else:
-                self.transport.close()
+            self._end()
         self.on_response()
 
     def _head(self, response: Response) -> bytes:

@@ -7,6 +7,9 @@ this runs, so it bounds what the app accepts, not what a proxy in front should c
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
+
 from fastapi import Request
 
 from app.http.context import Context
@@ -15,6 +18,11 @@ from app.http.routes import Route
 
 MAX_HEADERS = 64
 MAX_HEADER_BYTES = 16 * 1024
+MAX_TARGET_BYTES = 8 * 1024  # path and query
+_BLANK = b" \t"
+_HOST = re.compile(  # uri-host [":" port] of RFC 9110, 7.2
+    rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+;=%-]*)(:[0-9]*)?"
+)
 
 
 def check_head(context: Context, route: Route, request: Request) -> None:
@@ -24,9 +32,22 @@ def check_head(context: Context, route: Route, request: Request) -> None:
         raise _suspect(f"more than {MAX_HEADERS} headers")
     if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES:
         raise _suspect(f"more than {MAX_HEADER_BYTES} bytes of headers")
-    hosts = [name for name, _ in headers].count(b"host")
-    if hosts > 1 or (hosts == 0 and request.scope["http_version"] != "1.0"):  # 1.0 had none; probes speak it
+    if len(request.scope.get("raw_path") or b"") + len(request.scope["query_string"]) > MAX_TARGET_BYTES:
+        raise _suspect(f"more than {MAX_TARGET_BYTES} bytes of path and query")
+    names, version = [name for name, _ in headers], request.scope["http_version"]
+    if names.count(b"host") != 1 and (b"host" in names or version != "1.0"):  # 1.0 had none; probes speak it
         raise _suspect("a request has exactly one Host header")
+    if b"host" in names and not _is_host(headers[names.index(b"host")][1]):
+        raise _suspect("the Host header is a host, or a host and a port")
+    if b"transfer-encoding" in names:
+        codings = [value.strip(_BLANK).lower() for name, value in headers if name == b"transfer-encoding"]
+        if codings != [b"chunked"] or version == "1.0":
+            raise _suspect("the one Transfer-Encoding is chunked, of HTTP/1.1")
+
+
+@lru_cache(maxsize=64)  # clients name few different ones, over and over
+def _is_host(value: bytes) -> bool:
+    return _HOST.fullmatch(value.strip(_BLANK)) is not None
 
 
 def _suspect(fault: str) -> SuspectHead:

@@ -9,7 +9,7 @@ import pytest
 from echoing import echoing
 from sockets import chunked, head, post, read_answer
 
-from app.http.connection import LINGER_BYTES
+from app.http.bounds import LINGER_BYTES
 
 
 async def test_a_request_is_answered_and_counted() -> None:

@@ -9,7 +9,7 @@ import pytest
 from echoing import echoing
 from sockets import GIVE_UP_S, chunked, head, post, read_answer
 
-from app.http.connection import HEAD_BYTES
+from app.http.reading import HEAD_BYTES
 
 SHORT: dict[str, Any] = {"head_timeout_s": 0.2, "answer_timeout_s": 0.2}
 FIRST = post("/echo", b"first")
