@@ -30,7 +30,7 @@ from bundle import Prepared
 
 SMALLEST_SHARE = 4  # a batch is split over free workers down to a quarter of the budget, not further
 DEEP = 2  # interactive batches for every worker that wait: then all are served soonest by best throughput
-HAND_OVER_S = 0.2e-3  # of CPU time, to a thread and back, while both want Python's lock
+HAND_OVER_S = 0.3e-3  # of CPU time, to a thread and back, while both want Python's lock
 LONGEST_INLINE_S = 0.01  # of one thread; who comes meanwhile waits, and would for the cores as well
 
 
@@ -48,6 +48,7 @@ class _Pass:
 
     Attributes:
         cost: of its entries together.
+        expected_s: that it takes, by the rate when it began.
         is_lone: nothing else ran or waited when it began.
         is_multithreaded: it has all threads of the machine.
         given_up: its callers wait no more, and its thread is not counted on.
@@ -58,6 +59,7 @@ class _Pass:
     batch: Sequence[Entry]
     cost: int
     started_s: float
+    expected_s: float
     is_lone: bool
     is_multithreaded: bool = False
     given_up: bool = False
@@ -154,6 +156,15 @@ class Batcher:
         """Seconds of all workers together that work takes, at the rate measured."""
         return cost / (loaded.pace.rate(priority) * self._workers)
 
+    @property
+    def work_s(self) -> float:
+        """Seconds until all that waits or runs is done: nobody who arrives now waits longer."""
+        waiting_s = 0.0
+        for (whose, priority), queue in self._queues.items():
+            if queue.cost:
+                waiting_s += self.own_s(whose, priority, queue.cost)
+        return waiting_s + self._running_s() / self._workers
+
     def wait_s(self, loaded: Loaded, priority: Priority, cost: int) -> float:
         """Seconds until work that arrives now would be done, less those it takes by itself."""
         ahead_s, others = 0.0, []
@@ -184,12 +195,11 @@ class Batcher:
 
     def _running_s(self) -> float:
         """Seconds of one worker until what runs is done; what is late is taken to be as late again."""
-        now_s = self._clock()
-        return sum(
-            abs(one.cost / one.loaded.pace.rate(one.priority) - (now_s - one.started_s))
-            for one in self._passes
-            if not one.given_up
-        )
+        now_s, left_s = self._clock(), 0.0
+        for one in self._passes:
+            if not one.given_up:
+                left_s += abs(one.started_s + one.expected_s - now_s)
+        return left_s
 
     def _start_batches(self) -> None:
         self._is_waking = False
@@ -227,7 +237,7 @@ class Batcher:
             pending.started_s = now_s if pending.started_s is None else pending.started_s
         cost, prepared = sum([entry.cost for entry in batch]), [entry.prepared for entry in batch]
         encoder, pace, loop = loaded.encoder, loaded.pace, asyncio.get_running_loop()
-        this = _Pass(loaded, priority, batch, cost, now_s, is_lone=not self._is_busy)
+        this = _Pass(loaded, priority, batch, cost, now_s, cost / pace.rate(priority), not self._is_busy)
         this.is_multithreaded = this.is_lone and encoder.has_multithreaded and pace.takes_all_threads(cost)
         run = encoder.run_multithreaded if this.is_multithreaded else encoder.run
         expected_s = pace.seconds(cost, is_multithreaded=this.is_multithreaded)
@@ -283,7 +293,6 @@ class Batcher:
             cost=cost,
             size=cost if this.loaded.encoder.is_packed else longest * len(this.batch),
             elapsed_s=elapsed_s,
-            wall_s=outcome.wall_s,
             cpu_s=outcome.cpu_s,
         )
 

@@ -189,6 +189,8 @@ class Engine:
         if self.cache is not None or not self._batcher.is_busy:  # else it may need no room in the queue
             return
         self._admit_cost(1, priority)
+        if self._batcher.work_s <= min(self._max_wait_s, timeout_s):
+            return
         how = _How("none", self._clock() + timeout_s, priority, owner="")
         refusals = [self._refusal(loaded, 1, how) for loaded in registry.loaded]
         if all(refusals) and refusals:
@@ -232,9 +234,12 @@ class Engine:
 
     def _admit_work(self, loaded: Loaded, cost: int, rows: int, how: _How) -> None:
         """Raise Overloaded if others' work would make it late, TooMuchWork if its own would."""
+        left_s, own_s = how.deadline_s - self._clock(), self._batcher.own_s(loaded, how.priority, cost)
+        work_s = self._batcher.work_s
+        if work_s <= self._max_wait_s and work_s + own_s <= left_s:
+            return
         if self._batcher.is_busy and (refusal := self._refusal(loaded, cost, how)) is not None:
             raise refusal
-        left_s, own_s = how.deadline_s - self._clock(), self._batcher.own_s(loaded, how.priority, cost)
         if own_s > HOPELESS * left_s and loaded.pace.is_measured:
             raise TooMuchWork(own_s, left_s, max(1, int(rows * left_s / own_s)))
 

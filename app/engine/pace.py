@@ -68,7 +68,7 @@ class Pace:
 
     def __init__(self, profile: BatchProfile | None = None) -> None:
         self._rates: dict[int, float] = {}  # size of a batch -> cost per second of CPU time
-        self._small: dict[int, _Throughput] = {}  # size of a small batch -> by the clock, on one thread
+        self._small: dict[int, _Throughput] = {}  # size of a small batch -> by CPU time, on one thread
         self._lanes: dict[Priority, _Throughput] = {"interactive": _Throughput(), "bulk": _Throughput()}
         self._lone: dict[int, _Lone] = {}
         self._deep_batches = 0
@@ -110,7 +110,11 @@ class Pace:
         return any(lane.seconds for lane in self._lanes.values())
 
     def seconds(self, cost: int, *, is_multithreaded: bool = False) -> float:
-        """What a small batch of that cost takes by itself; infinite if that is not known."""
+        """What a small batch of that cost takes; infinite if that is not known.
+
+        On one thread it is CPU time: by the clock, the wait for Python's lock would count as work, and short
+        batches would be handed to threads that wait for it again.
+        """
         if is_multithreaded and (lone := self._lone.get(cost.bit_length())) and (recent := lone.recent[1]):
             return cost * median_low(recent)
         if small := self._small.get(cost.bit_length()):
@@ -139,9 +143,7 @@ class Pace:
         if lone := self._lone.get(cost.bit_length()):
             lone.recent[is_multithreaded].append(wall_s / cost)
 
-    def measured(
-        self, priority: Priority, *, cost: int, size: int, elapsed_s: float, wall_s: float, cpu_s: float
-    ) -> None:
+    def measured(self, priority: Priority, *, cost: int, size: int, elapsed_s: float, cpu_s: float) -> None:
         """A batch was run by one thread.
 
         Args:
@@ -149,12 +151,11 @@ class Pace:
             cost: of its entries together.
             size: what the budget counts: the same if it was packed, rows x longest otherwise.
             elapsed_s: from its start to its end as the event loop sees it.
-            wall_s: that its thread took.
             cpu_s: of its thread.
         """
         self._lanes[priority].add(cost, elapsed_s)
         if cost <= COSTS[0]:
-            self._small.setdefault(cost.bit_length(), _Throughput()).add(cost, wall_s)
+            self._small.setdefault(cost.bit_length(), _Throughput()).add(cost, cpu_s)
         nearest = 1 << max(0, round(math.log2(max(size, 1))))
         if nearest not in COSTS or cpu_s <= 0:
             return

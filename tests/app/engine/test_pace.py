@@ -23,7 +23,7 @@ COST = 20  # of a lone batch
 
 
 def ran(pace: Pace, cost: int, seconds: float, priority: Priority = "interactive") -> None:
-    pace.measured(priority, cost=cost, size=cost, elapsed_s=seconds, wall_s=seconds, cpu_s=seconds)
+    pace.measured(priority, cost=cost, size=cost, elapsed_s=seconds, cpu_s=seconds)
 
 
 def deep(pace: Pace, seconds: Callable[[int], float], batches: int = 1) -> list[int]:
