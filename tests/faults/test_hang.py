@@ -22,6 +22,7 @@ from faults.probes import asked
 TIMEOUT_S = 1.0  # of a request, by the server; what a client waits is more
 PATIENCE_S = 3.0
 PAUSE_S = 0.05
+CALLERS = 16  # that all of them are with the hung worker when it is killed is no matter of chance
 LONG = pytest.mark.skipif(not is_long(), reason="only in the long form: python3 dev.py faults")
 
 
@@ -42,7 +43,7 @@ def asking(url: str) -> Iterator[list[tuple[float, str]]]:
             started_s = time.monotonic()
             seen.append((started_s, ask(url, "hello world")))
 
-    threads = [threading.Thread(target=run) for _ in range(4)]
+    threads = [threading.Thread(target=run) for _ in range(CALLERS)]
     for thread in threads:
         thread.start()
     try:
