@@ -11,6 +11,7 @@ from fastapi import Request, Response
 from sockets import listening
 from starlette.responses import StreamingResponse
 
+from app.engine import Overloaded
 from app.http.application import Application
 from app.http.body import read_body
 from app.http.context import Ctx
@@ -20,6 +21,10 @@ from app.metrics import Metrics
 from app.settings import Settings
 
 routes = RouteGroup()
+
+
+def _refuse(context: Any, request: Request) -> None:
+    raise Overloaded("the server is busy: a test says so", 3.0)
 
 
 class Context:
@@ -70,6 +75,12 @@ async def later(context: Any, request: Request) -> Response:
 async def large(context: Any, request: Request) -> Response:
     """More than the buffers of two sockets hold."""
     return Response(bytes(64 << 20))
+
+
+@routes.post("/busy", admission=_refuse)
+async def busy(context: Any, request: Request) -> Response:
+    """Never."""
+    raise AssertionError("it was refused")
 
 
 @routes.post("/fail")

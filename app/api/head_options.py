@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from fastapi import Request
@@ -9,9 +12,12 @@ from fastapi import Request
 from app import engine
 from app.http.context import Context
 from app.http.errors import InvalidRequest
+from app.http.request import DirectRequest
 from app.settings import Settings
 
 TIMEOUT_HEADER, PRIORITY_HEADER = "X-Request-Timeout-Ms", "X-Priority"
+_PEEK_BYTES = 1024
+_MODEL = re.compile(rb'"model"\s{0,8}:\s{0,8}"([\w.:/-]{1,64})"')
 _MOST_DIGITS = 12  # of a number that is parsed; more milliseconds than anybody has
 HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every route that encodes
     {
@@ -37,8 +43,44 @@ def admit(context: Context, request: Request) -> None:
         EngineError: too much work waits, or the server stops.
         InvalidRequest: there is no such priority, or no such time.
     """
-    priority, timeout_s = priority_of(request), timeout_of(request, context.settings)
-    context.engine.check_capacity(context.registry, priority, timeout_s)
+    size = size_of(request)
+    context.engine.check_capacity(
+        partial(_candidates, context, request),
+        priority_of(request),
+        timeout_s=timeout_of(request, context.settings),
+        size=size,
+    )
+    if isinstance(request, DirectRequest) and request.has_arrived:
+        context.engine.expect(size)
+
+
+def _candidates(context: Context, request: Request) -> Sequence[engine.Loaded]:
+    """The encoders that a request may be for: those of a model that its path or its body names, or all."""
+    registry = context.registry
+    name = request.path_params.get("model") or _named_in(request, context.settings.default_model)
+    model = registry.models.get(registry.resolve(name)[0]) if name else None
+    return list(model.versions.values()) if model else registry.loaded
+
+
+def _named_in(request: Request, default: str) -> str | None:
+    """The `model` of a JSON object in a body that is there, without parsing it; None if it is not known.
+
+    Only its ends are looked at. A text that looks like it would not be taken for it: its quotes are escaped.
+    """
+    body = request.arrived() if isinstance(request, DirectRequest) else None
+    if body is None:
+        return None
+    last = max(0, len(body) - _PEEK_BYTES)
+    if (found := _MODEL.search(body, 0, _PEEK_BYTES) or _MODEL.search(body, last)) is not None:
+        return found[1].decode()
+    return default if last <= _PEEK_BYTES else None
+
+
+def size_of(request: Request) -> int:
+    """Bytes of the body, as its head tells; 0 if it does not."""
+    declared = request.headers.get("content-length", "0")
+    is_number = declared.isascii() and declared.isdecimal() and len(declared) <= _MOST_DIGITS
+    return int(declared) if is_number else 0
 
 
 def timeout_of(request: Request, settings: Settings) -> float:

@@ -17,7 +17,7 @@ from fastapi import Request
 
 from app import engine
 from app.access import CALLER
-from app.api.head_options import priority_of, timeout_of
+from app.api.head_options import priority_of, size_of, timeout_of
 from app.api.inputs import GivenInputs, check_count, read_inputs
 from app.api.large import NUMBER, off_loop
 from app.api.vectors import Vectors
@@ -156,7 +156,13 @@ class Target(NamedTuple):
     unit: bool
 
     async def encode(
-        self, context: Context, inputs: Sequence[Input], *, timeout_s: float, priority: engine.Priority
+        self,
+        context: Context,
+        inputs: Sequence[Input],
+        *,
+        timeout_s: float,
+        priority: engine.Priority,
+        size: int = 0,
     ) -> EncodeResult:
         """The vectors. Raises EngineError, InputError, RateLimited."""
         caller, count = CALLER.get(), len(inputs)
@@ -170,6 +176,7 @@ class Target(NamedTuple):
                 timeout_s=timeout_s,
                 priority=priority,
                 owner=caller.key.name,
+                size=size,
             )
         finally:
             if rates is not None:
@@ -218,9 +225,9 @@ def encode_inputs(
     context: Context, request: Request, target: Target, inputs: Sequence[Input]
 ) -> Awaitable[EncodeResult]:
     """The vectors of inputs that were read, with the deadline and the priority of the request's head."""
-    timeout_s = timeout_of(request, context.settings)
-    priority = priority_of(request)
-    return unless_left(request, target.encode(context, inputs, timeout_s=timeout_s, priority=priority))
+    timeout_s, priority, size = timeout_of(request, context.settings), priority_of(request), size_of(request)
+    encoding = target.encode(context, inputs, timeout_s=timeout_s, priority=priority, size=size)
+    return unless_left(request, encoding)
 
 
 def resolve(context: Context, asked: EncodeRequest) -> Target:

@@ -5,7 +5,7 @@ inputs -> prepare (threads) -> queue -> batch -> forward pass (threads) -> float
 
 from app.engine.cache import ResultCache
 from app.engine.encoded import Encoded, Timings
-from app.engine.engine import Engine
+from app.engine.engine import ARRIVAL, Engine
 from app.engine.errors import (
     DeadlineExceeded,
     Draining,
@@ -29,6 +29,7 @@ from app.engine.tuning import BatchProfile
 from app.proving import Refused
 
 __all__ = [
+    "ARRIVAL",
     "BatchProfile",
     "DeadlineExceeded",
     "Draining",

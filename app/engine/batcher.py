@@ -163,7 +163,7 @@ class Batcher:
         for (whose, priority), queue in self._queues.items():
             if queue.cost:
                 waiting_s += self.own_s(whose, priority, queue.cost)
-        return waiting_s + self._running_s() / self._workers
+        return waiting_s + self._running_s()
 
     def wait_s(self, loaded: Loaded, priority: Priority, cost: int) -> float:
         """Seconds until work that arrives now would be done, less those it takes by itself."""
@@ -174,7 +174,7 @@ class Batcher:
             elif queue.cost:
                 others.append(Waiting(which, self.own_s(whose, which, queue.cost)))
         waiting_s = wait_s(priority, self.own_s(loaded, priority, cost), ahead_s, others)
-        return waiting_s + self._running_s() / self._workers
+        return waiting_s + self._running_s()
 
     @property
     def stalled_s(self) -> float:
@@ -194,12 +194,14 @@ class Batcher:
         return self._running > 0 or any(self._queues.values())
 
     def _running_s(self) -> float:
-        """Seconds of one worker until what runs is done; what is late is taken to be as late again."""
+        """Seconds until what runs is done, 0 if a worker is free. What is late is taken to be as late again."""
+        if self._running < self._workers:
+            return 0.0
         now_s, left_s = self._clock(), 0.0
         for one in self._passes:
             if not one.given_up:
                 left_s += abs(one.started_s + one.expected_s - now_s)
-        return left_s
+        return left_s / self._workers
 
     def _start_batches(self) -> None:
         self._is_waking = False

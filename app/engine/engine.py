@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -23,14 +24,17 @@ from app.engine.batcher import Batcher, Observer
 from app.engine.cache import CachedRow, ResultCache
 from app.engine.encoded import Encoded, Timings
 from app.engine.errors import DeadlineExceeded, Draining, Overloaded, TooMuchWork
-from app.engine.pace import Priority
+from app.engine.forecast import SHORTEST_S, Trust
+from app.engine.pace import SMOOTHING, Priority
+from app.engine.pending import PendingRequest
 from app.engine.preparation import Distinct, Ready, are_small
-from app.engine.registry import Loaded, Registry
+from app.engine.registry import Loaded
 from app.engine.shared_load import SharedLoad
 from bundle import Input, Truncate
 
 T = TypeVar("T")
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+WAY = 0.95  # of the time left, what may be used: an answer has to be written, too
 HOPELESS = 2.0  # times the time that there is: what alone takes longer is refused, however idle the engine
 
 
@@ -74,6 +78,9 @@ class Engine:
             workers=workers, budget=batch_cost, longest_s=longest_pass_s, observer=watching, clock=clock
         )
         self._is_closed = False
+        self._trust = Trust()
+        self.arriving_s = 0.0  # work that was let in by its head, and is not in the queue yet
+        self._byte_s = 0.0  # work of a byte of a body, over the last ones
         self.items = 0  # in the engine: being prepared, waiting or running
 
     async def encode(
@@ -85,11 +92,13 @@ class Engine:
         timeout_s: float,
         priority: Priority = "interactive",
         owner: str = "",
+        size: int = 0,
     ) -> Encoded:
         """Vectors for the inputs (n >= 1).
 
         Work of the bulk priority yields to interactive work, and may fill half of the queue. Results are
-        kept for their owner: how fast another's answer comes tells nothing of what he asked for.
+        kept for their owner: how fast another's answer comes tells nothing of what he asked for. The size of
+        the body, in bytes, tells what others of that size will cost; 0 if that is not known.
 
         Raises:
             InputError: for the first input that cannot be encoded.
@@ -102,7 +111,7 @@ class Engine:
         self.items += len(inputs)
         self._tell()
         try:
-            how = _How(truncate, self._clock() + timeout_s, priority, owner)
+            how = _How(truncate, self._clock() + timeout_s, priority, owner, size)
             if self.cache is not None:
                 return await self._remember(self.cache, loaded, inputs, how)
             return await self._encode(loaded, inputs, how)
@@ -154,14 +163,18 @@ class Engine:
             ready = Ready.of(loaded.encoder, inputs, only, how.truncate)
         else:
             ready = await self._on_thread(Ready.of, how, loaded.encoder, inputs, only, how.truncate)
+        if (arrival := ARRIVAL.get()) is not None:
+            arrival.end()
         cost = sum([one.cost for one in ready.prepared])
+        if how.size and only is None:
+            loaded.pace.measured_body(how.size, cost)
+            own_s = self._batcher.own_s(loaded, how.priority, cost)
+            self._byte_s += SMOOTHING * (own_s / how.size - self._byte_s)
         self._admit_cost(cost, how.priority)
         self._admit_work(loaded, cost, len(ready.prepared), how)
         self._tell(arriving=cost)
         prepared_s = self._clock()
-        pending = await self._batcher.run(
-            loaded, ready.prepared, how.deadline_s, indices=ready.distinct.indices, priority=how.priority
-        )
+        pending = await self._run(loaded, ready, cost, how)
         assert pending.started_s is not None
         done = Encoded(
             vectors=pending.vectors,
@@ -174,6 +187,22 @@ class Engine:
         )
         return ready.distinct.spread(done)
 
+    async def _run(self, loaded: Loaded, ready: Ready, cost: int, how: _How) -> PendingRequest:
+        """The forward pass, and what is to be learnt from when it is over."""
+        began_s, forecast_s = self._clock(), 0.0
+        if self._batcher.work_s > SHORTEST_S:
+            own_s = self._batcher.own_s(loaded, how.priority, cost)
+            forecast_s = own_s + self._batcher.wait_s(loaded, how.priority, cost)
+        try:
+            pending = await self._batcher.run(
+                loaded, ready.prepared, how.deadline_s, indices=ready.distinct.indices, priority=how.priority
+            )
+        except TimeoutError:
+            self._trust.learn(forecast_s, math.inf)
+            raise
+        self._trust.learn(forecast_s, pending.finished_s - began_s)
+        return pending
+
     async def _on_thread(self, work: Callable[..., T], how: _How, *arguments: Any) -> T:
         """The result of work that would keep the event loop. Raises TimeoutError."""
         async with self._until(how):
@@ -183,18 +212,46 @@ class Engine:
         """Raises TimeoutError inside at the deadline; the batcher has its own."""
         return asyncio.timeout(how.deadline_s - self._clock())
 
-    def check_capacity(self, registry: Registry, priority: Priority, timeout_s: float = math.inf) -> None:
-        """Raise Overloaded or Draining if every request of that priority would have to: before it is read."""
+    def check_capacity(
+        self,
+        candidates: Callable[[], Sequence[Loaded]],
+        priority: Priority,
+        *,
+        timeout_s: float = math.inf,
+        size: int = 0,
+    ) -> None:
+        """Raise Overloaded or Draining if a request would have to, before it is parsed.
+
+        Args:
+            candidates: encoders that it may be for; asked for only where it matters.
+            priority: of the request.
+            timeout_s: of the request.
+            size: bytes of its body; its work is as much as that of others of this size.
+        """
         self._admit(1, priority)
         if self.cache is not None or not self._batcher.is_busy:  # else it may need no room in the queue
             return
         self._admit_cost(1, priority)
-        if self._batcher.work_s <= min(self._max_wait_s, timeout_s):
-            return
-        how = _How("none", self._clock() + timeout_s, priority, owner="")
-        refusals = [self._refusal(loaded, 1, how) for loaded in registry.loaded]
+        if self._is_soon(self._batcher.work_s + self.arriving_s, size * self._byte_s, timeout_s / 2):
+            return  # most of the time
+        how = _How("none", self._clock() + timeout_s, priority, owner="", size=size)
+        refusals = [
+            self._refusal(loaded, loaded.pace.cost_of_body(size), how, self.arriving_s)
+            for loaded in candidates()
+        ]
         if all(refusals) and refusals:
             raise min(filter(None, refusals), key=lambda refusal: refusal.retry_after_s or 0.0)
+
+    def expect(self, size: int) -> Arrival:
+        """Count a request that `check_capacity` has let in as work, until it is in the queue, or is over.
+
+        Args:
+            size: bytes of its body, all of which are there: nobody reserves what he may never send.
+        """
+        arrival = Arrival(self, size * self._byte_s)
+        self.arriving_s += arrival.seconds
+        ARRIVAL.set(arrival)
+        return arrival
 
     def close(self) -> None:
         """Refuse what comes and what waits."""
@@ -235,23 +292,27 @@ class Engine:
     def _admit_work(self, loaded: Loaded, cost: int, rows: int, how: _How) -> None:
         """Raise Overloaded if others' work would make it late, TooMuchWork if its own would."""
         left_s, own_s = how.deadline_s - self._clock(), self._batcher.own_s(loaded, how.priority, cost)
-        work_s = self._batcher.work_s
-        if work_s <= self._max_wait_s and work_s + own_s <= left_s:
+        if self._is_soon(self._batcher.work_s, own_s, left_s):
             return
         if self._batcher.is_busy and (refusal := self._refusal(loaded, cost, how)) is not None:
             raise refusal
         if own_s > HOPELESS * left_s and loaded.pace.is_measured:
             raise TooMuchWork(own_s, left_s, max(1, int(rows * left_s / own_s)))
 
-    def _refusal(self, loaded: Loaded, cost: int, how: _How) -> Overloaded | None:
-        """Say why work is not let in, if it is not."""
-        wait_s = self._batcher.wait_s(loaded, how.priority, cost)
+    def _is_soon(self, wait_s: float, own_s: float, left_s: float) -> bool:
+        """Whatever else is asked of it, the work will be done in time."""
+        wait_s *= self._trust.factor
+        return wait_s <= self._max_wait_s and wait_s + own_s <= WAY * left_s
+
+    def _refusal(self, loaded: Loaded, cost: int, how: _How, arriving_s: float = 0.0) -> Overloaded | None:
+        """Say why work is not let in, if it is not: behind what waits, and what is about to."""
+        wait_s = self._trust.factor * (self._batcher.wait_s(loaded, how.priority, cost) + arriving_s)
         if how.priority == "interactive" and wait_s > self._max_wait_s:
             why = f"there is work for about {wait_s:.1f} s before yours, the limit is {self._max_wait_s:g} s"
             return _overloaded(why, wait_s - self._max_wait_s)
         left_s = how.deadline_s - self._clock()
         done_s = wait_s + self._batcher.own_s(loaded, how.priority, cost)
-        if done_s > left_s and wait_s > 0:
+        if done_s > WAY * left_s and wait_s > 0:
             why = f"yours would be done in about {done_s:.1f} s, and {max(0.0, left_s):.1f} s are left for it"
             return _overloaded(why, done_s - left_s)
         return None
@@ -259,6 +320,23 @@ class Engine:
     def _tell(self, arriving: int = 0) -> None:
         if self._shared_load is not None:
             self._shared_load.publish(self.items, self._batcher.queued_cost + arriving)
+
+
+@dataclass(eq=False, slots=True)
+class Arrival:
+    """A request that is let in, and not in the queue yet: others that come meanwhile wait for it, too."""
+
+    engine: Engine
+    seconds: float
+
+    def end(self) -> None:
+        """It is in the queue, or will never be."""
+        self.engine.arriving_s = max(0.0, self.engine.arriving_s - self.seconds)
+        self.seconds = 0.0
+
+
+ARRIVAL: ContextVar[Arrival | None] = ContextVar("arrival", default=None)
+"""Of the request that is answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,3 +369,4 @@ class _How:
     deadline_s: float
     priority: Priority
     owner: str
+    size: int

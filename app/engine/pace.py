@@ -7,6 +7,7 @@ processes may take a core, and give it back. It answers three questions:
   waits. Now and then a neighbouring size is tried, since only what is run can be measured.
 - Is a lone batch sooner done by all threads, or by one? Both are tried, the slower one seldom.
 - How long will work take that waits? By the rate of the last batches, with all that disturbs them.
+- How much work is a request whose body was not parsed yet? As much as the last ones of its size.
 
 Lives on one event loop. Sizes are powers of two of the cost that the budget counts.
 """
@@ -72,6 +73,7 @@ class Pace:
         self._lanes: dict[Priority, _Throughput] = {"interactive": _Throughput(), "bulk": _Throughput()}
         self._lone: dict[int, _Lone] = {}
         self._deep_batches = 0
+        self._cost_of_byte = 0.0  # of a body
         self.seed(profile or BatchProfile())
 
     def seed(self, profile: BatchProfile) -> None:
@@ -163,6 +165,14 @@ class Pace:
         self._rates[nearest] = rate + (1 - SMOOTHING) * (self._rates.get(nearest, rate) - rate)
         if nearest >= self._profile.batch_cost:
             self._choose()
+
+    def measured_body(self, size: int, cost: int) -> None:
+        """A request whose body has that many bytes was prepared."""
+        self._cost_of_byte += SMOOTHING * (cost / size - self._cost_of_byte)
+
+    def cost_of_body(self, size: int) -> int:
+        """The cost of a request whose body has that many bytes, as far as others tell."""
+        return max(1, round(self._cost_of_byte * size))
 
     def _choose(self) -> None:
         if self._profile.batch_cost in self._rates:  # else too little is known to leave it

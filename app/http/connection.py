@@ -44,6 +44,7 @@ class Connection(Reading):
         super().__init__(config, server_state, app_state, _loop)
         self._table, self._context, self.settings = app.table, app.context, app.context.settings
         self._in_work: Exchange | None = None
+        self._new: Exchange | None = None  # the same, as long as what came with its head is parsed
         self._has_ended = False  # the client sends no more
 
     def take(self, expects_leave: bool, keeps_alive: bool) -> None:
@@ -66,7 +67,7 @@ class Connection(Reading):
             on_response=self.on_response_complete,
         )
         if self._in_work is None:
-            self._begin(self.cycle)
+            self._in_work = self._new = self.cycle
         else:  # of requests that are sent without waiting for answers, one is in work at a time
             self.pipeline.appendleft((self.cycle, self.app))
 
@@ -102,9 +103,22 @@ class Connection(Reading):
         if self._has_ended and not self._is_owed():
             self.close()
 
+    def parse(self, data: bytes) -> None:
+        """Feed the parser, and begin the request whose head came, with as much of its body as came, too."""
+        super().parse(data)
+        if self._new is not None:
+            exchange, self._new = self._new, None
+            self._begin(exchange)
+        self._wait()
+
     def _begin(self, exchange: Exchange) -> None:
         self._in_work = exchange
-        self._start_asgi_task(exchange, self.app)
+        is_last = not self.pipeline and self._unparsed is None  # else those behind it would begin within it
+        if is_last and exchange.refuse():
+            return
+        task = exchange.start()
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         if self._has_ended or self.flow.read_paused:
             self.start("look", LOOK_S, self.look)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, cast
 
 from fastapi import Response
@@ -13,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from app.http import errors
 from app.http.context import Context
 from app.http.errors import MalformedRequest
-from app.http.pipeline import answer
+from app.http.pipeline import Handling
 from app.http.request import DirectRequest
 from app.http.routes import Routes
 
@@ -46,16 +47,45 @@ class Exchange(RequestResponseCycle):
         self._table, self._context = table, context
         self._read_on, self._end = read_on, end
         self._task: asyncio.Task[Any] | None = None  # until the answer is written
+        self._passed: Handling | None = None  # the request, when it has passed the checks
+        self._variables = copy_context()
 
-    async def run_asgi(self, app: object) -> None:
-        """Answer, whatever happens; under the name by which uvicorn starts a cycle."""
+    def refuse(self) -> bool:
+        """Answer at once if the request gets no further than the checks; tell whether it was."""
+        if self.flow.write_paused or self.disconnected:
+            return False
+        handling = self._variables.run(self._handle)
+        response = self._variables.run(handling.refuse)
+        if response is None:
+            self._passed = handling
+            return False
+        self._variables.run(handling.record, response.status_code)
+        self._write_whole(response)
+        return True
+
+    def start(self) -> asyncio.Task[None]:
+        """Answer on a task of its own."""
+        return asyncio.get_running_loop().create_task(self._run(), context=self._variables)
+
+    def _handle(self) -> Handling:
+        scope = cast(Scope, self.scope)
+        return Handling(self._context, self._table.find(scope), DirectRequest(scope, self))
+
+    async def _run(self) -> None:
+        """Answer, whatever happens."""
         if self.disconnected:
             return
         self._task = asyncio.current_task()
-        scope = cast(Scope, self.scope)
-        route = self._table.find(scope)
         try:
-            await answer(self._context, route, DirectRequest(scope, self), self._write)
+            if (handling := self._passed) is not None:
+                response = await handling.respond()
+            else:
+                handling = self._handle()
+                response = handling.refuse() or await handling.respond()
+            try:
+                await self._write(response)
+            finally:
+                handling.record(response.status_code)
         except Exception as error:  # within the answer: a stream that broke
             errors.failure(error)
         finally:

@@ -27,22 +27,28 @@ _HOST = re.compile(  # uri-host [":" port] of RFC 9110, 7.2
 
 def check_head(context: Context, route: Route, request: Request) -> None:
     """Raise SuspectHead, after which the connection is closed."""
-    headers = request.scope["headers"]
+    scope = request.scope
+    headers: list[tuple[bytes, bytes]] = scope["headers"]
     if len(headers) > MAX_HEADERS:
         raise _suspect(f"more than {MAX_HEADERS} headers")
-    if sum([len(name) + len(value) for name, value in headers]) > MAX_HEADER_BYTES:
+    size, hosts, codings = 0, [], []
+    for name, value in headers:
+        size += len(name) + len(value)
+        if name == b"host":
+            hosts.append(value)
+        elif name == b"transfer-encoding":
+            codings.append(value.strip(_BLANK).lower())
+    if size > MAX_HEADER_BYTES:
         raise _suspect(f"more than {MAX_HEADER_BYTES} bytes of headers")
-    if len(request.scope.get("raw_path") or b"") + len(request.scope["query_string"]) > MAX_TARGET_BYTES:
+    if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > MAX_TARGET_BYTES:
         raise _suspect(f"more than {MAX_TARGET_BYTES} bytes of path and query")
-    names, version = [name for name, _ in headers], request.scope["http_version"]
-    if names.count(b"host") != 1 and (b"host" in names or version != "1.0"):  # 1.0 had none; probes speak it
+    version = scope["http_version"]
+    if len(hosts) != 1 and (hosts or version != "1.0"):  # 1.0 had none; probes speak it
         raise _suspect("a request has exactly one Host header")
-    if b"host" in names and not _is_host(headers[names.index(b"host")][1]):
+    if hosts and not _is_host(hosts[0]):
         raise _suspect("the Host header is a host, or a host and a port")
-    if b"transfer-encoding" in names:
-        codings = [value.strip(_BLANK).lower() for name, value in headers if name == b"transfer-encoding"]
-        if codings != [b"chunked"] or version == "1.0":
-            raise _suspect("the one Transfer-Encoding is chunked, of HTTP/1.1")
+    if codings and (codings != [b"chunked"] or version == "1.0"):
+        raise _suspect("the one Transfer-Encoding is chunked, of HTTP/1.1")
 
 
 @lru_cache(maxsize=64)  # clients name few different ones, over and over

@@ -4,6 +4,8 @@
             |              |
             '--------------'-> whatever is raised, as an answer in the shape of the route's protocol
 
+The checks need no more than the head, and await nothing, so that a request that they refuse costs little.
+
 Nothing else turns exceptions into answers. Never logs texts, features, vectors or keys.
 """
 
@@ -14,6 +16,7 @@ import random
 import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from functools import lru_cache
 from typing import TypeAlias
 
 import structlog
@@ -21,13 +24,12 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 
 from app.access import CALLER, NOBODY
-from app.engine import Draining
+from app.engine import ARRIVAL, Draining, Overloaded
 from app.http.authentication import check_key
 from app.http.context import Context
 from app.http.head import check_head
 from app.http.request import DirectRequest
-from app.http.routes import Route
-from app.metrics import Metrics
+from app.http.routes import ErrorAnswer, Route
 from app.shared.log import REQUEST_ID
 
 CLIENT_LEFT = 499  # nobody reads it; it tells the metrics what happened
@@ -42,6 +44,85 @@ Write: TypeAlias = Callable[[Response], Awaitable[None]]
 log = structlog.get_logger("encodery")
 
 
+class Handling:
+    """A request on its way: what its head gets it first, then what its handler answers.
+
+    Args:
+        context: the parts of the app.
+        route: what `Routes.find` found.
+        request: its body may still be on its way.
+    """
+
+    __slots__ = ("_context", "_id", "_request", "_route", "_started_s")
+
+    def __init__(self, context: Context, route: Route, request: Request) -> None:
+        self._context, self._route, self._request = context, route, request
+        self._started_s = time.perf_counter()
+        self._id = _id_of(request.scope["headers"])
+
+    def refuse(self) -> Response | None:
+        """Return the answer to a request that goes no further than the checks.
+
+        Nothing is awaited: under overload this is all that a request costs. Who asks, and the request's id,
+        are remembered in the context of variables that this is called in.
+        """
+        REQUEST_ID.set(self._id.decode())
+        try:
+            cors = self._context.cors
+            if cors is not None and (preflight := cors.preflight(self._request)) is not None:
+                return self._completed(preflight)
+            for check in CHECKS:
+                check(self._context, self._route, self._request)
+        except Overloaded as error:
+            refused = _overloaded(self._route.error, str(error), error.retry_after_s)
+            return self._completed(_Copy(refused))
+        except BaseException as error:  # what native code throws must not end a connection without an answer
+            return self._completed(self._route.error(error))
+        return None
+
+    async def respond(self) -> Response:
+        """Return the handler's answer, whatever happens, to a request that passed the checks."""
+        return self._completed(await self._handled())
+
+    async def _handled(self) -> Response:
+        route, request = self._route, self._request
+        try:
+            response = await route.handler(self._context, request)
+            _refuse_line_breaks(response)
+            return response
+        except ClientDisconnect:
+            return Response(status_code=CLIENT_LEFT)
+        except asyncio.CancelledError:
+            if not isinstance(request, DirectRequest):
+                raise  # another server's own affair
+            return Response(status_code=CLIENT_LEFT) if request.is_abandoned else route.error(Draining())
+        except BaseException as error:
+            return route.error(error)
+        finally:
+            if (arrival := ARRIVAL.get()) is not None:
+                arrival.end()
+
+    def _completed(self, response: Response) -> Response:
+        response.raw_headers += [(ID_HEADER, self._id), NO_SNIFFING]
+        if self._context.cors is not None:
+            self._context.cors.add_headers(self._request, response)
+        if self._request.scope["method"] == "HEAD":
+            response.body = b""  # its headers are those of GET, its length too
+        return response
+
+    def record(self, status: int) -> None:
+        """Count a request that was answered, and log it at debug."""
+        context, path, method = self._context, self._route.path, self._request.scope["method"]
+        method, seconds = (
+            method if method in _KNOWN_METHODS else "other",
+            time.perf_counter() - self._started_s,
+        )
+        context.metrics.request(route=path, method=method, status=status, seconds=seconds)
+        log.debug("request", method=method, route=path, status=status, ms=round(seconds * 1e3, 2))
+        if context.gate is not None and (caller := CALLER.get()) is not NOBODY:
+            context.metrics.key_request(caller.key.name, status)
+
+
 async def answer(context: Context, route: Route, request: Request, write: Write) -> None:
     """Answer a request, whatever happens, and record it.
 
@@ -51,44 +132,29 @@ async def answer(context: Context, route: Route, request: Request, write: Write)
         request: its body may still be on its way.
         write: sends the answer.
     """
-    started_s = time.perf_counter()
-    method = request.scope["method"]
-    request_id = _id_of(request.scope["headers"])
-    token = REQUEST_ID.set(request_id.decode())
+    handling = Handling(context, route, request)
+    token = REQUEST_ID.set("")
     try:
-        response = await _respond(context, route, request)
-        response.raw_headers += [(ID_HEADER, request_id), NO_SNIFFING]
-        if context.cors is not None:
-            context.cors.add_headers(request, response)
-        if method == "HEAD":
-            response.body = b""  # its headers are those of GET, its length too
+        response = handling.refuse() or await handling.respond()
         try:
             await write(response)
         finally:
-            _record(context.metrics, route, method, response.status_code, time.perf_counter() - started_s)
-            if context.gate is not None and (caller := CALLER.get()) is not NOBODY:
-                context.metrics.key_request(caller.key.name, response.status_code)
+            handling.record(response.status_code)
     finally:
         REQUEST_ID.reset(token)
 
 
-async def _respond(context: Context, route: Route, request: Request) -> Response:
-    try:
-        if context.cors is not None and (preflight := context.cors.preflight(request)) is not None:
-            return preflight
-        for check in CHECKS:
-            check(context, route, request)
-        response = await route.handler(context, request)
-        _refuse_line_breaks(response)
-        return response
-    except ClientDisconnect:
-        return Response(status_code=CLIENT_LEFT)
-    except asyncio.CancelledError:
-        if not isinstance(request, DirectRequest):
-            raise  # another server's own affair
-        return Response(status_code=CLIENT_LEFT) if request.is_abandoned else route.error(Draining())
-    except BaseException as error:  # what native code throws must not end a connection without an answer
-        return route.error(error)
+class _Copy(Response):
+    """The same answer once more, which another request's headers are added to."""
+
+    def __init__(self, of: Response) -> None:
+        self.status_code, self.body, self.background = of.status_code, of.body, None
+        self.raw_headers = list(of.raw_headers)
+
+
+@lru_cache(maxsize=256)  # what is said over and over just when there is no time to lose
+def _overloaded(answer: ErrorAnswer, message: str, retry_after_s: float) -> Response:
+    return answer(Overloaded(message, retry_after_s))
 
 
 def check_admission(context: Context, route: Route, request: Request) -> None:
@@ -117,10 +183,3 @@ def _id_of(headers: Sequence[tuple[bytes, bytes]]) -> bytes:
         if name == ID_HEADER and _SANE_ID.fullmatch(value):
             return value
     return b"%032x" % random.getrandbits(128)
-
-
-def _record(metrics: Metrics, route: Route, method: str, status: int, seconds: float) -> None:
-    """Count a request that was answered, and log it at debug."""
-    method = method if method in _KNOWN_METHODS else "other"
-    metrics.request(route=route.path, method=method, status=status, seconds=seconds)
-    log.debug("request", method=method, route=route.path, status=status, ms=round(seconds * 1e3, 2))

@@ -99,7 +99,6 @@ class Reading(Bounded):
                 self._fail(400, "this is no HTTP/1.1, or could be read in two ways")
             else:
                 self._bound(len(piece))
-        self._wait()
 
     @property
     def _is_last(self) -> bool:

@@ -21,9 +21,11 @@ class Incoming(Protocol):
 
     Attributes:
         disconnected: the client left.
+        more_body: a part of the body is missing.
     """
 
     disconnected: bool
+    more_body: bool
 
     async def receive(self) -> Any:
         """Return the next message of ASGI."""
@@ -49,6 +51,11 @@ class DirectRequest(Request):
         self.arrived = incoming.arrived
         self._incoming = incoming
         self.headers = _Indexed(scope["headers"])
+
+    @property
+    def has_arrived(self) -> bool:
+        """All of the body is there."""
+        return not self._incoming.more_body
 
     @property
     def is_abandoned(self) -> bool:

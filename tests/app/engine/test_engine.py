@@ -285,9 +285,53 @@ async def test_by_the_head_only_what_no_model_would_take_is_refused(fake: Any, l
     clock[0] = late_s
     if late_s:
         with pytest.raises(Overloaded, match=r"about 5\.0 s before yours"):
-            engine.check_capacity(registry, "interactive")
+            engine.check_capacity(lambda: registry.loaded, "interactive")
     else:
-        engine.check_capacity(registry, "interactive")
+        engine.check_capacity(lambda: registry.loaded, "interactive")
+    encoder.gate.set()
+    await running
+    engine.close()
+
+
+async def test_what_is_about_to_be_queued_counts_before_it_is(fake: Any) -> None:
+    """Or all that come while the first is parsed would be let in, and refused when that work is done."""
+    encoder, engine = fake(), engine_of(max_wait_s=1.0)
+    loaded = Loaded(encoder)
+    for _ in range(20):
+        await engine.encode(loaded, [Text("cat")], truncate="none", timeout_s=60, size=10)
+    encoder.hold()
+    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
+    await settled(encoder.entered.is_set)
+    size = int(2 * loaded.pace.rate("interactive"))  # a fifth of a second
+
+    def come() -> Any:
+        engine.check_capacity(lambda: [loaded], "interactive", timeout_s=60, size=size)
+        return engine.expect(size)
+
+    let_in = [come()]
+    with pytest.raises(Overloaded):
+        let_in.extend(come() for _ in range(100))
+    for arrival in let_in * 2:  # ending twice is ending once
+        arrival.end()
+    engine.check_capacity(lambda: [loaded], "interactive", timeout_s=60, size=1)
+    assert engine.arriving_s == pytest.approx(0)
+    encoder.gate.set()
+    await running
+    engine.close()
+
+
+async def test_by_the_head_a_request_costs_as_much_as_others_of_its_size(fake: Any) -> None:
+    encoder, engine = fake(), engine_of(max_wait_s=60.0)
+    loaded = Loaded(encoder)
+    for _ in range(30):
+        await engine.encode(loaded, [Text("cat")], truncate="none", timeout_s=60, size=10)
+    encoder.hold()
+    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
+    await settled(encoder.entered.is_set)
+    second = int(10 * loaded.pace.rate("interactive"))  # bytes: a token is in ten
+    engine.check_capacity(lambda: [loaded], "interactive", timeout_s=2.0, size=10)
+    with pytest.raises(Overloaded, match="would be done in about"):
+        engine.check_capacity(lambda: [loaded], "interactive", timeout_s=2.0, size=3 * second)
     encoder.gate.set()
     await running
     engine.close()

@@ -99,6 +99,27 @@ def test_nobody_waits_longer_than_those_before(costs: list[int], later: list[int
     assert all(batch_of[row] <= row for row in range(len(entries)))
 
 
+@given(COSTS, BUDGETS, st.booleans())
+def test_nobody_is_overtaken_by_what_came_much_later(costs: list[int], budget: int, is_packed: bool) -> None:
+    queue, bounds = Queue(), Budget(budget, is_packed)
+    entries = [entry(cost, group=row, row=row) for row, cost in enumerate(costs)]
+    for one in entries:
+        queue.put([one])
+
+    while batch := queue.take(bounds, now_s=0):
+        oldest = batch[0]
+        assert all(sum(costs[oldest.row : one.row]) <= bounds.window for one in batch)
+        assert oldest is entries[0]
+        entries = [one for one in entries if one not in batch]
+
+
+def test_the_rows_of_one_request_came_at_once() -> None:
+    """However much there is of it, its like costs go together."""
+    queue, _ = filled([50, *[1] * 1000, 50])
+
+    assert [one.cost for one in queue.take(Budget(100), now_s=0)] == [50, 50]
+
+
 def test_like_costs_go_together() -> None:
     """Arrival order would pad every short entry to a long one."""
     queue, _ = filled([50, 2, 49, 3, 51, 1])

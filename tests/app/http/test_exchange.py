@@ -112,3 +112,34 @@ async def test_head_is_answered_like_get_without_the_body() -> None:
     assert get.body == b'{"hello":"you"}'
     assert headers | {"x-request-id": ""} == get.headers | {"x-request-id": ""}
     assert context.counted(200, "/hello", "HEAD") == context.counted(200, "/hello", "GET") == 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 500])
+async def test_what_is_refused_by_its_head_costs_no_task(count: int) -> None:
+    """The first of them on the connection's own turn, what is sent behind it without waiting one by one."""
+    async with echoing() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/busy", b"text") * count + post("/echo", b"next"))
+        refused = [await asyncio.wait_for(read_answer(reader), GIVE_UP_S) for _ in range(count)]
+        after = await asyncio.wait_for(read_answer(reader), GIVE_UP_S)
+        writer.close()
+
+    assert {(status, headers["retry-after"]) for status, headers, _ in refused} == {(429, "3")}
+    assert len({headers["x-request-id"] for _, headers, _ in refused}) == count
+    assert all(json.loads(body)["error"]["code"] == "overloaded" for _, _, body in refused)
+    assert (after[0], after[2]) == (200, b"next")
+    assert context.counted(429, "/busy") == count
+
+
+async def test_a_body_is_read_and_dropped_behind_the_refusal_of_its_head() -> None:
+    async with echoing() as (port, context):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        whole = post("/busy", b"x" * 50_000)
+        writer.write(whole[:100])
+        early = await asyncio.wait_for(read_answer(reader), GIVE_UP_S)
+        writer.write(whole[100:] + post("/echo", b"next"))
+        after = await asyncio.wait_for(read_answer(reader), GIVE_UP_S)
+        writer.close()
+
+    assert (early[0], after[0], after[2]) == (429, 200, b"next")
+    assert context.counted(429, "/busy") == 1
