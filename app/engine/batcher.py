@@ -194,7 +194,7 @@ class Batcher:
         return self._running > 0 or any(self._queues.values())
 
     def _running_s(self) -> float:
-        """Seconds until what runs is done, 0 if a worker is free. What is late is taken to be as late again."""
+        """Seconds until what runs is done, 0 if a worker is free; what is late will be as late again."""
         if self._running < self._workers:
             return 0.0
         now_s, left_s = self._clock(), 0.0
