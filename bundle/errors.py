@@ -14,13 +14,22 @@ names the item, the kind of its value, the limit and the way out; it never repea
 
 from __future__ import annotations
 
+MOST_CHARS = 400  # of the reason why a bundle is refused: logs, answers and metrics repeat it
+
 
 class EncoderyError(Exception):
     """Base of every error that this project raises on purpose."""
 
 
 class BundleError(EncoderyError):
-    """A bundle cannot be found, trusted or published."""
+    """A bundle cannot be found, trusted or published.
+
+    Args:
+        message: for people. What libraries say of a file may repeat all of it, so it is cut.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message if len(message) <= MOST_CHARS else f"{message[: MOST_CHARS - 1]}…")
 
 
 class ManifestError(BundleError):

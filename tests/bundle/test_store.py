@@ -9,12 +9,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import mutants
 import pytest
 import tiny
 
 from bundle import BundleError, GoldenError, IntegrityError, Store, publish, switch_current
 from bundle.directory import read_file
 from bundle.disk import publishing
+from bundle.errors import MOST_CHARS
 from bundle.store import check_name, version_key
 
 
@@ -325,6 +327,21 @@ def test_a_feature_beyond_its_table_is_refused(tmp_path: Path, side: int, featur
     pair[side] = replace(pair[side], preprocessor=json.dumps(schema).encode())
     with pytest.raises(GoldenError, match="last entry of a vocabulary"):
         publish(tmp_path, pair)
+
+
+@pytest.mark.parametrize("length", [5_000, 200_000])
+def test_a_reason_does_not_repeat_the_file(models: Path, length: int) -> None:
+    """The libraries that read the files quote what they do not like."""
+    tokenizer = mutants.tokenizer_with(normalizer="a" * length)
+    mutants.sealed_again(models / "text" / "1", {mutants.TOKENIZER: tokenizer})
+    schema = json.loads(tiny.user_schema())
+    schema["features"][0]["kind"] = [0] * length
+    publish(models, [replace(tiny.pair_drafts()[0], name="user")])
+    mutants.sealed_again(models / "user" / "1", {"features.json": json.dumps(schema).encode()})
+    for name, file in (("text", "tokenizer.json"), ("user", "features.json")):
+        with pytest.raises(BundleError, match=file) as caught:
+            Store(models).load(name, "1")
+        assert len(str(caught.value)) <= MOST_CHARS
 
 
 def test_sweeping_spares_a_publisher_at_work(models: Path) -> None:
