@@ -1,16 +1,17 @@
-"""Every change that publishing makes to the disk: each call is durable when it returns.
+"""Every change that publishing makes to the disk: each method's change is durable when it returns.
 
-One small class, passed in, so that a test can let any single call fail or be the last one.
+One small class, passed in. Each system call goes through `call`, so that a test can let any single one fail
+or be the last.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import ParamSpec, TypeVar
 
 from bundle.errors import BundleError
 
@@ -20,72 +21,126 @@ else:
     import fcntl
 
 LOCK = ".lock"
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class Disk:
-    """The file system. Keeps no state."""
+    """The file system. Keeps no state; what it raises is OSError."""
+
+    def call(self, function: Callable[P, R], *args: P.args, **options: P.kwargs) -> R:
+        """Do one system call."""
+        return function(*args, **options)
 
     def make_directory(self, path: Path) -> None:
         """Create a directory and those above it; one that is there already is left as it is."""
-        path.mkdir(parents=True, exist_ok=True)
-        _sync(path.parent)
+        try:
+            self.call(os.mkdir, path)
+        except FileNotFoundError:
+            self.make_directory(path.parent)
+            self.call(os.mkdir, path)
+        except FileExistsError:
+            if not path.is_dir():
+                raise
+        self._sync(path.parent)
 
     def write(self, path: Path, content: bytes) -> None:
         """Create a file; never one that exists, never through a link."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
-        descriptor = os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0), 0o644)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(descriptor)
-        _sync(path.parent)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK | getattr(os, "O_BINARY", 0)
+        descriptor = self.call(os.open, path, flags, 0o644)
+        try:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[self.call(os.write, descriptor, rest) :]
+            self.call(os.fsync, descriptor)
+        finally:
+            self.call(os.close, descriptor)
+        self._sync(path.parent)
 
     def rename(self, source: Path, target: Path) -> None:
         """Rename a directory; fails where a version stands already."""
-        source.rename(target)
-        _sync(target.parent)
+        self.call(os.rename, source, target)
+        self._sync(target.parent)
 
     def replace(self, source: Path, target: Path) -> None:
         """Put a file in the place of another, at once."""
-        source.replace(target)
-        _sync(target.parent)
+        self.call(os.replace, source, target)
+        self._sync(target.parent)
 
     def remove(self, path: Path) -> None:
         """Remove a file or a directory with all it holds, as far as possible."""
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
+            for above, directories, files in os.walk(path, topdown=False):
+                for name in (*files, *directories):
+                    self._remove_one(Path(above, name))
+        self._remove_one(path)
+
+    def lock(self, directory: Path) -> int:
+        """Take the lock of a directory, which the system frees when the process dies.
+
+        Returns:
+            What `unlock` takes.
+
+        Raises:
+            BlockingIOError: another process has it.
+        """
+        descriptor = self.call(os.open, directory / LOCK, os.O_RDWR | os.O_CREAT | NO_LINK, 0o644)
+        try:
+            self.call(_lock, descriptor)
+        except BaseException:
+            self.unlock(descriptor)
+            raise
+        return descriptor
+
+    def unlock(self, descriptor: int) -> None:
+        """Free a lock; nothing was written to its file that could be lost."""
+        with suppress(OSError):
+            self.call(os.close, descriptor)
+
+    def _remove_one(self, path: Path) -> None:
+        with suppress(OSError):
+            is_directory = path.is_dir() and not path.is_symlink()
+            self.call(os.rmdir if is_directory else os.unlink, path)
+
+    def _sync(self, directory: Path) -> None:
+        if sys.platform == "win32":  # a directory cannot be opened there, and a rename is durable without it
+            return
+        descriptor = self.call(os.open, directory, os.O_RDONLY)
+        try:
+            self.call(os.fsync, descriptor)
+        finally:
+            self.call(os.close, descriptor)
 
 
 DISK = Disk()
 
 
 @contextmanager
-def publishing(directory: Path) -> Iterator[None]:
-    """Be the only publisher of one model. The system frees the lock of a process that dies.
+def publishing(directory: Path, disk: Disk = DISK) -> Iterator[None]:
+    """Be the only publisher of one model.
 
     Raises:
         BundleError: somebody else is publishing it.
+        OSError: the lock's file cannot be made.
     """
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
     try:
-        try:
-            _lock(descriptor)
-        except OSError:
-            raise BundleError(
-                f"{directory.name} is being published by somebody else; try again when that is done"
-            ) from None
+        lock = disk.lock(directory)
+    except BlockingIOError:
+        raise BundleError(
+            f"{directory.name} is being published by somebody else; try again when that is done"
+        ) from None
+    try:
         yield
     finally:
-        os.close(descriptor)
+        disk.unlock(lock)
 
 
 @contextmanager
 def waiting_lock(directory: Path) -> Iterator[None]:
     """Hold the lock that one process has at a time; the others wait."""
-    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    descriptor = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | NO_LINK, 0o600)
     try:
         _wait_for_lock(descriptor)
         yield
@@ -99,10 +154,10 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
 
     def _lock(descriptor: int) -> None:
-        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
-
-    def _sync(directory: Path) -> None:
-        """A directory cannot be opened there, and a rename is durable without it."""
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:  # what a lock that is held is there
+            raise BlockingIOError(error.errno, error.strerror) from None
 
 else:
 
@@ -111,10 +166,3 @@ else:
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _sync(directory: Path) -> None:
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

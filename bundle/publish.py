@@ -27,6 +27,11 @@ from bundle.manifest import FileEntry, Manifest, Parity, Reference, Trained, fir
 from bundle.preprocess import KINDS
 from bundle.store import CURRENT, TEMPORARY, Store, build, check_name, remove_leftovers
 
+_NOT_CURRENT = (  # a write that the disk refuses late may have been done
+    "version {version} is published, but making it current did not end well; `encodery models list` shows "
+    "what is current, and `encodery models use {name} {version}` does it again"
+)
+
 
 @dataclass(frozen=True)
 class Draft:
@@ -87,23 +92,13 @@ def publish(
     assert names, "nothing to publish"
     if len(set(names)) < len(names):
         raise BundleError(f"two drafts are called alike: {sorted(names)}")
-    for name in names:
-        disk.make_directory(models / check_name(name))
-    with _alone(models, names, disk):
-        manifests = _manifests(drafts, _new_version(Store(models), names, version))
-        staged: list[tuple[Path, Path]] = []
-        try:
-            for draft, manifest in zip(drafts, manifests, strict=True):
-                directory = models / manifest.name
-                staged.append((_temporary(directory), directory / manifest.version))
-                _stage(staged[-1][0], draft, manifest, disk)
-            _move_into_place(staged, disk)
-        except OSError as error:
-            raise BundleError(f"nothing was published: {error.strerror}") from error
-        finally:
-            for temporary, _ in staged:
-                disk.remove(temporary)
-        _point_to(models, manifests, disk)
+    with _told_as("nothing was published"):
+        for name in names:
+            disk.make_directory(models / check_name(name))
+        with _alone(models, names, disk):
+            manifests = _manifests(drafts, _new_version(Store(models), names, version))
+            _put_in_place(models, drafts, manifests, disk)
+            _point_to(models, manifests, disk)
     return manifests
 
 
@@ -114,10 +109,20 @@ def switch_current(models: Path, name: str, version: str, *, disk: Disk = DISK) 
         BundleError: a file of theirs is not as published, or the disk fails; nothing is switched.
     """
     store = Store(models)
-    switched = [Reference(name=name, version=version), *store.manifest(name, version).peers]
-    with _alone(models, [reference.name for reference in switched], disk):
-        _point_to(models, [store.read(each.name, each.version).manifest for each in switched], disk)
+    with _told_as("nothing was switched"):
+        switched = [Reference(name=name, version=version), *store.manifest(name, version).peers]
+        with _alone(models, [reference.name for reference in switched], disk):
+            _point_to(models, [store.read(each.name, each.version).manifest for each in switched], disk)
     return switched
+
+
+@contextmanager
+def _told_as(outcome: str) -> Iterator[None]:
+    """Say of what the disk refuses what came of it."""
+    try:
+        yield
+    except OSError as error:
+        raise BundleError(f"{outcome}: {error.strerror or error}") from error
 
 
 @contextmanager
@@ -125,7 +130,7 @@ def _alone(models: Path, names: Sequence[str], disk: Disk) -> Iterator[None]:
     """Be the only publisher of these models, with what dead publishers left behind removed."""
     with ExitStack() as locks:
         for name in sorted(names):
-            locks.enter_context(publishing(models / name))
+            locks.enter_context(publishing(models / name, disk))
             remove_leftovers(models / name, disk)
         yield
 
@@ -196,6 +201,20 @@ def _unproven(draft: Draft, version: str) -> Manifest:
     )
 
 
+def _put_in_place(models: Path, drafts: Sequence[Draft], manifests: Sequence[Manifest], disk: Disk) -> None:
+    """Write and prove all under temporary names, and rename them."""
+    staged: list[tuple[Path, Path]] = []
+    try:
+        for draft, manifest in zip(drafts, manifests, strict=True):
+            directory = models / manifest.name
+            staged.append((_temporary(directory), directory / manifest.version))
+            _stage(staged[-1][0], draft, manifest, disk)
+        _move_into_place(staged, disk)
+    finally:
+        for temporary, _ in staged:
+            disk.remove(temporary)
+
+
 def _stage(temporary: Path, draft: Draft, manifest: Manifest, disk: Disk) -> None:
     """Write one bundle under a temporary name, and prove it as the server will."""
     disk.make_directory(temporary)
@@ -224,12 +243,9 @@ def _point_to(models: Path, manifests: Sequence[Manifest], disk: Disk) -> None:
         pointer = {"version": manifest.version, "manifest_digest": manifest.digest}
         temporary = _temporary(directory)
         try:
-            disk.write(temporary, (json.dumps(pointer, indent=1) + "\n").encode())
-            disk.replace(temporary, directory / CURRENT)
-        except OSError as error:
-            raise BundleError(
-                f"version {manifest.version} is published but was not made current: {error.strerror}"
-            ) from error
+            with _told_as(_NOT_CURRENT.format(name=manifest.name, version=manifest.version)):
+                disk.write(temporary, (json.dumps(pointer, indent=1) + "\n").encode())
+                disk.replace(temporary, directory / CURRENT)
         finally:
             disk.remove(temporary)
 

@@ -83,8 +83,8 @@ ROWS: dict[str, Row] = {
     ),
     "F5": Row(
         "A crash or a full disk while publishing leaves the old version or the new one, whole",
-        "killed, or ENOSPC and EIO, at every file system call of publishing and of changing an alias",
-        ("tests/faults/test_publish_crashes.py",),
+        "killed, or ENOSPC and EIO, at every file system call of publishing and of making a version current",
+        ("tests/faults/test_publish_crash.py",),
     ),
     "F6": Row(
         "Slow clients cost the others nothing",

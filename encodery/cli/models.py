@@ -80,6 +80,6 @@ def use(
         for reference in switch_current(store.root, name, version):
             typer.echo(f"current: {reference.name}/{reference.version}")
     typer.echo(
-        "A running server goes on with what it has loaded; restart it, or send SIGHUP if it has workers.",
+        "A running server goes on with what it has loaded; send it SIGHUP, or restart it.",
         err=True,
     )

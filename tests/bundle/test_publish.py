@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
-import shutil
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -27,7 +29,6 @@ from bundle import (
 from bundle.disk import Disk, publishing
 
 DRAFT = tiny.text_draft()
-PAIR = ("shop-item", "shop-user")
 
 
 def tree(root: Path) -> dict[str, bytes]:
@@ -173,135 +174,53 @@ def test_lock_of_a_killed_publisher_is_free(tmp_path: Path) -> None:
     assert not (tmp_path / "text" / ".tmp-half").exists()
 
 
-# Failures and crashes at every single change to the disk.
+# What the disk refuses. Every single call, and crashes, are in tests/faults/test_publish_crash.py.
 
 
-class Crash(BaseException):
-    """The process dies: nothing after it runs, cleaning up neither."""
+class FullDisk(Disk):
+    """Refuses one function of `os` for paths, or files, that are asked for later than so many before."""
+
+    def __init__(self, function: object, after: int = 0) -> None:
+        self._function, self._left = function, after
+
+    def call(self, function: Callable[..., Any], *args: Any, **options: Any) -> Any:
+        if function is self._function:
+            self._left -= 1
+            if self._left < 0:
+                raise OSError(errno.ENOSPC, "No space left on device")
+        return super().call(function, *args, **options)
 
 
-class FailingDisk(Disk):
-    """Counts the calls, and fails one of them.
-
-    Args:
-        fail_at: which call, from 0; None to count only.
-        error: what it raises.
-        half: whether the call is done (a file: half-written) before it fails.
-    """
-
-    def __init__(self, fail_at: int | None, error: BaseException, *, half: bool) -> None:
-        self.calls = 0
-        self.fail_at, self.error, self.half = fail_at, error, half
-
-    def _fails(self) -> bool:
-        self.calls += 1
-        if isinstance(self.error, Crash) and self.fail_at is not None and self.calls - 1 > self.fail_at:
-            raise self.error  # dead already
-        if self.calls - 1 != self.fail_at:
-            return False
-        if not self.half:
-            raise self.error
-        return True
-
-    def make_directory(self, path: Path) -> None:
-        fails = self._fails()
-        super().make_directory(path)
-        if fails:
-            raise self.error
-
-    def write(self, path: Path, content: bytes) -> None:
-        fails = self._fails()
-        super().write(path, content[: len(content) // 2] if fails else content)
-        if fails:
-            raise self.error
-
-    def rename(self, source: Path, target: Path) -> None:
-        fails = self._fails()
-        super().rename(source, target)
-        if fails:
-            raise self.error
-
-    def replace(self, source: Path, target: Path) -> None:
-        fails = self._fails()
-        super().replace(source, target)
-        if fails:
-            raise self.error
-
-    def remove(self, path: Path) -> None:
-        fails = self._fails()
-        super().remove(path)
-        if fails:
-            raise self.error
-
-
-def calls_of_publishing_a_pair(tmp_path: Path) -> int:
-    disk = FailingDisk(None, Crash(), half=False)
-    publish(tmp_path, tiny.pair_drafts(), disk=disk)
-    return disk.calls
-
-
-FULL = OSError(errno.ENOSPC, "No space left on device")
-FAILURES = {
-    "crash": (Crash(), True),  # after one call is before the next
-    "disk full": (FULL, False),
-    "disk full half-way": (FULL, True),
-}
-
-
-@pytest.mark.parametrize(("error", "half"), FAILURES.values(), ids=FAILURES)
-def test_failure_at_any_change_leaves_the_old_pair_or_the_new(
-    tmp_path: Path, error: BaseException, half: bool
-) -> None:
-    """F5: whole and loadable in each case, and whoever comes next sweeps what was left."""
-    old, new = tiny.pair_drafts(seed=0), tiny.pair_drafts(seed=1)
-    spaces = [publish(tmp_path / where, pair)[0].space for where, pair in (("old", old), ("new", new))]
-    published = {path: content for path, content in tree(tmp_path / "old").items() if "/1/" in path}
-    outcomes = []
-    for fail_at in range(calls_of_publishing_a_pair(tmp_path / "count")):
-        models = Path(shutil.copytree(tmp_path / "old", tmp_path / f"{fail_at}"))
-        with pytest.raises((Crash, BundleError, OSError)):
-            publish(models, new, disk=FailingDisk(fail_at, error, half=half))
-        assert published.items() <= tree(models).items()
-        found = {Store(models).load(name).manifest.space for name in PAIR}
-        assert found in ({spaces[0]}, {spaces[1]}), f"mixed after call {fail_at}"
-        outcomes.append(spaces.index(found.pop()))
-        switch_current(models, "shop-user", "1")
-        assert list(models.rglob(".tmp-*")) == []
-        assert [Store(models).current(name) for name in PAIR] == ["1", "1"]
-    assert outcomes == sorted(outcomes), "once it is new it stays new"
-    assert set(outcomes) == {0, 1}
-
-
-def test_publisher_after_a_crash_starts_clean(tmp_path: Path) -> None:
-    publish(tmp_path, tiny.pair_drafts())
-    with pytest.raises(Crash):
-        publish(tmp_path, tiny.pair_drafts(seed=1), disk=FailingDisk(6, Crash(), half=True))
-    assert list(tmp_path.rglob(".tmp-*")) != []
-    assert publish(tmp_path, tiny.pair_drafts(seed=1))[0].version == "2"
-    assert list(tmp_path.rglob(".tmp-*")) == []
-
-
-def test_first_publication_that_fails_leaves_no_model_or_the_whole(tmp_path: Path) -> None:
-    """Of a pair that was never there before."""
-    for fail_at in range(calls_of_publishing_a_pair(tmp_path / "count")):
-        models = tmp_path / f"{fail_at}"
-        with pytest.raises(Crash):
-            publish(models, tiny.pair_drafts(), disk=FailingDisk(fail_at, Crash(), half=True))
-        loads = []
-        for name in PAIR:
-            try:
-                loads.append(Store(models).load(name).manifest.space)
-            except BundleError:
-                loads.append(None)
-        assert len(set(loads)) == 1
-
-
-def test_full_disk_is_told_and_undone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("function", "after"), [(os.mkdir, 1), (os.open, 0), (os.write, 2), (os.fsync, 3), (os.rename, 0)]
+)
+def test_full_disk_is_told_and_undone(tmp_path: Path, function: object, after: int) -> None:
     publish(tmp_path, [DRAFT])
     before = tree(tmp_path)
     with pytest.raises(BundleError, match="nothing was published: No space left on device"):
-        publish(tmp_path, [DRAFT], disk=FailingDisk(3, FULL, half=True))
+        publish(tmp_path, [DRAFT], disk=FullDisk(function, after))
     assert tree(tmp_path) == before
+
+
+def test_what_could_not_be_made_current_is_there_and_can_be_later(tmp_path: Path) -> None:
+    publish(tmp_path, [DRAFT])
+    with pytest.raises(BundleError, match=r"is published, but .* `encodery models use text 2`.*: No space"):
+        publish(tmp_path, [DRAFT], disk=FullDisk(os.replace))
+    assert Store(tmp_path).current("text") == "1"
+    switch_current(tmp_path, "text", "2")
+    assert Store(tmp_path).current("text") == "2"
+
+
+def test_a_file_where_the_model_belongs_is_told(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"")
+    with pytest.raises(BundleError, match="nothing was published: File exists"):
+        publish(tmp_path, [DRAFT])
+
+
+def test_a_lock_that_cannot_be_made_is_no_other_publisher(tmp_path: Path) -> None:
+    publish(tmp_path, [DRAFT])
+    with pytest.raises(BundleError, match="nothing was switched: No space left on device"):
+        switch_current(tmp_path, "text", "1", disk=FullDisk(os.open))
 
 
 def test_input_errors_are_no_bundle_errors() -> None:
