@@ -107,8 +107,9 @@ def gate_of(settings: Settings, slot: WorkerSlot | None = None) -> Gate | None:
     secret = settings.api_key.get_secret_value() if settings.api_key else None
     if settings.keys_file is None and not secret:
         return None
+    copy = slot.scoreboard.directory / "keys.toml" if slot else None
     try:
-        return Gate(settings.keys_file, secret, RateTable(slot))
+        return Gate(settings.keys_file, secret, RateTable(slot), copy=copy)
     except KeysError as error:
         raise CannotServe(f"The keys cannot be used: {error}.") from None
 

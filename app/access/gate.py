@@ -19,6 +19,7 @@ from app.shared.rate_table import RateTable
 LOOK_EVERY_S = 1.0
 SETTING = "default"  # the name of the key that a setting gives
 UNSEEN = (-1, -1, -1)  # the stamp of no file
+STAY = "the keys from before stay"
 BY_FILE = "file of keys"  # who changes keys, as the audit has it
 
 
@@ -42,6 +43,8 @@ class Gate:
         secret: one more key, which may do everything.
         table: where spending is counted; by default in this process alone.
         clock: seconds; monotonic.
+        copy: where processes that serve together keep the file as it was when it was good. One that takes a
+            dead one's place while the file is broken goes on with that.
 
     Attributes:
         refusals: tells the audit of callers that were refused.
@@ -57,14 +60,15 @@ class Gate:
         secret: str | None,
         table: RateTable | None = None,
         clock: Callable[[], float] = time.monotonic,
+        copy: Path | None = None,
     ) -> None:
-        self._file, self._clock, self._table = file, clock, table or RateTable()
+        self._file, self._clock, self._table, self._copy = file, clock, table or RateTable(), copy
         self._fixed = [Key(SETTING, (hashlib.sha256(secret.encode()).digest(),))] if secret else []
         self.refusals = Refusals(clock)
         self._stamp = _stamp(file)
         self._callers: dict[str, Caller] = {}
         self._ring = KeyRing()
-        self._use(self._read())
+        self._use(self._read_first())
 
     def find(self, secrets: Sequence[bytes]) -> Caller | None:
         """The caller with this secret; None for nobody's, for one that expired, and for several at once."""
@@ -94,18 +98,27 @@ class Gate:
             return False
         return not set(now.key.digests).isdisjoint(caller.key.digests)
 
+    def _read_first(self) -> list[Key]:
+        try:
+            return self._read(self._file)
+        except KeysError as error:
+            if self._copy is None or not self._copy.exists():
+                raise
+            audit("keys.refused", BY_FILE, reason=str(error), outcome=STAY)
+            return self._read(self._copy)
+
     def _read_if_changed(self) -> list[Key] | None:
         if (stamp := _stamp(self._file)) == self._stamp:
             return None
         self._stamp = stamp
         try:
-            return self._read()
+            return self._read(self._file)
         except KeysError as error:
-            audit("keys.refused", BY_FILE, reason=str(error), outcome="the keys from before stay")
+            audit("keys.refused", BY_FILE, reason=str(error), outcome=STAY)
             return None
 
-    def _read(self) -> list[Key]:
-        keys = [*self._fixed, *(read_keys(self._file) if self._file else ())]
+    def _read(self, file: Path | None) -> list[Key]:
+        keys = [*self._fixed, *(read_keys(file, self._copy) if file else ())]
         if len({key.name for key in keys}) < len(keys):
             raise KeysError(f'{self._file}: "{SETTING}" is what the key of ENCODERY_API_KEY is called')
         return keys

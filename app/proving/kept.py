@@ -26,7 +26,8 @@ from pathlib import Path
 
 import bundle
 from app.proving.plan import Planned
-from app.proving.verdicts import Verdict, write_whole
+from app.proving.verdicts import Verdict
+from app.shared.files import write_whole
 from bundle.manifest import canonical_json
 
 FORMAT = 1  # of what is kept

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import TypeAdapter
+
+from app.shared.files import write_whole
 
 
 @dataclass(frozen=True)
@@ -89,15 +89,3 @@ class VerdictFiles:
 
     def _path(self, digest: str) -> Path:
         return self._directory / f"verdict-{digest}.json"
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file that readers see as it was or as it is, never half."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from counting import children
 from raw import ask, request
-from running import server
+from running import Server, server
 
 pytestmark = pytest.mark.e2e
 
@@ -46,3 +48,37 @@ def test_a_limit_holds_over_all_workers_and_a_reload_is_audited(published: Path,
     assert others == 200
     assert [line["caller"] for line in lines if line["event"] == "workers.replace"] == ["SIGHUP"]
     assert len([line for line in lines if line["event"] == "keys.read"]) == 4
+
+
+@pytest.mark.parametrize("broken", ["not TOML", None])
+def test_a_worker_that_takes_a_place_while_the_file_is_broken_knows_the_keys(
+    published: Path, tmp_path: Path, broken: str | None
+) -> None:
+    keys, audit = tmp_path / "keys.toml", tmp_path / "audit.jsonl"
+    keys.write_text(row("good"))
+    with server(
+        published, ENCODERY_WORKERS="2", ENCODERY_KEYS_FILE=str(keys), ENCODERY_AUDIT_FILE=str(audit)
+    ) as running:
+        running.logged("all workers serve")
+        url = running.logged("ready")["url"]
+        keys.write_text(broken) if broken else keys.unlink()
+        for number, pid in enumerate(children(running.process.pid)):
+            os.kill(pid, signal.SIGKILL)
+            running.logged("all workers serve", times=2 + number)
+        good, wrong = (
+            {ask(url, request("GET", "/models", f"X-API-Key: ek_{name}")).status for _ in range(20)}
+            for name in ("good", "wrong")
+        )
+    lines = [json.loads(line) for line in audit.read_text().splitlines()]
+
+    assert (good, wrong) == ({200}, {401})
+    assert len([line for line in lines if line["event"] == "keys.refused"]) >= 2
+
+
+def test_a_server_does_not_start_with_a_broken_file(published: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    keys.write_text("not TOML")
+    running = Server(published, ENCODERY_WORKERS="2", ENCODERY_KEYS_FILE=str(keys))
+
+    assert running.wait() == 1
+    assert any("The keys cannot be used" in line["event"] for line in running.log)
