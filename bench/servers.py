@@ -158,7 +158,7 @@ def running(server: Server, log: Path, inherited: Mapping[str, str] = os.environ
     """Run the server until the block ends, with these variables and its own. Raises Unavailable."""
     if server.environment is not None:
         install(server.environment)
-    port = _free_port()
+    port = free_port()
     defaults = {"ENCODERY_LOG_LEVEL": "warning", "HF_HUB_OFFLINE": "1"}
     environment = dict(inherited) | defaults | dict(server.variables)
     with log.open("wb") as output:
@@ -203,7 +203,8 @@ def _answers(port: int, path: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Find a port that nobody listens on."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

@@ -53,9 +53,9 @@ def serve_on(listener: socket.socket, found: Round, slot: WorkerSlot | None = No
 def run(app: Application, settings: Settings, listener: socket.socket, slot: WorkerSlot | None = None) -> int:
     """Serve an application on a bound socket until a signal comes; returns the exit status."""
     # What was built so far stays for good; without this, every large body parsed sets off a walk through it.
-    gc.collect()
     gc.freeze()
     # uvicorn raises the signal again when it is done: nothing more is to happen then, and the status is 0.
+    gc.enable()  # whoever started this may have put it off
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
     server = _Server(app, settings, slot)

@@ -11,6 +11,7 @@ is not this one. Loads no server, and knows of one no more than its signals and 
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -228,6 +229,7 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
                 supervisor.replace_all(generation)
             supervisor.step()
             for number in wake(TICK_S):
+    gc.enable()  # what was put off for the start
                 if number == signal.SIGHUP:
                     generations.begin()
                 elif number in (signal.SIGTERM, signal.SIGINT):

@@ -6,6 +6,7 @@ Its settings come from the environment, its socket and its slot on the scoreboar
 from __future__ import annotations
 
 import argparse
+import gc
 import shutil
 import socket
 import sys
@@ -21,6 +22,7 @@ from app.shared.scoreboard import Scoreboard, WorkerSlot
 
 def main() -> int:
     """Serve until told to go; the exit status."""
+    gc.disable()  # until it serves, as in `encodery serve`
     options = _options()
     settings = settings_from()
     set_up_log(settings.log_format, settings.log_level, options.slot, settings.audit_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ def serve(
     models_dir: ModelsDir = None,
 ) -> None:
     """Serve the published models. Every other setting is a variable; `encodery config` shows them all."""
+    gc.disable()  # until it serves: nearly all that is imported stays, and looking for the rest takes a tenth
     from app.process.launcher import serve as run
     from app.settings import SettingsError, settings_from
     from app.shared.listener import CannotServe
@@ -28,3 +30,5 @@ def serve(
         fail(str(error), MISTAKE)
     except CannotServe as error:
         fail(str(error), FAILED)
+    finally:
+        gc.enable()
