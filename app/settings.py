@@ -120,7 +120,9 @@ class _Settings(BaseSettings):
         "By default measured for each model while it serves",
     )
     stall_limit_s: Seconds = Field(
-        10.0, description="a forward pass that takes longer hangs: it is given up, and /health/live fails"
+        10.0,
+        description="what takes longer hangs: a forward pass is given up, /health/live fails, and the "
+        "process is replaced, or ends itself where it is alone; so it does where its event loop stands still",
     )
 
     max_body_bytes: Count = Field(2 * 1024 * 1024, description="largest request body")

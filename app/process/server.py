@@ -23,6 +23,7 @@ from app.http.application import Application
 from app.http.connection import Connection
 from app.live_models import LiveModels
 from app.main import create_app
+from app.process.watchdog import Watchdog
 from app.proving import Round
 from app.settings import Settings
 from app.shared.scoreboard import WorkerSlot
@@ -54,8 +55,8 @@ def run(app: Application, settings: Settings, listener: socket.socket, slot: Wor
     """Serve an application on a bound socket until a signal comes; returns the exit status."""
     # What was built so far stays for good; without this, every large body parsed sets off a walk through it.
     gc.freeze()
-    # uvicorn raises the signal again when it is done: nothing more is to happen then, and the status is 0.
     gc.enable()  # whoever started this may have put it off
+    # uvicorn raises the signal again when it is done: nothing more is to happen then, and the status is 0.
     signal.signal(signal.SIGTERM, lambda *_: None)
     signal.signal(signal.SIGINT, lambda *_: None)
     server = _Server(app, settings, slot)
@@ -79,6 +80,7 @@ class _Server(uvicorn.Server):
     def __init__(self, app: Application, settings: Settings, slot: WorkerSlot | None) -> None:
         self._app, self._settings, self._slot = app, settings, slot
         self._is_retiring = self._is_ready = False
+        self._watchdog = Watchdog(settings.stall_limit_s) if slot is None else None
         self.status = 0
         super().__init__(
             uvicorn.Config(
@@ -124,11 +126,18 @@ class _Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
     async def on_tick(self, counter: int) -> bool:
-        if self._slot is not None and self._is_ready:
-            self._slot.beat(self._app.context.engine.stalled_s)
-        if self._slot is not None and self._slot.is_orphaned:
-            log.error("the supervisor is gone")
-            self.should_exit = True
+        stalled_s = self._app.context.engine.stalled_s
+        if self._watchdog is not None:
+            self._watchdog.beat()
+            if stalled_s > self._settings.stall_limit_s:
+                log.error("a forward pass hangs: ending, to be started again", for_s=round(stalled_s, 1))
+                self._app.context.is_draining = True
+                self.status, self.should_exit = 1, True
+        if self._slot is not None:
+            self._slot.beat(stalled_s, is_serving=self._is_ready)
+            if self._slot.is_orphaned:
+                log.error("the supervisor is gone")
+                self.should_exit = True
         return await super().on_tick(counter)
 
     async def main_loop(self) -> None:
@@ -137,7 +146,11 @@ class _Server(uvicorn.Server):
         url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("listening", url=url)
         waiting = asyncio.create_task(self._say_when_ready(url))
+        if self._watchdog is not None:
+            self._watchdog.start()
         await super().main_loop()
+        if self._watchdog is not None:
+            self._watchdog.close()
         waiting.cancel()
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         if self._is_retiring:

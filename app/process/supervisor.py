@@ -38,6 +38,7 @@ from app.shared.scoreboard import Field, Scoreboard
 TICK_S = 0.1
 BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # before a start, by how many died in a row
 STEADY_S = 60.0  # a process that lived this long does not count as one in a row
+BEGIN_S = 120.0  # for Python, its imports and the socket, on a machine that swaps
 SLACK_S = 10.0  # over the time that a process may take to end, before it is killed
 IN_MEMORY = Path("/dev/shm")  # noqa: S108  # a private directory is made in it
 
@@ -97,6 +98,7 @@ class Supervisor:
         self._workers: list[Worker] = []
         self._generation = self._deaths = 0
         self._not_before_s = 0.0
+        self._stepped_s = self._awake_since_s = clock()
         self._is_stopping = self._is_complete = self._has_served = False
         self.status = 0
 
@@ -123,6 +125,7 @@ class Supervisor:
 
     def step(self) -> None:
         """Do what is to be done now."""
+        self._look_at_clock()
         for worker in list(self._workers):
             if (status := worker.process.poll()) is not None:
                 self._ended(worker, status)
@@ -180,7 +183,17 @@ class Supervisor:
     def _is_overdue(self, worker: Worker) -> bool:
         if worker.leaves_by_s is not None:
             return self._clock() >= worker.leaves_by_s
-        return self._scoreboard.silent_s(worker.slot) > self._stall_limit_s
+        if not self._scoreboard.has_begun(worker.slot):
+            return self._clock() - max(worker.started_s, self._awake_since_s) > BEGIN_S
+        awake_s = self._clock() - self._awake_since_s
+        return min(self._scoreboard.silent_s(worker.slot), awake_s) > self._stall_limit_s
+
+    def _look_at_clock(self) -> None:
+        """Know a pause of all, as of a container, whose silence is nobody's fault."""
+        now_s = self._clock()
+        if now_s - self._stepped_s > self._stall_limit_s / 2:
+            self._awake_since_s = now_s
+        self._stepped_s = now_s
 
     def _ended(self, worker: Worker, status: int) -> None:
         served = self._is_serving(worker)
@@ -216,6 +229,7 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
     """
     if os.name == "nt":
         raise CannotServe("Several workers need a POSIX system; set ENCODERY_WORKERS to 1.")
+    gc.enable()  # what was put off for the start
     in_memory = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
     with (
         tempfile.TemporaryDirectory(prefix="encodery-", dir=in_memory) as directory,
@@ -229,7 +243,6 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
                 supervisor.replace_all(generation)
             supervisor.step()
             for number in wake(TICK_S):
-    gc.enable()  # what was put off for the start
                 if number == signal.SIGHUP:
                     generations.begin()
                 elif number in (signal.SIGTERM, signal.SIGINT):

@@ -22,9 +22,10 @@ class Field(IntEnum):
 
     PID = 0
     BEAT_MS = 1  # monotonic; when all was well last: the event loop turned, and no forward pass hung
-    ITEMS = 2  # in work
-    COST = 3  # that waits
-    DEATHS = 4  # of processes in this slot, unasked; stays when the slot is cleared
+    IS_SERVING = 2  # 1 where requests are taken
+    ITEMS = 3  # in work
+    COST = 4  # that waits
+    DEATHS = 5  # of processes in this slot, unasked; stays when the slot is cleared
 
 
 class Scoreboard:
@@ -69,6 +70,10 @@ class Scoreboard:
 
     def is_serving(self, slot: int) -> bool:
         """The slot's process takes requests, or did so a moment ago."""
+        return self.get(slot, Field.IS_SERVING) > 0
+
+    def has_begun(self, slot: int) -> bool:
+        """The event loop of the slot's process has turned."""
         return self.get(slot, Field.BEAT_MS) > 0
 
     def silent_s(self, slot: int) -> float:
@@ -100,14 +105,16 @@ class WorkerSlot:
         """The supervisor is gone: killed, as it does not leave before its workers."""
         return os.getppid() != self._supervisor
 
-    def beat(self, stalled_s: float = 0.0) -> None:
-        """Say that the event loop turns; the first time, that requests are taken.
+    def beat(self, stalled_s: float = 0.0, *, is_serving: bool = True) -> None:
+        """Say that the event loop turns.
 
         Args:
             stalled_s: how long a forward pass has been standing still. It counts as silence, so that whoever
                 watches waits for one limit, not for two.
+            is_serving: requests are taken.
         """
         self.scoreboard.set(self.number, Field.BEAT_MS, max(1, int((time.monotonic() - stalled_s) * 1e3)))
+        self.scoreboard.set(self.number, Field.IS_SERVING, int(is_serving))
 
     def publish(self, items: int, cost: int) -> None:
         """Say what this process has in work, and what waits in it."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-from counting import metric, until
+from counting import children, metric, until
 from running import Server, server
 from slow import HANG, publish_slow
 
@@ -105,6 +107,53 @@ def test_a_hang_is_noticed_and_the_others_are_served(
     if workers > 1:
         assert "200" in meanwhile
         assert [answer for _, answer in seen][-1] == "200"
+
+
+def test_a_worker_that_stands_still_is_replaced_and_the_others_serve(
+    slow: Path, effort: Callable[..., Any], figure: Any
+) -> None:
+    """Stopped, as it would be by native code that keeps Python's lock: no thread of it runs."""
+    limit = effort({"ENCODERY_STALL_LIMIT_S": "1"}, {})
+    with server(slow, ENCODERY_WORKERS="2", **limit) as running:
+        running.logged("all workers serve")
+        url = running.logged("ready")["url"]
+        with asking(url) as seen:
+            time.sleep(0.5)
+            stopped = children(running.process.pid)[0]
+            os.kill(stopped, signal.SIGSTOP)
+            stopped_s = time.monotonic()
+            running.logged("worker hangs, killed")
+            noticed_s = time.monotonic()
+            running.logged("all workers serve", times=2)
+            back_s = time.monotonic()
+            time.sleep(1.0)
+
+    after = [answer for at_s, answer in seen if at_s > back_s]
+    figure("F12", "a stopped worker: killed after", noticed_s - stopped_s, at_most=10.5, unit="s")
+    figure("F12", "a stopped worker: replaced after", back_s - stopped_s, unit="s")
+    assert noticed_s - stopped_s < effort(10, 45)
+    assert "200" in [answer for at_s, answer in seen if stopped_s <= at_s < noticed_s]
+    assert set(after) == {"200"}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_process_alone_ends_itself(
+    slow: Path, threads: int, effort: Callable[..., Any], figure: Any
+) -> None:
+    """So that compose, systemd or Kubernetes start it again: without a supervisor nobody else does."""
+    limit = effort({"ENCODERY_STALL_LIMIT_S": "1"}, {})
+    variables = {"ENCODERY_THREADS": str(threads), "ENCODERY_REQUEST_TIMEOUT_S": str(TIMEOUT_S)}
+    with ThreadPoolExecutor() as aside, server(slow, **variables, **limit) as running:
+        url = running.logged("ready")["url"]
+        hung_s = time.monotonic()
+        hanging = aside.submit(ask, url, HANG)
+        assert running.wait() == 1
+        ended_s = time.monotonic() - hung_s
+
+    figure("F12", f"a process alone, {threads} threads: ends itself after", ended_s, at_most=15, unit="s")
+    assert hanging.result() != "200"
+    assert "a forward pass hangs: ending, to be started again" in [line["event"] for line in running.log]
+    assert ended_s < effort(20, 45)
 
 
 # With its only thread hung nothing is left to serve with; of two workers the other one is.

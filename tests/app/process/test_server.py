@@ -134,16 +134,51 @@ with listener.bind(settings) as socket:
 
 
 def test_a_forward_pass_that_hangs_neither_hides_nor_keeps_the_process(published: Path) -> None:
-    """Callers get their 504, the liveness probe fails, and SIGTERM still ends it."""
+    """Callers get their 504, the liveness probe fails, and it ends, to be started again."""
     with server(published, command=["-c", HUNG, str(published)]) as running:
         url = running.logged("ready")["url"]
         with httpx.Client(base_url=url, trust_env=False) as client:
             assert client.post("/encode", json={"inputs": "hello"}).status_code == 504
-            time.sleep(0.2)
-            assert client.get("/health/live").status_code == 503
-        running.process.send_signal(signal.SIGTERM)
+            until(lambda: client.get("/health/live").status_code == 503)
 
         assert running.wait() == 1
+        assert "a forward pass hangs: ending, to be started again" in [line["event"] for line in running.log]
+
+
+STANDS_STILL = """
+import ctypes, signal, sys, time
+from app.process import server
+from app.shared import listener, log
+from app.main import create_app
+from app.proving import Round, VerdictsInMemory
+from app.settings import settings_from
+
+still = {"python": time.sleep, "native": ctypes.PyDLL(None).sleep}[sys.argv[2]]  # PyDLL keeps Python's lock
+signal.signal(signal.SIGUSR1, lambda *_: still(600))
+settings = settings_from(listen_port=0, models_dir=sys.argv[1], stall_limit_s=1)
+log.set_up_log("json", "info")
+with listener.bind(settings) as socket:
+    server.serve_on(socket, Round.begin(settings, VerdictsInMemory()))
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "said"),
+    [
+        ("python", "the event loop stands still: ending, to be started again"),
+        ("native", "Timeout (0:00:02)!\n"),
+    ],
+)
+def test_an_event_loop_that_stands_still_ends_the_process(published: Path, how: str, said: str) -> None:
+    """Also where not even another thread of Python can run; and it says where it stood."""
+    with server(published, command=["-c", STANDS_STILL, str(published), how]) as running:
+        running.logged("ready")
+        running.process.send_signal(signal.SIGUSR1)
+
+        assert running.wait() == 1
+        events = [line["event"] for line in running.log]
+        assert said in events
+        assert any("in <lambda>" in event for event in events)
 
 
 def test_without_a_private_cache_nothing_is_left_behind(published: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.process.supervisor import BACKOFF_S, STEADY_S, Supervisor
+from app.process.supervisor import BACKOFF_S, BEGIN_S, STEADY_S, Supervisor
 from app.settings import Settings
 from app.shared.scoreboard import Field, Scoreboard, WorkerSlot
 
@@ -57,6 +57,12 @@ class Supervised:
 
     def serve(self, process: FakeProcess) -> None:
         WorkerSlot(self.board, process.slot).beat()
+
+    def pass_time(self, seconds: float, step_s: float = 0.5) -> None:
+        """Let the clock go on, and the supervisor with it."""
+        for _ in range(int(seconds / step_s)):
+            self.now_s += step_s
+            self.step()
 
     def settle(self) -> None:
         """Let every process serve, and end when it is told to."""
@@ -179,10 +185,10 @@ def test_a_stop_is_heard_while_all_are_replaced(two: Supervised) -> None:
     assert two.supervisor.status == 0
 
 
-def test_one_that_hangs_is_killed_and_replaced(two: Supervised, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_hangs_is_killed_and_replaced(two: Supervised) -> None:
     hung, other = two.started
     two.board.set(hung.slot, Field.BEAT_MS, 1)  # long ago
-    two.step(2)
+    two.pass_time(STALL_S + 1)
 
     assert hung.signals == [signal.SIGKILL]
     assert not other.signals
@@ -193,6 +199,7 @@ def test_a_forward_pass_that_hangs_counts_as_silence_from_its_start(two: Supervi
     """So that it takes one limit to notice, not two."""
     hung, _ = two.started
     slot = WorkerSlot(two.board, hung.slot)
+    two.pass_time(STALL_S + 1)
     slot.beat(stalled_s=STALL_S - 1)
     two.step()
     assert not hung.signals
@@ -200,6 +207,43 @@ def test_a_forward_pass_that_hangs_counts_as_silence_from_its_start(two: Supervi
     two.step()
 
     assert hung.signals == [signal.SIGKILL]
+
+
+def test_after_a_pause_of_all_nobody_is_blamed(two: Supervised) -> None:
+    """A container that was paused goes on as it was; one that hangs after it is found as any other."""
+    hung, other = two.started
+    two.now_s += 3600.0
+    for process in (hung, other):
+        two.board.set(process.slot, Field.BEAT_MS, 1)
+    two.step()
+    assert not hung.signals
+    two.serve(other)
+    two.pass_time(STALL_S + 1)
+
+    assert hung.signals == [signal.SIGKILL]
+    assert not other.signals
+
+
+def test_one_that_never_begins_is_killed(tmp_path: Path) -> None:
+    supervised = Supervised(tmp_path, workers=1)
+    supervised.step()
+    supervised.pass_time(BEGIN_S - 1)
+    assert not supervised.started[0].signals
+    supervised.pass_time(2)
+
+    assert supervised.started[0].signals == [signal.SIGKILL]
+
+
+def test_one_that_has_begun_and_still_loads_is_waited_for(tmp_path: Path) -> None:
+    supervised = Supervised(tmp_path, workers=1)
+    supervised.step()
+    slot = WorkerSlot(supervised.board, supervised.started[0].slot)
+    for _ in range(int(2 * BEGIN_S)):
+        slot.beat(is_serving=False)
+        supervised.pass_time(1)
+
+    assert not supervised.board.is_serving(slot.number)
+    assert not supervised.started[0].signals
 
 
 def test_one_that_does_not_end_is_killed_and_the_status_tells(two: Supervised) -> None:
