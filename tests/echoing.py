@@ -15,6 +15,7 @@ from app.engine import Overloaded
 from app.http.application import Application
 from app.http.body import read_body
 from app.http.context import Ctx
+from app.http.descriptors import Descriptors
 from app.http.errors import InvalidRequest
 from app.http.routes import RouteGroup
 from app.metrics import Metrics
@@ -35,6 +36,7 @@ class Context:
     def __init__(self, **settings: Any) -> None:
         self.metrics = Metrics()
         self.settings = Settings(max_body_bytes=100_000, **settings)
+        self.descriptors = Descriptors()
         self.started, self.released, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()  # of the server, as the next
         self.connections: set[Any] = set()

@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from app.http.context import Context
 from app.settings import Settings
 
 try:
@@ -36,9 +37,11 @@ class Bounded(HttpToolsProtocol):
     """uvicorn's connection, with its clocks.
 
     Attributes:
+        context: of the app.
         settings: name the times.
     """
 
+    context: Context
     settings: Settings
 
     def __init__(self, *arguments: Any) -> None:
@@ -59,6 +62,10 @@ class Bounded(HttpToolsProtocol):
     def _ring(self, phase: str, then: Any, *arguments: Any) -> None:
         del self._timers[phase]
         then(*arguments)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in uvicorn
+        super().connection_made(transport)
+        self.context.descriptors.take(self._socket().fileno(), self.connections)  # type: ignore[arg-type]  # ours
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
@@ -107,6 +114,28 @@ class Bounded(HttpToolsProtocol):
         self.transport.close()
         if self.transport.get_write_buffer_size():
             self._watch_reader()
+
+    def waits_since(self) -> float | None:
+        """The loop's time since when the client is waited for; None while an answer is worked at."""
+        if (idle := self.timeout_keep_alive_task) is not None:
+            return idle.when() - self.timeout_keep_alive
+        timeouts = {
+            "head": self.settings.head_timeout_s,
+            "body": self.settings.body_timeout_s,
+            "answer": self.settings.answer_timeout_s,
+            "linger": LINGER_S,
+        }
+        waits = [self._timers[phase].when() - timeouts[phase] for phase in timeouts if phase in self._timers]
+        if not waits and self.cycle is not None and self.cycle.more_body and not self.flow.read_paused:
+            return self.loop.time()  # a body on its way: after all others
+        return min(waits, default=None)
+
+    def give_up(self) -> None:
+        """Leave a client that is waited for."""
+        if self.transport.get_write_buffer_size():  # closing would wait for it to be read
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def linger(self) -> None:
         """Read and drop for a moment what the client still sends, and then close.

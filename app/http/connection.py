@@ -42,7 +42,7 @@ class Connection(Reading):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._table, self._context, self.settings = app.table, app.context, app.context.settings
+        self._table, self.context, self.settings = app.table, app.context, app.context.settings
         self._in_work: Exchange | None = None
         self._new: Exchange | None = None  # the same, as long as what came with its head is parsed
         self._has_ended = False  # the client sends no more
@@ -51,7 +51,7 @@ class Connection(Reading):
         """Begin an exchange, or let it wait for those before it."""
         self.cycle = Exchange(
             self._table,
-            self._context,
+            self.context,
             self.read_on,
             self.end,
             scope=self.scope,

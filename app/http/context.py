@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 from app.access import ANYBODY, CALLER, Gate
 from app.engine import Engine, Registry
 from app.http.cors import Cors
+from app.http.descriptors import Descriptors
 from app.metrics import Metrics
 from app.settings import Settings
 
@@ -22,6 +23,7 @@ class Context:
         models: all that there are, whoever asks.
         gate: who may ask; None for everybody.
         cors: which pages may read the answers; None for those of this server only.
+        descriptors: room for new connections.
         started_s: monotonic time of the start.
         is_draining: SIGTERM came; what was accepted is finished.
     """
@@ -34,6 +36,7 @@ class Context:
     is_draining: bool = False
     gate: Gate | None = None
     cors: Cors | None = None
+    descriptors: Descriptors = field(default_factory=Descriptors)
 
     @property
     def registry(self) -> Registry:

@@ -14,6 +14,7 @@ import structlog
 from app.process.supervisor import supervise
 from app.proving import Round, VerdictsInMemory
 from app.settings import Settings, unknown_variables
+from app.shared.descriptors import raise_limit_of_descriptors
 from app.shared.listener import CannotServe, bind
 from app.shared.log import set_up_log
 
@@ -43,6 +44,7 @@ def serve(settings: Settings) -> int:
         log.info("settings", **settings.changed() | {"models_dir": str(settings.models_dir.resolve())})
     else:
         log.info("settings", **settings.shown())
+    raise_limit_of_descriptors()
     for name, nearest in unknown_variables(os.environ).items():
         log.warning("unknown variable, ignored", name=name, nearest=nearest)
     if is_open(settings):
