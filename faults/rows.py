@@ -109,7 +109,7 @@ ROWS: dict[str, Row] = {
     "F10": Row(
         "Odd HTTP is answered rightly or closed",
         "smuggling sets on raw sockets, a million chunks, every method on every route",
-        ("tests/app/http/test_smuggling.py",),
+        ("tests/app/http/test_smuggling.py", "tests/faults/test_odd_http.py"),
     ),
     "F11": Row(
         "A bad body gets a small 4xx",
