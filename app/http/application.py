@@ -6,8 +6,10 @@ Under our own server no request comes this way: `app.http.connection` calls the 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, cast
 
+import orjson
 from fastapi import FastAPI, Request, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -29,16 +31,19 @@ class Application(FastAPI):
 
     Attributes:
         table: finds the route of a request.
+        written: the API's document as JSON, for a server under a prefix of paths; kept for a few.
     """
 
     def __init__(self, groups: Sequence[RouteGroup], *, has_keys: bool = False, **options: Any) -> None:
         super().__init__(
             **options,
-            docs_url=None,  # ours needs no internet: app.api.docs
+            openapi_url=None,  # it writes the document again for every request; ours is in app.api.docs
+            docs_url=None,  # the same: ours needs no internet
             redoc_url=None,
             redirect_slashes=False,
             telemetry={"tracing": False, "metrics": False, "logs": False},  # 10 us a request without any SDK
         )
+        self.written = lru_cache(maxsize=16)(self._written)
         self.table = Routes(self, groups)
         self._has_keys = has_keys
 
@@ -54,6 +59,10 @@ class Application(FastAPI):
             if self._has_keys:
                 declare_keys(document, self.table)
         return super().openapi()
+
+    def _written(self, root_path: str) -> bytes:
+        servers = {"servers": [{"url": root_path}]} if root_path else {}
+        return orjson.dumps(self.openapi() | servers)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Return what FastAPI calls with every connection."""

@@ -13,6 +13,7 @@ import array
 import asyncio
 import select
 import socket
+import struct
 from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -29,6 +30,7 @@ except ImportError:  # not a POSIX system: what the kernel holds is not known
 LINGER_S, LINGER_BYTES = 2.0, 64 << 20  # for a client that sends more than it should
 SLOWEST_BYTES_PER_S = 1024  # at which an answer is read; TCP tells of progress in steps of up to 64 KiB
 LOOK_S = 0.05  # between looks at a client that may have left, where reading would not tell
+_AT_ONCE = struct.pack("ii", 1, 0)  # of SO_LINGER
 _GONE = getattr(select, "POLLHUP", 0) | getattr(select, "POLLERR", 0)
 _SENT_ALL = getattr(select, "POLLRDHUP", 0)  # of Linux
 
@@ -91,7 +93,7 @@ class Bounded(HttpToolsProtocol):
     def _leave_unless_read(self, before: int) -> None:
         due = min(before, int(SLOWEST_BYTES_PER_S * self.settings.answer_timeout_s))
         if before - self._unread_bytes() < due:
-            self.transport.abort()
+            self.reset()
         else:
             self._watch_reader()
 
@@ -106,7 +108,7 @@ class Bounded(HttpToolsProtocol):
 
     def timeout_keep_alive_handler(self) -> None:
         if self.transport.get_write_buffer_size():  # closing would wait for it to be read
-            self.transport.abort()
+            self.reset()
         super().timeout_keep_alive_handler()
 
     def close(self) -> None:
@@ -133,9 +135,14 @@ class Bounded(HttpToolsProtocol):
     def give_up(self) -> None:
         """Leave a client that is waited for."""
         if self.transport.get_write_buffer_size():  # closing would wait for it to be read
-            self.transport.abort()
+            self.reset()
         else:
             self.transport.close()
+
+    def reset(self) -> None:
+        """Close at once, or the system would keep for minutes what it has for the client: megabytes."""
+        self._socket().setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+        self.transport.abort()
 
     def linger(self) -> None:
         """Read and drop for a moment what the client still sends, and then close.
