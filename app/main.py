@@ -20,6 +20,7 @@ from app.engine import Engine, Registry, ResultCache
 from app.http.application import Application
 from app.http.context import Context
 from app.http.cors import cors_of
+from app.http.proxies import Proxies
 from app.http.routes import RouteGroup
 from app.live_models import LiveModels
 from app.metrics import Metrics
@@ -69,6 +70,7 @@ def create_app(
         )
         cors, began_s = cors_of(settings.cors_origins), time.monotonic()
         context = Context(resolved, Registry(), engine, metrics, began_s, gate=gate, cors=cors)
+        context.proxies = Proxies(settings.trusted_proxies, settings.root_path)
 
         def take(registry: Registry) -> None:
             context.models = replace(registry, aliases=settings.model_aliases)

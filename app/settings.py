@@ -12,12 +12,13 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, create_model
+from pydantic import Field, SecretStr, ValidationError, create_model
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.aliases import Aliases, written_aliases
+from app.setting_types import Count, Mode, PathPrefix, Seconds, Secret, TrustedProxies, listed
 from bundle import KINDS
 from bundle.cores import usable_cores
 from bundle.preprocess import LimitSetting
@@ -33,16 +34,6 @@ _OTHERS = frozenset(
 )  # the last three: training, dev.py
 
 MOST_WORKERS = 64  # each loads every model; who has more cores runs more servers
-
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
-
-
-def _can_be_sent(key: SecretStr) -> SecretStr:
-    """Refuse what no client could put into a header, so that nobody wonders why his key is none."""
-    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
-        raise ValueError("a key is printable ASCII without blanks; is there a line break at its end?")
-    return key
 
 
 class _Settings(BaseSettings):
@@ -78,7 +69,28 @@ class _Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
     listen_port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free one")
-    api_key: Annotated[SecretStr, AfterValidator(_can_be_sent)] | None = Field(
+    socket: Path | None = Field(
+        None, description="Unix socket to listen on, in place of address and port; not on Windows"
+    )
+    socket_mode: Mode = Field(
+        "660", description="who may connect to it: permissions of its file, as chmod takes them"
+    )
+    tls_certificate: Path | None = Field(
+        None,
+        description="PEM file of the server's certificate, with those between it and the root: serve HTTPS",
+    )
+    tls_key: Path | None = Field(
+        None, description="PEM file of its private key; by default it stands in the certificate's file"
+    )
+    trusted_proxies: TrustedProxies = Field(
+        "",
+        description="addresses and networks of proxies whose X-Forwarded-For, -Proto and -Prefix are "
+        "believed, with commas; `unix` for whoever connects to the Unix socket, `*` for all. By default none",
+    )
+    root_path: PathPrefix = Field(
+        "", description="prefix under which a proxy serves this server, and which it takes away from paths"
+    )
+    api_key: Secret | None = Field(
         None,
         description="a key that every request must show, but those for health; better in a file of keys",
     )
@@ -178,8 +190,7 @@ class _Settings(BaseSettings):
     @property
     def required(self) -> tuple[str, ...]:
         """The models that readiness needs."""
-        named = tuple(name for one in self.required_models.split(",") if (name := one.strip()))
-        return named or (self.default_model,)
+        return tuple(listed(self.required_models)) or (self.default_model,)
 
     def value(self, setting: LimitSetting) -> int:
         """The value of a setting that a kind of input declares."""

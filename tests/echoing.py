@@ -17,6 +17,7 @@ from app.http.body import read_body
 from app.http.context import Ctx
 from app.http.descriptors import Descriptors
 from app.http.errors import InvalidRequest
+from app.http.proxies import Proxies
 from app.http.routes import RouteGroup
 from app.metrics import Metrics
 from app.settings import Settings
@@ -37,6 +38,7 @@ class Context:
         self.metrics = Metrics()
         self.settings = Settings(max_body_bytes=100_000, **settings)
         self.descriptors = Descriptors()
+        self.proxies = Proxies(self.settings.trusted_proxies, self.settings.root_path)
         self.started, self.released, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()  # of the server, as the next
         self.connections: set[Any] = set()

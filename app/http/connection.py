@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from starlette.types import Scope
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
@@ -49,6 +50,7 @@ class Connection(Reading):
 
     def take(self, expects_leave: bool, keeps_alive: bool) -> None:
         """Begin an exchange, or let it wait for those before it."""
+        self.context.proxies.apply(cast(Scope, self.scope))
         self.cycle = Exchange(
             self._table,
             self.context,

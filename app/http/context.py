@@ -11,6 +11,7 @@ from app.access import ANYBODY, CALLER, Gate
 from app.engine import Engine, Registry
 from app.http.cors import Cors
 from app.http.descriptors import Descriptors
+from app.http.proxies import Proxies
 from app.metrics import Metrics
 from app.settings import Settings
 
@@ -24,6 +25,7 @@ class Context:
         gate: who may ask; None for everybody.
         cors: which pages may read the answers; None for those of this server only.
         descriptors: room for new connections.
+        proxies: those that are trusted.
         started_s: monotonic time of the start.
         is_draining: SIGTERM came; what was accepted is finished.
     """
@@ -37,6 +39,7 @@ class Context:
     gate: Gate | None = None
     cors: Cors | None = None
     descriptors: Descriptors = field(default_factory=Descriptors)
+    proxies: Proxies = field(default_factory=Proxies)
 
     @property
     def registry(self) -> Registry:

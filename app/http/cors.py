@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 from fastapi import Request, Response
 
+from app.setting_types import listed
+
 ANY = "*"
 MAX_AGE_S = 600
 _METHODS = b"GET, HEAD, POST"
@@ -67,5 +69,5 @@ class Cors:
 
 def cors_of(origins: str) -> Cors | None:
     """Read the setting: origins with commas between them; None for none."""
-    given = [one.strip() for one in origins.split(",") if one.strip()]
+    given = listed(origins)
     return Cors(given) if given else None

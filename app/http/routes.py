@@ -164,10 +164,10 @@ class Routes:
         path: str = get_route_path(scope) if scope.get("root_path") else scope["path"]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         if (by_method := self._literal.get(path)) is None:
-            return self._find_templated(scope, method)
+            return self._find_templated(scope, path, method)
         return by_method.get(method) or _wrong_method(by_method.values(), by_method)
 
-    def _find_templated(self, scope: Scope, method: str) -> Route:
+    def _find_templated(self, scope: Scope, path: str, method: str) -> Route:
         others: dict[str, Route] = {}
         sought = {**scope, "method": method}
         for declared, route in self._templated:
@@ -179,7 +179,7 @@ class Routes:
                 others |= dict.fromkeys(_methods(declared), route)
         if others:
             return _wrong_method(others.values(), others)
-        return self._unmatched(scope["path"])
+        return self._unmatched(path)
 
     def _unmatched(self, path: str) -> Route:
         """Return a route that raises 404 with the path that was meant, in the shape of its kin."""

@@ -12,10 +12,11 @@ import os
 import structlog
 
 from app.process.supervisor import supervise
+from app.process.tls import tls_context
 from app.proving import Round, VerdictsInMemory
 from app.settings import Settings, unknown_variables
 from app.shared.descriptors import raise_limit_of_descriptors
-from app.shared.listener import CannotServe, bind
+from app.shared.listener import CannotServe, listening
 from app.shared.log import set_up_log
 
 log = structlog.get_logger("encodery")
@@ -23,6 +24,8 @@ log = structlog.get_logger("encodery")
 
 def is_open(settings: Settings) -> bool:
     """Tell whether others than this machine's own programs may ask, without a key."""
+    if settings.socket is not None:
+        return False
     try:
         is_local = ipaddress.ip_address(settings.host).is_loopback
     except ValueError:  # a name
@@ -52,7 +55,8 @@ def serve(settings: Settings) -> int:
             "OPEN to whoever reaches this address; set ENCODERY_KEYS_FILE or ENCODERY_API_KEY",
             host=settings.host,
         )
-    with bind(settings) as listener:
+    tls_context(settings)  # before any process starts
+    with listening(settings) as listener:
         if settings.workers > 1:
             supervise(settings, listener)
             return 0

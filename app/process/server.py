@@ -10,22 +10,27 @@ import gc
 import os
 import signal
 import socket
+import ssl
 import sys
 import threading
 import time
 from functools import partial
 from types import FrameType
+from typing import Any
 
 import structlog
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from app.http.application import Application
 from app.http.connection import Connection
 from app.live_models import LiveModels
 from app.main import create_app
+from app.process import tls
 from app.process.watchdog import Watchdog
 from app.proving import Round
 from app.settings import Settings
+from app.shared.listener import BACKLOG, CannotServe
 from app.shared.scoreboard import WorkerSlot
 from bundle import memory
 
@@ -79,6 +84,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: Application, settings: Settings, slot: WorkerSlot | None) -> None:
         self._app, self._settings, self._slot = app, settings, slot
+        self._tls = tls.tls_context(settings)
         self._is_retiring = self._is_ready = False
         self._watchdog = Watchdog(settings.stall_limit_s) if slot is None else None
         self.status = 0
@@ -96,6 +102,27 @@ class _Server(uvicorn.Server):
             )
         )
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """As uvicorn does, with a limit on the time that a client takes to agree on keys."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        make = partial(
+            Connection,
+            self._app,
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            loop := asyncio.get_running_loop(),
+        )
+        secured: dict[str, Any] = {}
+        if self._tls is not None:
+            secured = {"ssl": self._tls, "ssl_handshake_timeout": self._settings.head_timeout_s}
+        self.servers = [
+            await loop.create_server(make, sock=one, backlog=BACKLOG, **secured) for one in sockets or ()
+        ]
+        self.started = True
+
     def hang_up(self) -> None:
         """SIGHUP: load anew; of several processes, go, since another one has taken this one's place."""
         if self._slot is not None:
@@ -103,8 +130,18 @@ class _Server(uvicorn.Server):
             return
         if (gate := self._app.context.gate) is not None:
             gate.look_again()
+        if self._tls is not None:
+            self._renew(self._tls)
         if self._live is not None:
             self._live.reload()
+
+    def _renew(self, context: ssl.SSLContext) -> None:
+        try:
+            tls.load(context, self._settings)
+        except CannotServe as error:
+            log.error("the certificate from before stays", reason=str(error))
+        else:
+            log.info("the certificate was read again")
 
     @property
     def _live(self) -> LiveModels | None:
@@ -142,8 +179,7 @@ class _Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         # Not before: uvicorn ends at once, without this loop, if a signal came while it was starting.
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        url = _url(self._settings, self.servers[0].sockets[0])
         log.info("listening", url=url)
         waiting = asyncio.create_task(self._say_when_ready(url))
         if self._watchdog is not None:
@@ -177,3 +213,12 @@ class _Server(uvicorn.Server):
         stop_s = time.monotonic() + most_s
         while self.server_state.connections and time.monotonic() < stop_s and not self.force_exit:
             await asyncio.sleep(POLL_S)
+
+
+def _url(settings: Settings, listener: Any) -> str:
+    """Where the server is asked."""
+    scheme = "http" if settings.tls_certificate is None else "https"
+    if settings.socket is not None:  # which got its name after it was bound
+        return f"{scheme}+unix://{settings.socket}"
+    host, port = listener.getsockname()[:2]
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"

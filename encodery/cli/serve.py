@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,6 +16,9 @@ def serve(
     port: Annotated[
         int | None, typer.Option(help="Port to listen on, 0 for any [env: ENCODERY_LISTEN_PORT].")
     ] = None,
+    socket: Annotated[
+        Path | None, typer.Option(help="Unix socket to listen on, in place of these [env: ENCODERY_SOCKET].")
+    ] = None,
     models_dir: ModelsDir = None,
 ) -> None:
     """Serve the published models. Every other setting is a variable; `encodery config` shows them all."""
@@ -24,7 +28,7 @@ def serve(
     from app.shared.listener import CannotServe
 
     try:
-        if status := run(settings_from(host=host, listen_port=port, models_dir=models_dir)):
+        if status := run(settings_from(host=host, listen_port=port, socket=socket, models_dir=models_dir)):
             raise typer.Exit(status)
     except SettingsError as error:
         fail(str(error), MISTAKE)

@@ -1,0 +1,51 @@
+"""The types of settings that are more than a number or a word: what is wrong with one is told at start."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
+
+ANY_PROXY, ON_SOCKET = "*", "unix"  # among trusted proxies: whoever connects, whoever does on the Unix socket
+PREFIX_OF_PATHS = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
+
+
+def listed(names: str) -> list[str]:
+    """Names with commas between them."""
+    return [one for name in names.split(",") if (one := name.strip())]
+
+
+def _can_be_sent(key: SecretStr) -> SecretStr:
+    """Refuse what no client could put into a header, so that nobody wonders why his key is none."""
+    if not re.fullmatch(r"[!-~]+", key.get_secret_value()):
+        raise ValueError("a key is printable ASCII without blanks; is there a line break at its end?")
+    return key
+
+
+def _are_proxies(names: str) -> str:
+    for name in listed(names):
+        if name in (ANY_PROXY, ON_SOCKET):
+            continue
+        try:
+            ip_network(name, strict=False)
+        except ValueError:
+            raise ValueError(
+                f"proxies are addresses or networks, `{ON_SOCKET}` or `{ANY_PROXY}`, with commas between them"
+            ) from None
+    return names
+
+
+def _is_prefix(path: str) -> str:
+    if path and not PREFIX_OF_PATHS.fullmatch(path):
+        raise ValueError("a prefix of paths looks like /embeddings: no slash at its end")
+    return path
+
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+Secret = Annotated[SecretStr, AfterValidator(_can_be_sent)]
+Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
+TrustedProxies = Annotated[str, AfterValidator(_are_proxies)]
+PathPrefix = Annotated[str, AfterValidator(_is_prefix)]
