@@ -51,12 +51,13 @@ class Crowd:
     """So many clients of a sort, each of which comes again where it is closed, if it is to.
 
     Attributes:
-        closed: connections that the server closed.
+        connected: connections that were made.
+        closed: those of them that the server closed.
     """
 
     def __init__(self, port: int, sort: Sort, count: int, *, comes_again: bool) -> None:
         self._port, self._sort, self._count, self._comes_again = port, sort, count, comes_again
-        self.closed = 0
+        self.connected = self.closed = 0
 
     async def stay(self) -> None:
         """Be there until cancelled."""
@@ -68,18 +69,19 @@ class Crowd:
         await asyncio.sleep(share * (DRIP_S if self._comes_again else 0))
         while True:
             with suppress(OSError):
-                await self._connected()
+                await self._stay_connected()
             self.closed += 1
             if not self._comes_again:
                 return
 
-    async def _connected(self) -> None:
+    async def _stay_connected(self) -> None:
         """Connect, send, and go on until the server has enough."""
         loop = asyncio.get_running_loop()
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
             client.setblocking(False)
             await loop.sock_connect(client, ("127.0.0.1", self._port))
+            self.connected += 1
             await loop.sock_sendall(client, self._sort.first)
             while not _is_closed(client):
                 await asyncio.sleep(DRIP_S)

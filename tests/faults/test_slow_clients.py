@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from counting import open_files, until
+from counting import until
 
 from app.settings import Settings
 from bench import texts
@@ -22,7 +22,7 @@ from faults.overload import pinned
 from faults.slow_clients import SORTS, Sort, crowd
 
 SHORT_S = 1.0  # of each limit, in the short form
-SLACK_S, LATE = 5.0, 30.0  # over the limit: for a lingering end, a look at it; on any machine
+SLACK_S, LATE = 5.0, 60.0  # over the limit: for a lingering end, and a look at it; on any machine
 SHARE = 0.5  # of the peak, which the others ask for
 ROUNDS = 3
 
@@ -53,20 +53,16 @@ def started(
 def test_slow_clients_are_left_in_time(
     name: str, settings: Settings, started: Running, effort: Callable[..., int], figure: Any
 ) -> None:
-    sort, count, pid = SORTS[name], effort(20, 500), started.process.pid
+    sort, count = SORTS[name], effort(20, 500)
     limit_s = sort.periods * float(getattr(settings, sort.limit))
-    before = open_files(pid)
     with crowd(started.port, sort, count, comes_again=False) as clients:
-        until(lambda: open_files(pid) >= before + count)
-        took_s = until(lambda: open_files(pid) <= before, limit_s + LATE)
-        until(lambda: clients.closed == count)
+        until(lambda: clients.connected == count)
+        took_s = until(lambda: clients.closed == count, limit_s + LATE)
 
     figure("F6", f"{name}: all closed after", took_s, at_most=limit_s + SLACK_S, unit="s")
 
 
-def test_slow_clients_of_all_sorts_at_once_leave_others_alone(
-    started: Running, effort: Callable[..., Any], figure: Any
-) -> None:
+def test_slow_clients_leave_others_alone(started: Running, effort: Callable[..., Any], figure: Any) -> None:
     """In turns without and with them: what else the machine does must not be taken for their cost."""
     model, count = effort("text", "text-small"), effort(20, 500)
     bodies = texts.bodies(texts.texts(256), 1, model=model, encoding="base64", truncate="end")
@@ -75,8 +71,9 @@ def test_slow_clients_of_all_sorts_at_once_leave_others_alone(
     load = replace(load, callers=0, rate=SHARE * peak, seconds=effort(0.5, 8.0))
     alone, beside = dict[str, list[float]](), dict[str, list[float]]()
     for _ in range(effort(1, ROUNDS)):
-        for name, sort in SORTS.items():
-            alone.setdefault(name, []).append(p99_ms(load, started))
+        for name, sort in effort(dict(list(SORTS.items())[-2:]), SORTS).items():
+            if is_long():
+                alone.setdefault(name, []).append(p99_ms(load, started))
             beside.setdefault(name, []).append(p99_beside(load, started, sort, count))
 
     for name in SORTS if is_long() else ():
@@ -87,13 +84,13 @@ def test_slow_clients_of_all_sorts_at_once_leave_others_alone(
 
 def p99_ms(load: Load, started: Running) -> float:
     found = measured(load, started)
-    assert set(found["statuses"]) == {"200"}
+    assert set(found["statuses"]) <= {"200", "429"}  # a busy machine may refuse
+    assert found["statuses"]["200"] > 0
     assert found["broken"] == 0
     return float(found["latency_ms"]["p99"])
 
 
 def p99_beside(load: Load, started: Running, sort: Sort, count: int) -> float:
-    before = open_files(started.process.pid)
-    with crowd(started.port, sort, count, comes_again=True):
-        until(lambda: open_files(started.process.pid) >= before + count // 2)
+    with crowd(started.port, sort, count, comes_again=True) as clients:
+        until(lambda: clients.connected >= count)
         return p99_ms(load, started)
