@@ -40,6 +40,10 @@ class Cors:
         self._origins = frozenset(origin.rstrip("/").encode("latin-1") for origin in origins)
         self._allows_any = ANY.encode() in self._origins
 
+    def allows(self, origin: bytes) -> bool:
+        """Tell whether its pages may ask."""
+        return self._allows_any or origin in self._origins
+
     def preflight(self, request: Request) -> Response | None:
         """Answer a browser that asks before it sends a request; None for any other request."""
         headers = dict(request.scope["headers"])
@@ -58,7 +62,7 @@ class Cors:
         if not self._allows_any:
             response.raw_headers.append((b"vary", b"Origin"))
         origin = dict(request.scope["headers"]).get(b"origin")
-        if origin is None or not (self._allows_any or origin in self._origins):
+        if origin is None or not self.allows(origin):
             return
         allowed = ANY.encode() if self._allows_any else origin
         response.raw_headers += [

@@ -6,7 +6,7 @@
     ├── MalformedRequest     400  no JSON, not UTF-8, nested too deeply
     ├── SuspectHead          400  headers that could hide another request
     ├── Unauthorized         401  no key, or nobody's
-    ├── Forbidden            403  the key may not do this
+    ├── Forbidden            403  the key, or a page of another origin, may not do this
     ├── UnknownPath          404  there is nothing at this path
     ├── WrongMethod          405  the path takes another method
     ├── NotAcceptable        406  no answer in a media type the caller takes
@@ -71,7 +71,7 @@ class Unauthorized(RequestError):
 
 
 class Forbidden(RequestError):
-    """The key may not do this."""
+    """The key, or a page of another origin, may not do this."""
 
 
 class UnknownPath(RequestError):

@@ -28,6 +28,7 @@ from app.engine import ARRIVAL, Draining, Overloaded
 from app.http.authentication import check_key
 from app.http.context import Context
 from app.http.head import check_head
+from app.http.origin import check_origin
 from app.http.request import DirectRequest
 from app.http.routes import ErrorAnswer, Route
 from app.shared.log import REQUEST_ID
@@ -163,7 +164,7 @@ def check_admission(context: Context, route: Route, request: Request) -> None:
         route.admission(context, request)
 
 
-CHECKS: tuple[Check, ...] = (check_head, check_key, check_admission)
+CHECKS: tuple[Check, ...] = (check_head, check_origin, check_key, check_admission)
 """What every request must pass, in order; each check raises what is wrong.
 
 The key comes after the head, which may be forged, and before admission, which tells how busy the server is.

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
 from typing import Any
 
 import httpx2 as httpx
 import pytest
+from routes import paths
 
 PAGE = "https://shop.example"
 ASKING = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-api-key"}
@@ -58,7 +62,25 @@ async def test_no_answer_is_taken_for_another_type(client: httpx.AsyncClient) ->
 
 
 async def test_a_page_is_not_framed_and_loads_from_here_only(client: httpx.AsyncClient) -> None:
-    policy = (await client.get("/docs")).headers["content-security-policy"]
+    """Of scripts it runs those of this server, and the one that stands in it as it was written."""
+    page = await client.get("/docs")
+    policy = dict(part.strip().split(" ", 1) for part in page.headers["content-security-policy"].split(";"))
+    [script] = re.findall(r"<script>(.*?)</script>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
-    assert "default-src 'self'" in policy
-    assert "frame-ancestors 'none'" in policy
+    assert policy["default-src"] == "'self'"
+    assert policy["script-src"] == f"'self' 'sha256-{digest}'"
+    assert policy["frame-ancestors"] == policy["base-uri"] == policy["object-src"] == "'none'"
+    assert page.headers["x-frame-options"] == "DENY"
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert not re.search(r"""(src|href)=["']https?:""", page.text)
+
+
+async def test_every_page_has_a_policy(client: httpx.AsyncClient) -> None:
+    """Whatever is HTML; there is nothing else of the framework's, such as /redoc."""
+    for path in paths(client.app):
+        answer = await client.get(path)
+        if "html" in answer.headers.get("content-type", ""):
+            assert "content-security-policy" in answer.headers, path
+    assert (await client.get("/redoc")).status_code == 404
