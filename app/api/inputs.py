@@ -63,8 +63,28 @@ class TextInputs(JsonInputs):
     def read(self, loaded: Loaded) -> list[Input]:
         for index, item in enumerate(self.values):
             if not isinstance(item, str):
-                raise InputError(index, "wrong_type", f"expected a text, this is {json_type(item)}")
+                takes = f"{loaded.manifest.name} takes {loaded.encoder.kind.plural}"
+                message = f"expected a text, this is {_described(item)}; {takes}, and this route strings only"
+                raise InputError(index, "wrong_type", message)
         return JsonInputs.read(self, loaded)
+
+
+# What libraries of multimodal models call the parts of an input that are no text.
+_MEDIA = frozenset({"image", "images", "image_url", "image_base64", "input_image", "image_bytes"})
+_MEDIA |= {"audio", "audio_url", "input_audio", "video", "video_url", "video_base64", "pdf", "file", "bytes"}
+
+
+def _described(item: Any) -> str:
+    """What an input is that is no string."""
+    return "an object with a picture, a sound or a file" if is_media(item) else json_type(item)
+
+
+def is_media(item: Any) -> bool:
+    """Tell whether an input, or a part of one, is an object that libraries send for a picture or a sound."""
+    if not isinstance(item, dict):
+        return False
+    kind = item.get("type")
+    return not _MEDIA.isdisjoint(item) or (isinstance(kind, str) and kind in _MEDIA)
 
 
 @dataclass(frozen=True, slots=True)

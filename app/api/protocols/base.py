@@ -38,6 +38,7 @@ from app.http.errors import Failure, InvalidRequest
 from app.http.routes import Access, Handler, RouteGroup
 
 EXPECTED_SPACE = "X-Expected-Space"
+NO_MEDIA = "pictures and sounds are not read here, only texts; GET /models says what each model takes"
 SLIP = 0.8  # likeness of names from which on one is taken for a slip of the other
 MOST_UNKNOWN = 16  # fields of a body that are looked at for slips
 _PARAMETERS: list[dict[str, Any]] = [

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Iterator
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from app.api.inputs import check_count
+from app.api.inputs import check_count, is_media
 from app.api.protocols.base import (
+    NO_MEDIA,
     ForeignRequest,
     Protocol,
     Refusal,
@@ -61,7 +63,7 @@ class EmbedRequest(ForeignRequest):
 
     field = "texts"
     ignored = ("priority",)
-    refused: ClassVar = {"images": Refusal("no model of this server takes images", (None, []))}
+    refused: ClassVar = {"images": Refusal(NO_MEDIA, (None, []))}
 
     model: str | None = Field(None, description="default: the server's")
     texts: Texts | None = None
@@ -130,20 +132,28 @@ async def _texts(asked: EmbedRequest, settings: Settings) -> Any:
 
 
 def _joined(inputs: Any) -> list[str]:
-    try:
-        return ["".join(_text(part) for part in one["content"]) for one in inputs]
-    except (KeyError, TypeError, AttributeError):
-        raise InvalidRequest(
-            'inputs is a list of {"content": [{"type": "text", "text": ...}]}',
-            code="wrong_type",
-            param="inputs",
-        ) from None
+    if not isinstance(inputs, list):
+        raise _wrong_parts("inputs")
+    return [_text(one, f"input {index}") for index, one in enumerate(inputs)]
 
 
-def _text(part: Any) -> str:
-    if part.get("type") != "text":
-        raise InvalidRequest("no model of this server takes images", code="unsupported", param="inputs")
-    return str(part["text"])
+def _text(one: Any, place: str) -> str:
+    """The texts of an input's parts, one after the other. Raises InvalidRequest."""
+    parts = one.get("content") if isinstance(one, dict) else None
+    if not isinstance(parts, list):
+        raise _wrong_parts(place)
+    for number, part in enumerate(parts):
+        if is_media(part):
+            where = f"{place}, part {number} of its content: {NO_MEDIA}"
+            raise InvalidRequest(where, code="unsupported")
+        if not (isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)):
+            raise _wrong_parts(f"{place}, part {number} of its content")
+    return "".join(part["text"] for part in parts)
+
+
+def _wrong_parts(place: str) -> InvalidRequest:
+    message = f'{place}: inputs is a list of {{"content": [{{"type": "text", "text": ...}}]}}'
+    return InvalidRequest(message, code="wrong_type")
 
 
 def _by_type(answer: EncodeResult, types: list[EmbeddingType]) -> dict[str, Any]:
@@ -167,6 +177,13 @@ def _meta(answer: EncodeResult, version: str) -> dict[str, Any]:
         "api_version": {"version": version},
         "billed_units": {"input_tokens": answer.tokens},
     }
-    if cut := sum(bool(fact.truncated) for fact in answer.facts):
-        meta["warnings"] = [f"{cut} of the texts were too long and were cut"]
+    if warnings := list(_warnings(answer)):
+        meta["warnings"] = warnings
     return {"meta": meta}
+
+
+def _warnings(answer: EncodeResult) -> Iterator[str]:
+    if cut := sum(bool(fact.truncated) for fact in answer.facts):
+        yield f"{cut} of the texts were too long and were cut"
+    if count := sum("media_address" in fact.warnings for fact in answer.facts):
+        yield f"{count} of the texts are addresses of pictures, sounds or films; nothing was fetched"

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from fastapi import Request, Response
@@ -18,9 +18,11 @@ from pydantic import Field, WithJsonSchema
 
 from app.api import health
 from app.api.protocols.base import (
+    NO_MEDIA,
     ErrorText,
     ForeignRequest,
     Protocol,
+    Refusal,
     expected_space,
     json_response,
     json_vectors,
@@ -72,6 +74,7 @@ class EmbedRequest(ForeignRequest):
 
     field = "input"
     ignored = ("keep_alive",)
+    refused: ClassVar = {"images": Refusal(NO_MEDIA, (None, []))}
 
     model: str
     input: Annotated[Any, WithJsonSchema(_TEXTS)] = Field("", description="a text or a list of texts")
@@ -85,6 +88,7 @@ class EmbeddingsRequest(ForeignRequest):
 
     field = "prompt"
     ignored = ("keep_alive",)
+    refused: ClassVar = {"images": Refusal(NO_MEDIA, (None, []))}
 
     model: str
     prompt: str = ""

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from app.api import vectors
 from app.api.protocols.base import (
+    NO_MEDIA,
     ForeignRequest,
     Protocol,
     Refusal,
@@ -56,7 +57,8 @@ class EmbeddingsRequest(ForeignRequest):
             "vectors have length 1 on this route; /encode gives the model's own", (None, True)
         ),
         "embedding_type": Refusal('the type of the vectors stands in "output_dtype"', (None, "float")),
-        "modality": Refusal("no model of this server takes other inputs than texts here", (None, "text")),
+        "modality": Refusal(NO_MEDIA, (None, "text")),
+        "messages": Refusal('conversations are not read; send texts as "input"', (None, [])),
     }
 
     input: Texts = Field(description="a text, or a list of at most ENCODERY_MAX_ITEMS texts; no token ids")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from bundle.errors import InputError
-from bundle.preprocess.facts import Truncation
+from bundle.preprocess.facts import Facts, Truncation, warning_field
 from bundle.preprocess.text.cutting import cut_end, cut_start
+from bundle.preprocess.text.media import is_data_uri, is_media_address
 from bundle.values import json_type
 
 FIELD = "text"  # what warnings, columns and tensors call it
@@ -21,6 +22,7 @@ class Text:
     Attributes:
         text: as it is to be read.
         dropped: what was cut off before; None if nothing was.
+        is_media_address: apart from a prompt, it is the address of a picture, a sound or a film.
 
     Raises:
         InputError: it is no string, or holds half of a character.
@@ -28,6 +30,20 @@ class Text:
 
     text: str
     dropped: Truncation | None = None
+    is_media_address: bool = False
+
+    @classmethod
+    def from_json(cls, value: Any) -> Text:
+        """A text as it stands in a request. Raises InputError, for a data URI as well."""
+        text = cls(value, is_media_address=isinstance(value, str) and is_media_address(value))
+        if is_data_uri(text.text):
+            raise InputError(
+                0,
+                "wrong_kind",
+                "this model takes texts, this is a data URI, whose letters are the bytes of a file; send "
+                "what is to be read, as a string",
+            )
+        return text
 
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
@@ -47,8 +63,10 @@ class Text:
 
     @property
     def key(self) -> Hashable:
-        """The text itself, and what was cut off, since that is told."""
-        return self.text if self.dropped is None else (self.text, self.dropped)
+        """The text itself, and what is told of it besides."""
+        if self.dropped is None and not self.is_media_address:
+            return self.text
+        return self.text, self.dropped, self.is_media_address
 
     @property
     def now(self) -> None:
@@ -57,13 +75,25 @@ class Text:
 
     def prompted(self, prompt: str) -> Text:
         """The text after the prompt."""
-        return Text(prompt + self.text, self.dropped)
+        return Text(prompt + self.text, self.dropped, self.is_media_address)
 
     def cut(self, most: int, *, from_start: bool) -> Text:
         """At most so many characters (most >= 1): the first ones, or the last if the start is cut off."""
         text = cut_start(self.text, most) if from_start else cut_end(self.text, most)
-        return Text(text, Truncation(FIELD, len(self.text), most, "characters"))
+        dropped = Truncation(FIELD, len(self.text), most, "characters")
+        return Text(text, dropped, self.is_media_address)
 
     def to_json(self) -> Any:
         """A string."""
         return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class TextFacts(Facts):
+    """What the caller is told about one text."""
+
+    media_address: bool = warning_field(
+        "the text is the address of a picture, a sound or a film: its letters were encoded, and nothing was "
+        "fetched",
+        False,
+    )

@@ -16,7 +16,7 @@ from bundle.preprocess.kind import (
     Tensor,
     TensorType,
 )
-from bundle.preprocess.text.input import FIELD, Text
+from bundle.preprocess.text.input import FIELD, Text, TextFacts
 from bundle.preprocess.text.preprocessor import TextPreprocessor
 
 
@@ -68,4 +68,5 @@ TEXT = Kind(
     file="tokenizer.json",
     version=1,
     load=TextPreprocessor,
+    facts=TextFacts,
 )

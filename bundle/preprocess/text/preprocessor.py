@@ -18,7 +18,7 @@ from bundle.errors import InputError, ManifestError
 from bundle.inputs import Input
 from bundle.preprocess.base import Arrays, Layout, Prepared, Token, Truncate, pad
 from bundle.preprocess.facts import Facts, Truncation
-from bundle.preprocess.text.input import FIELD, Text
+from bundle.preprocess.text.input import FIELD, Text, TextFacts
 from bundle.preprocess.text.wordpiece import TokenCache
 
 
@@ -77,7 +77,10 @@ class TextPreprocessor:
             truncated += (Truncation(FIELD, length, self.max_length, "tokens"),)
         row = np.array(ids, dtype=np.int64)  # [t]
         unknown = (FIELD,) if self._unknown_id in ids else ()
-        facts = _plain(len(ids)) if not (truncated or unknown) else Facts(len(ids), truncated, unknown)
+        if truncated or unknown or item.is_media_address:
+            facts = TextFacts(len(ids), truncated, unknown, item.is_media_address)
+        else:
+            facts = _plain(len(ids))
         return Prepared({"input_ids": row}, cost=len(ids), facts=facts)
 
     def _cut(self, text: str, truncate: Truncate) -> list[int]:
@@ -112,7 +115,7 @@ class TextPreprocessor:
         }
 
     def from_json(self, value: Any, now: float | None = None) -> Input:
-        return Text(value)
+        return Text.from_json(value)
 
     def key(self, item: Input) -> Hashable:
         return item.key
@@ -139,8 +142,8 @@ def pack(batch: Sequence[Prepared]) -> Arrays:
 
 
 @lru_cache(maxsize=8192)
-def _plain(tokens: int) -> Facts:
-    return Facts(tokens)
+def _plain(tokens: int) -> TextFacts:
+    return TextFacts(tokens)
 
 
 def _tokens(encoding: Encoding) -> list[Token]:
