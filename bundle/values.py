@@ -5,8 +5,9 @@ Each function gives the value or raises `BadValueError`, whose message never rep
 
 from __future__ import annotations
 
+import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -45,6 +46,18 @@ def string_of(value: Any, path: str = "") -> str:
     return value
 
 
+def id_of(value: Any, path: str = "") -> str:
+    """An entry of a vocabulary: a string, or an integer, which means its decimal text.
+
+    Databases number what vocabularies name, so 1001 is "1001". A float is not: 1001.0 may be a rounded id.
+    """
+    if type(value) is str:
+        return value
+    if type(value) is int:  # no boolean
+        return str(value)
+    raise BadValueError(f"expected a string or an integer, got {json_type(value)}", path)
+
+
 def number_of(value: Any, path: str = "") -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise BadValueError(f"expected a number, got {json_type(value)}", path)
@@ -55,6 +68,12 @@ def number_of(value: Any, path: str = "") -> float:
     if not math.isfinite(number):
         raise BadValueError("expected a finite number", path, "not_finite")
     return number
+
+
+def nearest(name: Any, names: Iterable[str]) -> str:
+    """A question for a message, whether the nearest of the names was meant; empty if none is near."""
+    found = difflib.get_close_matches(str(name)[:64].lower(), names, n=1, cutoff=0.5)
+    return f"did you mean {found[0]!r}? " if found else ""
 
 
 _JSON_TYPES: Mapping[type, str] = {

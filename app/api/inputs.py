@@ -16,7 +16,7 @@ from app.engine import Loaded
 from app.http.errors import InvalidRequest, UnsupportedMediaType
 from app.settings import PREFIX, Settings
 from bundle import Input, InputError, Kind, Limit, Tensor, Truncate
-from bundle.preprocess import LimitSetting
+from bundle.preprocess import KnowsById, LimitSetting
 from bundle.values import json_type
 
 
@@ -53,6 +53,18 @@ class JsonInputs:
 
     def read(self, loaded: Loaded) -> list[Input]:
         return loaded.encoder.read(self.values, self.now_s)
+
+
+class ItemInputs(JsonInputs):
+    """JSON values, of which an id stands for the item of that id where the model knows items by theirs."""
+
+    __slots__ = ()
+
+    def read(self, loaded: Loaded) -> list[Input]:
+        preprocessor, values = loaded.encoder.preprocessor, self.values
+        if isinstance(preprocessor, KnowsById):
+            values = [preprocessor.record_of(value) for value in values]
+        return loaded.encoder.read(values, self.now_s)
 
 
 class TextInputs(JsonInputs):

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.api.bodies import refuse_query
 from app.api.head_options import admit
-from app.api.inputs import GivenInputs, JsonInputs, within_limits
+from app.api.inputs import GivenInputs, ItemInputs, JsonInputs, within_limits
 from app.api.large import off_loop
 from app.api.ranking import scores_of, top
 from app.api.requests import NOW_SCHEMA, ONE_INPUT, NameField, moment_of, validated
@@ -41,7 +41,12 @@ DEFAULT_TOP_K = 10
 
 routes = RouteGroup()
 
-_CANDIDATES: dict[str, Any] = {"type": "array", "minItems": 1, "items": ONE_INPUT}
+_ID = {"type": ["string", "integer"], "description": "the id of an item that the model knows by its id"}
+_CANDIDATES: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "items": {"anyOf": [*ONE_INPUT["anyOf"], _ID]},
+}
 _VECTORS: dict[str, Any] = {
     "type": "array",
     "minItems": 1,
@@ -56,7 +61,8 @@ class ScoreRequest(BaseModel):
 
     query: Annotated[Any, WithJsonSchema(ONE_INPUT)] = Field(description="a text, or an object of features")
     candidates: Annotated[list[Any], WithJsonSchema(_CANDIDATES)] | None = Field(
-        None, description="inputs of the candidates' encoder; a known item may be named by its id alone"
+        None,
+        description="inputs of the candidates' encoder; an item's id will do where it has the field",
     )
     vectors: Annotated[list[Any], WithJsonSchema(_VECTORS)] | None = Field(
         None,
@@ -200,7 +206,7 @@ class _Caller:
 
     async def candidates(self, values: list[Any], query: EncodeResult) -> list[EncodeResult]:
         """Block after block, all by one encoder of the query's space."""
-        given, size = JsonInputs(values, self.now_s), self.context.settings.max_items
+        given, size = ItemInputs(values, self.now_s), self.context.settings.max_items
         try:
             target = self._target(given, query)
         except (UnknownModel, NotReady) as error:

@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from bundle.preprocess.base import Layout, Prepared, Preprocessor, Tokenizes, Truncate
+from bundle.preprocess.base import KnowsById, Layout, Prepared, Preprocessor, Tokenizes, Truncate
 from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.features import FEATURES
 from bundle.preprocess.kind import Columns, Kind, Limit, LimitSetting, Tensor
@@ -21,6 +21,7 @@ __all__ = [
     "Columns",
     "Facts",
     "Kind",
+    "KnowsById",
     "Layout",
     "Limit",
     "LimitSetting",

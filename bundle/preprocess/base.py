@@ -116,6 +116,15 @@ class Tokenizes(Protocol):
         ...
 
 
+@runtime_checkable
+class KnowsById(Protocol):
+    """What a preprocessor can do whose inputs may be named by an id, where they are known to be items."""
+
+    def record_of(self, value: Any) -> Any:
+        """The record of an item that is named by its id alone; anything else as it is."""
+        ...
+
+
 def pad(rows: Sequence[npt.NDArray[Any]], fill: float = 0) -> npt.NDArray[Any]:
     """Stack arrays of different lengths: [n, longest, ...], at least one long in every axis."""
     first = rows[0]

@@ -97,13 +97,13 @@ def test_unknown_fields_are_reported_in_the_order_of_the_schema() -> None:
 
 
 WRONG_TYPES = {
-    "country": [5, True, ["GB"], {}, b"GB"],
-    "tags": ["red", 5, {}, [5], [None], [["red"]]],
+    "country": [5.0, True, ["GB"], {}, b"GB"],
+    "tags": ["red", 5, {}, [5.0], [None], [["red"]]],
     "title": [5, ["lamp"], {}],
     "price": ["5", True, False, [5], {}],
     "stock": ["5", [5]],
     "seen": [True, [], {}],
-    "history": ["A", 5, {}, [5], [None], [["A"]], [{"id": 5}], [{"id": "A", "time": True}]],
+    "history": ["A", 5, {}, [5.0], [None], [["A"]], [{"id": 5.0}], [{"id": "A", "time": True}]],
 }
 
 
@@ -341,3 +341,104 @@ def test_json_schema_names_every_feature_and_its_limits() -> None:
     assert list(properties) == NAMES
     assert "3 items are known; the first 4 entries are read" in properties["history"]["description"]
     assert ALL.schema()["additionalProperties"] is False
+
+
+# Ids: what a vocabulary names, a database may number.
+
+NUMBERED = loaded(
+    [
+        {"name": "shop", "kind": "category", "vocabulary": ["1001", "-7", "0", "true", "1.0"]},
+        {"name": "tags", "kind": "bag", "vocabulary": ["3", "4"], "max_length": 3},
+        {"name": "title", "kind": "text", "vocabulary": ["300"], "max_length": 3},
+        {"name": "history", "kind": "history", "vocabulary": ["1405", "9"], "max_length": 4},
+    ]
+)
+
+
+def arrays_of(**values: Any) -> dict[str, list[Any]]:
+    (prepared,) = NUMBERED.prepare([Features(values, NOW)])
+    return {name: array.tolist() for name, array in prepared.arrays.items()}
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        ({"shop": 1001}, {"shop": "1001"}),
+        ({"shop": -7}, {"shop": "-7"}),
+        ({"shop": 0}, {"shop": "0"}),
+        ({"tags": [4, "3", 5]}, {"tags": ["4", "3", "5"]}),
+        ({"history": [1405, "9", 8]}, {"history": ["1405", "9", "8"]}),
+        ({"history": [{"id": 1405, "time": 5}]}, {"history": [{"id": "1405", "time": 5}]}),
+    ],
+)
+def test_an_integer_is_an_id_by_its_decimal_text(number: dict[str, Any], text: dict[str, Any]) -> None:
+    assert arrays_of(**number) == arrays_of(**text)
+    assert arrays_of(**number) != arrays_of()
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({"shop": 1001.0}, ".shop"),
+        ({"shop": 1e3}, ".shop"),
+        ({"shop": True}, ".shop"),
+        ({"shop": [1001]}, ".shop"),
+        ({"tags": [3, 4.0]}, ".tags[1]"),
+        ({"tags": [False]}, ".tags[0]"),
+        ({"tags": 3}, ".tags"),
+        ({"title": 300}, ".title"),
+        ({"history": [1405.0]}, ".history[0]"),
+        ({"history": ["9", True]}, ".history[1]"),
+        ({"history": [{"id": 1405.5}]}, ".history[0].id"),
+        ({"history": [{"id": None}]}, ".history[0].id"),
+        ({"history": 1405}, ".history"),
+    ],
+)
+def test_no_other_number_is_one(values: dict[str, Any], path: str) -> None:
+    with pytest.raises(InputError) as caught:
+        NUMBERED.prepare([Features(values, NOW)])
+
+    assert (caught.value.code, caught.value.path) == ("wrong_type", path)
+
+
+def test_the_schema_says_so() -> None:
+    properties = NUMBERED.schema()["properties"]
+    entry, record = properties["history"]["items"]["anyOf"]
+
+    assert properties["shop"]["type"] == ["string", "integer", "null"]
+    assert properties["tags"]["items"]["type"] == ["string", "integer"]
+    assert properties["title"]["type"] == ["string", "null"]
+    assert entry["type"] == record["properties"]["id"]["type"] == ["string", "integer"]
+    assert "decimal text" in properties["shop"]["description"]
+
+
+@pytest.mark.parametrize(
+    ("values", "path", "meant"),
+    [
+        ({"contry": "GB"}, "", "country"),
+        ({"Country": "GB"}, "", "country"),
+        ({"history": [{"id": "A", "tme": 5}]}, ".history[0]", "time"),
+        ({"history": ["A", {"ID": "A"}]}, ".history[1]", "id"),
+    ],
+)
+def test_a_slip_in_a_field_is_answered_with_the_nearest(
+    values: dict[str, Any], path: str, meant: str
+) -> None:
+    error = refusal(values)
+
+    assert (error.code, error.path) == ("unknown_field", path)
+    assert f"did you mean {meant!r}?" in error.reason
+
+
+def test_an_item_may_be_named_by_its_id_where_the_model_knows_ids() -> None:
+    def of(side: str, **changes: Any) -> FeaturePreprocessor:
+        features = [{"name": "id", "kind": "category", "vocabulary": ["7"]} | changes]
+        schema = {"schema_version": 1, "side": side, "features": features}
+        return FeaturePreprocessor(FeatureSchema.from_bytes(json.dumps(schema).encode()))
+
+    items = of("item")
+    assert [items.record_of(one) for one in ("7", 7)] == [{"id": "7"}, {"id": 7}]
+    for other in ({"id": "7"}, 7.0, True, None, ["7"]):
+        assert items.record_of(other) is other
+    assert of("user").record_of("7") == "7"
+    assert of("item", name="code").record_of("7") == "7"

@@ -58,8 +58,7 @@ def read_tensors(specs: Sequence[TensorSpec], binary: memoryview) -> dict[str, T
             raise _wrong(spec, "no memory is shared with this server; send the data in the request")
         size = spec.parameters.get("binary_data_size")
         if size is None:
-            values = list(_flat(spec.data or [], 2))
-            _check_types(spec, values)
+            values = _typed(spec, list(_flat(spec.data or [], 2)))
         else:
             if type(size) is not int or not 0 <= size <= len(binary) - start:
                 raise _wrong(
@@ -111,12 +110,16 @@ def _strings(spec: TensorSpec, block: memoryview) -> Iterator[str]:
         position += length
 
 
-def _check_types(spec: TensorSpec, values: Sequence[Any]) -> None:
+def _typed(spec: TensorSpec, values: list[Any]) -> list[Any]:
+    """The values, floats where the datatype says so: in JSON 1.0 may be written as 1, but is no id."""
     expected: tuple[type, ...] = (str,) if spec.datatype == "BYTES" else (int, float, bool)
     if spec.datatype != "BYTES":
         _dtype(spec)
     if not all(isinstance(value, expected) for value in values):
         raise _wrong(spec, f"data holds a value that is no {spec.datatype}")
+    if spec.datatype.startswith("FP"):
+        return [float(value) if type(value) is int else value for value in values]
+    return values
 
 
 def _dtype(spec: TensorSpec) -> str:

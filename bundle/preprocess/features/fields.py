@@ -19,7 +19,9 @@ from bundle.preprocess.facts import Truncation
 from bundle.preprocess.features import schema as specs
 from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN
 from bundle.preprocess.features.words import bigrams, words
-from bundle.values import DAY_S, BadValueError, json_type, number_of, string_of, unix_time
+from bundle.values import DAY_S, BadValueError, id_of, json_type, number_of, string_of, unix_time
+
+ID_TYPES, AS_TEXT = ("string", "integer"), "an integer is read as its decimal text"  # what `id_of` takes
 
 
 class Findings:
@@ -56,14 +58,14 @@ class _Category:
     def arrays(self, value: Any, findings: Findings) -> Arrays:
         if value is None:
             return {self.name: np.array([MISSING], dtype=np.int64)}
-        index = self._index.get(string_of(value), UNKNOWN)
+        index = self._index.get(id_of(value), UNKNOWN)
         if index == UNKNOWN:
             findings.unknown[self.name] = None
         return {self.name: np.array([index], dtype=np.int64)}
 
     def schema(self) -> dict[str, Any]:
         known = f"{len(self._index)} values are known"
-        return {"type": ["string", "null"], "description": described(self._spec.description, known)}
+        return {"type": [*ID_TYPES, "null"], "description": described(self._spec.description, known, AS_TEXT)}
 
 
 class _Bag:
@@ -96,16 +98,19 @@ class _Bag:
             return words(string_of(value))
         if not isinstance(value, (list, tuple)):
             raise BadValueError(f"expected a list of strings, got {json_type(value)}")
-        return [string_of(entry, f"[{position}]") for position, entry in enumerate(value)]
+        return [id_of(entry, f"[{position}]") for position, entry in enumerate(value)]
 
     def schema(self) -> dict[str, Any]:
         noun, limit = "words" if self._is_text else "values", self._spec.max_length
         noun = "words and pairs of neighbouring ones" if self._has_bigrams else noun
         known = f"{len(self._index)} {noun} are known; the first {limit} are read"
-        description = {"description": described(self._spec.description, known)}
         if self._is_text:
-            return {"type": ["string", "null"]} | description
-        return {"type": ["array", "null"], "items": {"type": "string"}} | description
+            return {"type": ["string", "null"], "description": described(self._spec.description, known)}
+        return {
+            "type": ["array", "null"],
+            "items": {"type": list(ID_TYPES)},
+            "description": described(self._spec.description, known, AS_TEXT),
+        }
 
 
 class _Number:

@@ -15,9 +15,18 @@ import numpy.typing as npt
 
 from bundle.preprocess.base import Arrays, pad
 from bundle.preprocess.facts import Truncation
-from bundle.preprocess.features.fields import FIELDS, FeatureField, Findings, described, index_of, time_schema
+from bundle.preprocess.features.fields import (
+    AS_TEXT,
+    FIELDS,
+    ID_TYPES,
+    FeatureField,
+    Findings,
+    described,
+    index_of,
+    time_schema,
+)
 from bundle.preprocess.features.schema import ENTRY_FIELDS, PAD, UNKNOWN, HistorySpec
-from bundle.values import DAY_S, BadValueError, json_type, string_of, unix_time
+from bundle.values import DAY_S, BadValueError, id_of, json_type, nearest, unix_time
 
 
 class _Read:
@@ -82,8 +91,8 @@ class History:
 
     def _read(self, entry: Any, read: _Read) -> None:
         """Append one entry."""
-        if isinstance(entry, str):
-            read.items.append(self._index.get(entry, UNKNOWN))
+        if type(entry) is str or type(entry) is int:
+            read.items.append(self._index.get(id_of(entry), UNKNOWN))
             read.times.append(None)
             return
         if not isinstance(entry, (dict, Mapping)):  # the first is ten times as fast to tell
@@ -92,9 +101,10 @@ class History:
             )
         for key in entry:
             if key not in self._fields:
-                has = " and ".join(f'"{name}"' for name in self._fields)
-                raise BadValueError(f"a history entry has {has} and nothing else", code="unknown_field")
-        item = self._index.get(string_of(entry["id"], ".id"), UNKNOWN) if "id" in entry else UNKNOWN
+                hint, has = nearest(key, self._fields), " and ".join(f'"{name}"' for name in self._fields)
+                message = f"an unknown field; {hint}a history entry has {has} and nothing else"
+                raise BadValueError(message, code="unknown_field")
+        item = self._index.get(id_of(entry["id"], ".id"), UNKNOWN) if "id" in entry else UNKNOWN
         if item == UNKNOWN:
             told = {name: entry[name] for name in self._content if entry.get(name) is not None}
             if told:
@@ -135,7 +145,7 @@ class History:
         known = f"newest first; {len(self._index)} items are known; the first {limit} entries are read"
         entry: dict[str, Any] = {
             "type": "object",
-            "properties": {"id": {"type": "string"}, "time": time_schema("when it happened")},
+            "properties": {"id": {"type": list(ID_TYPES)}, "time": time_schema("when it happened")},
             "additionalProperties": False,
         }
         if self._content:
@@ -145,8 +155,8 @@ class History:
             entry["required"] = ["id"]
         return {
             "type": ["array", "null"],
-            "items": {"anyOf": [{"type": "string"}, entry]},
-            "description": described(self._spec.description, known),
+            "items": {"anyOf": [{"type": list(ID_TYPES)}, entry]},
+            "description": described(self._spec.description, known, AS_TEXT),
         }
 
 

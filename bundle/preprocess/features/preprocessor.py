@@ -6,7 +6,6 @@ wrong type is the caller's mistake and is refused.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Hashable, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ from bundle.preprocess.features.fields import FIELDS, FeatureField, Findings
 from bundle.preprocess.features.history import History
 from bundle.preprocess.features.input import FeatureFacts, Features
 from bundle.preprocess.features.schema import FeatureSchema, input_names, last_values
-from bundle.values import BadValueError
+from bundle.values import BadValueError, nearest
 
 
 class FeaturePreprocessor:
@@ -34,6 +33,9 @@ class FeaturePreprocessor:
         ]
         self._uses_now = any(spec.kind in ("time", "history") for spec in schema.features)
         self._names = {feature.name for feature in self._features}
+        self._is_known_by_id = schema.side == "item" and any(
+            spec.name == "id" and spec.kind == "category" for spec in schema.features
+        )
         self._last = last_values(schema.features)
         self.input_names = tuple(name for spec in schema.features for name in input_names(spec))
         self.layouts = (Layout(self.input_names, self.collate),)
@@ -63,9 +65,8 @@ class FeaturePreprocessor:
         return Prepared(arrays, cost=1, facts=facts)
 
     def _unknown_field(self, field: Any) -> str:
-        nearest = difflib.get_close_matches(str(field)[:64], self._names, n=1, cutoff=0.5)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        return f"a field is not one of this model's; {hint}it takes: {', '.join(sorted(self._names))}"
+        takes = ", ".join(sorted(self._names))
+        return f"a field is not one of this model's; {nearest(field, self._names)}it takes: {takes}"
 
     def collate(self, batch: Sequence[Prepared]) -> Arrays:
         return {name: pad([prepared.arrays[name] for prepared in batch]) for name in self.input_names}
@@ -79,6 +80,11 @@ class FeaturePreprocessor:
 
     def from_json(self, value: Any, now: float | None = None) -> Input:
         return Features(value, now)
+
+    def record_of(self, value: Any) -> Any:
+        """The record of an item that is named by its id alone; anything else as it is."""
+        is_id = self._is_known_by_id and type(value) in (str, int)
+        return {"id": value} if is_id else value
 
     def key(self, item: Input) -> Hashable:
         if self._uses_now or not isinstance(item, Features):

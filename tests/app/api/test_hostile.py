@@ -86,7 +86,7 @@ NEVER_ENCODED: dict[str, Any] = {
     "text for features": {"model": "shop-user", "inputs": CANARY},
     "features for text": {"inputs": {"text": CANARY}},
     "unknown feature": {"model": "shop-user", "inputs": {CANARY: 1}},
-    "wrong feature type": {"model": "shop-user", "inputs": {"country": 7}},
+    "wrong feature type": {"model": "shop-user", "inputs": {"country": 7.5}},
     "object as category": {"model": "shop-user", "inputs": {"country": {"a": CANARY}}},
     "text as history": {"model": "shop-user", "inputs": {"history": CANARY}},
     "wrong history entry": {"model": "shop-user", "inputs": {"history": [{"id": "A1", CANARY: 1}]}},

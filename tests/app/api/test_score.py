@@ -146,8 +146,8 @@ def vector(value: float = 0.0, dim: int = tiny.DIM) -> list[float]:
             "wrong_type",
             "candidates[1].price",
         ),
-        ({"query": USER, "candidates": [ITEMS[0], "A1"]}, 422, "wrong_kind", "candidates[1]"),
-        ({"query": USER, "candidates": ["A1"]}, 422, "wrong_kind", "candidates[0]"),
+        ({"query": USER, "candidates": [ITEMS[0], 1.5]}, 422, "wrong_kind", "candidates[1]"),
+        ({"query": USER, "candidates": [["A1"]]}, 422, "wrong_kind", "candidates[0]"),
         ({"query": USER, "candidates": ITEMS, "dimensions": 7}, 422, "invalid_dimensions", "dimensions"),
         ({"query": USER, "candidates": ["x"], "candidates_model": "text"}, 412, "space_mismatch", "space"),
         (
