@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ANY_TEXT
-from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from bundle import Facts, InputError, ManifestError, Prepared, Text, Truncate, Truncation
 from bundle.preprocess.text import TextPreprocessor, pack
@@ -211,3 +211,61 @@ def test_packing_keeps_every_token_in_its_place(lengths: list[int]) -> None:
         np.testing.assert_array_equal(token_ids[places[places >= 0]], row)
         assert (places[len(row) :] == -1).all()
     np.testing.assert_array_equal(grid.reshape(-1)[spots], np.arange(len(token_ids)))
+
+
+# A normaliser that makes several characters of one.
+
+LONG = "\ufdfa"  # eighteen characters in NFKC
+
+
+def growing(normalizer: Any) -> TextPreprocessor:
+    tokenizer = bert_like()
+    tokenizer.normalizer = normalizer
+    return loaded(tokenizer, 512)
+
+
+@pytest.mark.parametrize("truncate", ["none", "end", "start"])
+@pytest.mark.parametrize(
+    ("normalizer", "text"),
+    [
+        (normalizers.NFKC(), LONG * 500),
+        (normalizers.NFKD(), f"a {LONG} " * 200),
+        (normalizers.Replace("b", "b" * 50), "b" * 500),
+    ],
+)
+def test_a_text_that_normalising_makes_many_times_longer_is_refused(
+    normalizer: Any, text: str, truncate: Truncate
+) -> None:
+    preprocessor = growing(normalizer)
+    with pytest.raises(InputError) as caught:
+        preprocessor.prepare([Text("a"), Text(text)], truncate)
+    with pytest.raises(InputError) as told:
+        preprocessor.tokens(["a", text])
+
+    assert (caught.value.index, caught.value.code) == (told.value.index, "too_long") == (1, "too_long")
+    assert "the limit is" in caught.value.reason
+
+
+@pytest.mark.parametrize("text", [LONG, f"a {LONG} b", "a b " * 50 + LONG * 20, "\ufb03 a " * 100])
+def test_a_text_with_some_such_characters_is_read(text: str) -> None:
+    preprocessor = growing(normalizers.NFKC())
+    (prepared,) = preprocessor.prepare([Text(text)], "end")
+
+    assert prepared.cost > 2
+
+
+def test_texts_prepared_in_pieces_are_those_prepared_alone() -> None:
+    """And the first bad one is named, whatever its piece."""
+    texts = ["a b " * 20_000, "c", "d " * 70_000, "a \u00e9 b", "e"] * 3
+    preprocessor = loaded(bert_like())
+    together = preprocessor.prepare([Text(text) for text in texts], "end")
+
+    for text, one in zip(texts, together, strict=True):
+        (alone,) = preprocessor.prepare([Text(text)], "end")
+        assert (one.facts, one.arrays["input_ids"].tolist()) == (
+            alone.facts,
+            alone.arrays["input_ids"].tolist(),
+        )
+    with pytest.raises(InputError) as caught:
+        preprocessor.prepare([Text(text) for text in [*texts, "", *texts]], "end")
+    assert caught.value.index == len(texts)

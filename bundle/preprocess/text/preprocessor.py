@@ -7,7 +7,7 @@ are ignored: length is the manifest's business, and a text is never cut unless t
 from __future__ import annotations
 
 import json
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,8 +18,11 @@ from bundle.errors import InputError, ManifestError
 from bundle.inputs import Input
 from bundle.preprocess.base import Arrays, Layout, Prepared, Token, Truncate, pad
 from bundle.preprocess.facts import Facts, Truncation
+from bundle.preprocess.text.growth import Growth
 from bundle.preprocess.text.input import FIELD, Text, TextFacts
 from bundle.preprocess.text.wordpiece import TokenCache
+
+PIECE = 128 * 1024  # characters that are tokenised at once: their tokens take a hundred times the memory
 
 
 class TextPreprocessor:
@@ -37,6 +40,7 @@ class TextPreprocessor:
         self.max_length = max_length
         self._tokenizer = _tokenizer(tokenizer_json)
         self._unknown_id = _unknown_id(tokenizer_json)
+        self._growth = Growth(self._tokenizer)
         self._memory = TokenCache.of(self._tokenizer, tokenizer_json)
         self.layouts = (
             Layout(self.input_names, self.collate),
@@ -50,11 +54,17 @@ class TextPreprocessor:
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         items = [_text(index, item) for index, item in enumerate(inputs)]
-        ids = self._ids([item.text for item in items])
-        return [
-            self._prepare_one(index, item, row, truncate)
-            for index, (item, row) in enumerate(zip(items, ids, strict=True))
-        ]
+        prepared: list[Prepared] = []
+        for piece in _pieces(items):
+            first = len(prepared)
+            for index, item in enumerate(piece, first):
+                self._growth.check(index, item.text)
+            ids = self._ids([item.text for item in piece])
+            prepared += [
+                self._prepare_one(index, item, row, truncate)
+                for index, (item, row) in enumerate(zip(piece, ids, strict=True), first)
+            ]
+        return prepared
 
     def _ids(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, uncut: from memory where that can be, else by the library, all at once."""
@@ -91,7 +101,9 @@ class TextPreprocessor:
         return list(self._tokenizer.post_process(encoding).ids)
 
     def tokens(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[list[Token]]:
-        """What the encoder reads of each text, uncut."""
+        """What the encoder reads of each text, uncut. Raises InputError for one that grows too much."""
+        for index, text in enumerate(texts):
+            self._growth.check(index, text)
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=add_special_tokens)
         return [_tokens(encoding) for encoding in encodings]
 
@@ -123,6 +135,18 @@ class TextPreprocessor:
     def extremes(self) -> Sequence[Prepared]:
         last = max(self._tokenizer.get_vocab().values(), default=0)
         return [Prepared({"input_ids": np.array([last], dtype=np.int64)}, cost=1, facts=Facts(1))]
+
+
+def _pieces(items: Sequence[Text]) -> Iterator[Sequence[Text]]:
+    """The texts in order, some at a time."""
+    start, size = 0, 0
+    for place, item in enumerate(items):
+        size += len(item.text)
+        if size >= PIECE:
+            yield items[start : place + 1]
+            start, size = place + 1, 0
+    if start < len(items):
+        yield items[start:]
 
 
 def pack(batch: Sequence[Prepared]) -> Arrays:
