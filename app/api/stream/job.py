@@ -6,15 +6,17 @@ A queue that is full is waited for, as others go first: the sender is held back 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy.typing as npt
 import orjson
 
 from app.access import CALLER, RateLimited
 from app.api.inputs import JsonInputs, read_inputs, variable
+from app.api.json_values import check_values
+from app.api.large import INPUT, off_loop
 from app.api.service import EncodeResult, Target
 from app.api.stream.lines import Line, line_limits
 from app.engine import Draining, EngineError, Overloaded
@@ -24,6 +26,7 @@ from app.http.context import Context
 from app.http.errors import MalformedRequest, RequestError
 from bundle import EncoderyError, Input, InputError
 
+_Numbered: TypeAlias = tuple[int, Input]  # with its line
 CHUNK_S = 600.0  # how long a chunk may wait for its turn; other callers go first
 
 
@@ -58,8 +61,14 @@ class Job:
     async def done(self, lines: Sequence[Line]) -> list[LineOutcome]:
         """What became of the lines, in order. Raises Draining; Unauthorized when the key is gone."""
         check_key_again(self.context)
-        found: dict[int, LineOutcome] = {}
-        inputs: list[tuple[int, Input]] = []
+        size = sum(INPUT + len(line.content or b"") for line in lines)
+        inputs, found = await off_loop(size, lambda: self._read(lines))
+        await self._encode(inputs, found)
+        return [found[line.index] for line in lines]
+
+    def _read(self, lines: Sequence[Line]) -> tuple[list[_Numbered], dict[int, LineOutcome]]:
+        """The inputs of the lines, by line; and what became of those that hold none."""
+        inputs, found = list[_Numbered](), dict[int, LineOutcome]()
         for line in lines:
             try:
                 target, settings = self.target, self.context.settings
@@ -67,29 +76,24 @@ class Job:
                 inputs.append((line.index, one))
             except EncoderyError as error:
                 found[line.index] = failed(line.index, error)
-        await self._encode(inputs, found)
-        return [found[line.index] for line in lines]
+        return inputs, found
 
-    async def _encode(self, inputs: Sequence[tuple[int, Input]], found: dict[int, LineOutcome]) -> None:
-        while inputs:
-            try:
-                answer = await self._answer([one for _, one in inputs])
-            except (InputError, RequestError, EngineError) as error:
-                if isinstance(error, Draining):
-                    raise
-                at = _culprit(error)
-                if at is None and len(inputs) > 1:  # it does not say whose fault it is: look in halves
-                    middle = len(inputs) // 2
-                    await self._encode(inputs[:middle], found)
-                    inputs = inputs[middle:]
-                    continue
-                index = inputs[at or 0][0]
-                found[index] = failed(index, error)
-                inputs = [*inputs[: at or 0], *inputs[(at or 0) + 1 :]]
-            else:
-                for (index, _), row, fact in zip(inputs, answer.quantized, answer.facts, strict=True):
-                    found[index] = LineOutcome(index, row, fact.warnings)
-                return
+    async def _encode(self, inputs: Sequence[_Numbered], found: dict[int, LineOutcome]) -> None:
+        if not inputs:
+            return
+        try:
+            answer = await self._answer([one for _, one in inputs])
+        except (InputError, RequestError, EngineError) as error:
+            if isinstance(error, Draining):
+                raise
+            at = _culprit(error) if len(inputs) > 1 else 0
+            if at is not None:
+                found[inputs[at][0]] = failed(inputs[at][0], error)
+            for part in _others(inputs, at):
+                await self._encode(part, found)
+            return
+        for (index, _), row, fact in zip(inputs, answer.quantized, answer.facts, strict=True):
+            found[index] = LineOutcome(index, row, fact.warnings)
 
     async def _answer(self, inputs: Sequence[Input]) -> EncodeResult:
         rates = CALLER.get().rates
@@ -106,12 +110,24 @@ class Job:
             limits = line_limits(self.target.loaded)
             variables = ", ".join([*(variable(one.per_input) for one in limits), "ENCODERY_MAX_BODY_BYTES"])
             raise InputError(0, "too_large", f"longer than any input may be ({variables})")
+        check_values(line.content)
         try:
             return JsonInputs([orjson.loads(line.content)], self.now_s)
         except orjson.JSONDecodeError as error:
             raise MalformedRequest(
                 f"no JSON in UTF-8: {error.msg}, at character {error.pos}", code="invalid_json"
             ) from None
+
+
+def _others(inputs: Sequence[_Numbered], at: int | None) -> Iterator[Sequence[_Numbered]]:
+    """All inputs but one, in parts to be tried again.
+
+    What stands before it is often good. The rest goes in halves: where all are bad, an input is prepared
+    log2(n) times, not n.
+    """
+    before, rest = ([], inputs) if at is None else (inputs[:at], inputs[at + 1 :])
+    middle = (len(rest) + 1) // 2
+    yield from (before, rest[:middle], rest[middle:])
 
 
 def failed(index: int | None, error: EncoderyError) -> LineOutcome:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -198,3 +200,56 @@ async def test_a_body_that_stops_arriving_ends_the_stream_without_done(
         lines = await streamed(client, stops())
 
     assert lines[-1]["error"]["code"] == "body_timeout"
+
+
+class Watched:
+    """Counts the inputs that an encoder prepares, and notes the threads on which it reads them."""
+
+    def __init__(self, encoder: Any) -> None:
+        self.prepared = 0
+        self.threads: set[int] = set()
+        self._prepare, self._read = encoder.prepare, encoder.read
+        encoder.prepare, encoder.read = self.prepare, self.read
+
+    def prepare(self, inputs: Any, truncate: Any = "none") -> Any:
+        self.prepared += len(inputs)
+        return self._prepare(inputs, truncate)
+
+    def read(self, values: Any, now: Any = None) -> Any:
+        self.threads.add(threading.get_ident())
+        return self._read(values, now)
+
+
+@pytest.mark.parametrize("bad", [1, 40, 128])
+async def test_bad_lines_of_a_chunk_are_told_without_preparing_all_for_each(
+    serving: Any, only: Any, fake: Any, bad: int
+) -> None:
+    encoder = fake()
+    watched = Watched(encoder)
+    lines = ["the " * 30 if place < bad else f"cat {place}" for place in range(128)]
+    async with serving(only(encoder)) as client:
+        *answers, last = await streamed(client, ndjson(lines[::-1]))
+
+    assert last == {"done": True, "lines": 128}
+    assert ["error" in answer for answer in answers] == [len(text) > 20 for text in lines[::-1]]
+    assert watched.prepared <= 128 * (math.log2(128) + 2)
+
+
+async def test_lines_that_are_much_work_are_read_off_the_loop(serving: Any, only: Any, fake: Any) -> None:
+    encoder = fake()
+    watched = Watched(encoder)
+    async with serving(only(encoder)) as client:
+        await streamed(client, ndjson(["cat"] * 10))
+        here = {threading.get_ident()}
+        assert watched.threads == here
+        await streamed(client, ndjson(["cat " * 3000] * 20), truncate="end")
+        assert watched.threads > here
+
+
+@pytest.mark.parametrize("line", [b"[" + b"[]," * 140_000 + b"[]]", b"[" + b"{}," * 140_000 + b"{}]"])
+async def test_a_line_of_too_many_values_is_not_parsed(client: httpx.AsyncClient, line: bytes) -> None:
+    """Which takes a parser a third of a second, on whichever thread, since it keeps Python's lock."""
+    bad, good, _ = await streamed(client, line + b'\n"cat"\n', truncate="end")
+
+    assert bad["error"]["code"] == "too_many_values"
+    assert "embedding" in good
