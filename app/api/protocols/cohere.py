@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Literal, TypeAlias
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
 from app.api.inputs import check_count, is_media
+from app.api.large import NUMBER
 from app.api.protocols.base import (
     NO_MEDIA,
     ForeignRequest,
@@ -38,6 +39,15 @@ from bundle import Truncate
 _InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering"]
 EmbeddingType: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]
 MOST_TYPES = 16  # of vectors in an answer; there are six
+# Of an answer, for each dimension: digits and a comma, of a byte or of eight dimensions in one; or base64.
+_BYTES: Mapping[EmbeddingType, float] = {
+    "float": NUMBER,
+    "int8": 5,
+    "uint8": 4,
+    "binary": 5 / 8,
+    "ubinary": 4 / 8,
+    "base64": 4 * 4 / 3,
+}
 _TRUNCATE: dict[str, Truncate] = {"NONE": "none", "START": "start", "END": "end"}
 
 
@@ -110,6 +120,7 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, En
     model, version = named(context, asked.model)
     ask = EncodeRequest(
         inputs=texts(asked.texts),
+        number_bytes=sum(_BYTES[kind] for kind in {*(asked.embedding_types or ["float"])}),
         model=model,
         version=version,
         space=expected_space(request),

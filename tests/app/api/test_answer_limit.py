@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from typing import Any
@@ -55,3 +56,29 @@ async def test_tokens_in_pieces_are_those_of_the_whole(client: httpx.AsyncClient
     assert {token["id"] for token in long} == {token["id"] for token in short}
     places = [token["start"] for token in long if not token["special"]]
     assert places == list(range(0, 12_000, 4))
+
+
+TYPES = ["float", "int8", "uint8", "binary", "ubinary", "base64"]
+
+
+@pytest.mark.parametrize("path", ["/v2/embed", "/v1/embed"])
+async def test_several_types_at_once_are_counted_together(
+    serving: Serving, registry: Registry, path: str
+) -> None:
+    async def counted(*types: str) -> int:
+        async with serving(registry, max_answer_bytes=1) as client:
+            answer = await client.post(path, json={"texts": ["cat"] * 64, "embedding_types": types})
+        return int(answer.json()["message"].split(" would take ")[1].split()[0])
+
+    async def sent(*types: str) -> int:
+        async with serving(registry) as client:
+            answer = await client.post(path, json={"texts": ["cat"] * 64, "embedding_types": types})
+        return len(json.dumps(answer.json()["embeddings"], separators=(",", ":")))
+
+    alone = [await counted(one) for one in TYPES]
+
+    assert await counted(*TYPES) == pytest.approx(sum(alone), abs=len(TYPES))
+    assert await counted("int8", "int8") == await counted("int8")
+    for types in (*([one] for one in TYPES), TYPES):
+        around = len(types) * (6 * 64 + 20)  # quotes, brackets and padding, and the names of types
+        assert await sent(*types) <= await counted(*types) + around
