@@ -194,7 +194,7 @@ class Reading(Bounded):
 
     def on_body(self, body: bytes) -> None:
         self._body_bytes += len(body)
-        self._bytes_at_body = self._message_bytes
+        self._bytes_at_body = self._message_bytes + len(body)
         cycle = self.cycle
         if cycle.response_complete:
             return

@@ -43,6 +43,22 @@ async def test_pipelined_requests_are_answered_in_order() -> None:
     assert context.counted(200) == 16
 
 
+async def test_long_pieces_of_a_body_are_no_framing() -> None:
+    """By Content-Length: nothing can stand around its chunks, for there are none."""
+    body = bytes(range(256)) * 380  # 97 kB
+    request = post("/echo", body)
+    async with echoing() as (port, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for start in range(0, len(request), 30_000):
+            writer.write(request[start : start + 30_000])
+            for _ in range(50):  # turns of the loop, until the piece was read
+                await asyncio.sleep(0)
+        status, _, found = await read_answer(reader)
+        writer.close()
+
+    assert (status, found) == (200, body)
+
+
 @pytest.mark.parametrize("size", [1, 7, 64, 70_000])
 async def test_a_body_may_come_in_pieces(size: int) -> None:
     """By Content-Length and in chunks; larger than what uvicorn buffers, too."""
