@@ -29,6 +29,7 @@ from app.settings import Settings
 from app.shared.listener import CannotServe
 from app.shared.rate_table import RateTable
 from app.shared.scoreboard import WorkerSlot
+from app.side_work import SideWork
 
 GROUPS = (
     *(module.routes for module in (encode, score, health, models, docs)),
@@ -69,7 +70,11 @@ def create_app(
             shared_load=slot,
         )
         cors, began_s = cors_of(settings.cors_origins), time.monotonic()
-        context = Context(resolved, Registry(), engine, metrics, began_s, gate=gate, cors=cors)
+        threads = max(1, settings.threads // 2)  # its answers are made under Python's lock
+        side_work = SideWork(threads, settings.max_wait_s)
+        context = Context(
+            resolved, Registry(), engine, metrics, began_s, gate=gate, cors=cors, side_work=side_work
+        )
         context.proxies = Proxies(settings.trusted_proxies, settings.root_path)
 
         def take(registry: Registry) -> None:
@@ -93,6 +98,7 @@ def create_app(
             if isinstance(found, Round):
                 app.state.live.close()
             engine.close()
+            side_work.close()
 
     return Application(
         (*GROUPS, _metrics_route(metrics)) if settings.metrics else GROUPS,

@@ -14,6 +14,7 @@ from app.http.descriptors import Descriptors
 from app.http.proxies import Proxies
 from app.metrics import Metrics
 from app.settings import Settings
+from app.side_work import SideWork
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Context:
         cors: which pages may read the answers; None for those of this server only.
         descriptors: room for new connections.
         proxies: those that are trusted.
+        side_work: what is done for requests beside the engine.
         started_s: monotonic time of the start.
         is_draining: SIGTERM came; what was accepted is finished.
     """
@@ -40,6 +42,7 @@ class Context:
     cors: Cors | None = None
     descriptors: Descriptors = field(default_factory=Descriptors)
     proxies: Proxies = field(default_factory=Proxies)
+    side_work: SideWork = field(default_factory=SideWork)
 
     @property
     def registry(self) -> Registry:

@@ -41,15 +41,12 @@ EXPECTED_SPACE = "X-Expected-Space"
 NO_MEDIA = "pictures and sounds are not read here, only texts; GET /models says what each model takes"
 SLIP = 0.8  # likeness of names from which on one is taken for a slip of the other
 MOST_UNKNOWN = 16  # fields of a body that are looked at for slips
-_PARAMETERS: list[dict[str, Any]] = [
-    *HEADER_PARAMETERS,
-    {
-        "name": EXPECTED_SPACE,
-        "in": "header",
-        "description": "the space that the vectors must be of; another one is a 412",
-        "schema": {"type": "string"},
-    },
-]
+_SPACE_PARAMETER: dict[str, Any] = {
+    "name": EXPECTED_SPACE,
+    "in": "header",
+    "description": "the space that the vectors must be of; another one is a 412",
+    "schema": {"type": "string"},
+}
 
 
 class Refusal(NamedTuple):
@@ -67,6 +64,7 @@ class ForeignRequest(BaseModel):
         ignored: fields of the protocol that are taken and change nothing here.
         refused: fields of the protocol that would change the answer and cannot be had here.
         encodes: the answer has vectors, so the headers that every such route reads are documented.
+        is_work: it is admitted as what is encoded is, and has its deadline.
         access: the scope that a key needs; `any` for what only tells of models.
     """
 
@@ -75,6 +73,7 @@ class ForeignRequest(BaseModel):
     ignored: ClassVar[tuple[str, ...]] = ()
     refused: ClassVar[Mapping[str, Refusal]] = {}
     encodes: ClassVar[bool] = True
+    is_work: ClassVar[bool] = True
     access: ClassVar[Access] = "encode"
 
     @classmethod
@@ -175,7 +174,7 @@ class Protocol:
         return self.group.post(
             path,
             access=request.access,
-            admission=admit if request.encodes else None,
+            admission=admit if request.is_work else None,
             error=partial(self.answer, field=request.field),
             summary=summary,
             openapi_extra=_documented(request),
@@ -295,7 +294,11 @@ def _documented(request: type[ForeignRequest]) -> dict[str, Any]:
     schema = request.model_json_schema()
     inlined = _inlined(schema, schema.pop("$defs", {}))  # "#/$defs" would mean the whole document's
     body = {"requestBody": {"required": True, "content": {JSON: {"schema": inlined}}}}
-    return body | ({"parameters": _PARAMETERS} if request.encodes else {})
+    parameters = [
+        *(HEADER_PARAMETERS if request.is_work else ()),
+        *([_SPACE_PARAMETER] if request.encodes else ()),
+    ]
+    return body | ({"parameters": parameters} if parameters else {})
 
 
 def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:

@@ -80,7 +80,7 @@ class InferRequest(ForeignRequest):
 class IndexRequest(ForeignRequest):
     """Which models to list."""
 
-    encodes, access = False, "any"
+    encodes, is_work, access = False, False, "any"
 
     field = "ready"
     ready: bool = Field(False, description="only those that can answer")

@@ -98,7 +98,7 @@ class EmbeddingsRequest(ForeignRequest):
 class ShowRequest(ForeignRequest):
     """Which model to tell of; older clients call it `name`."""
 
-    encodes, access = False, "any"
+    encodes, is_work, access = False, False, "any"
 
     field = "model"
     ignored = ("verbose", "system", "template", "options")

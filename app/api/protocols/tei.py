@@ -6,18 +6,18 @@ Unlike there, what is too long is refused unless the caller asks for `truncate`.
 
 from __future__ import annotations
 
-import asyncio
 import time
-from typing import Annotated, Any, ClassVar, Literal
+from collections.abc import Awaitable, Iterator
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
-import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, Field, WithJsonSchema
 
 from app.api import health
+from app.api.head_options import timeout_of
 from app.api.inputs import JsonInputs, read_inputs
-from app.api.large import sliced
+from app.api.large import off_loop
 from app.api.protocols.base import (
     ForeignRequest,
     Protocol,
@@ -28,10 +28,12 @@ from app.api.protocols.base import (
     json_vectors,
     texts,
 )
-from app.api.service import EncodeRequest, EncodeResult, check_answer, encode, prompt_of
+from app.api.service import EncodeRequest, EncodeResult, encode, prompt_of
+from app.api.tokens import decoded, id_rows, tokenised
 from app.api.vectors import JSON
 from app.engine import Loaded
 from app.http.context import Context, Ctx
+from app.http.disconnect import unless_left
 from app.http.errors import Failure, InvalidRequest
 from bundle import InputError, prompted
 from bundle.preprocess import Tokenizes
@@ -59,8 +61,7 @@ TEI = _Tei(
 )
 
 
-TOKENS = 2048  # that are written at once: 1 ms
-ROWS = 256  # of ids that are decoded at once
+T = TypeVar("T")
 
 
 class _Texts(ForeignRequest):
@@ -133,7 +134,7 @@ class DecodeRequest(ForeignRequest):
 class OtherRequest(ForeignRequest):
     """What a model of another kind takes; not looked at."""
 
-    encodes, access = False, "any"
+    encodes, is_work, access = False, False, "any"
 
 
 @TEI.post("/embed", EmbedRequest, "Encode texts")
@@ -209,20 +210,12 @@ async def tokenize(context: Context, request: Request) -> Response:
     """The tokens that the encoder would read."""
     asked = await TEI.read(context, request, TokenizeRequest)
     loaded, tokenizer = _default(context)
-    prompt = prompt_of(loaded, asked.prompt_name)
-    given = texts(asked.inputs)
-
-    def work() -> bytes:
-        found, size = list[bytes](), 0
-        inputs = read_inputs(given, loaded, context.settings)
-        for one in prompted(inputs, prompt):  # one by one: tokens as objects take much more than their text
-            [tokens] = tokenizer.tokens([one.to_json()], add_special_tokens=asked.add_special_tokens)
-            found.append(b",".join(orjson.dumps(part)[1:-1] for part in sliced(tokens, TOKENS)))
-            size += len(found[-1])
-            check_answer(size, context.settings)
-        return b"[" + b",".join(b"[" + one + b"]" for one in found) + b"]"
-
-    return Response(await asyncio.to_thread(work), media_type=JSON)
+    prompt, given, settings = prompt_of(loaded, asked.prompt_name), texts(asked.inputs), context.settings
+    read = await off_loop(given.work, lambda: read_inputs(given, loaded, settings))
+    inputs = [one.to_json() for one in prompted(read, prompt)]
+    pieces = tokenised(tokenizer, inputs, settings, add_special_tokens=asked.add_special_tokens)
+    found = await _beside(context, request, pieces, sum(map(len, inputs)))
+    return Response(b"[" + b",".join(found) + b"]", media_type=JSON)
 
 
 @TEI.post("/decode", DecodeRequest, "Put token ids together")
@@ -230,38 +223,16 @@ async def decode(context: Context, request: Request) -> Response:
     """Texts of token ids."""
     asked = await TEI.read(context, request, DecodeRequest)
     _, tokenizer = _default(context)
-
-    def work() -> list[str]:
-        rows = _id_rows(asked.ids, context.settings.max_queue_tokens)
-        found, size = list[str](), 0
-        for part in sliced(rows, ROWS):
-            found += tokenizer.decode(part, skip_special_tokens=asked.skip_special_tokens)
-            size += sum(map(len, found[-len(part) :]))
-            check_answer(size, context.settings)
-        return found
-
-    return json_response(await asyncio.to_thread(work))
+    rows, count = id_rows(asked.ids, context.settings)
+    pieces = decoded(tokenizer, rows, context.settings, skip_special_tokens=asked.skip_special_tokens)
+    found = await _beside(context, request, pieces, count)
+    return json_response([text for piece in found for text in piece])
 
 
-def _id_rows(ids: Any, most: int) -> list[list[int]]:
-    """A list of ids, or several, as several. Raises InvalidRequest."""
-    rows = ids if isinstance(ids, list) and ids and isinstance(ids[0], list) else [ids]
-    if not all(isinstance(row, list) for row in rows):
-        raise _wrong_ids("expected a list of token ids, or a list of such lists")
-    if (count := sum(map(len, rows))) > most:
-        raise InvalidRequest(
-            f"{count} token ids, the limit is {most} (ENCODERY_MAX_QUEUE_TOKENS); send several requests",
-            code="too_many_inputs",
-            param="ids",
-        )
-    for row in rows:
-        if not set(map(type, row)) <= {int} or (row and not 0 <= min(row) <= max(row) < 1 << 32):
-            raise _wrong_ids("a token id is a whole number from 0 to 4294967295")
-    return rows
-
-
-def _wrong_ids(message: str) -> InvalidRequest:
-    return InvalidRequest(message, code="invalid_value", param="ids")
+def _beside(context: Context, request: Request, pieces: Iterator[T], size: int) -> Awaitable[list[T]]:
+    """The pieces, within the request's time; they are dropped when the client leaves."""
+    timeout_s = timeout_of(request, context.settings)
+    return unless_left(request, context.side_work.collect(pieces, size, timeout_s))
 
 
 def _default(context: Context) -> tuple[Loaded, Tokenizes]:

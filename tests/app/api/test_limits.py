@@ -192,7 +192,7 @@ async def test_a_full_queue_refuses_before_the_body_is_read(
             await asyncio.sleep(0.001)
 
         refused = await client.post(path, content=never(), headers=JSON | {"Content-Length": "1000"})
-        other = await client.post("/tokenize", json={"inputs": "hello"})
+        other = await client.post("/api/show", json={"model": "text"})
         encoder.gate.set()
 
         assert refused.status_code == 429

@@ -185,7 +185,8 @@ FULL = {
     "/api/embed": 429,
     "/v2/embed": 429,
     "/v2/models/text/infer": 429,
-    "/tokenize": 400,
+    "/tokenize": 429,
+    "/decode": 429,
     "/api/show": 400,
     "/v2/repository/index": 400,
 }

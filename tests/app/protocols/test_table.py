@@ -72,4 +72,5 @@ async def test_routes_that_encode_document_the_headers_that_they_read(client: ht
 
     expected = {"X-Request-Timeout-Ms", "X-Priority", "X-Expected-Space"}
     assert headers("/v1/embeddings") == headers("/v2/models/{model}/infer") == expected
-    assert headers("/tokenize") == set()
+    assert headers("/tokenize") == headers("/decode") == {"X-Request-Timeout-Ms", "X-Priority"}
+    assert headers("/api/show") == set()
