@@ -55,7 +55,8 @@ def id_of(value: Any, path: str = "") -> str:
         return value
     if type(value) is int:  # no boolean
         return str(value)
-    raise BadValueError(f"expected a string or an integer, got {json_type(value)}", path)
+    got = "a float, as 1.0 and 1e3 are" if type(value) is float else json_type(value)
+    raise BadValueError(f"expected a string or an integer, got {got}", path)
 
 
 def number_of(value: Any, path: str = "") -> float:
