@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx2 as httpx
 import numpy as np
+import poisonous
 import pytest
 import tiny
 from sockets import listening
@@ -21,7 +22,7 @@ from app.main import create_app
 from app.settings import Settings
 from bundle import Encoder, Prepared, Store, Text
 
-MARKER = "lamp"
+MARKER = poisonous.MARKER
 MARKED = tiny.WORDS.index(MARKER)
 WORDS = [word for word in tiny.WORDS[1:] if word != MARKER]
 CALLERS = 12
@@ -92,7 +93,7 @@ async def serving(encoder: Any) -> AsyncIterator[list[httpx.AsyncClient]]:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "code"),
+    ("run", "code"),
     [
         (raises, "encoder_failed"),
         (panics, "encoder_failed"),
@@ -101,10 +102,34 @@ async def serving(encoder: Any) -> AsyncIterator[list[httpx.AsyncClient]]:
     ],
 )
 async def test_only_who_sent_it_is_told(
-    published: Path, spoil: Callable[..., Any], code: str, effort: Any, figure: Any
+    published: Path, run: Callable[..., Any], code: str, effort: Any, figure: Any
 ) -> None:
-    encoder, drawn = Store(published).load("text"), random.Random(8)
-    poisoned: Any = Poisoned(encoder, spoil)
+    encoder: Any = Store(published).load("text")
+    await neighbours_are_spared(encoder, Poisoned(encoder, run), code, effort, figure)
+
+
+@pytest.mark.parametrize(
+    ("publish", "code"),
+    [(poisonous.spreads_nan, "numerical_error"), (poisonous.fails, "encoder_failed")],
+)
+async def test_a_graph_that_a_row_breaks_for_all_is_run_again_without_it(
+    tmp_path: Path, publish: Callable[[Path], Encoder], code: str, effort: Any, figure: Any
+) -> None:
+    """Bundles as they may be published: in one the row's NaN reaches all rows, in one a node raises."""
+    encoder = publish(tmp_path)
+    marked, clean = encoder.prepare([Text(f"red {MARKER}"), Text("hello world")])
+    if code == "numerical_error":
+        assert np.isnan(encoder.run([clean, marked])).all()
+    else:
+        with pytest.raises(Exception, match="out of data bounds"):
+            encoder.run([clean, marked])
+
+    await neighbours_are_spared(encoder, encoder, code, effort, figure)
+
+
+async def neighbours_are_spared(encoder: Encoder, poisoned: Any, code: str, effort: Any, figure: Any) -> None:
+    """Ask for random batches, some with the word; `encoder` says what the others' vectors are."""
+    drawn = random.Random(8)
     seen: Counter[str] = Counter()
 
     async def ask(client: httpx.AsyncClient, texts: list[str]) -> None:
