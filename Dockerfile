@@ -1,11 +1,18 @@
 # Encodery's server with its bundled models: the locked serving dependencies, no pip, no torch.
 # The image is never root, never writes, and needs no network. Check it with `python3 dev.py image`.
 
-# The Python that the tests run on. Pin it by digest where images are released.
-ARG PYTHON_IMAGE=python:3.11-slim
+# The Python that the tests run on, as docker-library/repo-info had it at commit 2477d55 (3.11.15, August 2026).
+# For a newer one put `docker buildx imagetools inspect python:3.11-slim` here: docs/operations.md.
+ARG PYTHON_IMAGE=python:3.11-slim@sha256:90744cff8f32887f075c47d747a173ff333e9e98801667af93c357fa9f5e28ff
 
 
 FROM ${PYTHON_IMAGE} AS build
+
+# A tag alone may be another image tomorrow.
+ARG PYTHON_IMAGE
+ARG BASE_WITHOUT_DIGEST=no
+RUN case "${PYTHON_IMAGE} ${BASE_WITHOUT_DIGEST}" in *@sha256:*|*" yes") ;; \
+    *) echo "PYTHON_IMAGE has no digest; add @sha256:..., or --build-arg BASE_WITHOUT_DIGEST=yes" >&2; exit 1 ;; esac
 
 # Dependencies before code: a change of code leaves this layer as it is.
 COPY requirements/serve.lock /build/serve.lock
@@ -27,6 +34,9 @@ RUN python -c "import dev, pathlib; dev.register(pathlib.Path('/opt/venv/bin/pyt
     && python -m compileall -q app bundle encodery \
     && chmod -R u=rwX,go=rX /srv
 
+# Where a volume may keep proofs and prepared weights from start to start: it takes owner and mode from here.
+RUN mkdir -p /build/cache/encodery && chmod 700 /build/cache/encodery
+
 
 FROM ${PYTHON_IMAGE}
 
@@ -40,6 +50,7 @@ ENV ORT_DISABLE_TELEMETRY=1 \
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /srv/models /srv/models
 COPY --from=build /srv/encodery /srv/encodery
+COPY --from=build --chown=10001:10001 /build/cache/ /var/cache/
 
 WORKDIR /srv/encodery
 # By number, so that Kubernetes can see that it is not root.

@@ -136,4 +136,14 @@ ROWS: dict[str, Row] = {
         "schemathesis and Hypothesis against the API's own document",
         ("tests/faults/test_fuzz.py",),
     ),
+    "S4": Row(
+        "Nothing older than known holes is installed, and nothing that was sent or published is run",
+        "floors of versions, hashes in every lock, imports read and tried: no torch, no pickle",
+        ("tests/packaging/test_locks.py", "tests/test_architecture.py"),
+    ),
+    "S5": Row(
+        "The container may do no more than it needs",
+        "user, read-only root, capabilities, limits, writable places, base by digest, in both files",
+        ("tests/packaging/test_image.py",),
+    ),
 }

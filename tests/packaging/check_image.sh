@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the container image without an engine and tries what is in it. Needs root and Debian's buildah.
 #
-# Where the base image cannot be pulled, a stand-in of Debian and its Python takes the name.
+# Where the base image cannot be pulled, a stand-in of Debian and its Python takes its place.
 # The server runs as compose runs it: read-only root, /tmp in memory, no capabilities, no new privileges.
 # Not tried: limits of memory and processes, and the timer of HEALTHCHECK (its command is).
 set -euo pipefail
@@ -24,11 +24,14 @@ trap clean_up EXIT
 store() { buildah --root "${work}/root" --runroot "${work}/run" --storage-driver vfs "$@"; }
 inside() { store run --isolation chroot "$@"; }
 
+arguments=()
 base=$(sed -n 's/^ARG PYTHON_IMAGE=//p' Dockerfile)
 if store pull --quiet "${base}" > /dev/null 2>&1; then
     say "base is ${base}"
 else
     say "base ${base} is out of reach; making a stand-in from Debian"
+    base=localhost/stand-in
+    arguments=(--build-arg "PYTHON_IMAGE=${base}" --build-arg BASE_WITHOUT_DIGEST=yes)
     mmdebstrap --quiet --variant=minbase --include=ca-certificates,python3,python3-pip,python3-venv \
         bookworm "${work}/base.tar" # its Python is 3.11
     container=$(store from scratch)
@@ -44,7 +47,7 @@ for path in /etc/ssl/certs /etc/pip.conf; do
     [ ! -e "${path}" ] || mounts+=(--volume "${path}:${path}:ro")
 done
 SECONDS=0
-store bud --quiet --isolation chroot --format docker --network host --pull-never "${mounts[@]}" --tag encodery . \
+store bud --quiet --isolation chroot --format docker --network host --pull-never "${mounts[@]}" "${arguments[@]}" --tag encodery . \
     > "${work}/build.log" 2>&1 || { cat "${work}/build.log"; fail "the build"; }
 say "built in ${SECONDS} s"
 

@@ -35,6 +35,20 @@ def stages() -> list[list[tuple[str, str]]]:
     return found
 
 
+def heads() -> list[tuple[str, str]]:
+    """The FROM of each stage."""
+    return [stage[0] for stage in stages()]
+
+
+def base() -> dict[str, str]:
+    """The base image, taken apart."""
+    found = re.search(
+        r"^ARG PYTHON_IMAGE=python:(?P<python>\S+)-slim@sha256:(?P<digest>\S+)$", DOCKERFILE, re.MULTILINE
+    )
+    assert found, "the base image has no digest"
+    return found.groupdict()
+
+
 def last(word: str) -> str:
     """Return what the final stage says under this instruction, last."""
     said = [rest for instruction, rest in stages()[-1] if instruction == word]
@@ -110,9 +124,32 @@ def test_everything_copied_passes_the_dockerignore() -> None:
 def test_image_runs_the_python_that_the_project_supports_first() -> None:
     oldest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
 
-    assert re.search(r"^ARG PYTHON_IMAGE=python:(\S+)-slim$", DOCKERFILE, re.MULTILINE)[1] == oldest.strip(
-        ">="
-    )
+    assert base()["python"] == oldest.strip(">=")
+
+
+def test_base_is_one_image_whatever_its_tag_becomes() -> None:
+    assert {rest.split()[0] for _, rest in heads()} == {"${PYTHON_IMAGE}"}
+    assert re.fullmatch("[0-9a-f]{64}", base()["digest"])
+    assert len(set(base()["digest"])) > 8  # no digits in place of one
+
+
+@pytest.mark.parametrize(
+    ("image", "allowed", "passes"),
+    [
+        (f"python:3.11-slim@sha256:{'ab' * 32}", "no", True),
+        ("python:3.11-slim", "no", False),
+        ("python:3.11-slim", "", False),
+        ("python:3.11-slim", "yes", True),
+    ],
+)
+def test_build_refuses_a_base_without_a_digest(image: str, allowed: str, passes: bool) -> None:
+    """Runs the very command of the Dockerfile, which is the first of the build."""
+    command = next(rest for word, rest in stages()[0] if word == "RUN")
+    variables = {"PYTHON_IMAGE": image, "BASE_WITHOUT_DIGEST": allowed}
+    done = subprocess.run(["sh", "-c", command], env=variables, capture_output=True, text=True, check=False)
+
+    assert (done.returncode == 0) == passes
+    assert passes or "BASE_WITHOUT_DIGEST=yes" in done.stderr
 
 
 @pytest.mark.parametrize(("status", "healthy"), [(200, True), (503, False)])
@@ -160,20 +197,45 @@ def test_compose_takes_every_privilege_away(service: dict[str, Any]) -> None:
     assert "cap_add" not in service
 
 
-def test_compose_can_write_to_tmp_only(service: dict[str, Any]) -> None:
-    assert [mount.partition(":")[0] for mount in service["tmpfs"]] == ["/tmp"]
-    assert "size=" in service["tmpfs"][0]
-    assert [volume for volume in service["volumes"] if not volume.endswith(":ro")] == []
+def test_compose_can_write_to_tmp_and_its_cache_only(service: dict[str, Any]) -> None:
+    [mount] = service["tmpfs"]
+    assert mount.startswith("/tmp:")
+    assert {"noexec", "nosuid", "nodev"} <= set(mount.partition(":")[2].split(","))
+    assert "size=" in mount
+    assert writable(service) == [f"cache:{service['environment']['ENCODERY_CACHE_DIR']}"]
+
+
+def writable(service: dict[str, Any]) -> list[str]:
+    return [volume for volume in service["volumes"] if not volume.endswith(":ro")]
+
+
+def test_cache_is_a_volume_that_the_user_alone_may_enter(service: dict[str, Any]) -> None:
+    """A new volume takes owner and mode of the image's directory; a tmpfs would be lost at a restart."""
+    name, _, place = writable(service)[0].partition(":")
+    [copied] = [rest.split() for word, rest in stages()[-1] if word == "COPY" and "--chown" in rest]
+
+    assert name in COMPOSE["volumes"]
+    assert copied == ["--from=build", f"--chown={service['user']}", "/build/cache/", f"{Path(place).parent}/"]
+    assert any(f"chmod 700 /build/cache/{Path(place).name}" in rest for _, rest in stages()[0])
 
 
 def test_compose_sets_limits(service: dict[str, Any]) -> None:
     assert service["mem_limit"] == service["memswap_limit"]
     assert service["cpus"] > 0
     assert service["pids_limit"] > 0
+    assert service["ulimits"]["core"] == 0
+    assert service["ulimits"]["nofile"] >= 1024
+    assert service["cpus"] <= 4
+
+
+def test_compose_starts_again_what_ends(service: dict[str, Any]) -> None:
+    """It restarts nothing for being unhealthy: what hangs ends itself (tests/faults/test_hang.py)."""
+    assert service["restart"] in ("unless-stopped", "always")
+    assert service["init"] is True
 
 
 def test_compose_serves_the_mounted_models(service: dict[str, Any]) -> None:
-    [volume] = service["volumes"]
+    [volume] = [each for each in service["volumes"] if each.endswith(":ro")]
 
     assert volume.split(":")[1] == service["environment"]["ENCODERY_MODELS_DIR"]
 
