@@ -37,7 +37,7 @@ from app.shared.scoreboard import Field, Scoreboard
 
 TICK_S = 0.1
 BACKOFF_S = (0.0, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # before a start, by how many died in a row
-STEADY_S = 60.0  # a process that lived this long does not count as one in a row
+STEADY_S = 1.0  # a process that served this long does not count as one in a row
 BEGIN_S = 120.0  # for Python, its imports and the socket, on a machine that swaps
 SLACK_S = 10.0  # over the time that a process may take to end, before it is killed
 IN_MEMORY = Path("/dev/shm")  # noqa: S108  # a private directory is made in it
@@ -65,6 +65,7 @@ class Worker:
 
     Attributes:
         generation: decides which versions it serves.
+        served_s: when it was first seen to take requests.
         leaves_by_s: it was told to end, and is killed at that time.
     """
 
@@ -72,6 +73,7 @@ class Worker:
     slot: int
     generation: int
     started_s: float
+    served_s: float | None = None
     leaves_by_s: float | None = None
 
 
@@ -127,6 +129,8 @@ class Supervisor:
         """Do what is to be done now."""
         self._look_at_clock()
         for worker in list(self._workers):
+            if worker.served_s is None and self._is_serving(worker):
+                worker.served_s = self._clock()
             if (status := worker.process.poll()) is not None:
                 self._ended(worker, status)
             elif self._is_overdue(worker):
@@ -206,7 +210,8 @@ class Supervisor:
         log.error("worker ended", worker=worker.slot, pid=worker.process.pid, status=status)
         deaths = self._scoreboard.get(worker.slot, Field.DEATHS)
         self._scoreboard.set(worker.slot, Field.DEATHS, deaths + 1)
-        self._deaths = 1 if self._clock() - worker.started_s > STEADY_S else self._deaths + 1
+        was_steady = worker.served_s is not None and self._clock() - worker.served_s >= STEADY_S
+        self._deaths = 1 if was_steady else self._deaths + 1
         self._not_before_s = self._clock() + BACKOFF_S[min(self._deaths, len(BACKOFF_S)) - 1]
         if not self._has_served:
             self._is_stopping, self.status = True, 1

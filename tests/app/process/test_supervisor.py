@@ -120,7 +120,17 @@ def test_the_pause_before_a_start_grows_while_they_die(two: Supervised) -> None:
         two.serve(two.alive[-1])
 
     assert pauses == [*BACKOFF_S, BACKOFF_S[-1], BACKOFF_S[-1]]
-    two.now_s += STEADY_S + 1
+
+
+def test_one_that_came_to_serve_is_replaced_at_once_however_often(two: Supervised) -> None:
+    for _ in range(len(BACKOFF_S)):
+        two.settle()
+        two.now_s += STEADY_S
+        two.alive[-1].status = -signal.SIGKILL
+        two.step()
+        assert len(two.alive) == 2
+    two.settle()
+    two.now_s += STEADY_S
     two.alive[-1].status = 1
     two.step()
     assert len(two.alive) == 2
