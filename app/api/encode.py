@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy.typing as npt
@@ -133,9 +132,7 @@ async def encode(context: Context, request: Request) -> Response:
         return await stream.respond(context, request)
     media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
     call = await read_call(context, request)
-    asked = replace(
-        call.options.request(call.inputs), number_bytes=_number_bytes(media_type, call.options.encoding)
-    )
+    asked = call.options.request(call.inputs, _number_bytes(media_type, call.options.encoding))
     result = await service.encode(context, request, asked)
 
     if is_large(writing(result.vectors)):

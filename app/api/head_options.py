@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request
 
@@ -17,6 +17,7 @@ from app.settings import Settings
 
 TIMEOUT_HEADER, PRIORITY_HEADER = "X-Request-Timeout-Ms", "X-Priority"
 _PEEK_BYTES = 1024
+_TERMS = "encodery.terms"  # in a request's scope
 _MODEL = re.compile(rb'"model"\s{0,8}:\s{0,8}"([\w.:/-]{1,64})"')
 _MOST_DIGITS = 12  # of a number that is parsed; more milliseconds than anybody has
 HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every route that encodes
@@ -43,12 +44,9 @@ def admit(context: Context, request: Request) -> None:
         EngineError: too much work waits, or the server stops.
         InvalidRequest: there is no such priority, or no such time.
     """
-    size = size_of(request)
+    priority, timeout_s, size = terms_of(request, context.settings)
     context.engine.check_capacity(
-        partial(_candidates, context, request),
-        priority_of(request),
-        timeout_s=timeout_of(request, context.settings),
-        size=size,
+        partial(_candidates, context, request), priority, timeout_s=timeout_s, size=size
     )
     if isinstance(request, DirectRequest) and request.has_arrived:
         context.engine.expect(size)
@@ -76,7 +74,28 @@ def _named_in(request: Request, default: str) -> str | None:
     return default if last <= _PEEK_BYTES else None
 
 
-def size_of(request: Request) -> int:
+class Terms(NamedTuple):
+    """What a request's head says of its work.
+
+    Attributes:
+        size: bytes of the body; 0 if that is not told.
+    """
+
+    priority: engine.Priority
+    timeout_s: float
+    size: int
+
+
+def terms_of(request: Request, settings: Settings) -> Terms:
+    """Read them, once for a request. Raises InvalidRequest."""
+    terms: Terms | None = request.scope.get(_TERMS)
+    if terms is None:
+        terms = Terms(_priority_of(request), timeout_of(request, settings), _size_of(request))
+        request.scope[_TERMS] = terms
+    return terms
+
+
+def _size_of(request: Request) -> int:
     """Bytes of the body, as its head tells; 0 if it does not."""
     declared = request.headers.get("content-length", "0")
     is_number = declared.isascii() and declared.isdecimal() and len(declared) <= _MOST_DIGITS
@@ -98,7 +117,7 @@ def timeout_of(request: Request, settings: Settings) -> float:
     return min(int(asked) / 1e3, most_s)
 
 
-def priority_of(request: Request) -> engine.Priority:
+def _priority_of(request: Request) -> engine.Priority:
     """The priority of the work. Raises InvalidRequest."""
     asked = request.headers.get(PRIORITY_HEADER)
     if asked is None or asked == "interactive":

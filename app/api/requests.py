@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSche
 
 from app.api.inputs import GivenInputs, JsonInputs
 from app.api.json_values import check_values
+from app.api.large import NUMBER
 from app.api.service import EncodeRequest
 from app.http.errors import InvalidRequest, MalformedRequest
 from bundle import KINDS, OutputType, Truncate
@@ -82,10 +83,11 @@ class EncodeBody(BaseModel):
         description="ISO 8601, or seconds since 1970: the moment that times are relative to; default: now",
     )
 
-    def request(self, inputs: GivenInputs) -> EncodeRequest:
-        """Say the same in the words of the domain."""
+    def request(self, inputs: GivenInputs, number_bytes: float = NUMBER) -> EncodeRequest:
+        """Say the same in the words of the domain; `number_bytes` as there."""
         return EncodeRequest(
             inputs=inputs,
+            number_bytes=number_bytes,
             model=self.model,
             version=self.version,
             space=self.space,

@@ -17,7 +17,7 @@ from fastapi import Request
 
 from app import engine
 from app.access import CALLER
-from app.api.head_options import priority_of, size_of, timeout_of
+from app.api.head_options import terms_of
 from app.api.inputs import GivenInputs, check_count, read_inputs
 from app.api.large import NUMBER, off_loop
 from app.api.vectors import Vectors
@@ -225,7 +225,7 @@ def encode_inputs(
     context: Context, request: Request, target: Target, inputs: Sequence[Input]
 ) -> Awaitable[EncodeResult]:
     """The vectors of inputs that were read, with the deadline and the priority of the request's head."""
-    timeout_s, priority, size = timeout_of(request, context.settings), priority_of(request), size_of(request)
+    priority, timeout_s, size = terms_of(request, context.settings)
     encoding = target.encode(context, inputs, timeout_s=timeout_s, priority=priority, size=size)
     return unless_left(request, encoding)
 

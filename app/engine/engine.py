@@ -166,15 +166,15 @@ class Engine:
         if (arrival := ARRIVAL.get()) is not None:
             arrival.end()
         cost = sum([one.cost for one in ready.prepared])
+        own_s = self._batcher.own_s(loaded, how.priority, cost)
         if how.size and only is None:
             loaded.pace.measured_body(how.size, cost)
-            own_s = self._batcher.own_s(loaded, how.priority, cost)
             self._byte_s += SMOOTHING * (own_s / how.size - self._byte_s)
         self._admit_cost(cost, how.priority)
-        self._admit_work(loaded, cost, len(ready.prepared), how)
+        forecast_s = self._admit_work(loaded, cost, own_s, len(ready.prepared), how)
         self._tell(arriving=cost)
         prepared_s = self._clock()
-        pending = await self._run(loaded, ready, cost, how)
+        pending = await self._run(loaded, ready, how, forecast_s)
         assert pending.started_s is not None
         done = Encoded(
             vectors=pending.vectors,
@@ -187,12 +187,9 @@ class Engine:
         )
         return ready.distinct.spread(done)
 
-    async def _run(self, loaded: Loaded, ready: Ready, cost: int, how: _How) -> PendingRequest:
+    async def _run(self, loaded: Loaded, ready: Ready, how: _How, forecast_s: float) -> PendingRequest:
         """The forward pass, and what is to be learnt from when it is over."""
-        began_s, forecast_s = self._clock(), 0.0
-        if self._batcher.work_s > SHORTEST_S:
-            own_s = self._batcher.own_s(loaded, how.priority, cost)
-            forecast_s = own_s + self._batcher.wait_s(loaded, how.priority, cost)
+        began_s = self._clock()
         try:
             pending = await self._batcher.run(
                 loaded, ready.prepared, how.deadline_s, indices=ready.distinct.indices, priority=how.priority
@@ -289,15 +286,20 @@ class Engine:
         if queued and queued + cost > limit:
             raise _overloaded(f"work of a cost of {queued} waits, the limit is {limit}")
 
-    def _admit_work(self, loaded: Loaded, cost: int, rows: int, how: _How) -> None:
-        """Raise Overloaded if others' work would make it late, TooMuchWork if its own would."""
-        left_s, own_s = how.deadline_s - self._clock(), self._batcher.own_s(loaded, how.priority, cost)
-        if self._is_soon(self._batcher.work_s, own_s, left_s):
-            return
+    def _admit_work(self, loaded: Loaded, cost: int, own_s: float, rows: int, how: _How) -> float:
+        """When the work will be done, as far as is known; 0 where it has nothing to wait for.
+
+        Raises Overloaded if others' work would make it late, TooMuchWork if its own would.
+        """
+        left_s, work_s = how.deadline_s - self._clock(), self._batcher.work_s
+        wait_s = self._batcher.wait_s(loaded, how.priority, cost) if work_s > SHORTEST_S else 0.0
+        if self._is_soon(work_s, own_s, left_s):
+            return wait_s and wait_s + own_s
         if self._batcher.is_busy and (refusal := self._refusal(loaded, cost, how)) is not None:
             raise refusal
         if own_s > HOPELESS * left_s and loaded.pace.is_measured:
             raise TooMuchWork(own_s, left_s, max(1, int(rows * left_s / own_s)))
+        return wait_s and wait_s + own_s
 
     def _is_soon(self, wait_s: float, own_s: float, left_s: float) -> bool:
         """Whatever else is asked of it, the work will be done in time."""

@@ -81,6 +81,7 @@ class Pace:
         self._profile = profile
         self._rates = {**profile.rates, **self._rates}
         self._choose()
+        self._know_rates()
 
     @property
     def profile(self) -> BatchProfile:
@@ -102,9 +103,7 @@ class Pace:
 
     def rate(self, priority: Priority) -> float:
         """Cost per second of one worker thread, by the clock, over the last batches of that priority."""
-        other: Priority = "bulk" if priority == "interactive" else "interactive"
-        measured = self._lanes[priority].rate or self._lanes[other].rate
-        return measured or self._profile.rate or CAUTIOUS_RATE
+        return self._rate_of[priority]
 
     @property
     def is_measured(self) -> bool:
@@ -156,6 +155,7 @@ class Pace:
             cpu_s: of its thread.
         """
         self._lanes[priority].add(cost, elapsed_s)
+        self._know_rates()
         if cost <= COSTS[0]:
             self._small.setdefault(cost.bit_length(), _Throughput()).add(cost, cpu_s)
         nearest = 1 << max(0, round(math.log2(max(size, 1))))
@@ -173,6 +173,15 @@ class Pace:
     def cost_of_body(self, size: int) -> int:
         """The cost of a request whose body has that many bytes, as far as others tell."""
         return max(1, round(self._cost_of_byte * size))
+
+    def _know_rates(self) -> None:
+        """Of a priority that had no batch yet, the other's; or the profile's."""
+        interactive, bulk = self._lanes["interactive"].rate, self._lanes["bulk"].rate
+        guess = self._profile.rate or CAUTIOUS_RATE
+        self._rate_of: dict[Priority, float] = {
+            "interactive": interactive or bulk or guess,
+            "bulk": bulk or interactive or guess,
+        }
 
     def _choose(self) -> None:
         if self._profile.batch_cost in self._rates:  # else too little is known to leave it
