@@ -102,12 +102,16 @@ class SimilarityRequest(ForeignRequest):
     parameters: _Texts | None = None
 
 
+_STRING = {"type": "string"}  # which may be empty: it has special tokens, or none
+_STRINGS = {"anyOf": [_STRING, {"type": "array", "items": _STRING, "minItems": 1}]}
+
+
 class TokenizeRequest(ForeignRequest):
     """Texts to take apart."""
 
     encodes = False
 
-    inputs: Texts = Field(description="a text or a list of texts")
+    inputs: Annotated[Any, WithJsonSchema(_STRINGS)] = Field(description="a text or a list of texts")
     add_special_tokens: bool = True
     prompt_name: str | None = None
 

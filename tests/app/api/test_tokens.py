@@ -76,3 +76,14 @@ async def test_an_id_that_is_none_is_refused_wherever_it_stands(client: httpx.As
     for bad in (-1, 1 << 32, 1.5, True, "1", None):
         answer = await client.post("/decode", json={"ids": [[1]] * 200 + [[2, bad]]})
         assert answer.status_code == 422, bad
+
+
+async def test_an_empty_text_has_no_tokens_of_its_own_and_the_document_says_so(
+    client: httpx.AsyncClient,
+) -> None:
+    answer = await client.post("/tokenize", json={"inputs": ["", "cat"]})
+    document = (await client.get("/openapi.json")).json()["paths"]["/tokenize"]["post"]["requestBody"]
+
+    empty, cat = answer.json()
+    assert len(empty) < len(cat)
+    assert "minLength" not in str(document)
