@@ -55,6 +55,17 @@ def test_too_many_are_refused(atom: str) -> None:
         check_values(b"[" + b",".join([atom.encode()] * (MOST_VALUES + 2)) + b"]")
 
 
+def test_bytes_count_towards_them() -> None:
+    """A body that is at both limits takes a parser twice as long as one that is at either."""
+    text = b'"' + b"\\u0031" * (15_000_000 // 6) + b'"'
+    lists = b"[" + b",".join([b"[]"] * 90_000) + b"]"  # 450,000
+
+    for alone in (text, lists):
+        check_values(alone)
+    with pytest.raises(InvalidRequest, match="40 bytes as one"):
+        check_values(b"[" + text + b"," + lists + b"]")
+
+
 @pytest.mark.parametrize(
     "path", ["/encode", "/v1/embeddings", "/embed", "/api/embed", "/v2/embed", "/decode"]
 )
