@@ -144,6 +144,11 @@ class _Settings(BaseSettings):
     max_score_body_bytes: Count = Field(
         16 * 1024 * 1024, description="the same for POST /score, which may carry vectors"
     )
+    max_bodies_bytes: Count = Field(
+        64 * 1024 * 1024,
+        description="most bytes of request bodies held at once in each process, until their requests are "
+        "answered; over it requests get 429",
+    )
     head_timeout_s: Seconds = Field(10.0, description="how long the head of a request may take to arrive")
     answer_timeout_s: Seconds = Field(
         30.0, description="how long a client may read nothing of its answer, before it is cut off"

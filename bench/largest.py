@@ -17,6 +17,7 @@ from bundle import Store
 
 ITEMS, CANDIDATES = 2048, 10_000  # of a request
 TEXT, EACH = 16_384, 488  # characters of the longest text, and of as many as there may be: 1,000,000 in all
+IDS = 180  # of a text, as many as fit into the largest body
 SCORE_BYTES = 15_500_000  # of vectors
 NUMBER_BYTES = 5.5  # of one in JSON, with two digits
 
@@ -38,6 +39,7 @@ def requests(models: Path) -> Requests:
     words, catalogue = " ".join(texts.texts(ITEMS)), texts.items(models)
     return {
         **_of_texts(words),
+        **_of_protocols(words, Store(models).current("text")),
         **_of_users(words, catalogue),
         **_of_candidates(words, catalogue),
         **_of_vectors(models),
@@ -62,6 +64,27 @@ def _of_texts(words: str) -> Requests:
             "/encode?truncate=end", "\n".join(map(json.dumps, many)).encode(), "application/x-ndjson"
         ),
     }
+
+
+def _of_protocols(words: str, version: str) -> Requests:
+    """One for every route of a protocol that takes inputs."""
+    many = [f"{number} {words}"[:EACH] for number in range(ITEMS)]
+    tensor = {"name": "text", "datatype": "BYTES", "shape": [ITEMS], "data": many}
+    bodies: dict[str, Any] = {
+        "/": {"inputs": many, "truncate": True},
+        "/embed": {"inputs": many, "truncate": True},
+        "/embeddings": {"model": "text", "input": many},
+        "/tokenize": {"inputs": many},
+        "/decode": {"ids": [[number] * IDS for number in range(ITEMS)]},
+        "/similarity": {"inputs": {"source_sentence": many[0], "sentences": many[1:]}},
+        "/api/embed": {"model": "text", "input": many},
+        "/api/embeddings": {"model": "text", "prompt": words[:TEXT]},
+        "/v1/embed": {"model": "text", "texts": many, "input_type": "search_document"},
+        "/v2/embed": {"model": "text", "texts": many, "input_type": "search_document"},
+        "/v2/models/text/infer": {"inputs": [tensor]},
+        f"/v2/models/text/versions/{version}/infer": {"inputs": [tensor]},
+    }
+    return {f"the most at {path}": _post(path, body) for path, body in bodies.items()}
 
 
 def _of_users(words: str, catalogue: Sequence[str]) -> Requests:

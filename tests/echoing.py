@@ -18,6 +18,7 @@ from app.http.context import Ctx
 from app.http.descriptors import Descriptors
 from app.http.errors import InvalidRequest
 from app.http.proxies import Proxies
+from app.http.room import Room
 from app.http.routes import RouteGroup
 from app.metrics import Metrics
 from app.settings import Settings
@@ -39,6 +40,7 @@ class Context:
         self.settings = Settings(max_body_bytes=100_000, **settings)
         self.descriptors = Descriptors()
         self.proxies = Proxies(self.settings.trusted_proxies, self.settings.root_path)
+        self.room = Room(self.settings.max_bodies_bytes)
         self.started, self.released, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()  # of the server, as the next
         self.connections: set[Any] = set()
@@ -51,7 +53,7 @@ class Context:
 @routes.post("/echo")
 async def echo(context: Any, request: Request) -> Response:
     """The body, and how it was sent."""
-    body = await read_body(request, context.settings)
+    body = await read_body(context, request)
     return Response(body, headers={"X-Query": request.url.query, "X-Kind": request.headers.get("kind", "")})
 
 
@@ -69,7 +71,7 @@ async def wait(context: Any, request: Request) -> Response:
 @routes.post("/later")
 async def later(context: Any, request: Request) -> Response:
     """The body, when the test says so."""
-    body = await read_body(request, context.settings)
+    body = await read_body(context, request)
     context.started.set()
     await context.released.wait()
     return Response(body)
@@ -90,7 +92,7 @@ async def busy(context: Any, request: Request) -> Response:
 @routes.post("/fail")
 async def fail(context: Any, request: Request) -> Response:
     """In one of three ways."""
-    match (await read_body(request, context.settings)).decode():
+    match (await read_body(context, request)).decode():
         case "ours":
             raise InvalidRequest("no", code="wrong_type")
         case "bug":

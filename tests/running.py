@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
@@ -65,6 +66,13 @@ def until(is_so: Callable[[], bool]) -> None:
     while not is_so():
         assert time.monotonic() < give_up_s
         time.sleep(0.005)
+
+
+async def until_async(is_so: Callable[[], bool]) -> None:
+    """The same, for a server on this event loop."""
+    async with asyncio.timeout(START_S):
+        while not is_so():
+            await asyncio.sleep(0.005)
 
 
 @contextmanager

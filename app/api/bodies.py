@@ -52,7 +52,7 @@ async def read_call(context: Context, request: Request) -> EncodeCall:
     """
     content_type = request.headers.get("content-type", "application/json")
     if is_json(content_type):
-        body = await read_body(request, context.settings)
+        body = await read_body(context, request)
         refuse_query(request)
         if is_large(len(body)):
             options = await asyncio.to_thread(parse, body, EncodeBody)
@@ -64,7 +64,7 @@ async def read_call(context: Context, request: Request) -> EncodeCall:
         return await _form(context, request)
     options = from_options(request.query_params)
     check_media_type(media_type, find(context, options.request(JsonInputs((), 0.0))))
-    content = await read_body(request, context.settings, "max_media_body_bytes")
+    content = await read_body(context, request, "max_media_body_bytes")
     return EncodeCall(options, MediaInputs([(media_type, content)]))
 
 
@@ -79,7 +79,7 @@ def refuse_query(request: Request) -> None:
 async def _form(context: Context, request: Request) -> EncodeCall:
     if not any(one.encoder.kind.media_types for one in context.registry.loaded):
         check_takes_media(find(context, from_options({}).request(JsonInputs((), 0.0))))
-    body = await read_body(request, context.settings, "max_media_body_bytes")
+    body = await read_body(context, request, "max_media_body_bytes")
     form = await _parsed(body, request.headers, context.settings)
     try:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}

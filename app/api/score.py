@@ -147,7 +147,7 @@ async def score(context: Context, request: Request) -> Response:
     """The best of many candidates for one user or query, without shipping vectors."""
     settings = context.settings
     refuse_query(request)
-    body = await read_json_body(request, settings, "max_score_body_bytes")
+    body = await read_json_body(context, request, "max_score_body_bytes")
     asked = await off_loop(
         len(body), lambda: validated(load_score(body, settings.max_candidates), ScoreRequest)
     )

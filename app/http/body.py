@@ -12,40 +12,46 @@ from typing import Literal, TypeAlias
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
+from app.http.context import Context
 from app.http.errors import BodyTimeout, MalformedRequest, PayloadTooLarge, UnsupportedMediaType
 from app.http.request import DirectRequest
-from app.settings import PREFIX, Settings
+from app.http.room import Room
+from app.settings import PREFIX
 
 __all__ = ["ClientDisconnect", "read_json_body"]
 
 Limit: TypeAlias = Literal["max_body_bytes", "max_media_body_bytes", "max_score_body_bytes"]
 
 
-async def read_json_body(request: Request, settings: Settings, limit: Limit = "max_body_bytes") -> bytes:
+async def read_json_body(context: Context, request: Request, limit: Limit = "max_body_bytes") -> bytes:
     """The body, if it says that it is JSON. Raises UnsupportedMediaType, and as `read_body` does."""
     _check_type(request)
-    return await read_body(request, settings, limit)
+    return await read_body(context, request, limit)
 
 
-async def read_body(request: Request, settings: Settings, limit: Limit = "max_body_bytes") -> bytes:
+async def read_body(context: Context, request: Request, limit: Limit = "max_body_bytes") -> bytes:
     """The body as it came. `limit` is the setting that bounds it.
 
     Raises:
         UnsupportedMediaType: it is compressed.
         PayloadTooLarge, BodyTimeout: over the limits.
+        NoRoom: others' bodies take the memory for them.
         ClientDisconnect: the client left before the end.
     """
     _check_encoding(request)
+    settings, room = context.settings, context.room
     most = int(getattr(settings, limit))
-    if _declared_bytes(request) > most:
+    if (declared := _declared_bytes(request)) > most:
         raise _too_large(most, limit)
     if isinstance(request, DirectRequest) and (arrived := request.arrived()) is not None:
         if len(arrived) > most:
             raise _too_large(most, limit)
+        room.take(request.scope, len(arrived))
         return arrived
+    room.check(request.scope, declared)
     try:
         async with asyncio.timeout(settings.body_timeout_s):
-            return await _received(request, most, limit)
+            return await _received(request, room, most, limit)
     except TimeoutError:
         raise BodyTimeout(
             f"the body did not arrive within {settings.body_timeout_s:g} s (ENCODERY_BODY_TIMEOUT_S)",
@@ -53,9 +59,10 @@ async def read_body(request: Request, settings: Settings, limit: Limit = "max_bo
         ) from None
 
 
-async def _received(request: Request, most: int, limit: Limit) -> bytes:
+async def _received(request: Request, room: Room, most: int, limit: Limit) -> bytes:
     body = bytearray()
     async for chunk in request.stream():
+        room.take(request.scope, len(chunk))
         body += chunk
         if len(body) > most:
             raise _too_large(most, limit)

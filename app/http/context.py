@@ -12,6 +12,7 @@ from app.engine import Engine, Registry
 from app.http.cors import Cors
 from app.http.descriptors import Descriptors
 from app.http.proxies import Proxies
+from app.http.room import Room
 from app.metrics import Metrics
 from app.settings import Settings
 from app.side_work import SideWork
@@ -28,6 +29,7 @@ class Context:
         descriptors: room for new connections.
         proxies: those that are trusted.
         side_work: what is done for requests beside the engine.
+        room: for the bodies of requests.
         started_s: monotonic time of the start.
         is_draining: SIGTERM came; what was accepted is finished.
     """
@@ -43,6 +45,10 @@ class Context:
     descriptors: Descriptors = field(default_factory=Descriptors)
     proxies: Proxies = field(default_factory=Proxies)
     side_work: SideWork = field(default_factory=SideWork)
+    room: Room = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.room = Room(self.settings.max_bodies_bytes)
 
     @property
     def registry(self) -> Registry:

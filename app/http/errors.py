@@ -12,6 +12,7 @@
     ├── NotAcceptable        406  no answer in a media type the caller takes
     ├── BodyTimeout          408  the body did not arrive in time
     ├── PayloadTooLarge      413  more bytes than the limit
+    ├── NoRoom               429  the bodies of others take all the memory for them
     ├── UnsupportedMediaType 415  another content type, or a compressed body
     └── InvalidRequest       422  a field is wrong, or a limit is passed
 
@@ -106,6 +107,10 @@ class PayloadTooLarge(RequestError):
     """More bytes than the limit."""
 
 
+class NoRoom(RequestError):
+    """The bodies of other requests take all the memory that there is for them."""
+
+
 class UnsupportedMediaType(RequestError):
     """Another content type than JSON, or a compressed body."""
 
@@ -142,6 +147,7 @@ TABLE: Mapping[type[EncoderyError], ErrorSpec] = {
     NotAcceptable: ErrorSpec(406, "invalid_request_error"),
     BodyTimeout: ErrorSpec(408, "invalid_request_error", closes=True),
     PayloadTooLarge: ErrorSpec(413, "invalid_request_error", closes=True),
+    NoRoom: ErrorSpec(429, "overloaded_error", retryable=True, closes=True),
     UnsupportedMediaType: ErrorSpec(415, "invalid_request_error", closes=True),
     InvalidRequest: ErrorSpec(422, "invalid_request_error"),
     InputError: ErrorSpec(422, "invalid_request_error"),

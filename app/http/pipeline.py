@@ -100,6 +100,7 @@ class Handling:
         except BaseException as error:
             return route.error(error)
         finally:
+            self._context.room.leave(request.scope)
             if (arrival := ARRIVAL.get()) is not None:
                 arrival.end()
 

@@ -8,11 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import pytest
 import yaml
 
+from app.main import create_app
+from app.settings import Settings
 from bench import largest
 from bench.servers import ROOT, ours, running
 from faults.figures import is_long
@@ -25,6 +28,26 @@ def limit_mib() -> int:
     """Of the container, in docker-compose.yml."""
     [service] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"].values()
     return int(service["mem_limit"][:-1]) * MIB[service["mem_limit"][-1]]
+
+
+# They take no inputs; or refuse, since no bundled model does what they ask for.
+NOTHING_LARGE = {
+    *("/api/show", "/v2/repository/index"),
+    *("/embed_all", "/embed_sparse", "/predict", "/rerank"),
+}
+
+
+def test_there_is_a_largest_request_for_every_route() -> None:
+    """Of all that take inputs: no way in is left unmeasured."""
+    app = create_app(Settings())
+    posts = {path for path, methods in app.openapi()["paths"].items() if "post" in methods}
+    asked = {
+        app.table.find({"type": "http", "method": "POST", "path": urlsplit(one.path).path}).path
+        for one in largest.requests(ROOT / "models").values()
+    }
+
+    assert posts >= NOTHING_LARGE
+    assert asked == posts - NOTHING_LARGE
 
 
 @pytest.mark.skipif(not is_long(), reason="only in the long form: python3 dev.py faults")

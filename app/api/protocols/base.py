@@ -211,7 +211,7 @@ class Protocol:
     async def read(self, context: Context, request: Request, model: type[R]) -> R:
         """Parse the request. Raises RequestError."""
         reader = read_body if self._any_type else read_json_body
-        body = await reader(request, context.settings)
+        body = await reader(context, request)
         return await off_loop(len(body), lambda: parsed(load_object(body, model.field), model))
 
 

@@ -132,7 +132,7 @@ async def model_ready(context: Ctx, model: str, version: str | None = None) -> R
 @KSERVE.post("/v2/repository/index", IndexRequest, "Every version")
 async def index(context: Context, request: Request) -> Response:
     """What is loaded, and what was refused and why."""
-    body = await read_body(request, context.settings)
+    body = await read_body(context, request)
     asked = await off_loop(len(body), lambda: parsed(load_object(body or b"{}", "ready"), IndexRequest))
     found = [
         {"name": loaded.manifest.name, "version": loaded.manifest.version, "state": "READY", "reason": ""}
@@ -150,7 +150,7 @@ async def index(context: Context, request: Request) -> Response:
 @KSERVE.post("/v2/models/{model}/versions/{version}/infer", InferRequest, "Encode with a version")
 async def infer(context: Context, request: Request) -> Response:
     """Tensors in, vectors out, in JSON or in binary."""
-    body = await read_body(request, context.settings)
+    body = await read_body(context, request)
     asked, tensors = await off_loop(len(body), lambda: _read(body, request))
     parameters = asked.parameters
     wanted = EncodeRequest(
