@@ -36,6 +36,9 @@ from bundle import memory
 
 LINGER_S = 1.0  # for clients that keep a connection to use it once more, and learn that it closes
 POLL_S = 0.05
+ACCEPTS = (
+    8  # new clients in a turn of the event loop: under overload turns are long, and health is asked anew
+)
 GC_EVERY = 10_000  # objects: requests leave hardly any circles, and every 700 the search took 8 % of overload
 THREADS_END_S = 2.0  # after the grace: forward passes that were going to end have ended
 
@@ -120,8 +123,10 @@ class _Server(uvicorn.Server):
         secured: dict[str, Any] = {}
         if self._tls is not None:
             secured = {"ssl": self._tls, "ssl_handshake_timeout": self._settings.head_timeout_s}
+        # uvloop takes one new client of a socket in a turn: of several, as many as there are copies of it.
+        copies = [copy for one in sockets or () for copy in (one, *[one.dup() for _ in range(ACCEPTS - 1)])]
         self.servers = [
-            await loop.create_server(make, sock=one, backlog=BACKLOG, **secured) for one in sockets or ()
+            await loop.create_server(make, sock=one, backlog=BACKLOG, **secured) for one in copies
         ]
         self.started = True
 
