@@ -17,7 +17,7 @@ from bundle import Store
 
 ITEMS, CANDIDATES = 2048, 10_000  # of a request
 TEXT, EACH = 16_384, 488  # characters of the longest text, and of as many as there may be: 1,000,000 in all
-IDS = 180  # of a text, as many as fit into the largest body
+IDS = 120  # of a text, so that all are no more than may wait
 SCORE_BYTES = 15_500_000  # of vectors
 NUMBER_BYTES = 5.5  # of one in JSON, with two digits
 
