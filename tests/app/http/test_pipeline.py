@@ -11,6 +11,7 @@ import pytest
 from fastapi import Request, Response
 
 from app.http.application import Application
+from app.http.room import Room
 from app.http.routes import RouteGroup
 from app.metrics import Metrics
 
@@ -61,7 +62,7 @@ async def test_a_protocol_answers_errors_in_its_own_shape() -> None:
         raise ValueError
 
     app = Application((routes,))
-    app.state.context = SimpleNamespace(metrics=Metrics(), gate=None, cors=None)
+    app.state.context = SimpleNamespace(metrics=Metrics(), gate=None, cors=None, room=Room(1))
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://encodery.test") as client:
         answer = await client.post("/odd")
