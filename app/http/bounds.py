@@ -118,7 +118,9 @@ class Bounded(HttpToolsProtocol):
             self._watch_reader()
 
     def waits_since(self) -> float | None:
-        """The loop's time since when the client is waited for; None while an answer is worked at."""
+        """The loop's time since when the client is waited for; None at work on an answer, and at the end."""
+        if self.transport.is_closing():
+            return None
         if (idle := self.timeout_keep_alive_task) is not None:
             return idle.when() - self.timeout_keep_alive
         timeouts = {

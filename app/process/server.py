@@ -36,9 +36,7 @@ from bundle import memory
 
 LINGER_S = 1.0  # for clients that keep a connection to use it once more, and learn that it closes
 POLL_S = 0.05
-ACCEPTS = (
-    8  # new clients in a turn of the event loop: under overload turns are long, and health is asked anew
-)
+ACCEPTS = 8  # new clients in a turn of the event loop; under overload turns are long
 GC_EVERY = 10_000  # objects: requests leave hardly any circles, and every 700 the search took 8 % of overload
 THREADS_END_S = 2.0  # after the grace: forward passes that were going to end have ended
 

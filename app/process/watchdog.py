@@ -39,6 +39,7 @@ class Watchdog:
     def start(self) -> None:
         """Begin; the first beat is now."""
         self.beat()
+        self._arm()  # at once: Python's lock may be lost before the thread first runs
         self._thread.start()
 
     def beat(self) -> None:
@@ -50,10 +51,13 @@ class Watchdog:
         self._is_over.set()
         self._thread.join()
 
+    def _arm(self) -> None:
+        faulthandler.dump_traceback_later(self._limit_s + MORE_S, exit=True)
+
     def _watch(self) -> None:
         looked_s = time.monotonic()
         while not self._is_over.wait(POLL_S):
-            faulthandler.dump_traceback_later(self._limit_s + MORE_S, exit=True)
+            self._arm()
             before_s, looked_s = looked_s, time.monotonic()
             if looked_s - before_s > self._limit_s / 2:  # the whole process did, as in a container paused
                 self.beat()

@@ -152,7 +152,11 @@ def test_a_process_alone_ends_itself(
 
     figure("F12", f"a process alone, {threads} threads: ends itself after", ended_s, at_most=15, unit="s")
     assert hanging.result() != "200"
-    assert "a forward pass hangs: ending, to be started again" in [line["event"] for line in running.log]
+    why = (
+        "a forward pass hangs",
+        "the event loop stands still",
+    )  # where it was known to be short, and inline
+    assert {f"{one}: ending, to be started again" for one in why} & {line["event"] for line in running.log}
     assert ended_s < effort(20, 45)
 
 

@@ -32,9 +32,9 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture(scope="module")
 def settings(effort: Callable[..., Any]) -> Settings:
-    return effort(
-        Settings(head_timeout_s=SHORT_S, body_timeout_s=SHORT_S, answer_timeout_s=SHORT_S), Settings()
-    )
+    """A busy machine refuses some, and closes them as it closes who is idle."""
+    limits = ("head_timeout_s", "body_timeout_s", "answer_timeout_s", "keep_alive_s")
+    return effort(Settings(**dict.fromkeys(limits, SHORT_S)), Settings())
 
 
 @pytest.fixture(scope="module")
