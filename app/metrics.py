@@ -94,7 +94,7 @@ class Metrics:
         self._queue_items = Gauge("encodery_queue_items", "inputs that wait", MODEL, **_SUM, registry=r)
         self._queue_cost = Gauge(
             "encodery_queue_cost",
-            "cost that waits: tokens, or one for an input of a kind without",
+            "cost that waits: tokens, or for a row of features one and more for lists",
             MODEL,
             **_SUM,
             registry=r,

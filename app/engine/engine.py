@@ -2,9 +2,9 @@
 
     admission (items) -> equal inputs once -> [cache] -> prepare -> admission (time) -> batcher -> Encoded
 
-Cost is what the encoder's preprocessor says: tokens, or 1 for a row of features. It is known before the
-queue, and the pace of the encoder makes time of it: who would wait too long, or be done too late, is told so
-at once. The limits in items and cost bound memory.
+Cost is what the encoder's preprocessor says: tokens, or rows of features with their lists. It is known before
+the queue, and the pace of the encoder makes time of it: who would wait too long, or be done too late, is told
+so at once. The limits in items and cost bound memory.
 """
 
 from __future__ import annotations

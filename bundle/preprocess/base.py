@@ -22,7 +22,7 @@ class Prepared:
 
     Attributes:
         arrays: unpadded, without the batch axis, for example `input_ids` int64 [t].
-        cost: what the batch budget counts: tokens, or 1 for a row of features.
+        cost: what the batch budget counts: tokens, or for a row of features 1 and more for lists.
         facts: what the caller is told.
     """
 

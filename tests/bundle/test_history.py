@@ -13,6 +13,7 @@ from strategies import feature_objects
 
 from bundle import Features, InputError, Truncation
 from bundle.preprocess.features import FeatureFacts, FeaturePreprocessor
+from bundle.preprocess.features.preprocessor import VALUES
 from bundle.preprocess.features.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema
 
 DAY_S = 86_400
@@ -214,3 +215,15 @@ def test_json_schema_of_an_entry_has_the_content() -> None:
 
     assert list(entry["properties"]) == ["id", "time", "title", "price"]
     assert entry["additionalProperties"] is False
+
+
+def test_a_long_history_costs_more_than_a_row() -> None:
+    """So that a batch of rows is bounded by what it holds, and admission by what it is."""
+    long = loaded({**HISTORY, "max_length": 512})
+    costs = [
+        long.prepare([Features({"history": ["A"] * count}, NOW)])[0].cost for count in (0, 1, 10, 100, 512)
+    ]
+
+    assert costs[:3] == [1, 1, 1]
+    assert 1 < costs[3] < costs[4]
+    assert costs[4] >= 512 // VALUES

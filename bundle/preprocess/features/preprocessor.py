@@ -18,6 +18,10 @@ from bundle.preprocess.features.input import FeatureFacts, Features
 from bundle.preprocess.features.schema import FeatureSchema, input_names, last_values
 from bundle.values import BadValueError, nearest
 
+VALUES = (
+    64  # of a row, for which a row without lists is as much work: a long history is not one row in a batch
+)
+
 
 class FeaturePreprocessor:
     """Reads the features that a `FeatureSchema` declares.
@@ -62,7 +66,7 @@ class FeaturePreprocessor:
             unknown_entries=tuple(findings.unknown_entries),
             empty_history=findings.empty_history,
         )
-        return Prepared(arrays, cost=1, facts=facts)
+        return Prepared(arrays, cost=1 + sum([one.size for one in arrays.values()]) // VALUES, facts=facts)
 
     def _unknown_field(self, field: Any) -> str:
         takes = ", ".join(sorted(self._names))
