@@ -144,6 +144,8 @@ def test_aborts_at_any_moment_leave_nothing_behind(
 ) -> None:
     """No work, no descriptor, no error in the log; and a caller that stays is served meanwhile."""
     settled(url)
+    known = httpx.post(f"{url}/encode", json={"inputs": "a"}, trust_env=False)  # the rate, guessed until then
+    assert known.status_code == 200
     files = open_files(running.process.pid)
     chance, count, is_over, stayed = random.Random(0), effort(160, 1000), threading.Event(), list[int]()
 
