@@ -64,8 +64,10 @@ def asking(client: httpx.Client, golden: Golden) -> Iterator[Counter[bool]]:
     is_over = threading.Event()
 
     def run() -> None:
-        while not is_over.wait(PAUSE_S):
+        while True:  # once at least
             seen[agrees(ask(client, golden, model="text"), golden)] += 1
+            if is_over.wait(PAUSE_S):
+                return
 
     thread = threading.Thread(target=run)
     thread.start()
