@@ -170,7 +170,8 @@ def test_the_end_of_a_client_over_tls_leaves_nothing_behind(
             try:
                 raw = client.unwrap()  # says that it ends, and waits for the server's word
             except ssl.SSLError as error:  # an answer was quicker than the word
-                assert error.reason == "APPLICATION_DATA_AFTER_CLOSE_NOTIFY"
+                if error.reason != "APPLICATION_DATA_AFTER_CLOSE_NOTIFY":
+                    raise
                 continue
             assert raw.recv(1) == b""
             raw.close()
