@@ -47,24 +47,15 @@ class Descriptors:
 
     def __init__(self, limit: int | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit_of_descriptors() if limit is None else limit
-        self._reserve = MOST_RESERVE if self._limit is None else min(self._limit // RESERVE, MOST_RESERVE)
         self._clock, self._told_s = clock, -math.inf
         self._closed = self._lost = 0  # connections, since the log told of them
-
-    @property
-    def backlog(self) -> int:
-        """How many connections the system may keep for us: the event loop takes all of them in one turn.
-
-        It closes none meanwhile, and what it has no descriptor for it drops: they must fit into the reserve.
-        """
-        return max(1, self._reserve // 2)
 
     def take(self, number: int, connections: Iterable[Waiting]) -> None:
         """Make room if a new connection's descriptor is one of the last.
 
         The system gives the lowest that is free, so that its number tells how many are in use.
         """
-        if self._limit is None or number < self._limit - self._reserve:
+        if self._limit is None or number < self._limit - min(self._limit // RESERVE, MOST_RESERVE):
             return
         waiting = {one: since for one in connections if (since := one.waits_since()) is not None}
         leaving = heapq.nsmallest(-(-len(waiting) // SHARE), waiting, key=lambda one: waiting[one])

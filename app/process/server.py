@@ -30,7 +30,7 @@ from app.process import tls
 from app.process.watchdog import Watchdog
 from app.proving import Round
 from app.settings import Settings
-from app.shared.listener import CannotServe
+from app.shared.listener import BACKLOG, CannotServe
 from app.shared.scoreboard import WorkerSlot
 from bundle import memory
 
@@ -123,9 +123,8 @@ class _Server(uvicorn.Server):
             secured = {"ssl": self._tls, "ssl_handshake_timeout": self._settings.head_timeout_s}
         # uvloop takes one new client of a socket in a turn: of several, as many as there are copies of it.
         copies = [copy for one in sockets or () for copy in (one, *[one.dup() for _ in range(ACCEPTS - 1)])]
-        backlog = self._app.context.descriptors.backlog
         self.servers = [
-            await loop.create_server(make, sock=one, backlog=backlog, **secured) for one in copies
+            await loop.create_server(make, sock=one, backlog=BACKLOG, **secured) for one in copies
         ]
         self.started = True
 
