@@ -11,7 +11,8 @@ from fastapi import Request, Response
 from sockets import listening
 from starlette.responses import StreamingResponse
 
-from app.engine import Overloaded
+from app.engine import ARRIVAL, Overloaded
+from app.engine.engine import Arrival
 from app.http.application import Application
 from app.http.body import read_body
 from app.http.context import Ctx
@@ -34,6 +35,7 @@ class Context:
     """What a route gets: here, what happened."""
 
     gate = cors = None
+    arriving_s = 0.0  # as of an engine
 
     def __init__(self, **settings: Any) -> None:
         self.metrics = Metrics()
@@ -87,6 +89,19 @@ async def large(context: Any, request: Request) -> Response:
 async def busy(context: Any, request: Request) -> Response:
     """Never."""
     raise AssertionError("it was refused")
+
+
+def _expect_and_leave(context: Any, request: Any) -> None:
+    ARRIVAL.set(Arrival(context, 1.0))
+    context.arriving_s += 1.0
+    request._incoming.leave()  # the client does, before its request has a task
+    context.started.set()
+
+
+@routes.post("/left", admission=_expect_and_leave)
+async def left(context: Any, request: Request) -> Response:
+    """Never."""
+    raise AssertionError("nobody waits for it")
 
 
 @routes.post("/fail")

@@ -74,6 +74,8 @@ class Exchange(RequestResponseCycle):
     async def _run(self) -> None:
         """Answer, whatever happens."""
         if self.disconnected:
+            if self._passed is not None:
+                self._passed.leave()
             return
         self._task = asyncio.current_task()
         try:

@@ -100,9 +100,13 @@ class Handling:
         except BaseException as error:
             return route.error(error)
         finally:
-            self._context.room.leave(request.scope)
-            if (arrival := ARRIVAL.get()) is not None:
-                arrival.end()
+            self.leave()
+
+    def leave(self) -> None:
+        """Give back what the request held: its handler has ended, or will never begin."""
+        self._context.room.leave(self._request.scope)
+        if (arrival := ARRIVAL.get()) is not None:
+            arrival.end()
 
     def _completed(self, response: Response) -> Response:
         response.raw_headers += [(ID_HEADER, self._id), NO_SNIFFING]
@@ -115,10 +119,9 @@ class Handling:
     def record(self, status: int) -> None:
         """Count a request that was answered, and log it at debug."""
         context, path, method = self._context, self._route.path, self._request.scope["method"]
-        method, seconds = (
-            method if method in _KNOWN_METHODS else "other",
-            time.perf_counter() - self._started_s,
-        )
+        seconds = time.perf_counter() - self._started_s
+        if method not in _KNOWN_METHODS:
+            method = "other"
         context.metrics.request(route=path, method=method, status=status, seconds=seconds)
         log.debug("request", method=method, route=path, status=status, ms=round(seconds * 1e3, 2))
         if context.gate is not None and (caller := CALLER.get()) is not NOBODY:

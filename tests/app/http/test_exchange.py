@@ -143,3 +143,16 @@ async def test_a_body_is_read_and_dropped_behind_the_refusal_of_its_head() -> No
 
     assert (early[0], after[0], after[2]) == (429, 200, b"next")
     assert context.counted(429, "/busy") == 1
+
+
+async def test_who_leaves_before_his_task_begins_takes_no_capacity_with_him() -> None:
+    async with echoing() as (port, context):
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(post("/left", b"text"))
+        await asyncio.wait_for(context.started.wait(), GIVE_UP_S)
+        async with asyncio.timeout(GIVE_UP_S):
+            while context.arriving_s:
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    assert context.arriving_s == 0
