@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from app.engine.deadlines import Deadlines
 from app.engine.errors import Draining, EncoderHangs
 from app.engine.forecast import BULK_SHARE, Waiting, wait_s
 from app.engine.isolation import BatchOutcome, run_isolated
@@ -94,6 +95,7 @@ class Batcher:
         self._running = self._since_bulk = 0  # the other: interactive batches since the last bulk one
         self._is_waking = False
         self._queues: dict[tuple[Loaded, Priority], Queue] = {}  # in the order of their turns
+        self._deadlines = Deadlines(clock)
         self._progress_s = clock()
 
     async def run(
@@ -123,14 +125,14 @@ class Batcher:
         if not self._is_waking and self._running < self._workers:
             self._is_waking = True
             loop.call_soon(self._start_batches)  # after the others that this turn of the loop brought
-        timer = loop.call_later(deadline_s - now_s, pending.fail, TimeoutError())
+        tick = self._deadlines.add(pending, deadline_s)
         try:
             await pending.done
         except BaseException:  # a row failed, the deadline passed or the caller went away
             queue.drop(pending)
             raise
         finally:
-            timer.cancel()
+            self._deadlines.remove(pending, tick)
         return pending
 
     def close(self) -> None:
