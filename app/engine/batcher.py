@@ -31,7 +31,7 @@ from bundle import Prepared
 
 SMALLEST_SHARE = 4  # a batch is split over free workers down to a quarter of the budget, not further
 DEEP = 2  # interactive batches for every worker that wait: then all are served soonest by best throughput
-HAND_OVER_S = 0.3e-3  # of CPU time, to a thread and back, while both want Python's lock
+HAND_OVER_S = 0.6e-3  # of CPU time, to a thread and back, while both want Python's lock and wake for nothing
 LONGEST_INLINE_S = 0.01  # of one thread; who comes meanwhile waits, and would for the cores as well
 
 
