@@ -35,7 +35,7 @@ class Context:
     """What a route gets: here, what happened."""
 
     gate = cors = None
-    arriving_s = 0.0  # as of an engine
+    arriving_s, in_work = 0.0, 0  # as of an engine, and of the app
 
     def __init__(self, **settings: Any) -> None:
         self.metrics = Metrics()

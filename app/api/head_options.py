@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from fastapi import Request
 
 from app import engine
+from app.engine import FEW
 from app.http.context import Context
 from app.http.errors import InvalidRequest
 from app.http.request import DirectRequest
@@ -19,6 +20,7 @@ TIMEOUT_HEADER, PRIORITY_HEADER = "X-Request-Timeout-Ms", "X-Priority"
 _PEEK_BYTES = 1024
 _TERMS = "encodery.terms"  # in a request's scope
 _MODEL = re.compile(rb'"model"\s{0,8}:\s{0,8}"([\w.:/-]{1,64})"')
+FEW_BYTES = 16 * 1024  # are parsed in less time than it takes to foretell what will become of them
 _MOST_DIGITS = 12  # of a number that is parsed; more milliseconds than anybody has
 HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every route that encodes
     {
@@ -44,6 +46,8 @@ def admit(context: Context, request: Request) -> None:
         EngineError: too much work waits, or the server stops.
         InvalidRequest: there is no such priority, or no such time.
     """
+    if context.in_work < FEW and context.engine.is_calm and _size_of(request) <= FEW_BYTES:
+        return  # the check behind the parsing of such a body is soon enough
     priority, timeout_s, size = terms_of(request, context.settings)
     context.engine.check_capacity(
         partial(_candidates, context, request), priority, timeout_s=timeout_s, size=size

@@ -5,7 +5,7 @@ inputs -> prepare (threads) -> queue -> batch -> forward pass (threads) -> float
 
 from app.engine.cache import ResultCache
 from app.engine.encoded import Encoded, Timings
-from app.engine.engine import ARRIVAL, Engine
+from app.engine.engine import ARRIVAL, FEW, Engine
 from app.engine.errors import (
     DeadlineExceeded,
     Draining,
@@ -30,6 +30,7 @@ from app.proving import Refused
 
 __all__ = [
     "ARRIVAL",
+    "FEW",
     "BatchProfile",
     "DeadlineExceeded",
     "Draining",

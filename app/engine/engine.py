@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -26,7 +26,6 @@ from app.engine.encoded import Encoded, Timings
 from app.engine.errors import DeadlineExceeded, Draining, Overloaded, TooMuchWork
 from app.engine.forecast import SHORTEST_S, Trust
 from app.engine.pace import SMOOTHING, Priority
-from app.engine.pending import PendingRequest
 from app.engine.preparation import Distinct, Ready, are_small
 from app.engine.registry import Loaded
 from app.engine.shared_load import SharedLoad
@@ -34,6 +33,7 @@ from bundle import Input, Truncate
 
 T = TypeVar("T")
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+FEW = 64  # inputs, or requests, in work at once are no crowd
 WAY = 0.95  # of the time left, what may be used: an answer has to be written, too
 HOPELESS = 2.0  # times the time that there is: what alone takes longer is refused, however idle the engine
 
@@ -174,7 +174,14 @@ class Engine:
         forecast_s = self._admit_work(loaded, cost, own_s, len(ready.prepared), how)
         self._tell(arriving=cost)
         prepared_s = self._clock()
-        pending = await self._run(loaded, ready, how, forecast_s)
+        try:
+            pending = await self._batcher.run(
+                loaded, ready.prepared, how.deadline_s, indices=ready.distinct.indices, priority=how.priority
+            )
+        except TimeoutError:
+            self._trust.learn(forecast_s, math.inf)
+            raise
+        self._trust.learn(forecast_s, pending.finished_s - prepared_s)
         assert pending.started_s is not None
         done = Encoded(
             vectors=pending.vectors,
@@ -186,19 +193,6 @@ class Engine:
             ),
         )
         return ready.distinct.spread(done)
-
-    async def _run(self, loaded: Loaded, ready: Ready, how: _How, forecast_s: float) -> PendingRequest:
-        """The forward pass, and what is to be learnt from when it is over."""
-        began_s = self._clock()
-        try:
-            pending = await self._batcher.run(
-                loaded, ready.prepared, how.deadline_s, indices=ready.distinct.indices, priority=how.priority
-            )
-        except TimeoutError:
-            self._trust.learn(forecast_s, math.inf)
-            raise
-        self._trust.learn(forecast_s, pending.finished_s - began_s)
-        return pending
 
     async def _on_thread(self, work: Callable[..., T], how: _How, *arguments: Any) -> T:
         """The result of work that would keep the event loop. Raises TimeoutError."""
@@ -259,6 +253,11 @@ class Engine:
     def queued(self, loaded: Loaded) -> tuple[int, int]:
         """Waiting inputs of an encoder, and their cost."""
         return self._batcher.queued(loaded)
+
+    @property
+    def is_calm(self) -> bool:
+        """So little is in work that a small request is not worth a look ahead before it is parsed."""
+        return self.items < min(FEW, self._max_items // 2)
 
     @property
     def items_in_all(self) -> int:
@@ -363,8 +362,7 @@ def _limit(most: int, priority: Priority) -> int:
     return max(1, most // 2) if priority == "bulk" else most
 
 
-@dataclass(frozen=True, slots=True)
-class _How:
+class _How(NamedTuple):
     """What a request wants of the engine."""
 
     truncate: Truncate

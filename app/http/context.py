@@ -31,6 +31,7 @@ class Context:
         side_work: what is done for requests beside the engine.
         room: for the bodies of requests.
         started_s: monotonic time of the start.
+        in_work: requests that passed the checks and have no answer yet.
         is_draining: SIGTERM came; what was accepted is finished.
     """
 
@@ -40,6 +41,7 @@ class Context:
     metrics: Metrics
     started_s: float = field(default=0.0)
     is_draining: bool = False
+    in_work: int = 0
     gate: Gate | None = None
     cors: Cors | None = None
     descriptors: Descriptors = field(default_factory=Descriptors)

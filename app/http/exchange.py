@@ -54,14 +54,19 @@ class Exchange(RequestResponseCycle):
         """Answer at once if the request gets no further than the checks; tell whether it was."""
         if self.flow.write_paused or self.disconnected:
             return False
-        handling = self._variables.run(self._handle)
-        response = self._variables.run(handling.refuse)
+        response = self._variables.run(self._refused)
         if response is None:
-            self._passed = handling
             return False
-        self._variables.run(handling.record, response.status_code)
         self._write_whole(response)
         return True
+
+    def _refused(self) -> Response | None:
+        handling = self._handle()
+        if (response := handling.refuse()) is None:
+            self._passed = handling
+        else:
+            handling.record(response.status_code)
+        return response
 
     def start(self) -> asyncio.Task[None]:
         """Answer on a task of its own."""

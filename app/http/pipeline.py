@@ -79,31 +79,31 @@ class Handling:
             return self._completed(_Copy(refused))
         except BaseException as error:  # what native code throws must not end a connection without an answer
             return self._completed(self._route.error(error))
+        self._context.in_work += 1
         return None
 
     async def respond(self) -> Response:
         """Return the handler's answer, whatever happens, to a request that passed the checks."""
-        return self._completed(await self._handled())
-
-    async def _handled(self) -> Response:
         route, request = self._route, self._request
         try:
             response = await route.handler(self._context, request)
             _refuse_line_breaks(response)
-            return response
         except ClientDisconnect:
-            return Response(status_code=CLIENT_LEFT)
+            response = Response(status_code=CLIENT_LEFT)
         except asyncio.CancelledError:
             if not isinstance(request, DirectRequest):
                 raise  # another server's own affair
-            return Response(status_code=CLIENT_LEFT) if request.is_abandoned else route.error(Draining())
+            left = request.is_abandoned
+            response = Response(status_code=CLIENT_LEFT) if left else route.error(Draining())
         except BaseException as error:
-            return route.error(error)
+            response = route.error(error)
         finally:
             self.leave()
+        return self._completed(response)
 
     def leave(self) -> None:
         """Give back what the request held: its handler has ended, or will never begin."""
+        self._context.in_work -= 1
         self._context.room.leave(self._request.scope)
         if (arrival := ARRIVAL.get()) is not None:
             arrival.end()
@@ -123,7 +123,9 @@ class Handling:
         if method not in _KNOWN_METHODS:
             method = "other"
         context.metrics.request(route=path, method=method, status=status, seconds=seconds)
-        log.debug("request", method=method, route=path, status=status, ms=round(seconds * 1e3, 2))
+        if context.settings.log_level == "debug":  # structlog takes 2 us to find out
+            milliseconds = round(seconds * 1e3, 2)
+            log.debug("request", method=method, route=path, status=status, ms=milliseconds)
         if context.gate is not None and (caller := CALLER.get()) is not NOBODY:
             context.metrics.key_request(caller.key.name, status)
 

@@ -79,21 +79,22 @@ class Reading(Bounded):
 
         httptools ends such a request with its head, and would read its body as the next request.
         """
-        at = 0
-        while at < len(data) and self._lingered is None:
+        at, size = 0, len(data)
+        while at < size and self._lingered is None:
             if self.pipeline:
                 self._unparsed = data[at:]
                 self._pause()
                 return
             if self._is_last:
-                self.drop(len(data) - at)
+                self.drop(size - at)
                 return
-            piece = data if len(data) <= PIECE else data[at : at + max(PIECE, self._missing)]
+            piece = data if size <= PIECE else data[at : at + max(PIECE, self._missing)]
             at += len(piece)
             try:
                 self.parser.feed_data(piece)
             except httptools.HttpParserUpgrade as offer:
                 data, at = self._head_without_offer() + piece[offer.args[0] :] + data[at:], 0
+                size = len(data)
                 self.parser = _parser_for(self)  # the old one takes what follows for another request
             except httptools.HttpParserError:
                 self._fail(400, "this is no HTTP/1.1, or could be read in two ways")

@@ -52,6 +52,7 @@ async def test_a_busy_model_refuses_its_own_requests_only(
     other.pace.measured("interactive", cost=1000, size=1000, elapsed_s=0.1, cpu_s=0.1)
     models = {name: Model(name, "1", {"1": one}) for name, one in (("busy", busy), ("other", other))}
     settings = {"threads": 1, "default_model": "busy", "max_wait_s": 5.0, "request_timeout_s": 300.0}
+    settings["max_queue_items"] = 4  # two are a crowd, before which requests are looked at unparsed
     encoder.hold()
     async with serving(Registry(models), **settings) as client, listening(client.app) as (port, _):
         engine = client.app.state.context.engine

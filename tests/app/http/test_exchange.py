@@ -155,4 +155,4 @@ async def test_who_leaves_before_his_task_begins_takes_no_capacity_with_him() ->
                 await asyncio.sleep(0.01)
         writer.close()
 
-    assert context.arriving_s == 0
+    assert (context.arriving_s, context.in_work) == (0, 0)

@@ -14,6 +14,7 @@ from app.http.application import Application
 from app.http.room import Room
 from app.http.routes import RouteGroup
 from app.metrics import Metrics
+from app.settings import Settings
 
 
 async def test_a_direct_route_is_documented_and_refuses_other_methods(client: httpx.AsyncClient) -> None:
@@ -62,7 +63,9 @@ async def test_a_protocol_answers_errors_in_its_own_shape() -> None:
         raise ValueError
 
     app = Application((routes,))
-    app.state.context = SimpleNamespace(metrics=Metrics(), gate=None, cors=None, room=Room(1))
+    app.state.context = SimpleNamespace(
+        metrics=Metrics(), settings=Settings(), gate=None, cors=None, room=Room(1), in_work=0
+    )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://encodery.test") as client:
         answer = await client.post("/odd")
