@@ -108,7 +108,7 @@ class Metrics:
         self._refused = Gauge(
             "encodery_model_refused", "1 for each refused version", MODEL, **_MOST, registry=r
         )
-        self._of_model: dict[tuple[str, str], _OfModel] = {}
+        self._of_model: dict[Loaded, _OfModel] = {}
         self._of_key: dict[tuple[str, int], Counter] = {}
         self._of_route: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._lag_s = Histogram(
@@ -123,6 +123,7 @@ class Metrics:
     def watch(self, registry: Registry, engine: Engine) -> None:
         """Make every series of every model exist from the start, at zero; what is gone is 0."""
         told = {self._refused.labels(one.name, one.version or "") for one in registry.refused}
+        self._of_model.clear()  # or it would keep encoders that are gone
         for loaded in registry.loaded:
             self._model(loaded)
             told.add(self._loaded.labels(*_labels(loaded), loaded.manifest.space))
@@ -181,9 +182,9 @@ class Metrics:
 
     def _model(self, loaded: Loaded) -> _OfModel:
         """The series of a model, looked up once: finding one by its labels costs more than counting."""
-        labels = _labels(loaded)
-        if (found := self._of_model.get(labels)) is None:
-            found = self._of_model[labels] = _OfModel(
+        if (found := self._of_model.get(loaded)) is None:
+            labels = _labels(loaded)
+            found = self._of_model[loaded] = _OfModel(
                 items=self._items.labels(*labels),
                 tokens=self._tokens.labels(*labels),
                 truncated=self._truncated.labels(*labels),

@@ -7,8 +7,8 @@ Knows no protocol: neither how a body is parsed nor how an answer is written.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from app import engine
 from app.access import CALLER
 from app.api.head_options import terms_of
 from app.api.inputs import GivenInputs, check_count, read_inputs
-from app.api.large import NUMBER, off_loop
+from app.api.large import NUMBER, is_large
 from app.api.vectors import Vectors
 from app.http.context import Context
 from app.http.disconnect import unless_left
@@ -31,8 +31,7 @@ from bundle.quantize import FLOATS, PACKED
 CACHED_HEADER = "X-Embedding-Cached"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EncodeRequest:
+class EncodeRequest(NamedTuple):
     """What is asked for, in the words of the domain.
 
     Attributes:
@@ -59,8 +58,7 @@ class EncodeRequest:
     unit: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class EncodeResult:
+class EncodeResult(NamedTuple):
     """Vectors, and what is to be said of them.
 
     Attributes:
@@ -206,7 +204,11 @@ async def encode(context: Context, request: Request, asked: EncodeRequest) -> En
     target, given, settings = resolve(context, asked), asked.inputs, context.settings
     check_count(len(given), settings)
     check_answer(len(given) * target.dim * asked.number_bytes, settings)
-    inputs = await off_loop(given.work, lambda: read_inputs(given, target.loaded, settings, target.truncate))
+    arguments = given, target.loaded, settings, target.truncate
+    if is_large(given.work):
+        inputs = await asyncio.to_thread(read_inputs, *arguments)
+    else:
+        inputs = read_inputs(*arguments)
     return await encode_inputs(context, request, target, inputs)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,7 @@ import numpy.typing as npt
 from bundle import Facts
 
 
-@dataclass(frozen=True)
-class Timings:
+class Timings(NamedTuple):
     """The parts of a request's time, in seconds.
 
     Attributes:
@@ -26,8 +25,7 @@ class Timings:
     run_s: float
 
 
-@dataclass(frozen=True)
-class Encoded:
+class Encoded(NamedTuple):
     """The answer of the engine.
 
     Attributes:

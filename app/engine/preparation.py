@@ -7,7 +7,6 @@ again. What is larger goes to a thread, so that the event loop never waits for i
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 from app.engine.encoded import Encoded
@@ -64,7 +63,7 @@ class Distinct(NamedTuple):
         if len(self.indices) == len(self.rows):
             return done
         rows = list(self.rows)
-        return replace(done, vectors=done.vectors[rows], facts=[done.facts[row] for row in rows])
+        return done._replace(vectors=done.vectors[rows], facts=[done.facts[row] for row in rows])
 
 
 class Ready(NamedTuple):

@@ -31,7 +31,12 @@ NOW = struct.pack("ii", 1, 0)  # SO_LINGER: close with a reset
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One row at a time."""
     models = publish_slow(tmp_path_factory.mktemp("slow"), trips=1000)
-    with server(models, ENCODERY_THREADS="1", ENCODERY_BATCH_TOKENS="1") as started:
+    settings = {
+        "ENCODERY_THREADS": "1",
+        "ENCODERY_BATCH_TOKENS": "1",
+        "ENCODERY_MAX_WAIT_S": "30",
+    }  # all are let in
+    with server(models, **settings) as started:
         started.logged("ready")
         yield started
 

@@ -6,7 +6,6 @@ The names are those that sentence-transformers' `encode_query` and `encode_docum
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal, TypeAlias
 
 from app.api.service import EncodeRequest, find
@@ -36,4 +35,4 @@ def with_prompt_for(input_type: InputType | None, asked: EncodeRequest, context:
         return asked
     names = PROMPTS[input_type]
     has = find(context, asked).manifest.prompts
-    return replace(asked, prompt=next((name for name in names if name in has), None))
+    return asked._replace(prompt=next((name for name in names if name in has), None))

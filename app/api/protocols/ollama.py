@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -193,7 +192,7 @@ async def _encoded(
     context: Context, request: Request, asked: EmbedRequest | EmbeddingsRequest, ask: EncodeRequest
 ) -> EncodeResult:
     name, version = named(context, asked.model)
-    ask = replace(ask, model=name, version=version, space=expected_space(request))
+    ask = ask._replace(model=name, version=version, space=expected_space(request))
     if asked.options is not None:
         refuse_less(context, ask, asked.options.num_ctx, "options.num_ctx")
     return await encode(context, request, ask)

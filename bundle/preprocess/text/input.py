@@ -35,8 +35,10 @@ class Text:
     @classmethod
     def from_json(cls, value: Any) -> Text:
         """A text as it stands in a request. Raises InputError, for a data URI as well."""
-        text = cls(value, is_media_address=isinstance(value, str) and is_media_address(value))
-        if is_data_uri(text.text):
+        if not (isinstance(value, str) and ":" in value):
+            return cls(value)
+        text = cls(value, is_media_address=is_media_address(value))
+        if is_data_uri(value):
             raise InputError(
                 0,
                 "wrong_kind",

@@ -55,7 +55,7 @@ class TextPreprocessor:
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         items = [_text(index, item) for index, item in enumerate(inputs)]
         prepared: list[Prepared] = []
-        for piece in _pieces(items):
+        for piece in _pieces(items) if len(items) > 1 else (items,):
             first = len(prepared)
             for index, item in enumerate(piece, first):
                 self._growth.check(index, item.text)
