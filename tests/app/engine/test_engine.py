@@ -1,4 +1,4 @@
-"""The engine by itself: sharing, isolation, admission, deadlines, cancellation. No HTTP here."""
+"""The engine by itself: sharing, isolation, turns, deadlines, cancellation. No HTTP here."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tiny
+from engines import PATIENCE_S, encode, encode_texts, engine_of, settled
 
 from app.engine import (
     BatchProfile,
@@ -19,61 +19,20 @@ from app.engine import (
     Draining,
     EncoderFailed,
     EncoderHangs,
-    Engine,
     Loaded,
-    Model,
     NumericalError,
-    Overloaded,
     Pace,
     Registry,
-    TooMuchWork,
 )
 from app.engine.batcher import HAND_OVER_S, LONGEST_INLINE_S
-from app.shared.scoreboard import Field, Scoreboard, WorkerSlot
 from bundle import InputError, Prepared, Text
 
-PATIENCE_S = 60.0  # a busy machine is slow, not wrong
-LONG = [f"{one} cat dog" for one in tiny.WORDS[1:10]]  # different, of three or four tokens
 SAME = 1e-5  # float32 through another batch shape
 POISON = tiny.WORDS.index("red")
 
 
-class Quiet:
-    """An observer that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.rows: list[int] = []
-
-    def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
-        self.rows.append(rows)
-
-
 class PanicException(BaseException):
     """Like pyo3's: not an Exception."""
-
-
-def engine_of(**changes: Any) -> Engine:
-    settings: dict[str, Any] = {
-        "workers": 1,
-        "batch_cost": 1000,
-        "max_queue_items": 1000,
-        "max_queue_cost": 10_000,
-        "max_wait_s": 60.0,
-        "longest_pass_s": 60.0,
-        "observer": Quiet(),
-    }
-    return Engine(**(settings | changes))
-
-
-async def encode(engine: Engine, loaded: Loaded, *texts: str, timeout_s: float = PATIENCE_S) -> Any:
-    return await engine.encode(loaded, [Text(text) for text in texts], truncate="none", timeout_s=timeout_s)
-
-
-async def settled(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition():
-            await asyncio.sleep(0.001)
 
 
 def is_poison(one: Prepared) -> bool:
@@ -182,166 +141,6 @@ async def test_a_bad_input_never_reaches_the_queue(fake: Any) -> None:
     with pytest.raises(InputError) as caught:
         await encode(engine, Loaded(encoder), "cat", "the " * 20)
     assert (caught.value.param, encoder.batches, engine.items) == ("inputs[1]", [], 0)
-    engine.close()
-
-
-@pytest.mark.parametrize("limits", [{"max_queue_items": 3}, {"max_queue_cost": 2}])
-async def test_overload_is_refused_at_once(fake: Any, limits: dict[str, int]) -> None:
-    encoder, engine = fake(), engine_of(**limits)
-    loaded = Loaded(encoder)
-    await encode(engine, loaded, "warm", "up")  # so that there is a rate to go by
-    encoder.hold()
-    accepted = [asyncio.create_task(encode(engine, loaded, "hello"))]
-    await settled(encoder.entered.is_set)
-    accepted.append(asyncio.create_task(encode(engine, loaded, "cat", "dog")))
-    await settled(lambda: engine.queued(loaded)[0] == 2)
-
-    with pytest.raises(Overloaded) as caught:
-        await encode(engine, loaded, "mat")
-    assert not any(one.done() for one in accepted)  # it waited for none of them
-    assert 1 <= caught.value.retry_after_s <= 60
-
-    encoder.gate.set()
-    assert all(one.vectors.shape[1] == tiny.DIM for one in await asyncio.gather(*accepted))
-    engine.close()
-
-
-async def test_work_that_would_wait_too_long_is_refused_at_once(fake: Any) -> None:
-    """Ten tokens a second: what waits takes three seconds, and another encoder's callers are let in."""
-    clock = [0.0]
-    encoder, engine = fake(), engine_of(max_wait_s=2.0, clock=lambda: clock[0])
-    loaded, other = (Loaded(encoder, pace=Pace(BatchProfile({64: 10.0}))) for _ in range(2))
-    encoder.hold()
-    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
-    await settled(encoder.entered.is_set)
-    waiting = asyncio.create_task(encode(engine, loaded, *["cat dog sat"] * 10, timeout_s=60))
-    await settled(lambda: engine.queued(loaded)[0] == 1)  # equal ones once
-    more = asyncio.create_task(encode(engine, loaded, *LONG, timeout_s=60))
-    await settled(lambda: engine.queued(loaded)[0] == 1 + len(LONG))
-
-    with pytest.raises(Overloaded, match=r"work for about 3\.\d s before yours, the limit is 2 s") as caught:
-        await encode(engine, loaded, "mat", timeout_s=60)
-    assert 1 <= caught.value.retry_after_s <= 2
-    beside = asyncio.create_task(encode(engine, other, "mat", timeout_s=60))
-    await settled(lambda: engine.queued(other)[0] == 1)
-
-    encoder.gate.set()
-    await asyncio.gather(running, waiting, more, beside)
-    await encode(engine, loaded, "mat")
-    engine.close()
-
-
-async def test_work_that_would_be_late_is_refused_at_once(fake: Any) -> None:
-    """However short the wait may be that the server allows, the caller allows less."""
-    encoder, engine = fake(), engine_of(clock=lambda: 0.0)
-    loaded = Loaded(encoder, pace=Pace(BatchProfile({64: 10.0})))
-    encoder.hold()
-    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
-    await settled(encoder.entered.is_set)
-    with pytest.raises(Overloaded, match=r"done in about 0\.\d s, and 0\.1 s are left"):
-        await encode(engine, loaded, "cat dog", timeout_s=0.1)
-    encoder.gate.set()
-    await running
-    engine.close()
-
-
-async def test_bulk_work_may_wait_longer(fake: Any) -> None:
-    encoder, engine = fake(), engine_of(max_wait_s=0.5, clock=lambda: 0.0)
-    loaded = Loaded(encoder, pace=Pace(BatchProfile({64: 10.0})))
-    encoder.hold()
-    running = asyncio.create_task(encode(engine, loaded, "hello"))
-    await settled(encoder.entered.is_set)
-    waiting = [asyncio.create_task(encode_texts(engine, loaded, LONG[:3], priority="bulk"))]
-    await settled(lambda: engine.queued(loaded)[0] == 3)
-    waiting.append(asyncio.create_task(encode_texts(engine, loaded, LONG[3:6], priority="bulk")))
-    await settled(lambda: engine.queued(loaded)[0] == 6)
-    encoder.gate.set()
-    await asyncio.gather(running, *waiting)
-    engine.close()
-
-
-async def test_work_that_is_hopeless_is_refused_by_an_idle_engine(fake: Any) -> None:
-    """Once the rate is known: then it is no guess, and says how much would do."""
-    engine, loaded = engine_of(), Loaded(fake())
-    for _ in range(3):
-        await encode(engine, loaded, "cat")
-    tokens_s = 3 * len(LONG) / loaded.pace.rate("interactive")
-    with pytest.raises(TooMuchWork, match=r"send about [1-9] like these") as caught:
-        await encode(engine, loaded, *LONG, timeout_s=tokens_s / 4)
-    assert caught.value.param == "inputs"
-    engine.close()
-
-
-@pytest.mark.parametrize("late_s", [0.0, 5.0])
-async def test_by_the_head_only_what_no_model_would_take_is_refused(fake: Any, late_s: float) -> None:
-    """A pass that is late is taken to be as late again: nobody is let in behind one that hangs."""
-    clock = [0.0]
-    encoder, engine = fake(), engine_of(max_wait_s=2.0, clock=lambda: clock[0])
-    loaded = Loaded(encoder)
-    registry = Registry({"text": Model("text", "1", {"1": loaded})})
-    encoder.hold()
-    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
-    await settled(encoder.entered.is_set)
-    clock[0] = late_s
-    if late_s:
-        with pytest.raises(Overloaded, match=r"about 5\.0 s before yours"):
-            engine.check_capacity(lambda: registry.loaded, "interactive")
-    else:
-        engine.check_capacity(lambda: registry.loaded, "interactive")
-    encoder.gate.set()
-    await running
-    engine.close()
-
-
-async def test_what_is_about_to_be_queued_counts_before_it_is(fake: Any) -> None:
-    """Or all that come while the first is parsed would be let in, and refused when that work is done."""
-    encoder, engine = fake(), engine_of(max_wait_s=1.0)
-    loaded = Loaded(encoder)
-    for _ in range(20):
-        await engine.encode(loaded, [Text("cat")], truncate="none", timeout_s=60, size=10)
-    encoder.hold()
-    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
-    await settled(encoder.entered.is_set)
-    size = int(2 * loaded.pace.rate("interactive"))  # a fifth of a second
-
-    def come() -> Any:
-        engine.check_capacity(lambda: [loaded], "interactive", timeout_s=60, size=size)
-        return engine.expect(size)
-
-    let_in = [come()]
-    with pytest.raises(Overloaded):
-        let_in.extend(come() for _ in range(100))
-    for arrival in let_in * 2:  # ending twice is ending once
-        arrival.end()
-    engine.check_capacity(lambda: [loaded], "interactive", timeout_s=60, size=1)
-    assert engine.arriving_s == pytest.approx(0)
-    encoder.gate.set()
-    await running
-    engine.close()
-
-
-async def test_by_the_head_a_request_costs_as_much_as_others_of_its_size(fake: Any) -> None:
-    encoder, engine = fake(), engine_of(max_wait_s=60.0)
-    loaded = Loaded(encoder)
-    for _ in range(30):
-        await engine.encode(loaded, [Text("cat")], truncate="none", timeout_s=60, size=10)
-    encoder.hold()
-    running = asyncio.create_task(encode(engine, loaded, "hello", timeout_s=60))
-    await settled(encoder.entered.is_set)
-    second = int(10 * loaded.pace.rate("interactive"))  # bytes: a token is in ten
-    engine.check_capacity(lambda: [loaded], "interactive", timeout_s=2.0, size=10)
-    with pytest.raises(Overloaded, match="would be done in about"):
-        engine.check_capacity(lambda: [loaded], "interactive", timeout_s=2.0, size=3 * second)
-    encoder.gate.set()
-    await running
-    engine.close()
-
-
-async def test_a_request_over_the_queue_limit_is_let_into_an_empty_engine(fake: Any) -> None:
-    """Or it could be refused for ever."""
-    engine = engine_of(max_queue_items=1, max_queue_cost=1)
-    encoded = await encode(engine, Loaded(fake()), "hello world", "cat", "dog")
-    assert len(encoded.vectors) == 3
     engine.close()
 
 
@@ -527,30 +326,6 @@ async def test_a_single_request_waits_for_the_bulk_batch_that_runs_and_for_no_ot
     engine.close()
 
 
-async def encode_texts(
-    engine: Engine, loaded: Loaded, texts: list[str], priority: Any = "interactive"
-) -> Any:
-    inputs = [Text(text) for text in texts]
-    return await engine.encode(loaded, inputs, truncate="none", timeout_s=PATIENCE_S, priority=priority)
-
-
-async def test_bulk_work_fills_half_of_the_queue_at_most(fake: Any) -> None:
-    encoder, engine = fake(), engine_of(max_queue_items=8)
-    loaded = Loaded(encoder)
-    encoder.hold()
-    running = asyncio.create_task(encode(engine, loaded, "hello", "cat"))
-    await settled(encoder.entered.is_set)
-
-    with pytest.raises(Overloaded, match="limit is 4"):
-        await encode_texts(engine, loaded, ["dog", "mat", "red"], priority="bulk")
-    waiting = asyncio.create_task(encode_texts(engine, loaded, ["dog", "mat", "red"]))
-    await settled(lambda: engine.queued(loaded)[0] == 3)
-
-    encoder.gate.set()
-    await asyncio.gather(running, waiting)
-    engine.close()
-
-
 async def test_what_waits_is_split_over_free_workers(fake: Any) -> None:
     """A worker that could help does not watch another one do it all."""
     encoder, engine = fake(), engine_of(workers=2, batch_cost=8)
@@ -640,30 +415,3 @@ async def test_a_batch_beside_others_is_never_run_inline_for_being_alone(fake: A
     await settled(lambda: encoder.batches == [3, 1])  # waits at the gate, and the loop goes on
     encoder.gate.set()
     await asyncio.gather(first, second)
-
-
-async def test_limits_hold_for_engines_of_several_processes_together(fake: Any, tmp_path: Path) -> None:
-    """Until the one that had the work is gone."""
-    board = Scoreboard(tmp_path, 2)
-    limits = {"max_queue_items": 3, "max_queue_cost": 7}
-    one, other = (engine_of(shared_load=WorkerSlot(board, slot), **limits) for slot in range(2))
-    encoder = fake()
-    loaded = Loaded(encoder)
-    encoder.hold()
-    running = asyncio.create_task(encode(one, loaded, "hello"))
-    await settled(encoder.entered.is_set)
-    waiting = asyncio.create_task(encode(one, loaded, "the cat sat on the mat"))
-    await settled(lambda: one.queued(loaded)[0] == 1)
-
-    assert other.items_in_all == 2
-    with pytest.raises(Overloaded, match="2 inputs are in work, the limit is 3"):
-        await encode(other, loaded, "cat", "dog")
-    with pytest.raises(Overloaded, match="work of a cost of 6 waits, the limit is 7"):
-        await encode(other, loaded, "cat dog")
-    board.clear(0)
-    assert other.items_in_all == 0
-    encoder.gate.set()
-    await asyncio.gather(running, waiting, encode(other, loaded, "cat", "dog"))
-    assert (board.total(Field.ITEMS), board.total(Field.COST)) == (0, 0)
-    one.close()
-    other.close()
