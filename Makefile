@@ -1,5 +1,5 @@
 # Aliases for those whose fingers type make; the tasks are in dev.py.
-TASKS := serve test check clients docs bench faults lock sbom size image
+TASKS := serve test check clients docs bench faults replay lock sbom size image
 .PHONY: help $(TASKS)
 
 help:

@@ -127,6 +127,11 @@ def faults(arguments: list[str]) -> int:
     return call([environment("dev"), "-m", "faults", *arguments])
 
 
+def replay(arguments: list[str]) -> int:
+    """Replay what another server answered against a running one: FILE URL; see replay/."""
+    return call([environment("dev"), "-m", "replay", *arguments])
+
+
 def size(arguments: list[str]) -> int:
     """Print the size of the serving environment, its largest parts, and of the bundled models."""
     packages = site_packages(environment("serve")).iterdir()
@@ -164,7 +169,7 @@ def docs(arguments: list[str]) -> int:
 
 TASKS = {
     task.__name__: task
-    for task in (serve, test, clients, check, run, docs, bench, faults, lock, sbom, size, image)
+    for task in (serve, test, clients, check, run, docs, bench, faults, replay, lock, sbom, size, image)
 }
 
 
