@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any, Protocol
 
+from bundle.errors import InputError
+
 
 class Input(Protocol):
     """One input, valid by construction: what cannot be encoded by any encoder of its kind cannot exist."""
@@ -28,7 +30,10 @@ class Input(Protocol):
         ...
 
     def prompted(self, prompt: str) -> Input:
-        """The input with a prompt's text before it; the same where its kind has no prompts."""
+        """The input with a prompt's text before it; the same where its kind has no prompts.
+
+        Raises InputError for one that would be nothing but the prompt.
+        """
         ...
 
     def to_json(self) -> Any:
@@ -37,5 +42,13 @@ class Input(Protocol):
 
 
 def prompted(inputs: Sequence[Input], prompt: str) -> Sequence[Input]:
-    """The inputs with a prompt's text before each."""
-    return [one.prompted(prompt) for one in inputs] if prompt else inputs
+    """The inputs with a prompt's text before each. Raises InputError for one that cannot have it."""
+    if not prompt:
+        return inputs
+    found = list[Input]()
+    for index, one in enumerate(inputs):
+        try:
+            found.append(one.prompted(prompt))
+        except InputError as error:
+            raise error.at(index) from None
+    return found

@@ -111,6 +111,10 @@ class Tokenizes(Protocol):
         """What the encoder reads of each text, uncut."""
         ...
 
+    def of_ids(self, ids: Sequence[Any]) -> Input:
+        """The input that these token ids are. Raises InputError for one that is none of this tokenizer."""
+        ...
+
     def decode(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool = True) -> list[str]:
         """Texts of token ids; an id that is not in the vocabulary has none."""
         ...

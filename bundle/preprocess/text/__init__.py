@@ -1,7 +1,7 @@
 """Texts: tokens of the tokenizer that the encoder was trained with."""
 
-from bundle.preprocess.text.input import Text, TextFacts
+from bundle.preprocess.text.input import Text, TextFacts, TokenIds
 from bundle.preprocess.text.kind import TEXT
 from bundle.preprocess.text.preprocessor import TextPreprocessor, pack
 
-__all__ = ["TEXT", "Text", "TextFacts", "TextPreprocessor", "pack"]
+__all__ = ["TEXT", "Text", "TextFacts", "TextPreprocessor", "TokenIds", "pack"]

@@ -1,7 +1,8 @@
-"""A text, as the caller wrote it."""
+"""A text, as the caller wrote it, or as token ids of the model that is to read it."""
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,8 @@ from bundle.preprocess.text.media import is_data_uri, is_media_address
 from bundle.values import json_type
 
 FIELD = "text"  # what warnings, columns and tensors call it
+EMPTY = "the text is empty or has no token; leave it out"
+_NOTHING = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})  # blanks, control and format characters of Unicode
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ class Text:
         return None
 
     def prompted(self, prompt: str) -> Text:
-        """The text after the prompt."""
+        """The text after the prompt. Raises InputError for one in which there is nothing to read."""
+        if all(unicodedata.category(character) in _NOTHING for character in self.text):
+            raise InputError(0, "empty_input", EMPTY)
         return Text(prompt + self.text, self.dropped, self.is_media_address)
 
     def cut(self, most: int, *, from_start: bool) -> Text:
@@ -88,6 +93,41 @@ class Text:
     def to_json(self) -> Any:
         """A string."""
         return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIds:
+    """A text as token ids of the model's own tokenizer, which are read as they are: nothing is added.
+
+    Attributes:
+        ids: at least one, all in the vocabulary.
+    """
+
+    ids: tuple[int, ...]
+
+    @property
+    def size(self) -> int:
+        """Nothing is left to be tokenised."""
+        return len(self.ids)
+
+    @property
+    def key(self) -> Hashable:
+        """The ids, which no text is equal to."""
+        return self.ids
+
+    @property
+    def now(self) -> None:
+        """They mean the same at any time."""
+        return None
+
+    def prompted(self, prompt: str) -> TokenIds:
+        """Raise InputError: a text cannot stand before ids."""
+        message = "a prompt goes before a text, and these are token ids; send the text, or no prompt"
+        raise InputError(0, "prompt_of_token_ids", message)
+
+    def to_json(self) -> Any:
+        """The ids."""
+        return list(self.ids)
 
 
 @dataclass(frozen=True, slots=True)

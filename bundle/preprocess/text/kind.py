@@ -16,7 +16,7 @@ from bundle.preprocess.kind import (
     Tensor,
     TensorType,
 )
-from bundle.preprocess.text.input import FIELD, Text, TextFacts
+from bundle.preprocess.text.input import FIELD, Text, TextFacts, TokenIds
 from bundle.preprocess.text.preprocessor import TextPreprocessor
 
 
@@ -38,8 +38,8 @@ def _from_tensors(schema: Schema, tensors: Mapping[str, Tensor]) -> list[Any]:
     return [row[0] for row in tensors[FIELD].rows]
 
 
-def _characters(one: Text) -> int:
-    return len(one.text)
+def _characters(one: Text | TokenIds) -> int:
+    return len(one.text) if isinstance(one, Text) else 0  # ids have none, and their number is bounded as JSON
 
 
 def _cut(one: Text, most: int, truncate: Truncate) -> Text:

@@ -19,7 +19,7 @@ from bundle.inputs import Input
 from bundle.preprocess.base import Arrays, Layout, Prepared, Token, Truncate, pad
 from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.text.growth import Growth
-from bundle.preprocess.text.input import FIELD, Text, TextFacts
+from bundle.preprocess.text.input import EMPTY, FIELD, Text, TextFacts, TokenIds
 from bundle.preprocess.text.wordpiece import TokenCache
 
 PIECE = 128 * 1024  # characters that are tokenised at once: their tokens take a hundred times the memory
@@ -40,6 +40,7 @@ class TextPreprocessor:
         self.max_length = max_length
         self._tokenizer = _tokenizer(tokenizer_json)
         self._unknown_id = _unknown_id(tokenizer_json)
+        self._last_id = max(self._tokenizer.get_vocab().values(), default=0)
         self._growth = Growth(self._tokenizer)
         self._memory = TokenCache.of(self._tokenizer, tokenizer_json)
         self.layouts = (
@@ -58,31 +59,40 @@ class TextPreprocessor:
         for piece in _pieces(items) if len(items) > 1 else (items,):
             first = len(prepared)
             for index, item in enumerate(piece, first):
-                self._growth.check(index, item.text)
-            ids = self._ids([item.text for item in piece])
+                if isinstance(item, Text):
+                    self._growth.check(index, item.text)
+            ids = self._ids(piece)
             prepared += [
                 self._prepare_one(index, item, row, truncate)
                 for index, (item, row) in enumerate(zip(piece, ids, strict=True), first)
             ]
         return prepared
 
-    def _ids(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of each text, uncut: from memory where that can be, else by the library, all at once."""
-        found = [self._memory.ids(text) if self._memory else None for text in texts]
-        rest = [row for row, ids in enumerate(found) if ids is None]
-        encodings = self._tokenizer.encode_batch_fast([texts[row] for row in rest]) if rest else ()
+    def _ids(self, items: Sequence[Text | TokenIds]) -> list[list[int]]:
+        """Ids of each, uncut: from memory where that can be, else by the library, all at once."""
+        found = [self._known_ids(one) for one in items]
+        rest = {
+            row: one.text for row, one in enumerate(items) if found[row] is None and isinstance(one, Text)
+        }
+        encodings = self._tokenizer.encode_batch_fast(list(rest.values())) if rest else ()
         for row, encoding in zip(rest, encodings, strict=True):
             found[row] = encoding.ids
         return [ids for ids in found if ids is not None]
 
-    def _prepare_one(self, index: int, item: Text, ids: list[int], truncate: Truncate) -> Prepared:
+    def _known_ids(self, item: Text | TokenIds) -> list[int] | None:
+        if isinstance(item, TokenIds):
+            return list(item.ids)
+        return self._memory.ids(item.text) if self._memory else None
+
+    def _prepare_one(self, index: int, item: Text | TokenIds, ids: list[int], truncate: Truncate) -> Prepared:
+        if isinstance(item, TokenIds):
+            return self._prepare_ids(index, ids, truncate)
         if len(ids) <= self._specials:
-            raise InputError(index, "empty_input", "the text is empty or has no token; leave it out")
+            raise InputError(index, "empty_input", EMPTY)
         truncated: tuple[Truncation, ...] = () if item.dropped is None else (item.dropped,)
         if (length := len(ids)) > self.max_length:
             if truncate == "none":
-                limit = f"the text has {length} tokens, the limit is {self.max_length}"
-                raise InputError(index, "too_long", f'{limit}; shorten it or send "truncate":"end"')
+                raise self._too_long(index, length)
             ids = self._cut(item.text, truncate)
             truncated += (Truncation(FIELD, length, self.max_length, "tokens"),)
         row = np.array(ids, dtype=np.int64)  # [t]
@@ -92,6 +102,32 @@ class TextPreprocessor:
         else:
             facts = _plain(len(ids))
         return Prepared({"input_ids": row}, cost=len(ids), facts=facts)
+
+    def _prepare_ids(self, index: int, ids: list[int], truncate: Truncate) -> Prepared:
+        length, most, truncated = len(ids), self.max_length, tuple[Truncation, ...]()
+        if length > most:
+            if truncate == "none":
+                raise self._too_long(index, length)
+            ids = ids[-most:] if truncate == "start" else ids[:most]
+            truncated = (Truncation(FIELD, length, most, "tokens"),)
+        unknown = (FIELD,) if self._unknown_id in ids else ()
+        row = np.array(ids, dtype=np.int64)  # [t]
+        return Prepared({"input_ids": row}, cost=len(ids), facts=TextFacts(len(ids), truncated, unknown))
+
+    def _too_long(self, index: int, length: int) -> InputError:
+        limit = f"the text has {length} tokens, the limit is {self.max_length}"
+        return InputError(index, "too_long", f'{limit}; shorten it or send "truncate":"end"')
+
+    def of_ids(self, ids: Sequence[Any]) -> TokenIds:
+        """A text as ids of this tokenizer. Raises InputError, for an id that it has not as well."""
+        if not ids:
+            raise InputError(0, "empty_input", "the list of token ids is empty; leave it out")
+        if not set(map(type, ids)) <= {int}:
+            raise InputError(0, "wrong_type", "expected a text, or a list of token ids (whole numbers)")
+        if min(ids) < 0 or max(ids) > self._last_id:
+            message = f"a token id is none of this model's, which go from 0 to {self._last_id}"
+            raise InputError(0, "unknown_token_id", f"{message}; POST /tokenize tells those of a text")
+        return TokenIds(tuple(ids))
 
     def _cut(self, text: str, truncate: Truncate) -> list[int]:
         """Ids of `max_length` tokens; the special ones are added after the cut, so they stay."""
@@ -133,15 +169,15 @@ class TextPreprocessor:
         return item.key
 
     def extremes(self) -> Sequence[Prepared]:
-        last = max(self._tokenizer.get_vocab().values(), default=0)
-        return [Prepared({"input_ids": np.array([last], dtype=np.int64)}, cost=1, facts=Facts(1))]
+        last = np.array([self._last_id], dtype=np.int64)
+        return [Prepared({"input_ids": last}, cost=1, facts=Facts(1))]
 
 
-def _pieces(items: Sequence[Text]) -> Iterator[Sequence[Text]]:
+def _pieces(items: Sequence[Text | TokenIds]) -> Iterator[Sequence[Text | TokenIds]]:
     """The texts in order, some at a time."""
     start, size = 0, 0
     for place, item in enumerate(items):
-        size += len(item.text)
+        size += item.size
         if size >= PIECE:
             yield items[start : place + 1]
             start, size = place + 1, 0
@@ -207,7 +243,7 @@ def _unknown_id(content: bytes) -> int | None:
     return int(vocabulary[token])
 
 
-def _text(index: int, item: Input) -> Text:
-    if not isinstance(item, Text):
+def _text(index: int, item: Input) -> Text | TokenIds:
+    if not isinstance(item, Text | TokenIds):
         raise InputError(index, "wrong_kind", "this model takes texts; send a string")
     return item
