@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, create_model
+from pydantic import Field, SecretStr, ValidationError, create_model, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.aliases import Aliases, written_aliases
+from app.compatibility import PROFILES, Compatibility, with_profile
 from app.setting_types import Count, Mode, PathPrefix, Seconds, Secret, TrustedProxies, listed
 from bundle import KINDS
 from bundle.cores import usable_cores
@@ -53,6 +54,27 @@ class _Settings(BaseSettings):
     )
     versions_per_model: Count = Field(
         2, description="versions kept in memory per model: the current one and the newest others"
+    )
+
+    compatibility: Compatibility = Field(
+        "none",
+        description="in whose place this server stands, for clients that are not to notice: `tei` sets the "
+        "next three as Text Embeddings Inference has them, but those that are given",
+    )
+    auto_truncate: bool = Field(
+        False,
+        description="cut a text that is too long where a request to TEI's or OpenAI's routes does not say "
+        "what to do with it; by default it is refused. `/info` tells",
+    )
+    openai_unknown_model: Literal["refuse", "default"] = Field(
+        "refuse",
+        description="a model that is not there, on OpenAI's routes: 404, or the default model answers, and "
+        "the answer says so",
+    )
+    openai_token_ids: bool = Field(
+        False,
+        description="read token ids on OpenAI's routes as this model's own; by default they are refused, "
+        "since most clients send those of another tokenizer",
     )
 
     cache_dir: Path | None = Field(
@@ -192,6 +214,11 @@ class _Settings(BaseSettings):
     )
     metrics: bool = Field(True, description="serve Prometheus metrics at /metrics")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _add_profile(cls, given: Any) -> Any:
+        return with_profile(given) if isinstance(given, Mapping) else given
+
     @property
     def required(self) -> tuple[str, ...]:
         """The models that readiness needs."""
@@ -277,7 +304,9 @@ def sourced_settings(**given: Any) -> SourcedSettings:
         name = str(first["loc"][0])
         where = f"{sources[name]}: " if name in rest else ""
         raise SettingsError(f"{where}{PREFIX}{name.upper()}: {first['msg']}") from None
-    return SourcedSettings(settings, sources | dict.fromkeys(command, "command"))
+    sources |= dict.fromkeys(command, "command")
+    profile = dict.fromkeys(PROFILES[settings.compatibility], f"compatibility {settings.compatibility}")
+    return SourcedSettings(settings, profile | sources)
 
 
 def _read_file(path: str) -> dict[str, Any]:

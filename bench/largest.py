@@ -73,6 +73,8 @@ def _of_protocols(words: str, version: str) -> Requests:
     bodies: dict[str, Any] = {
         "/": {"inputs": many, "truncate": True},
         "/embed": {"inputs": many, "truncate": True},
+        "/invocations": {"inputs": many, "truncate": True},
+        "/vertex": {"instances": [{"inputs": text, "truncate": True} for text in many]},
         "/embeddings": {"model": "text", "input": many},
         "/tokenize": {"inputs": many},
         "/decode": {"ids": [[number] * IDS for number in range(ITEMS)]},

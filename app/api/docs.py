@@ -39,6 +39,7 @@ async def root() -> Response:
 
 
 @routes.get("/openapi.json", include_in_schema=False)
+@routes.get("/api-doc/openapi.json", include_in_schema=False)  # where TEI has its own
 async def document(request: Request) -> Response:
     """The OpenAPI document; a thread makes it, the first time in a third of a second."""
     content = await asyncio.to_thread(request.app.written, _root_path(request))
@@ -46,6 +47,7 @@ async def document(request: Request) -> Response:
 
 
 @routes.get("/docs", include_in_schema=False)
+@routes.get("/docs/", include_in_schema=False)
 async def page(request: Request) -> Response:
     """Show the OpenAPI document."""
     root_path = _root_path(request)

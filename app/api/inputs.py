@@ -16,7 +16,7 @@ from app.engine import Loaded
 from app.http.errors import InvalidRequest, UnsupportedMediaType
 from app.settings import PREFIX, Settings
 from bundle import Input, InputError, Kind, Limit, Tensor, Truncate
-from bundle.preprocess import KnowsById, LimitSetting
+from bundle.preprocess import KnowsById, LimitSetting, Tokenizes
 from bundle.values import json_type
 
 
@@ -79,6 +79,35 @@ class TextInputs(JsonInputs):
                 message = f"expected a text, this is {_described(item)}; {takes}, and this route strings only"
                 raise InputError(index, "wrong_type", message)
         return JsonInputs.read(self, loaded)
+
+
+class TextOrIdInputs(JsonInputs):
+    """JSON values that are texts, or lists of token ids of the model's own tokenizer."""
+
+    __slots__ = ()
+
+    @property
+    def work(self) -> int:
+        ids = sum(len(one) for one in self.values if isinstance(one, list))
+        return INPUT * len(self.values) + ids
+
+    def read(self, loaded: Loaded) -> list[Input]:
+        preprocessor, inputs = loaded.encoder.preprocessor, list[Input]()
+        if not isinstance(preprocessor, Tokenizes) or not any(map(_are_ids, self.values)):
+            return TextInputs(self.values, self.now_s).read(loaded)
+        for index, item in enumerate(self.values):
+            try:
+                if _are_ids(item):
+                    inputs.append(preprocessor.of_ids(item))
+                else:
+                    inputs += TextInputs([item], self.now_s).read(loaded)
+            except InputError as error:
+                raise error.at(index) from None
+        return inputs
+
+
+def _are_ids(item: Any) -> bool:
+    return isinstance(item, list) and set(map(type, item)) <= {int}
 
 
 # What libraries of multimodal models call the parts of an input that are no text.

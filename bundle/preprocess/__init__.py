@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from bundle.preprocess.base import KnowsById, Layout, Prepared, Preprocessor, Tokenizes, Truncate
+from bundle.preprocess.base import KnowsById, Layout, Prepared, Preprocessor, Token, Tokenizes, Truncate
 from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.features import FEATURES
 from bundle.preprocess.kind import Columns, Kind, Limit, LimitSetting, Tensor
@@ -28,6 +28,7 @@ __all__ = [
     "Prepared",
     "Preprocessor",
     "Tensor",
+    "Token",
     "Tokenizes",
     "Truncate",
     "Truncation",

@@ -173,3 +173,37 @@ def test_changed_are_those_that_are_not_as_by_default() -> None:
         "max_items": "7",
     }
     assert settings_from(api_key="secret").changed() == {"api_key": "**********"}
+
+
+def test_a_profile_sets_several_settings_and_those_that_are_given_win(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ENCODERY_COMPATIBILITY", "tei")
+    monkeypatch.setenv("ENCODERY_AUTO_TRUNCATE", "false")
+
+    found = sourced_settings()
+
+    settings = found.settings
+    assert (settings.auto_truncate, settings.openai_unknown_model, settings.openai_token_ids) == (
+        False,
+        "default",
+        True,
+    )
+    assert found.sources["auto_truncate"] == "environment"
+    assert found.sources["openai_token_ids"] == "compatibility tei"
+
+
+def test_a_profile_goes_on_to_other_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = settings_from(compatibility="tei").environment()
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert settings_from() == settings_from(compatibility="tei")
+    assert settings_from().auto_truncate
+
+
+def test_there_is_no_other_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_COMPATIBILITY", "openai")
+
+    with pytest.raises(SettingsError, match="ENCODERY_COMPATIBILITY: Input should be 'none' or 'tei'"):
+        settings_from()

@@ -27,7 +27,7 @@ from app.settings import Settings
 
 pytestmark = pytest.mark.e2e
 
-OPEN = {"/", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
+OPEN = {"/", "/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
 SECRETS = {
     name: f"ek_{name}-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
     for name in ("search", "shop", "metrics", "old", "new", "gone", "expired")

@@ -26,7 +26,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
 
 from app.api.head_options import HEADER_PARAMETERS, admit
-from app.api.inputs import TextInputs
+from app.api.inputs import TextInputs, TextOrIdInputs
 from app.api.large import off_loop, to_json, writing
 from app.api.requests import invalid, load_object, nearest_field, unknown_field
 from app.api.service import EncodeRequest, EncodeResult, find
@@ -210,9 +210,24 @@ class Protocol:
 
     async def read(self, context: Context, request: Request, model: type[R]) -> R:
         """Parse the request. Raises RequestError."""
+        return await self.read_as(context, request, lambda content: model, model.field)
+
+    async def read_as(
+        self,
+        context: Context,
+        request: Request,
+        choose: Callable[[Mapping[str, Any]], type[R]],
+        field: str = "inputs",
+    ) -> R:
+        """Parse a request whose shape says which one it is. Raises RequestError."""
         reader = read_body if self._any_type else read_json_body
         body = await reader(context, request)
-        return await off_loop(len(body), lambda: parsed(load_object(body, model.field), model))
+
+        def read() -> R:
+            content = load_object(body, field)
+            return parsed(content, choose(content))
+
+        return await off_loop(len(body), read)
 
 
 def _reworded(text: str, words: Mapping[str, str]) -> str:
@@ -253,11 +268,19 @@ def texts(value: Any) -> TextInputs:
     return TextInputs(value if isinstance(value, list) else [value], time.time())
 
 
+def texts_or_ids(value: Any) -> TextOrIdInputs:
+    """The same of a text or a list of token ids, or of several of either."""
+    is_one = not isinstance(value, list) or (bool(value) and type(value[0]) is int)
+    return TextOrIdInputs([value] if is_one else value, time.time())
+
+
 def named(context: Context, model: str | None) -> tuple[str | None, str | None]:
     """Name and version of `text`, `text/2`, `text:2` or `text:latest`; an alias may have such signs, too."""
     if model in context.models.aliases:
         return model, None
     name, _, version = (model or "").replace(":", "/").partition("/")
+    if version and not name:  # a path: nobody's name, and no version of the default model
+        return model, None
     return name or None, version if version and version != "latest" else None
 
 

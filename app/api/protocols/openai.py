@@ -6,6 +6,7 @@ https://developers.openai.com/api/reference/resources/embeddings; also without /
 
 from __future__ import annotations
 
+import time
 import uuid
 from datetime import datetime
 from typing import Any, ClassVar, Literal
@@ -25,8 +26,10 @@ from app.api.protocols.base import (
     json_vectors,
     named,
     texts,
+    texts_or_ids,
 )
 from app.api.protocols.input_types import InputType, with_prompt_for
+from app.api.protocols.measured import measured
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.engine import EngineError, Loaded
 from app.http.context import Context, Ctx
@@ -87,9 +90,10 @@ class EmbeddingsRequest(ForeignRequest):
             )
         return min(asked, default=None)
 
-    def cut(self) -> Truncate:
-        """The truncation in our words; our own field comes first."""
-        return self.truncate or ("end" if self.truncation else "none")
+    def cut(self, *, is_default: bool) -> Truncate:
+        """The truncation in our words; our own field comes first, and what the request leaves open last."""
+        is_cut = is_default if self.truncation is None else self.truncation
+        return self.truncate or ("end" if is_cut else "none")
 
     def output(self) -> OutputType:
         """The type of the vectors in our words."""
@@ -100,22 +104,36 @@ class EmbeddingsRequest(ForeignRequest):
 @OPENAI.post("/embeddings", EmbeddingsRequest, "Encode texts")
 async def embeddings(context: Context, request: Request) -> Response:
     """Vectors of texts, as OpenAI answers."""
+    started_s, settings = time.perf_counter(), context.settings
     asked = await OPENAI.read(context, request, EmbeddingsRequest)
-    _refuse_token_ids(asked.input)
-    model, version = named(context, asked.model)
+    if not settings.openai_token_ids:
+        _refuse_token_ids(asked.input)
+    model, version = _named(context, asked.model)
+    inputs = texts_or_ids(asked.input) if settings.openai_token_ids else texts(asked.input)
     ask = EncodeRequest(
-        inputs=texts(asked.input),
+        inputs=inputs,
         model=model,
         version=version,
         space=expected_space(request),
         dim=asked.dim(),
-        truncate=asked.cut(),
+        truncate=asked.cut(is_default=settings.auto_truncate),
         prompt=asked.prompt,
         output=asked.output(),
         unit=True,
     )
     answer = await encode(context, request, with_prompt_for(asked.input_type, ask, context))
-    return await json_vectors(answer, lambda: _content(answer, asked.encoding_format))
+    headers = measured(answer, inputs.values, started_s)
+    return await json_vectors(answer, lambda: _content(answer, asked.encoding_format), headers)
+
+
+def _named(context: Context, model: str | None) -> tuple[str | None, str | None]:
+    """Name and version; of a model that is not there those of the default one, where a setting says so."""
+    name, version = named(context, model)
+    if name is not None and context.settings.openai_unknown_model == "default":
+        registry = context.registry
+        if registry.resolve(name)[0] not in registry.models:
+            return None, None
+    return name, version
 
 
 def _content(answer: EncodeResult, encoding: str | None) -> dict[str, Any]:
@@ -164,12 +182,12 @@ def _described(name: str, loaded: Loaded) -> dict[str, Any]:
 
 def _refuse_token_ids(value: Any) -> None:
     """LangChain's default sends ids of another tokenizer: their vectors would mean nothing."""
-    first = value[0] if isinstance(value, list) and value else value
+    first = value[0] if isinstance(value, list) and value else None
     first = first[0] if isinstance(first, list) and first else first
     if type(first) is int:
         raise InvalidRequest(
             "input holds token ids, which are of another tokenizer than this model's; send texts (LangChain: "
-            "OpenAIEmbeddings(check_embedding_ctx_length=False))",
+            "OpenAIEmbeddings(check_embedding_ctx_length=False)); ENCODERY_OPENAI_TOKEN_IDS takes them",
             code="token_ids",
             param="input",
         )

@@ -78,12 +78,21 @@ async def test_an_id_that_is_none_is_refused_wherever_it_stands(client: httpx.As
         assert answer.status_code == 422, bad
 
 
-async def test_an_empty_text_has_no_tokens_of_its_own_and_the_document_says_so(
-    client: httpx.AsyncClient,
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        ("/tokenize", {"inputs": ["cat", ""]}, "inputs[1]"),
+        ("/tokenize", {"inputs": []}, "inputs"),
+        ("/decode", {"ids": []}, "ids"),
+        ("/decode", {"ids": [[1], []]}, "ids"),
+    ],
+)
+async def test_nothing_is_empty_and_the_document_says_so(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], place: str
 ) -> None:
-    answer = await client.post("/tokenize", json={"inputs": ["", "cat"]})
-    document = (await client.get("/openapi.json")).json()["paths"]["/tokenize"]["post"]["requestBody"]
+    answer = await client.post(path, json=body)
+    document = (await client.get("/openapi.json")).json()["paths"][path]["post"]["requestBody"]
 
-    empty, cat = answer.json()
-    assert len(empty) < len(cat)
-    assert "minLength" not in str(document)
+    assert (answer.status_code, answer.json()["error_type"]) == (400, "Empty")
+    assert answer.json()["error"].startswith(f"{place}: ")
+    assert "'minItems': 1" in str(document)

@@ -17,7 +17,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.shared.listener import CannotServe
 
-OPEN = {"/", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
+OPEN = {"/", "/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
 SECRETS = {"search": "ek_search", "shop": "ek_shop", "prometheus": "ek_prometheus"}
 KEYS = """
 [search]

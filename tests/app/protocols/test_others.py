@@ -63,7 +63,7 @@ async def test_tei_refuses_ids_that_no_token_can_have(client: httpx.AsyncClient,
 
 @pytest.mark.parametrize("path", ["/embed_all", "/embed_sparse", "/rerank", "/predict"])
 async def test_tei_says_what_the_model_cannot(client: httpx.AsyncClient, path: str) -> None:
-    answer = await client.post(path, json={"inputs": "hello"})
+    answer = await client.post(path, json={"inputs": "hello", "query": "hello", "texts": ["cat"]})
 
     assert (answer.status_code, answer.json()["error_type"]) == (424, "Backend")
 

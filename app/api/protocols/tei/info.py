@@ -1,4 +1,4 @@
-"""GET /info: the default model and the limits, in TEI's words."""
+"""GET /info: the default model and the limits, in TEI's words; GET /ping: is the server ready."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from fastapi import Response
 from app.api import health
 from app.api.protocols.base import json_response
 from app.api.protocols.tei.protocol import TEI
+from app.engine import NotReady
 from app.http.context import Ctx
 
 
@@ -21,16 +22,25 @@ async def info(context: Ctx) -> Response:
             "model_sha": manifest.digest,
             "model_dtype": "float32",
             "served_model_name": manifest.name,
-            "model_type": {"embedding": {"pooling": "in the graph"}},
+            # One of four words there. How a graph pools is not told by its bundle; this is the commonest way.
+            "model_type": {"embedding": {"pooling": "mean"}},
             "max_concurrent_requests": settings.max_queue_items,
             "max_input_length": manifest.max_length,
-            "max_batch_tokens": settings.batch_tokens,
+            "max_batch_tokens": settings.batch_tokens or settings.max_queue_tokens,
             "max_batch_requests": None,
             "max_client_batch_size": settings.max_items,
-            "auto_truncate": False,
+            "auto_truncate": settings.auto_truncate,
             "tokenization_workers": settings.threads,
             "version": health.running_version(),
             "sha": None,
             "docker_label": None,
         }
     )
+
+
+@TEI.get("/ping", "Is the server ready", access="open")
+async def ping(context: Ctx) -> Response:
+    """200 without a body, or 503: what /health/ready says, where SageMaker asks."""
+    if [*health.not_live(context), *health.not_ready(context)]:
+        raise NotReady("the server is not ready; GET /health/ready says why")
+    return Response(media_type="text/plain")

@@ -12,12 +12,23 @@ from pydantic import BaseModel
 from app.api.protocols.base import Protocol
 from app.http.errors import Failure
 
-_TYPES = {422: "Validation", 424: "Backend", 429: "Overloaded", 503: "Unhealthy", 504: "Overloaded"}
+OTHER_KIND = "other_kind_of_model"  # code of what the default model cannot do, as it is of another kind
+
+# Class and status by our code, and the class by the status for all other codes.
+_BY_CODE = {
+    "empty_inputs": ("Empty", 400),
+    "empty_input": ("Empty", 400),
+    OTHER_KIND: ("Backend", 424),
+}
+_CLASSES = {422: "Validation", 424: "Backend", 429: "Overloaded", 503: "Unhealthy", 504: "Overloaded"}
 
 
 def _error(failure: Failure) -> dict[str, str]:
-    kind = "Empty" if failure.detail.code == "empty_inputs" else _TYPES.get(TEI.status(failure), "Validation")
-    return {"error": failure.detail.message, "error_type": kind}
+    by_status = _CLASSES.get(TEI.status(failure), "Validation"), 0
+    return {
+        "error": failure.detail.message,
+        "error_type": _BY_CODE.get(failure.detail.code, by_status)[0],
+    }
 
 
 class _Error(BaseModel):
@@ -27,7 +38,7 @@ class _Error(BaseModel):
 
 class _Tei(Protocol):
     def status(self, found: Failure) -> int:
-        return 400 if found.detail.code == "empty_inputs" else super().status(found)
+        return _BY_CODE.get(found.detail.code, ("", super().status(found)))[1]
 
 
 TEI = _Tei(

@@ -9,12 +9,12 @@ from fastapi import Request, Response
 from pydantic import Field, WithJsonSchema
 
 from app.api.head_options import timeout_of
-from app.api.inputs import read_inputs
 from app.api.large import off_loop
 from app.api.protocols.base import ForeignRequest, json_response, texts
-from app.api.protocols.tei.protocol import TEI
+from app.api.protocols.tei.protocol import OTHER_KIND, TEI
+from app.api.protocols.tei.requests import TOKEN_ID
 from app.api.service import prompt_of
-from app.api.tokens import decoded, id_rows, tokenised
+from app.api.tokens import decoded, id_rows, read_texts, tokenised
 from app.api.vectors import JSON
 from app.engine import Loaded
 from app.http.context import Context
@@ -25,7 +25,7 @@ from bundle.preprocess import Tokenizes
 
 T = TypeVar("T")
 
-_STRING = {"type": "string"}  # which may be empty: it has special tokens, or none
+_STRING = {"type": "string", "minLength": 1}
 _STRINGS = {"anyOf": [_STRING, {"type": "array", "items": _STRING, "minItems": 1}]}
 
 
@@ -39,13 +39,8 @@ class TokenizeRequest(ForeignRequest):
     prompt_name: str | None = None
 
 
-_ID = {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1}
-_IDS: dict[str, Any] = {
-    "anyOf": [
-        {"type": "array", "items": _ID},
-        {"type": "array", "items": {"type": "array", "items": _ID}},
-    ]
-}
+_ROW = {"type": "array", "items": TOKEN_ID, "minItems": 1}
+_IDS: dict[str, Any] = {"anyOf": [_ROW, {"type": "array", "items": _ROW, "minItems": 1}]}
 
 
 class DecodeRequest(ForeignRequest):
@@ -64,7 +59,7 @@ async def tokenize(context: Context, request: Request) -> Response:
     asked = await TEI.read(context, request, TokenizeRequest)
     loaded, tokenizer = _default(context)
     prompt, given, settings = prompt_of(loaded, asked.prompt_name), texts(asked.inputs), context.settings
-    read = await off_loop(given.work, lambda: read_inputs(given, loaded, settings))
+    read = await off_loop(given.work, lambda: read_texts(given, loaded, settings))
     inputs = [one.to_json() for one in prompted(read, prompt)]
     pieces = tokenised(tokenizer, inputs, settings, add_special_tokens=asked.add_special_tokens)
     found = await _beside(context, request, pieces, sum(map(len, inputs)))
@@ -91,5 +86,5 @@ def _beside(context: Context, request: Request, pieces: Iterator[T], size: int) 
 def _default(context: Context) -> tuple[Loaded, Tokenizes]:
     loaded = context.registry.find(context.settings.default_model)
     if not isinstance(loaded.encoder.preprocessor, Tokenizes):
-        raise InvalidRequest("the default model has no tokens", code="wrong_kind")
+        raise InvalidRequest("the default model has no tokens; it takes no texts", code=OTHER_KIND)
     return loaded, loaded.encoder.preprocessor
