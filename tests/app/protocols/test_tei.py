@@ -441,6 +441,7 @@ async def test_a_text_to_be_taken_apart_has_a_limit_of_its_own(client: httpx.Asy
         ("/embed_sparse", {"inputs": "dog"}, 424),
         ("/embed_all", {"inputs": "dog"}, 424),
         ("/embed_all", {"inputs": "dog", "truncate": "yes"}, 422),
+        ("/embed_all", {"inputs": "dog", "prompt_name": "query"}, 422),
         ("/rerank", {"texts": ["dog"]}, 422),
         ("/rerank", {"query": "dog", "texts": ["cat"]}, 424),
         ("/predict", {"inputs": []}, 422),

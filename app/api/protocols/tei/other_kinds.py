@@ -15,6 +15,7 @@ from app.api.inputs import check_count
 from app.api.protocols.base import ForeignRequest, Texts, texts_or_ids
 from app.api.protocols.tei.protocol import OTHER_KIND, TEI
 from app.api.protocols.tei.requests import EmbedRequest
+from app.api.service import prompt_of
 from app.http.context import Context
 from app.http.errors import InvalidRequest
 
@@ -56,6 +57,7 @@ async def embed_all(context: Context, request: Request) -> Response:
         if value in ("", []):
             place = f"inputs[{index}]"
             raise InvalidRequest(f"{place}: it is empty; leave it out", code="empty_input", param=place)
+    prompt_of(context.registry.find(context.settings.default_model), asked.prompt_name)
     refuse("Model gives no vector per token; POST /embed gives one per text")
 
 
