@@ -97,6 +97,45 @@ def huggingface_hub(url: str) -> tuple[Any, str]:
     return rows, caught(lambda: client.feature_extraction(""))
 
 
+LONG_DOCUMENT = "the cat sat on the mat " * 1_667  # ten thousand words
+
+
+def huggingface_hub_moved(url: str) -> tuple[Any, str]:
+    """From TEI: documents of any length, and the bare URL for both tasks."""
+    from huggingface_hub import InferenceClient
+
+    client = InferenceClient(model=url)
+    rows = [client.feature_extraction(text)[0].tolist() for text in TEXTS]
+    [whole] = client.feature_extraction(LONG_DOCUMENT)
+    assert whole.shape == (len(rows[0]),)
+    near = client.sentence_similarity("the cat sat", other_sentences=[LONG_DOCUMENT, "the cat sat"])
+    assert len(near) == 2
+    assert abs(near[1] - 1) < 1e-5
+    return rows, caught(lambda: client.sentence_similarity("hello", other_sentences=[""]))
+
+
+def langchain_huggingface(url: str) -> tuple[Any, str]:
+    from langchain_huggingface import HuggingFaceEndpointEmbeddings
+
+    embeddings = HuggingFaceEndpointEmbeddings(model=url)
+    assert len(embeddings.embed_query(LONG_DOCUMENT)) == len(embeddings.embed_query("hello"))
+    return embeddings.embed_documents(TEXTS), caught(lambda: embeddings.embed_documents(["hello", ""]))
+
+
+def langchain_openai_moved(url: str) -> tuple[Any, str]:
+    """From TEI: any name of a model, and a text of any length."""
+    from langchain_openai import OpenAIEmbeddings
+
+    embeddings = OpenAIEmbeddings(
+        model="text-embeddings-inference",
+        base_url=f"{url}/v1",
+        api_key="none",
+        check_embedding_ctx_length=False,
+    )
+    assert len(embeddings.embed_query(LONG_DOCUMENT)) == len(embeddings.embed_query("hello"))
+    return embeddings.embed_documents(TEXTS), caught(lambda: embeddings.embed_query(""))
+
+
 def tritonclient(url: str) -> tuple[Any, str]:
     import numpy as np
     from tritonclient import http
@@ -179,6 +218,7 @@ def llama_index_tei(url: str) -> tuple[Any, str]:
     from llama_index.embeddings.text_embeddings_inference import TextEmbeddingsInference
 
     embedder = TextEmbeddingsInference(base_url=url, model_name=MODEL)
+    assert len(embedder.get_text_embedding(LONG_DOCUMENT)) == len(embedder.get_text_embedding("hello"))
     # It looks at no status, so an error would be seen as a shape that it does not expect.
     return embedder.get_text_embedding_batch(TEXTS), caught(lambda: embedder.get_text_embedding(""))
 
@@ -199,7 +239,23 @@ def haystack_tei(url: str) -> tuple[Any, str]:
     embedder = HuggingFaceAPITextEmbedder(
         api_type="text_embeddings_inference", api_params={"url": url}, token=None
     )
+    assert len(embedder.run(LONG_DOCUMENT)["embedding"]) == len(embedder.run("hello")["embedding"])
     return [embedder.run(text)["embedding"] for text in TEXTS], caught(lambda: embedder.run(""))
+
+
+def haystack_tei_documents(url: str) -> tuple[Any, str]:
+    from haystack import Document
+    from haystack_integrations.components.embedders.huggingface_api import HuggingFaceAPIDocumentEmbedder
+
+    embedder = HuggingFaceAPIDocumentEmbedder(
+        api_type="text_embeddings_inference", api_params={"url": url}, token=None, progress_bar=False
+    )
+
+    def run(texts: list[str]) -> list[Any]:
+        documents = embedder.run([Document(content=text) for text in texts])["documents"]
+        return [document.embedding for document in documents]
+
+    return run([*TEXTS, LONG_DOCUMENT])[:2], caught(lambda: run(["hello", ""]))
 
 
 def voyageai(url: str) -> tuple[Any, str]:

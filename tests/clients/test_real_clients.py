@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ class Case:
         program: its function in programs.py or programs.mjs.
         packages: whose versions are reported.
         error: what its user must see.
+        profile: of the server that it is asked at, ENCODERY_COMPATIBILITY.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Case:
     program: str
     packages: tuple[str, ...]
     error: str = LOADED
+    profile: str = "none"
 
 
 CASES = (
@@ -67,9 +70,33 @@ CASES = (
     Case("cohere, v2", "clients", "cohere", ("cohere",)),
     Case("cohere, v1", "clients", "cohere_v1", ("cohere",)),
     Case("huggingface_hub", "clients", "huggingface_hub", ("huggingface_hub",), EMPTY),
+    Case(
+        "huggingface_hub, 10,000 words",
+        "clients",
+        "huggingface_hub_moved",
+        ("huggingface_hub",),
+        EMPTY,
+        "tei",
+    ),
     Case("openai 2", "clients-all", "openai", ("openai",)),
     Case("LiteLLM", "clients-all", "litellm", ("litellm",)),
     Case("LangChain, OpenAI", "clients-all", "langchain_openai", ("langchain-openai",)),
+    Case(
+        "LangChain, TEI's OpenAI route",
+        "clients-all",
+        "langchain_openai_moved",
+        ("langchain-openai",),
+        EMPTY,
+        "tei",
+    ),
+    Case(
+        "LangChain, huggingface",
+        "clients-all",
+        "langchain_huggingface",
+        ("langchain-huggingface", "huggingface-hub"),
+        EMPTY,
+        "tei",
+    ),
     Case("LangChain, Ollama", "clients-all", "langchain_ollama", ("langchain-ollama",)),
     Case("LlamaIndex, OpenAI", "clients-all", "llama_index_openai", ("llama-index-embeddings-openai",)),
     Case(
@@ -81,6 +108,13 @@ CASES = (
     ),
     Case("Haystack, OpenAI", "clients-all", "haystack_openai", ("haystack-ai",)),
     Case("Haystack, TEI", "clients-all", "haystack_tei", ("haystack-ai", "huggingface-api-haystack"), EMPTY),
+    Case(
+        "Haystack, TEI, documents",
+        "clients-all",
+        "haystack_tei_documents",
+        ("haystack-ai", "huggingface-api-haystack"),
+        EMPTY,
+    ),
     Case("voyageai", "clients-all", "voyageai", ("voyageai",)),
     Case("mistralai", "clients-all", "mistralai", ("mistralai",)),
     Case("ours, in LangChain", "clients-all", "hook_langchain", ("langchain-core",), EMPTY),
@@ -97,9 +131,13 @@ USERS = [{"history": ["A1", "B1"], "country": "GB"}, {"history": ["C2"]}]
 
 
 @pytest.fixture(scope="module")
-def url(published: Path) -> Iterator[str]:
-    with serving(published) as base:
-        yield base
+def urls(published: Path) -> Iterator[dict[str, str]]:
+    """A server for each profile that a client needs."""
+    with ExitStack() as servers:
+        yield {
+            profile: servers.enter_context(serving(published, ENCODERY_COMPATIBILITY=profile))
+            for profile in sorted({case.profile for case in CASES})
+        }
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +164,9 @@ def command(case: Case) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_client_gets_the_vectors_of_encode_and_our_sentence(
-    case: Case, url: str, report: list[dict[str, Any]]
+    case: Case, urls: dict[str, str], report: list[dict[str, Any]]
 ) -> None:
+    url = urls[case.profile]
     inputs = (
         {"model": "shop-user", "inputs": USERS} if "features" in case.name else {"inputs": programs.TEXTS}
     )
