@@ -64,7 +64,9 @@ MODELS: Mapping[str, Callable[[random.Random], Any]] = {
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    with serving(BUNDLED, ENCODERY_REQUEST_TIMEOUT_S="60") as url:
+    with serving(
+        BUNDLED, ENCODERY_REQUEST_TIMEOUT_S="60", ENCODERY_MAX_WAIT_S="60"
+    ) as url:  # none is refused
         yield url
 
 
