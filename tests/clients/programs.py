@@ -115,11 +115,14 @@ def huggingface_hub_moved(url: str) -> tuple[Any, str]:
 
 
 def langchain_huggingface(url: str) -> tuple[Any, str]:
+    from huggingface_hub import InferenceClient
     from langchain_huggingface import HuggingFaceEndpointEmbeddings
 
-    embeddings = HuggingFaceEndpointEmbeddings(model=url)
-    assert len(embeddings.embed_query(LONG_DOCUMENT)) == len(embeddings.embed_query("hello"))
-    return embeddings.embed_documents(TEXTS), caught(lambda: embeddings.embed_documents(["hello", ""]))
+    embeddings = HuggingFaceEndpointEmbeddings(model="org/name")
+    embeddings.client = InferenceClient(model=url)  # from 1.2.3 on a URL is refused as `model`
+    found = embeddings.embed_documents(TEXTS)
+    assert len(embeddings.embed_query(LONG_DOCUMENT)) == len(found[0])
+    return found, caught(lambda: embeddings.embed_documents(["hello", ""]))
 
 
 def langchain_openai_moved(url: str) -> tuple[Any, str]:
@@ -132,8 +135,9 @@ def langchain_openai_moved(url: str) -> tuple[Any, str]:
         api_key="none",
         check_embedding_ctx_length=False,
     )
-    assert len(embeddings.embed_query(LONG_DOCUMENT)) == len(embeddings.embed_query("hello"))
-    return embeddings.embed_documents(TEXTS), caught(lambda: embeddings.embed_query(""))
+    found = embeddings.embed_documents(TEXTS)
+    assert len(embeddings.embed_query(LONG_DOCUMENT)) == len(found[0])
+    return found, caught(lambda: embeddings.embed_query(""))
 
 
 def tritonclient(url: str) -> tuple[Any, str]:
@@ -218,9 +222,10 @@ def llama_index_tei(url: str) -> tuple[Any, str]:
     from llama_index.embeddings.text_embeddings_inference import TextEmbeddingsInference
 
     embedder = TextEmbeddingsInference(base_url=url, model_name=MODEL)
-    assert len(embedder.get_text_embedding(LONG_DOCUMENT)) == len(embedder.get_text_embedding("hello"))
+    found = embedder.get_text_embedding_batch(TEXTS)
+    assert len(embedder.get_text_embedding(LONG_DOCUMENT)) == len(found[0])
     # It looks at no status, so an error would be seen as a shape that it does not expect.
-    return embedder.get_text_embedding_batch(TEXTS), caught(lambda: embedder.get_text_embedding(""))
+    return found, caught(lambda: embedder.get_text_embedding(""))
 
 
 def haystack_openai(url: str) -> tuple[Any, str]:
@@ -239,8 +244,9 @@ def haystack_tei(url: str) -> tuple[Any, str]:
     embedder = HuggingFaceAPITextEmbedder(
         api_type="text_embeddings_inference", api_params={"url": url}, token=None
     )
-    assert len(embedder.run(LONG_DOCUMENT)["embedding"]) == len(embedder.run("hello")["embedding"])
-    return [embedder.run(text)["embedding"] for text in TEXTS], caught(lambda: embedder.run(""))
+    found = [embedder.run(text)["embedding"] for text in TEXTS]
+    assert len(embedder.run(LONG_DOCUMENT)["embedding"]) == len(found[0])
+    return found, caught(lambda: embedder.run(""))
 
 
 def haystack_tei_documents(url: str) -> tuple[Any, str]:

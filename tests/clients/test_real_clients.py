@@ -194,7 +194,8 @@ def test_a_client_gets_the_vectors_of_encode_and_our_sentence(
     np.testing.assert_allclose(seen["vectors"], expected, atol=CLOSE)
     assert case.error in seen["error"]
     sent = next(line for line in recorder.requests if line.startswith("POST"))
-    report.append({"client": case.name, "versions": seen["versions"], "sent": sent})
+    profile = "" if case.profile == "none" else f" (profile `{case.profile}`)"
+    report.append({"client": case.name + profile, "versions": seen["versions"], "sent": sent})
 
 
 def test_every_client_of_the_core_has_its_program() -> None:

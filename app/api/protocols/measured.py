@@ -6,14 +6,13 @@ Times are whole milliseconds: its clients read them as integers. `Server-Timing`
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sized
 
 from app.api.service import EncodeResult
 
 
-def measured(answer: EncodeResult, values: Iterable[Any], started_s: float) -> dict[str, str]:
-    """The headers of an answer, with those of every protocol; of the values, token ids have no characters."""
+def measured(answer: EncodeResult, values: Iterable[Sized], started_s: float) -> dict[str, str]:
+    """The headers of an answer, with those of every protocol. A token id counts as a character, as there."""
     timings = answer.timings
     seconds = {
         "x-compute-time": timings.run_s,
@@ -26,6 +25,6 @@ def measured(answer: EncodeResult, values: Iterable[Any], started_s: float) -> d
         **answer.headers(),
         **{name: str(int(value * 1e3)) for name, value in seconds.items()},
         "x-compute-type": "cpu",
-        "x-compute-characters": str(sum(len(one) for one in values if isinstance(one, str))),
+        "x-compute-characters": str(sum(map(len, values))),
         "x-compute-tokens": str(answer.tokens),
     }

@@ -264,7 +264,7 @@ async def test_a_prompt_before_nothing_is_empty_too(serving: Any, tmp_path: Path
     ("path", "body", "characters"),
     [
         ("/embed", {"inputs": ["dog", "hello world"]}, 14),
-        ("/", {"inputs": [[4], "dog"]}, 3),
+        ("/", {"inputs": [[4, 4], "dog"]}, 5),
         ("/similarity", {"inputs": PAIR}, 28),
         ("/invocations", {"inputs": PAIR}, 28),
         ("/v1/embeddings", {"input": "dog"}, 3),
