@@ -71,20 +71,22 @@ class TextInputs(JsonInputs):
     """JSON values that must be texts, whatever the model takes."""
 
     __slots__ = ()
+    takes = "strings only"  # for messages
 
     def read(self, loaded: Loaded) -> list[Input]:
         for index, item in enumerate(self.values):
             if not isinstance(item, str):
                 takes = f"{loaded.manifest.name} takes {loaded.encoder.kind.plural}"
-                message = f"expected a text, this is {_described(item)}; {takes}, and this route strings only"
+                message = f"expected a text, this is {_described(item)}; {takes}, and this route {self.takes}"
                 raise InputError(index, "wrong_type", message)
         return JsonInputs.read(self, loaded)
 
 
-class TextOrIdInputs(JsonInputs):
+class TextOrIdInputs(TextInputs):
     """JSON values that are texts, or lists of token ids of the model's own tokenizer."""
 
     __slots__ = ()
+    takes = "strings, or lists of token ids"
 
     @property
     def work(self) -> int:
@@ -94,13 +96,13 @@ class TextOrIdInputs(JsonInputs):
     def read(self, loaded: Loaded) -> list[Input]:
         preprocessor, inputs = loaded.encoder.preprocessor, list[Input]()
         if not isinstance(preprocessor, Tokenizes) or not any(map(_are_ids, self.values)):
-            return TextInputs(self.values, self.now_s).read(loaded)
+            return TextInputs.read(self, loaded)
         for index, item in enumerate(self.values):
             try:
                 if _are_ids(item):
                     inputs.append(preprocessor.of_ids(item))
                 else:
-                    inputs += TextInputs([item], self.now_s).read(loaded)
+                    inputs += TextInputs.read(TextOrIdInputs([item], self.now_s), loaded)
             except InputError as error:
                 raise error.at(index) from None
         return inputs

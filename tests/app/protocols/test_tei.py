@@ -233,6 +233,7 @@ async def test_too_many_ids_are_cut_where_that_is_asked_for(client: httpx.AsyncC
         ("/decode", {"ids": []}),
         ("/rerank", {"query": "dog", "texts": []}),
         ("/vertex", {"instances": [{"inputs": "dog"}, {"inputs": ""}]}),
+        ("/vertex", {"instances": [{"inputs": "dog"}, {"inputs": []}]}),
     ],
 )
 async def test_nothing_is_empty(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> None:
@@ -322,6 +323,7 @@ async def test_vertex_answers_each_instance_as_its_own_route_would(client: httpx
         ([{"input": "dog"}], 422, "instances[0]: "),
         ([{"inputs": "dog"}, 5], 422, "instances[1]: expected an object"),
         ([{"inputs": "dog"}, {"inputs": ["dog", 7]}], 422, "instances[1].inputs[1]: expected a text"),
+        ([{"inputs": "dog"}, {"inputs": []}], 400, "instances[1]: the list is empty"),
         (
             [{"inputs": "dog"}, {"inputs": {"source_sentence": "cat", "sentences": ["dog", "the " * 17]}}],
             422,
@@ -483,3 +485,15 @@ async def test_messages_name_no_class_of_ours(
         assert name not in answer.json()["error"].replace("source_sentence", "").replace(
             "truncation_direction", ""
         )
+
+
+async def test_ids_have_a_place_of_their_own_in_the_result_cache(serving: Any, registry: Registry) -> None:
+    async with serving(registry, result_cache_bytes=1 << 20) as client:
+        texts = ["(9, 10)", "hello world"]
+        of_texts = await embedded(client, texts)
+        first = await client.post("/embed", json={"inputs": [[9, 10], [4]]})
+        again = await client.post("/embed", json={"inputs": [[4], [9, 10]]})
+
+    assert [one.headers["x-embedding-cached"] for one in (first, again)] == ["0", "2"]
+    np.testing.assert_allclose(first.json(), again.json()[::-1], atol=SAME)
+    np.testing.assert_allclose(first.json()[0], of_texts[1], atol=SAME)

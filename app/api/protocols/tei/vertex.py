@@ -68,7 +68,10 @@ def _work(instance: Any, index: int, *, auto_truncate: bool) -> Work:
     if "query" in instance and "texts" in instance:
         refuse(RERANKS)
     try:
-        return work_of(parsed(instance, of_shape(instance)), auto_truncate=auto_truncate)
+        work = work_of(parsed(instance, of_shape(instance)), auto_truncate=auto_truncate)
+        if not work.values:
+            raise InvalidRequest("the list is empty; send at least one input", code="empty_inputs")
+        return work
     except InvalidRequest as error:
         where = f"{place}.{error.param}" if error.param else place
         raise InvalidRequest(f"{place}: {error}", code=error.code, param=where) from None
