@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from contextvars import copy_context
 from typing import Any, cast
@@ -139,13 +140,21 @@ class Exchange(RequestResponseCycle):
             self._is_probed = True
             self.transport.write(_CONTINUE)
 
+    async def send(self, message: Any) -> None:
+        """As uvicorn does; to HTTP/1.0, which knows no chunks, the body ends with the connection."""
+        if self.scope["http_version"] == "1.0":
+            is_last = message["type"] == "http.response.body" and not message.get("more_body")
+            self.keep_alive = self.chunked_encoding = False
+            self.expected_content_length = len(message.get("body", b"")) if is_last else sys.maxsize
+        await super().send(message)
+
     async def _write(self, response: Response) -> None:
-        self._task = None
-        if type(response) is not Response:  # a stream
+        if type(response) is not Response:  # a stream, whose work ends when its client leaves
             await response(cast(Scope, self.scope), cast(Receive, self.receive), cast(Send, self.send))
             if not self.keep_alive:
                 self._end()
             return
+        self._task = None
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if not self.disconnected:

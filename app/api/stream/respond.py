@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 from fastapi import Request, Response
@@ -69,16 +70,15 @@ class _Streamed(Response):
         timeout_s = self._job.context.settings.body_timeout_s
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         try:
-            async for block in self._blocks():
-                async with asyncio.timeout(
-                    timeout_s
-                ):  # a client that does not read would hold a chunk for ever
-                    await send({"type": "http.response.body", "body": block, "more_body": True})
+            async with aclosing(self._blocks()) as blocks:
+                async for block in blocks:
+                    async with asyncio.timeout(timeout_s):  # who does not read would hold a chunk for ever
+                        await send({"type": "http.response.body", "body": block, "more_body": True})
         except (ClientDisconnect, TimeoutError):
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _blocks(self) -> AsyncIterator[bytes]:
+    async def _blocks(self) -> AsyncGenerator[bytes, None]:
         flying: deque[asyncio.Task[list[LineOutcome]]] = deque()
         form, lines, settings = self._form, 0, self._job.context.settings
         longest = longest_line(self._job.target.loaded, settings, self._job.target.truncate)
