@@ -35,7 +35,7 @@ class Context:
     """What a route gets: here, what happened."""
 
     gate = cors = None
-    arriving_s, in_work = 0.0, 0  # as of an engine, and of the app
+    in_work = 0
 
     def __init__(self, **settings: Any) -> None:
         self.metrics = Metrics()
@@ -43,6 +43,7 @@ class Context:
         self.descriptors = Descriptors()
         self.proxies = Proxies(self.settings.trusted_proxies, self.settings.root_path)
         self.room = Room(self.settings.max_bodies_bytes)
+        self.arriving: dict[Any, float] = {}  # as of an engine
         self.started, self.released, self.cancelled = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self.tasks: set[asyncio.Task[None]] = set()  # of the server, as the next
         self.connections: set[Any] = set()
@@ -92,8 +93,7 @@ async def busy(context: Any, request: Request) -> Response:
 
 
 def _expect_and_leave(context: Any, request: Any) -> None:
-    ARRIVAL.set(Arrival(context, 1.0))
-    context.arriving_s += 1.0
+    ARRIVAL.set(Arrival(context.arriving, context, 1.0))
     request._incoming.leave()  # the client does, before its request has a task
     context.started.set()
 

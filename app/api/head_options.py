@@ -20,7 +20,7 @@ TIMEOUT_HEADER, PRIORITY_HEADER = "X-Request-Timeout-Ms", "X-Priority"
 _PEEK_BYTES = 1024
 _TERMS = "encodery.terms"  # in a request's scope
 _MODEL = re.compile(rb'"model"\s{0,8}:\s{0,8}"([\w.:/-]{1,64})"')
-FEW_BYTES = 16 * 1024  # are parsed in less time than it takes to foretell what will become of them
+FEW_BYTES = 4 * 1024  # are read in less time than it takes to foretell what will become of them
 _MOST_DIGITS = 12  # of a number that is parsed; more milliseconds than anybody has
 HEADER_PARAMETERS: list[dict[str, Any]] = [  # for the OpenAPI document of every route that encodes
     {
@@ -52,8 +52,9 @@ def admit(context: Context, request: Request) -> None:
     context.engine.check_capacity(
         partial(_candidates, context, request), priority, timeout_s=timeout_s, size=size
     )
-    if isinstance(request, DirectRequest) and request.has_arrived:
-        context.engine.expect(size)
+    has_arrived = isinstance(request, DirectRequest) and request.has_arrived
+    if has_arrived and (likely := _candidates(context, request)):
+        context.engine.expect(likely[0], priority, size)
 
 
 def _candidates(context: Context, request: Request) -> Sequence[engine.Loaded]:

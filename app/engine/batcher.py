@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -167,12 +167,24 @@ class Batcher:
                 waiting_s += self.own_s(whose, priority, queue.cost)
         return waiting_s + self._running_s()
 
-    def wait_s(self, loaded: Loaded, priority: Priority, cost: int) -> float:
-        """Seconds until work that arrives now would be done, less those it takes by itself."""
-        ahead_s, others = 0.0, []
+    def wait_s(
+        self, loaded: Loaded, priority: Priority, cost: int, arriving: Mapping[Loaded, float]
+    ) -> float:
+        """Seconds until work that arrives now would be done, less those it takes by itself.
+
+        Args:
+            loaded: whose work it is.
+            priority: of it.
+            cost: of it.
+            arriving: seconds of interactive work that came before, by encoder, and is not in the queue yet.
+        """
+        ahead_s, others = arriving.get(loaded, 0.0), []
+        for whose, seconds in arriving.items():
+            if whose is not loaded:
+                others.append(Waiting("interactive", seconds))
         for (whose, which), queue in self._queues.items():
             if whose is loaded and which == priority:
-                ahead_s = self.own_s(whose, which, queue.cost)
+                ahead_s += self.own_s(whose, which, queue.cost)
             elif queue.cost:
                 others.append(Waiting(which, self.own_s(whose, which, queue.cost)))
         waiting_s = wait_s(priority, self.own_s(loaded, priority, cost), ahead_s, others)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -33,6 +33,8 @@ from bundle import Input, Truncate
 
 T = TypeVar("T")
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
+ROUNDING_S = 1e-9  # less than any request takes
+NOTHING: Mapping[Loaded, float] = {}
 FEW = 64  # inputs, or requests, in work at once are no crowd
 WAY = 0.95  # of the time left, what may be used: an answer has to be written, too
 HOPELESS = 2.0  # times the time that there is: what alone takes longer is refused, however idle the engine
@@ -79,7 +81,7 @@ class Engine:
         )
         self._is_closed = False
         self._trust = Trust()
-        self.arriving_s = 0.0  # work that was let in by its head, and is not in the queue yet
+        self._arriving: dict[Loaded, float] = {}  # seconds let in by the head, not queued yet
         self._byte_s = 0.0  # work of a byte of a body, over the last ones
         self.items = 0  # in the engine: being prepared, waiting or running
 
@@ -220,29 +222,36 @@ class Engine:
             size: bytes of its body; its work is as much as that of others of this size.
         """
         self._admit(1, priority)
-        if self.cache is not None or not self._batcher.is_busy:  # else it may need no room in the queue
-            return
+        if self.cache is not None or not (self._batcher.is_busy or self._arriving):
+            return  # it may need no room in the queue
         self._admit_cost(1, priority)
         if self._is_soon(self._batcher.work_s + self.arriving_s, size * self._byte_s, timeout_s / 2):
             return  # most of the time
         how = _How("none", self._clock() + timeout_s, priority, owner="", size=size)
         refusals = [
-            self._refusal(loaded, loaded.pace.cost_of_body(size), how, self.arriving_s)
+            self._refusal(loaded, loaded.pace.cost_of_body(size), how, self._arriving)
             for loaded in candidates()
         ]
         if all(refusals) and refusals:
             raise min(filter(None, refusals), key=lambda refusal: refusal.retry_after_s or 0.0)
 
-    def expect(self, size: int) -> Arrival:
+    def expect(self, loaded: Loaded, priority: Priority, size: int) -> Arrival:
         """Count a request that `check_capacity` has let in as work, until it is in the queue, or is over.
 
         Args:
+            loaded: the encoder that it is for, as far as is known.
+            priority: of the request.
             size: bytes of its body, all of which are there: nobody reserves what he may never send.
         """
-        arrival = Arrival(self, size * self._byte_s)
-        self.arriving_s += arrival.seconds
+        own_s = self._batcher.own_s(loaded, priority, loaded.pace.cost_of_body(size))
+        arrival = Arrival(self._arriving, loaded, own_s)
         ARRIVAL.set(arrival)
         return arrival
+
+    @property
+    def arriving_s(self) -> float:
+        """Seconds of work that was let in by its head, and is not in the queue yet."""
+        return sum(self._arriving.values())
 
     def close(self) -> None:
         """Refuse what comes and what waits."""
@@ -291,7 +300,7 @@ class Engine:
         Raises Overloaded if others' work would make it late, TooMuchWork if its own would.
         """
         left_s, work_s = how.deadline_s - self._clock(), self._batcher.work_s
-        wait_s = self._batcher.wait_s(loaded, how.priority, cost) if work_s > SHORTEST_S else 0.0
+        wait_s = self._batcher.wait_s(loaded, how.priority, cost, NOTHING) if work_s > SHORTEST_S else 0.0
         if self._is_soon(work_s, own_s, left_s):
             return wait_s and wait_s + own_s
         if self._batcher.is_busy and (refusal := self._refusal(loaded, cost, how)) is not None:
@@ -305,9 +314,11 @@ class Engine:
         wait_s *= self._trust.factor
         return wait_s <= self._max_wait_s and wait_s + own_s <= WAY * left_s
 
-    def _refusal(self, loaded: Loaded, cost: int, how: _How, arriving_s: float = 0.0) -> Overloaded | None:
+    def _refusal(
+        self, loaded: Loaded, cost: int, how: _How, arriving: Mapping[Loaded, float] = NOTHING
+    ) -> Overloaded | None:
         """Say why work is not let in, if it is not: behind what waits, and what is about to."""
-        wait_s = self._trust.factor * (self._batcher.wait_s(loaded, how.priority, cost) + arriving_s)
+        wait_s = self._trust.factor * self._batcher.wait_s(loaded, how.priority, cost, arriving)
         if how.priority == "interactive" and wait_s > self._max_wait_s:
             why = f"there is work for about {wait_s:.1f} s before yours, the limit is {self._max_wait_s:g} s"
             return _overloaded(why, wait_s - self._max_wait_s)
@@ -327,13 +338,20 @@ class Engine:
 class Arrival:
     """A request that is let in, and not in the queue yet: others that come meanwhile wait for it, too."""
 
-    engine: Engine
+    arriving: dict[Loaded, float]
+    loaded: Loaded
     seconds: float
+
+    def __post_init__(self) -> None:
+        self.arriving[self.loaded] = self.arriving.get(self.loaded, 0.0) + self.seconds
 
     def end(self) -> None:
         """It is in the queue, or will never be."""
-        self.engine.arriving_s = max(0.0, self.engine.arriving_s - self.seconds)
-        self.seconds = 0.0
+        if not self.seconds:
+            return
+        left_s, self.seconds = self.arriving.pop(self.loaded, 0.0) - self.seconds, 0.0
+        if left_s > ROUNDING_S:
+            self.arriving[self.loaded] = left_s
 
 
 ARRIVAL: ContextVar[Arrival | None] = ContextVar("arrival", default=None)

@@ -150,15 +150,35 @@ async def test_what_is_about_to_be_queued_counts_before_it_is(fake: Any) -> None
 
         def come() -> Any:
             engine.check_capacity(lambda: [loaded], "interactive", timeout_s=60, size=size)
-            return engine.expect(size)
+            return engine.expect(loaded, "interactive", size)
 
         let_in = [come()]
         with pytest.raises(Overloaded):
             let_in.extend(come() for _ in range(100))
+        other = Loaded(fake(), pace=loaded.pace)  # takes turns with it, so nothing of it waits for all that
+        engine.check_capacity(lambda: [other], "interactive", timeout_s=60, size=1)
         for arrival in let_in * 2:  # ending twice is ending once
             arrival.end()
         engine.check_capacity(lambda: [loaded], "interactive", timeout_s=60, size=1)
         assert engine.arriving_s == pytest.approx(0)
+
+
+async def test_the_first_to_come_count_before_anything_runs(fake: Any) -> None:
+    """Of a burst in one turn of the event loop, nothing is in the queue until all were looked at."""
+    engine, loaded = engine_of(max_wait_s=1.0), Loaded(fake(), pace=Pace(BatchProfile({64: 10.0})))
+    loaded.pace.measured_body(10, 100)  # tokens
+
+    def come() -> Any:
+        engine.check_capacity(lambda: [loaded], "interactive", timeout_s=60, size=100)
+        return engine.expect(loaded, "interactive", 100)
+
+    let_in = [come()]
+    with pytest.raises(Overloaded, match="work for about"):
+        let_in.extend(come() for _ in range(100))
+    for arrival in let_in:
+        arrival.end()
+    assert come().seconds > 1.0
+    engine.close()
 
 
 async def test_by_the_head_a_request_costs_as_much_as_others_of_its_size(fake: Any) -> None:

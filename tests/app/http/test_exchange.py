@@ -151,8 +151,8 @@ async def test_who_leaves_before_his_task_begins_takes_no_capacity_with_him() ->
         writer.write(post("/left", b"text"))
         await asyncio.wait_for(context.started.wait(), GIVE_UP_S)
         async with asyncio.timeout(GIVE_UP_S):
-            while context.arriving_s:
+            while context.arriving:
                 await asyncio.sleep(0.01)
         writer.close()
 
-    assert (context.arriving_s, context.in_work) == (0, 0)
+    assert (context.arriving, context.in_work) == ({}, 0)
