@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle.errors import InputError, IntegrityError
+from bundle.graph import has_loops
 from bundle.inputs import Input, prompted
 from bundle.preprocess import KINDS, Kind, Prepared, Preprocessor, Truncate
 from bundle.quantize import OutputType, int8_limit, quantized
@@ -73,6 +74,9 @@ class Encoder:
         examples: inputs as they stand in a request, to show what the encoder takes.
         calibration: vectors of this encoder, for the scale of int8; float32 [n, dim].
 
+    Attributes:
+        has_loops: a forward pass may take any time, so it needs a thread that can be given up.
+
     Raises:
         IntegrityError: as `Runner` does.
     """
@@ -92,6 +96,7 @@ class Encoder:
         self.examples = list(examples[:MAX_EXAMPLES])
         self._calibration = np.zeros((0, manifest.dim), np.float32) if calibration is None else calibration
         self._limits: dict[tuple[int, bool], float] = {}
+        self.has_loops = has_loops(graph)
         origin, threads = source(graph, execution), execution.max_threads
         self._runner = Runner(preprocessor, origin)
         self._multithreaded = Runner(preprocessor, origin, threads) if threads > 1 else None

@@ -34,6 +34,8 @@ _NESTED: Mapping[str, Mapping[int, str]] = {
     "Attribute": {5: "Tensor", 6: "Graph", 10: "Tensor", 11: "Graph", 22: "Sparse", 23: "Sparse"},
     "Sparse": {1: "Tensor", 2: "Tensor"},
 }
+_LOOPS = frozenset({b"Loop", b"Scan", b"SequenceMap"})  # operators that run a graph again and again
+_NODE_OPERATOR = 4
 _NODE_DOMAIN, _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 7, 13, 14
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
 _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_RAW, _TENSOR_DOUBLES = 2, 4, 9, 10
@@ -68,6 +70,14 @@ def check_graph(content: bytes) -> int:
     if not seen_graph or not opset:
         raise _not_onnx()
     return max(opset)
+
+
+def has_loops(content: bytes) -> bool:
+    """Tell whether a checked graph may run for any length of time, however small its inputs are."""
+    return any(
+        message == "Node" and not _LOOPS.isdisjoint(_bytes(fields, _NODE_OPERATOR))
+        for message, fields in _walk("Model", memoryview(content), [MAX_FIELDS], depth=0)
+    )
 
 
 def _leads_outside(field: Field) -> bool:

@@ -259,7 +259,8 @@ class Batcher:
         expected_s = pace.seconds(cost, is_multithreaded=this.is_multithreaded)
         self._running += 1
         self._passes[this] = None
-        if expected_s <= (LONGEST_INLINE_S if this.is_multithreaded else HAND_OVER_S):
+        longest_s = LONGEST_INLINE_S if this.is_multithreaded else HAND_OVER_S
+        if expected_s <= longest_s and not encoder.has_loops:  # nobody could give it up here
             future: asyncio.Future[BatchOutcome] = loop.create_future()
             future.set_result(run_isolated(run, prepared))
         else:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from bundle import IntegrityError
-from bundle.graph import MAX_DEPTH, MAX_FIELDS, check_graph
+from bundle.graph import MAX_DEPTH, MAX_FIELDS, check_graph, has_loops
 
 GRAPHS = {draft.name: draft.graph for draft in [tiny.text_draft(), *tiny.pair_drafts()]}
 EXTERNAL, CUSTOM = "other files", "custom operator"
@@ -117,6 +117,25 @@ ALLOWED = {
 @pytest.mark.parametrize("safe", ALLOWED.values(), ids=ALLOWED)
 def test_graph_of_standard_operators_with_embedded_weights_is_allowed(safe: onnx.ModelProto) -> None:
     assert check_graph(safe.SerializeToString()) == 20
+
+
+def loop(kind: str = "Loop") -> onnx.NodeProto:
+    return helper.make_node(kind, ["trips", "", "x"], ["y"], body=graph([node()]))
+
+
+LOOPS = {
+    "loop": (model(graph([loop()])), True),
+    "scan": (model(graph([loop("Scan")])), True),
+    "in a branch": (model(branch(graph([node(), loop()]))), True),
+    "in a function": (with_function([loop()]), True),
+    "none": (model(branch(graph([node()]))), False),
+    "a name": (model(graph([helper.make_node("Identity", ["Loop"], ["Scan"], name="Loop")])), False),
+}
+
+
+@pytest.mark.parametrize(("content", "loops"), LOOPS.values(), ids=LOOPS)
+def test_loops_are_found_wherever_they_are(content: onnx.ModelProto, loops: bool) -> None:
+    assert has_loops(content.SerializeToString()) is loops
 
 
 @pytest.mark.parametrize("content", GRAPHS.values(), ids=GRAPHS)

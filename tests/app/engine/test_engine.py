@@ -402,6 +402,22 @@ async def test_a_short_batch_runs_on_the_event_loops_own_thread(
     assert np.abs(small.vectors - (await encode(engine, Loaded(encoder), "cat", "dog")).vectors).max() <= SAME
 
 
+async def test_a_batch_that_may_not_end_is_never_run_on_the_event_loop(fake: Any) -> None:
+    encoder, engine = fake(), engine_of()
+    encoder.has_loops, where = True, list[int]()
+    run = encoder.run
+
+    def observed(batch: Sequence[Prepared]) -> np.ndarray:
+        where.append(threading.get_ident())
+        vectors: np.ndarray = run(batch)
+        return vectors
+
+    encoder.run = observed
+    await encode(engine, Loaded(encoder, pace=Pace(BatchProfile({64: 1e9}))), "cat")
+    assert threading.get_ident() not in where
+    engine.close()
+
+
 async def test_a_batch_beside_others_is_never_run_inline_for_being_alone(fake: Any) -> None:
     encoder, engine = fake(), engine_of(workers=2)
     loaded = Loaded(
