@@ -49,14 +49,13 @@ async def read_body(context: Context, request: Request, limit: Limit = "max_body
         room.take(request.scope, len(arrived))
         return arrived
     room.check(request.scope, declared)
-    try:
-        async with asyncio.timeout(settings.body_timeout_s):
-            return await _received(request, room, most, limit)
-    except TimeoutError:
-        raise BodyTimeout(
-            f"the body did not arrive within {settings.body_timeout_s:g} s (ENCODERY_BODY_TIMEOUT_S)",
-            code="body_timeout",
-        ) from None
+    clock = asyncio.timeout(settings.body_timeout_s)
+    with room.arriving(request.scope, lambda: clock.reschedule(0)) as arriving:
+        try:
+            async with clock:
+                return await _received(request, room, most, limit)
+        except TimeoutError:
+            raise _too_slow(settings.body_timeout_s, is_given_up=arriving.is_given_up) from None
 
 
 async def _received(request: Request, room: Room, most: int, limit: Limit) -> bytes:
@@ -107,6 +106,14 @@ def _declared_bytes(request: Request) -> int:
     if not declared.isdecimal():
         raise MalformedRequest("Content-Length is a number of bytes", code="invalid_headers")
     return int(declared)
+
+
+def _too_slow(most_s: float, *, is_given_up: bool) -> BodyTimeout:
+    if is_given_up:
+        why = "the body was on its way while others needed its room (ENCODERY_MAX_BODIES_BYTES)"
+    else:
+        why = f"the body did not arrive within {most_s:g} s (ENCODERY_BODY_TIMEOUT_S)"
+    return BodyTimeout(why, code="body_timeout")
 
 
 def _too_large(most: int, limit: Limit) -> PayloadTooLarge:

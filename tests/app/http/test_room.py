@@ -9,6 +9,8 @@ from echoing import echoing
 from running import until_async
 from sockets import GIVE_UP_S, chunked, head, post, read_answer
 
+from app.http.room import SLOW_S, Room
+
 LIMIT, SIZE = 50_000, 30_000  # the second body does not fit beside the first
 
 
@@ -87,3 +89,51 @@ async def test_however_a_request_ends_its_room_is_free(end: str) -> None:
 
         await until_async(lambda: context.room.taken == 0)
         assert (await asked(port, post("/echo", b"a")))[0] == 200
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+async def test_bodies_that_take_long_give_up_their_room_when_it_is_needed(is_old: bool) -> None:
+    """The oldest first, and no more of them than needed; those that came just now keep theirs."""
+    now_s = [100.0]
+    async with echoing(max_bodies_bytes=LIMIT) as (port, context):
+        context.room = Room(LIMIT, clock=lambda: now_s[0])
+        slow = []
+        for number in range(2):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(head("/echo", length=SIZE) + b"a" * 20_000)
+            await until_async(lambda: context.room.taken == 20_000 * (number + 1))  # noqa: B023
+            slow.append((reader, writer))
+            now_s[0] += 0.1
+        now_s[0] += 2 * SLOW_S * is_old
+
+        status, _, _ = await asked(port, post("/echo", b"a" * SIZE))
+        assert status == (200 if is_old else 429)
+        if is_old:
+            answer = await asyncio.wait_for(read_answer(slow[0][0]), GIVE_UP_S)
+            assert (answer.status, b"ENCODERY_MAX_BODIES_BYTES" in answer.body) == (408, True)
+            assert context.room.taken == 20_000
+        slow[1][1].write(b"a" * 10_000)
+        assert (await asyncio.wait_for(read_answer(slow[1][0]), GIVE_UP_S)).status == 200
+        for _, writer in slow:
+            writer.close()
+        await until_async(lambda: context.room.taken == 0)
+
+
+async def test_nobody_is_given_up_in_vain() -> None:
+    """Who cannot have room even so is refused, and the others go on."""
+    now_s = [100.0]
+    async with echoing(max_bodies_bytes=LIMIT) as (port, context):
+        context.room = Room(LIMIT, clock=lambda: now_s[0])
+        held = asyncio.create_task(asked(port, post("/later", b"a" * SIZE)))
+        await context.started.wait()
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(head("/echo", length=20_000) + b"a" * 10_000)
+        await until_async(lambda: context.room.taken == SIZE + 10_000)
+        now_s[0] += 2 * SLOW_S
+
+        assert (await asked(port, post("/echo", b"a" * SIZE)))[0] == 429
+        writer.write(b"a" * 10_000)
+        assert (await asyncio.wait_for(read_answer(reader), GIVE_UP_S)).status == 200
+        context.released.set()
+        assert (await held)[0] == 200
+        writer.close()
