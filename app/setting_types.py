@@ -6,7 +6,7 @@ import re
 from ipaddress import ip_network
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 ANY_PROXY, ON_SOCKET = "*", "unix"  # among trusted proxies: whoever connects, whoever does on the Unix socket
 PREFIX_OF_PATHS = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
@@ -43,8 +43,17 @@ def _is_prefix(path: str) -> str:
     return path
 
 
-Count = Annotated[int, Field(ge=1)]
-Seconds = Annotated[float, Field(gt=0, le=3600, allow_inf_nan=False)]
+def _is_number(value: object) -> object:
+    if isinstance(value, bool):  # which Python takes for 0 or 1, and a file of settings may hold
+        raise ValueError("a number, not true or false")
+    return value
+
+
+Number = BeforeValidator(_is_number)
+MOST = 2**53  # what others read exactly
+Count = Annotated[int, Number, Field(ge=1, le=MOST)]
+WholeSeconds = Annotated[int, Number, Field(ge=1, le=86_400)]
+Seconds = Annotated[float, Number, Field(gt=0, le=3600, allow_inf_nan=False)]
 Secret = Annotated[SecretStr, AfterValidator(_can_be_sent)]
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
 TrustedProxies = Annotated[str, AfterValidator(_are_proxies)]

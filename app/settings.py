@@ -12,14 +12,25 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError, create_model, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.aliases import Aliases, written_aliases
 from app.compatibility import PROFILES, Compatibility, with_profile
-from app.setting_types import Count, Mode, PathPrefix, Seconds, Secret, TrustedProxies, listed
+from app.setting_types import (
+    MOST,
+    Count,
+    Mode,
+    Number,
+    PathPrefix,
+    Seconds,
+    Secret,
+    TrustedProxies,
+    WholeSeconds,
+    listed,
+)
 from bundle import KINDS
 from bundle.cores import usable_cores
 from bundle.preprocess import LimitSetting
@@ -90,7 +101,9 @@ class _Settings(BaseSettings):
     )
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every interface")
-    listen_port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 for any free one")
+    listen_port: Annotated[int, Number] = Field(
+        8000, ge=0, le=65535, description="port to listen on; 0 for any free one"
+    )
     socket: Path | None = Field(
         None, description="Unix socket to listen on, in place of address and port; not on Windows"
     )
@@ -123,17 +136,17 @@ class _Settings(BaseSettings):
         "",
         description="origins of pages that may read the answers, with commas, or `*`; by default none",
     )
-    keep_alive_s: Count = Field(
+    keep_alive_s: WholeSeconds = Field(
         75, description="how long an idle connection is kept; longer than a proxy in front keeps it"
     )
-    drain_delay_s: float = Field(
+    drain_delay_s: Annotated[float, Number] = Field(
         0.0,
         ge=0,
         le=3600,
         description="how long to go on answering after SIGTERM, with /health/ready at 503, so that load "
         "balancers look away before the port closes",
     )
-    shutdown_grace_s: Count = Field(
+    shutdown_grace_s: WholeSeconds = Field(
         25, description="how long accepted requests may take to finish after that"
     )
 
@@ -187,9 +200,10 @@ class _Settings(BaseSettings):
     max_answer_bytes: Count = Field(
         32 * 1024 * 1024, description="largest answer; vectors in JSON take up to 14 bytes per dimension"
     )
-    result_cache_bytes: int = Field(
+    result_cache_bytes: Annotated[int, Number] = Field(
         0,
         ge=0,
+        le=MOST,
         description="memory for vectors of inputs that may come again, in each worker; 0 keeps none",
     )
     max_wait_s: Seconds = Field(

@@ -36,6 +36,23 @@ def test_a_wrong_value_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch
         settings_from()
 
 
+NUMBERS = [name for name, field in Settings.model_fields.items() if isinstance(field.default, int | float)]
+NUMBERS = [name for name in NUMBERS if not isinstance(Settings.model_fields[name].default, bool)]
+
+
+@pytest.mark.parametrize("value", ["true", "1e18", "10000000000000000000000", "nan", "-1"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_that_makes_no_sense_is_told_at_the_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, value: str
+) -> None:
+    """TOML's true would count as 1, and a clock set for longer than the world stands would fail later."""
+    file = tmp_path / "encodery.toml"
+    file.write_text(f"{name} = {value}\n")
+    monkeypatch.setenv("ENCODERY_CONFIG", str(file))
+    with pytest.raises(SettingsError, match=f"ENCODERY_{name.upper()}: "):
+        settings_from()
+
+
 def test_a_file_stands_behind_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     file = tmp_path / "encodery.toml"
     file.write_text('host = "10.0.0.1"\nmax_items = 7\nmax_chars_per_item = 8\nworkers = 2\n')
