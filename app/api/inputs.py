@@ -77,7 +77,7 @@ class TextInputs(JsonInputs):
         for index, item in enumerate(self.values):
             if not isinstance(item, str):
                 takes = f"{loaded.manifest.name} takes {loaded.encoder.kind.plural}"
-                message = f"expected a text, this is {_described(item)}; {takes}, and this route {self.takes}"
+                message = f"expected a text, this is {described(item)}; {takes}, and this route {self.takes}"
                 raise InputError(index, "wrong_type", message)
         return JsonInputs.read(self, loaded)
 
@@ -117,7 +117,7 @@ _MEDIA = frozenset({"image", "images", "image_url", "image_base64", "input_image
 _MEDIA |= {"audio", "audio_url", "input_audio", "video", "video_url", "video_base64", "pdf", "file", "bytes"}
 
 
-def _described(item: Any) -> str:
+def described(item: Any) -> str:
     """What an input is that is no string."""
     return "an object with a picture, a sound or a file" if is_media(item) else json_type(item)
 

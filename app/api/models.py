@@ -1,19 +1,71 @@
-"""What is loaded: GET /models, /models/{name}, /models/{name}/schema and /model-version."""
+"""What is loaded: GET /models, /models/{name}, /models/{name}/schema and /model-version.
+
+The first two tell it twice: in our own words, and as OpenAI's list does, since clients whose base URL has no
+/v1 (openai's `models.list()`, infinity_client) ask here.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from app.access import CALLER
-from app.engine import Loaded, Loading, Model, NotReady, Refused, UnknownModel, UnknownVersion
-from app.http.context import Ctx
+from app.engine import (
+    EngineError,
+    Loaded,
+    Loading,
+    Model,
+    NotReady,
+    Refused,
+    Registry,
+    UnknownModel,
+    UnknownVersion,
+)
+from app.http.context import Context, Ctx
 from app.http.errors import InvalidRequest, documented
 from app.http.routes import RouteGroup
 from bundle import Manifest
 
 routes = RouteGroup()
+
+
+class ModelCard(BaseModel):
+    """A model that can answer, as OpenAI tells of one.
+
+    Attributes:
+        root: the version behind the name, as vLLM has it.
+    """
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int
+    root: str
+
+
+class ModelStats(BaseModel):
+    """The work that there is, as Infinity tells of it.
+
+    Attributes:
+        queue_fraction: of all that may be in work, how much is.
+        queue_absolute: inputs that wait for the model.
+        results_pending: inputs in work, for any model.
+    """
+
+    queue_fraction: float
+    queue_absolute: int
+    results_pending: int
+
+
+class ListedModel(ModelCard):
+    """The same with what Infinity adds. Its own client takes no other owner than itself, so none is told."""
+
+    backend: str = "onnxruntime"
+    capabilities: list[str] = ["embed"]
+    stats: ModelStats
 
 
 class ModelSummary(BaseModel):
@@ -41,11 +93,16 @@ class ModelList(BaseModel):
     aliases: dict[str, str] = Field(
         description="other names, each for a model or a version of it: ENCODERY_MODEL_ALIASES"
     )
+    object: Literal["list"] = "list"
+    data: list[ListedModel] = Field(description="those that can answer, and their other names")
 
 
 class ModelDetail(BaseModel):
     """One model with the manifests of its loaded versions, the current one first."""
 
+    id: str = Field(description="the name that was asked for")
+    object: Literal["model"] = "model"
+    created: int | None = Field(description="unix time of the training of the current version")
     name: str
     current: str | None
     versions: list[Manifest]
@@ -74,6 +131,10 @@ async def models(context: Ctx) -> ModelList:
         default=default if default in registry.models else None,
         models=[_summary(model) for model in registry.models.values()],
         aliases=registry.usable_aliases,
+        data=[
+            ListedModel(**card_of(name, loaded).model_dump(), stats=_stats(context, loaded))
+            for name, loaded in answering(registry)
+        ],
     )
 
 
@@ -81,7 +142,10 @@ async def models(context: Ctx) -> ModelList:
 async def model(name: str, context: Ctx) -> ModelDetail:
     """The manifests of all loaded versions, and what was refused and why."""
     found = context.registry.model(name)
+    current = found.versions.get(found.current or "")
     return ModelDetail(
+        id=name,
+        created=card_of(name, current).created if current else None,
         name=found.name,
         current=found.current,
         versions=[_shown(loaded.manifest) for loaded in found.versions.values()],
@@ -108,6 +172,30 @@ async def schema(name: str, context: Ctx, version: str | None = None) -> dict[st
 async def model_version(context: Ctx, model: str | None = None) -> ModelVersion:
     """The current version of the default model, or of `model`."""
     return _version(context.registry.find(model or context.settings.default_model))
+
+
+def answering(registry: Registry) -> Iterator[tuple[str, Loaded]]:
+    """Every model that can answer, and the other names of such."""
+    for name in (*registry.models, *registry.usable_aliases):
+        with suppress(EngineError):  # it cannot
+            yield name, registry.find(name)
+
+
+def card_of(name: str, loaded: Loaded) -> ModelCard:
+    """A model under one of its names."""
+    manifest = loaded.manifest
+    created = int(datetime.fromisoformat(manifest.trained.created).timestamp())
+    return ModelCard(id=name, created=created, root=f"{manifest.name}/{manifest.version}")
+
+
+def _stats(context: Context, loaded: Loaded) -> ModelStats:
+    items, _ = context.engine.queued(loaded)
+    in_work = context.engine.items_in_all
+    return ModelStats(
+        queue_fraction=round(in_work / context.settings.max_queue_items, 4),
+        queue_absolute=items,
+        results_pending=in_work,
+    )
 
 
 def _shown(manifest: Manifest) -> Manifest:

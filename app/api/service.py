@@ -41,6 +41,7 @@ class EncodeRequest(NamedTuple):
         version: exactly this one; by default the current one.
         space: what the vectors must be of.
         dim: length of the vectors; by default the full one.
+        dim_field: what the caller calls that.
         prompt: name of what is put before every input; by default the encoder's default, "" for none.
         output: type of the vectors; a part of their space.
         unit: they are to have norm 1, as most protocols promise; a part of it, too, where the model's do not.
@@ -52,6 +53,7 @@ class EncodeRequest(NamedTuple):
     version: str | None = None
     space: str | None = None
     dim: int | None = None
+    dim_field: str = "dimensions"
     truncate: Truncate = "none"
     prompt: str | None = None
     output: OutputType = "float32"
@@ -236,7 +238,7 @@ def resolve(context: Context, asked: EncodeRequest) -> Target:
     """The encoder, and the form of its vectors. Raises EngineError, InvalidRequest."""
     loaded = find(context, asked)
     prompt = prompt_of(loaded, asked.prompt)
-    return Target(loaded, _dim(loaded, asked.dim), prompt, asked.truncate, asked.output, asked.unit)
+    return Target(loaded, _dim(loaded, asked), prompt, asked.truncate, asked.output, asked.unit)
 
 
 def find(context: Context, asked: EncodeRequest) -> engine.Loaded:
@@ -259,16 +261,16 @@ def prompt_of(loaded: engine.Loaded, name: str | None) -> str:
     return text
 
 
-def _dim(loaded: engine.Loaded, asked: int | None) -> int:
+def _dim(loaded: engine.Loaded, asked: EncodeRequest) -> int:
     manifest = loaded.manifest
-    if asked is not None and asked not in manifest.dimensions:
+    if asked.dim is not None and asked.dim not in manifest.dimensions:
         allowed = ", ".join(map(str, manifest.dimensions))
         raise InvalidRequest(
             f"{manifest.name}/{manifest.version} has no vectors of that length; it has: {allowed}",
             code="invalid_dimensions",
-            param="dimensions",
+            param=asked.dim_field,
         )
-    return asked or manifest.dim
+    return asked.dim or manifest.dim
 
 
 def _unquantized(ask: EncodeRequest) -> str | None:

@@ -26,7 +26,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
 
 from app.api.head_options import HEADER_PARAMETERS, admit
-from app.api.inputs import TextInputs, TextOrIdInputs
+from app.api.inputs import TextInputs, TextOrIdInputs, described
 from app.api.large import off_loop, to_json, writing
 from app.api.requests import invalid, load_object, nearest_field, unknown_field
 from app.api.service import EncodeRequest, EncodeResult, find
@@ -92,6 +92,12 @@ class ForeignRequest(BaseModel):
             yield from (f"{name}.{each}" for each in inner.others(which))
 
 
+class RefusedRequest(ForeignRequest):
+    """What this server does not do, whatever it is asked; its body is not looked at."""
+
+    encodes, is_work, access = False, False, "any"
+
+
 class ErrorText(BaseModel):
     """An error of a protocol that has nothing but a sentence."""
 
@@ -142,6 +148,7 @@ class Protocol:
         error: how that looks, for the OpenAPI document.
         statuses: our status to the protocol's, where it has another one.
         words: our words for a place or a way out to the protocol's own.
+        params: our name of what is wrong to what the protocol's callers send for it.
         any_type: a body is read whatever its Content-Type says.
 
     Attributes:
@@ -157,6 +164,7 @@ class Protocol:
         error: type[BaseModel],
         statuses: Mapping[int, int] | None = None,
         words: Mapping[str, str] | None = None,
+        params: Mapping[str, str] | None = None,
         any_type: bool = False,
     ) -> None:
         self.name, self._body, self._any_type = name, body, any_type
@@ -165,6 +173,7 @@ class Protocol:
             "responses": {status: {"model": error} for status in ("4XX", "5XX")},
         }
         self._statuses, self._words = dict(statuses or {}), dict(words or {})
+        self._params = {"space": EXPECTED_SPACE, "version": "model"} | dict(params or {})
         self.routes: list[ProtocolRoute] = []
         self.group = RouteGroup(error=self.answer)
 
@@ -181,6 +190,15 @@ class Protocol:
             **self._documented,
         )
 
+    def refuse(self, path: str, why: str) -> None:
+        """Register a route that is refused with that reason: a plain 404 would send people to look for it."""
+
+        async def refused(context: Context, request: Request) -> Response:
+            """Never: the reason is in the answer."""
+            raise InvalidRequest(why, code="unsupported")
+
+        self.post(path, RefusedRequest, "Refused: this server encodes texts and features")(refused)
+
     def get(
         self, path: str, summary: str, *, access: Access = "any"
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -194,9 +212,9 @@ class Protocol:
         """The answer to any error, of a route whose inputs stand in that field."""
         found = errors.failure(error)
         detail = errors.shortened(found.detail)
-        param, message = detail.param, detail.message
+        param, message = self._params.get(detail.param or "", detail.param), detail.message
         if param == "inputs":  # all of them together
-            param, message = field, f"{field}: {message}"
+            param, message = field, f"{field}: {message.removeprefix('inputs: ')}"
         words = {"inputs[": f"{field}["} | self._words
         detail = detail.model_copy(
             update={"message": _reworded(message, words), "param": param and _reworded(param, words)}
@@ -264,14 +282,22 @@ def _check_fields(content: Mapping[str, Any], model: type[ForeignRequest], place
 
 
 def texts(value: Any) -> TextInputs:
-    """One text or a list of texts, which are still to be read."""
+    """One text or a list of texts, which are still to be read. Raises InvalidRequest for anything else."""
+    _check_texts(value)
     return TextInputs(value if isinstance(value, list) else [value], time.time())
 
 
 def texts_or_ids(value: Any) -> TextOrIdInputs:
     """The same of a text or a list of token ids, or of several of either."""
+    _check_texts(value)
     is_one = not isinstance(value, list) or (bool(value) and type(value[0]) is int)
     return TextOrIdInputs([value] if is_one else value, time.time())
+
+
+def _check_texts(value: Any) -> None:
+    if not isinstance(value, str | list):
+        message = f"expected a text or a list of texts, this is {described(value)}"
+        raise InvalidRequest(message, code="wrong_type", param="inputs")
 
 
 def named(context: Context, model: str | None) -> tuple[str | None, str | None]:

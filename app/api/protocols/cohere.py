@@ -34,7 +34,7 @@ from app.api.vectors import base64_rows
 from app.http.context import Context
 from app.http.errors import Failure, InvalidRequest
 from app.settings import Settings
-from bundle import Truncate
+from bundle import InputError, Truncate
 
 _InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering"]
 EmbeddingType: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]
@@ -116,6 +116,7 @@ async def embed_v1(context: Context, request: Request) -> Response:
 
 async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, EncodeResult]:
     asked = await COHERE.read(context, request, EmbedRequest)
+    has_parts = asked.texts is None
     asked.texts = await _texts(asked, context.settings)
     model, version = named(context, asked.model)
     ask = EncodeRequest(
@@ -129,7 +130,13 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, En
         unit=True,
     )
     refuse_less(context, ask, asked.max_tokens, "max_tokens")
-    return asked, await encode(context, request, with_prompt_for(asked.input_type, ask, context))
+    try:
+        return asked, await encode(context, request, with_prompt_for(asked.input_type, ask, context))
+    except InputError as error:
+        if not has_parts:
+            raise
+        place = f"input {error.index}"
+        raise InvalidRequest(f"{place}: {error.reason}", code=error.code, param=place) from None
 
 
 async def _texts(asked: EmbedRequest, settings: Settings) -> Any:

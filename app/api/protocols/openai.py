@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from datetime import datetime
 from typing import Any, ClassVar, Literal
 
 from fastapi import Request, Response
 from pydantic import Field
 
 from app.api import vectors
+from app.api.models import answering, card_of
 from app.api.protocols.base import (
     NO_MEDIA,
     ForeignRequest,
@@ -31,7 +31,7 @@ from app.api.protocols.base import (
 from app.api.protocols.input_types import InputType, with_prompt_for
 from app.api.protocols.measured import measured
 from app.api.service import EncodeRequest, EncodeResult, encode
-from app.engine import EngineError, Loaded
+from app.engine import Loaded
 from app.http.context import Context, Ctx
 from app.http.errors import ErrorBody, Failure, InvalidRequest
 from bundle import OutputType, Truncate
@@ -39,13 +39,14 @@ from bundle import OutputType, Truncate
 _CODES = {"unknown_model": "model_not_found", "unknown_version": "model_not_found"}
 
 
-def _error(failure: Failure) -> dict[str, Any]:
+def openai_error(failure: Failure) -> dict[str, Any]:
+    """An error in OpenAI's shape."""
     detail = failure.detail
     code = _CODES.get(detail.code, detail.code)
     return {"error": {"message": detail.message, "type": detail.type, "param": detail.param, "code": code}}
 
 
-OPENAI = Protocol("OpenAI", body=_error, error=ErrorBody, statuses={422: 400})
+OPENAI = Protocol("OpenAI", body=openai_error, error=ErrorBody, statuses={422: 400})
 
 
 class EmbeddingsRequest(ForeignRequest):
@@ -61,6 +62,7 @@ class EmbeddingsRequest(ForeignRequest):
         ),
         "embedding_type": Refusal('the type of the vectors stands in "output_dtype"', (None, "float")),
         "modality": Refusal(NO_MEDIA, (None, "text")),
+        "infinity_extra_modality": Refusal(NO_MEDIA, (None, "text")),
         "messages": Refusal('conversations are not read; send texts as "input"', (None, [])),
     }
 
@@ -116,6 +118,7 @@ async def embeddings(context: Context, request: Request) -> Response:
         version=version,
         space=expected_space(request),
         dim=asked.dim(),
+        dim_field="dimensions" if asked.dimensions else "output_dimension",
         truncate=asked.cut(is_default=settings.auto_truncate),
         prompt=asked.prompt,
         output=asked.output(),
@@ -151,13 +154,7 @@ def _content(answer: EncodeResult, encoding: str | None) -> dict[str, Any]:
 @OPENAI.get("/v1/models", "List models")
 async def models(context: Ctx) -> Response:
     """Every model that can answer, and their other names."""
-    registry = context.registry
-    data = []
-    for name in (*registry.models, *registry.usable_aliases):
-        try:
-            data.append(_described(name, registry.find(name)))
-        except EngineError:  # it cannot answer
-            continue
+    data = [_described(name, loaded) for name, loaded in answering(context.registry)]
     return json_response({"object": "list", "data": data})
 
 
@@ -169,15 +166,7 @@ async def model(model: str, context: Ctx) -> Response:
 
 
 def _described(name: str, loaded: Loaded) -> dict[str, Any]:
-    """A model as OpenAI tells of it; `root` is the version behind the name, as vLLM has it."""
-    manifest = loaded.manifest
-    return {
-        "id": name,
-        "object": "model",
-        "created": int(datetime.fromisoformat(manifest.trained.created).timestamp()),
-        "owned_by": "encodery",
-        "root": f"{manifest.name}/{manifest.version}",
-    }
+    return card_of(name, loaded).model_dump() | {"owned_by": "encodery"}
 
 
 def _refuse_token_ids(value: Any) -> None:

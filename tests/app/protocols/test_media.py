@@ -44,7 +44,7 @@ ROUTES = [
     Route("/v1/embeddings", lambda texts: {"input": texts}, "input[1]"),
     Route("/v2/embed", lambda texts: {"texts": texts}, "texts[1]"),
     Route("/v1/embed", lambda texts: {"texts": texts}, "texts[1]"),
-    Route("/v2/embed", parts, "texts[1]"),
+    Route("/v2/embed", parts, "input 1"),
     Route("/embed", lambda texts: {"inputs": texts}),
     Route("/", lambda texts: {"inputs": texts}),
     Route("/tokenize", lambda texts: {"inputs": texts}),
