@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle.errors import InputError, IntegrityError
-from bundle.graph import has_loops
+from bundle.graph import count_weights, has_loops
 from bundle.inputs import Input, prompted
 from bundle.preprocess import KINDS, Kind, Prepared, Preprocessor, Truncate
 from bundle.quantize import OutputType, int8_limit, quantized
@@ -76,6 +76,7 @@ class Encoder:
 
     Attributes:
         has_loops: a forward pass may take any time, so it needs a thread that can be given up.
+        weights: how many numbers it has of each type: `bundle.graph.count_weights`.
 
     Raises:
         IntegrityError: as `Runner` does.
@@ -97,6 +98,7 @@ class Encoder:
         self._calibration = np.zeros((0, manifest.dim), np.float32) if calibration is None else calibration
         self._limits: dict[tuple[int, bool], float] = {}
         self.has_loops = has_loops(graph)
+        self.weights = count_weights(graph)
         origin, threads = source(graph, execution), execution.max_threads
         self._runner = Runner(preprocessor, origin)
         self._multithreaded = Runner(preprocessor, origin, threads) if threads > 1 else None

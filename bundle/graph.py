@@ -11,6 +11,7 @@ from onnxruntime's in which occurrence wins is a reader that can be lied to.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
@@ -38,8 +39,9 @@ _LOOPS = frozenset({b"Loop", b"Scan", b"SequenceMap"})  # operators that run a g
 _NODE_OPERATOR = 4
 _NODE_DOMAIN, _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 7, 13, 14
 _OPSET_DOMAIN, _OPSET_VERSION = 1, 2
-_TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_RAW, _TENSOR_DOUBLES = 2, 4, 9, 10
+_TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_FLOATS, _TENSOR_RAW, _TENSOR_DOUBLES = 1, 2, 4, 9, 10
 _FLOATS = {1: "<f4", 10: "<f2", 11: "<f8"}  # TensorProto.DataType
+_WEIGHTS = {1: "F32", 2: "U8", 3: "I8", 10: "F16", 11: "F64", 16: "BF16", 21: "U4", 22: "I4"}  # the same
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _MAX_TAG = 1 << 32  # protobuf keeps 32 bits of a tag; a longer one would be another field to it than to us
@@ -78,6 +80,35 @@ def has_loops(content: bytes) -> bool:
         message == "Node" and not _LOOPS.isdisjoint(_bytes(fields, _NODE_OPERATOR))
         for message, fields in _walk("Model", memoryview(content), [MAX_FIELDS], depth=0)
     )
+
+
+def count_weights(content: bytes) -> dict[str, int]:
+    """How many numbers a checked graph keeps, by their type as safetensors calls it.
+
+    Whole numbers of more than a byte are shapes and places, not weights.
+    """
+    counts: dict[str, int] = {}
+    for message, fields in _walk("Model", memoryview(content), [MAX_FIELDS], depth=0):
+        if message == "Tensor":
+            kinds = [
+                _WEIGHTS[value] for number, value in fields if number == _TENSOR_TYPE and value in _WEIGHTS
+            ]
+            for kind in kinds:
+                counts[kind] = counts.get(kind, 0) + math.prod(_dims(fields))
+    return counts
+
+
+def _dims(fields: Sequence[Field]) -> Iterator[int]:
+    """The shape of a tensor, whether or not it is packed."""
+    for number, value in fields:
+        if number == _TENSOR_DIMS:
+            if isinstance(value, int):
+                yield value
+                continue
+            position = 0
+            while position < len(value):
+                dim, position = _varint(value, position)
+                yield dim
 
 
 def _leads_outside(field: Field) -> bool:

@@ -35,7 +35,9 @@ routes.mount("/docs/assets", StaticFiles(directory=ASSETS))
 @routes.get("/", access="open", include_in_schema=False)
 async def root() -> Response:
     """Say what this is, to people and to probes that ask for no more."""
-    return Response(f"Encodery {running_version()}; /docs lists what there is\n", media_type="text/plain")
+    return Response(
+        f"Encodery {running_version()} is running; /docs lists what there is\n", media_type="text/plain"
+    )
 
 
 @routes.get("/openapi.json", include_in_schema=False)

@@ -30,7 +30,7 @@ from app.access import Scope as KeyScope
 from app.http import errors
 from app.http.context import Context
 from app.http.framework import by_fastapi
-from app.http.hints import kinship, nearest_path
+from app.http.hints import LONGEST, kinship, nearest_path, segments
 
 UNMATCHED = "unmatched"  # what the metrics call all paths at which there is nothing
 
@@ -88,22 +88,24 @@ class RouteGroup:
         self,
         path: str,
         *,
+        method: str = "POST",
         access: Access = "encode",
         admission: Admission | None = None,
         error: ErrorAnswer | None = None,
         **documentation: Any,
     ) -> Callable[[Handler], Handler]:
-        """Register a handler for POST; `documentation` is what FastAPI's `post` takes.
+        """Register a handler for POST, or another method whose requests have a body.
 
+        `documentation` is what FastAPI's `post` takes.
         Its errors are answered as the group's are, or by an `error` of its own.
         """
 
         def register(handler: Handler) -> Handler:
-            self.direct["POST", path] = Route(path, handler, error or self.error, admission, access)
+            self.direct[method, path] = Route(path, handler, error or self.error, admission, access)
             self.router.add_api_route(
                 path,
                 _called_directly,
-                methods=["POST"],
+                methods=[method],
                 response_class=Response,
                 name=handler.__name__,
                 description=inspect.getdoc(handler),
@@ -186,9 +188,16 @@ class Routes:
         meant = nearest_path(path, self._declared)
         hint = f"did you mean {' or '.join(self._declared[meant])} {meant}? " if meant else ""
         error = errors.UnknownPath(f"there is nothing at this path; {hint}/docs lists what there is")
+        return Route(UNMATCHED, _raising(error), self._answer_of(path, meant))
+
+    def _answer_of(self, path: str, meant: str | None) -> ErrorAnswer:
+        """How errors are answered under a path: as by all that begin like it, or as by what was meant."""
+        first = segments(path[:LONGEST])[:1]
+        answers = {self._errors[one] for one in self._declared if segments(one)[:1] == first}
+        if len(answers) == 1:
+            return answers.pop()
         kin = meant or max(self._declared, key=lambda one: kinship(path, one))
-        answer = self._errors[kin] if kinship(path, kin)[0] else errors.answer
-        return Route(UNMATCHED, _raising(error), answer)
+        return self._errors[kin] if kinship(path, kin)[0] else errors.answer
 
 
 def _wrong_method(routes: Iterable[Route], methods: Iterable[str]) -> Route:

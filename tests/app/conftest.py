@@ -46,7 +46,7 @@ class FakeEncoder:
             encoder.preprocessor,
             encoder.examples,
         )
-        self.is_packed, self.has_loops = encoder.is_packed, encoder.has_loops
+        self.is_packed, self.has_loops, self.weights = encoder.is_packed, encoder.has_loops, encoder.weights
         self.prepare, self.cut, self.schema = encoder.prepare, encoder.cut, encoder.schema
         self.run_multithreaded, self.has_multithreaded = self.run, False
         self.quantized, self.key, self.read, self.kind = (

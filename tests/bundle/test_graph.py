@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from bundle import IntegrityError
-from bundle.graph import MAX_DEPTH, MAX_FIELDS, check_graph, has_loops
+from bundle.graph import MAX_DEPTH, MAX_FIELDS, check_graph, count_weights, has_loops
 
 GRAPHS = {draft.name: draft.graph for draft in [tiny.text_draft(), *tiny.pair_drafts()]}
 EXTERNAL, CUSTOM = "other files", "custom operator"
@@ -142,6 +142,27 @@ def test_loops_are_found_wherever_they_are(content: onnx.ModelProto, loops: bool
 def test_opset_is_what_onnx_reads(content: bytes) -> None:
     (opset,) = onnx.load_from_string(content).opset_import
     assert check_graph(content) == opset.version
+
+
+def test_weights_are_counted_by_their_type() -> None:
+    """Wherever they stand, packed or in fields of their own; shapes in int64 are none."""
+    stored = [
+        numpy_helper.from_array(np.zeros((3, 5), np.float32), "a"),
+        numpy_helper.from_array(np.zeros((2, 2), np.float32), "b"),
+        numpy_helper.from_array(np.zeros(7, np.int8), "c"),
+        numpy_helper.from_array(np.zeros(4, np.int64), "shape"),
+        numpy_helper.from_array(np.float32(1), "scalar"),
+    ]
+    whole = model(graph([node()], *stored)).SerializeToString()
+
+    assert count_weights(whole) == {"F32": 20, "I8": 7}
+
+
+@pytest.mark.parametrize("dims", [b"\x08\x03\x08\x05", b"\x0a\x02\x03\x05"], ids=["apart", "packed"])
+def test_a_shape_is_read_in_both_forms_of_protobuf(dims: bytes) -> None:
+    content = OPSET + message(7, message(5, dims + b"\x10\x01"))
+
+    assert count_weights(content) == {"F32": 15}
 
 
 @pytest.mark.parametrize("version", [1, 17, 127, 128, 20_000])

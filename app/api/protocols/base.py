@@ -177,11 +177,14 @@ class Protocol:
         self.routes: list[ProtocolRoute] = []
         self.group = RouteGroup(error=self.answer)
 
-    def post(self, path: str, request: type[ForeignRequest], summary: str) -> Callable[[Handler], Handler]:
+    def post(
+        self, path: str, request: type[ForeignRequest], summary: str, *, method: str = "POST"
+    ) -> Callable[[Handler], Handler]:
         """Register a route that takes a body."""
-        self.routes.append(ProtocolRoute("POST", path, summary, request))
+        self.routes.append(ProtocolRoute(method, path, summary, request))
         return self.group.post(
             path,
+            method=method,
             access=request.access,
             admission=admit if request.is_work else None,
             error=partial(self.answer, field=request.field),
@@ -190,14 +193,15 @@ class Protocol:
             **self._documented,
         )
 
-    def refuse(self, path: str, why: str) -> None:
+    def refuse(self, path: str, why: str, *, method: str = "POST") -> None:
         """Register a route that is refused with that reason: a plain 404 would send people to look for it."""
 
         async def refused(context: Context, request: Request) -> Response:
             """Never: the reason is in the answer."""
             raise InvalidRequest(why, code="unsupported")
 
-        self.post(path, RefusedRequest, "Refused: this server encodes texts and features")(refused)
+        summary = "Refused: this server encodes texts and features"
+        self.post(path, RefusedRequest, summary, method=method)(refused)
 
     def get(
         self, path: str, summary: str, *, access: Access = "any"

@@ -66,7 +66,7 @@ async def test_an_unknown_path_is_told_the_right_one(
 
 @pytest.mark.parametrize(
     ("path", "shape"),
-    [("/api/generate", str), ("/api/pull", str), ("/v2/models/text/config", str), ("/v2/models/stats", str),
+    [("/api/models", str), ("/api/blobs/sha256:00", str), ("/v2/models/text/config", str), ("/v2/models/stats", str),
      ("/v2/repository/models/text/load", str), ("/v1/chat/completions", dict), ("/nothing", dict)],
 )  # fmt: skip
 async def test_an_unknown_path_is_told_in_the_shape_of_its_kin(
@@ -134,7 +134,7 @@ async def test_what_is_like_no_field_is_ignored(client: httpx.AsyncClient, body:
         ({"input": [["a"]]}, "input[0]"),
         ({}, "input"),
         ({"input": "a", "model": "absent"}, "model"),
-        ({"input": "a", "model": "text/9"}, "version"),
+        ({"input": "a", "model": "text/9"}, "model"),
         ({"input": "a", "dimensions": 5}, "dimensions"),
         ({"input": "a", "dimensions": "4"}, "dimensions"),
         ({"input": "a", "encoding_format": "hex"}, "encoding_format"),

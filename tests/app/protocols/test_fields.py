@@ -12,7 +12,7 @@ import tiny
 from fields import SENT
 
 from app.api.protocols import PROTOCOLS
-from app.api.protocols.ollama import EmbedRequest as OllamaRequest
+from app.api.protocols.ollama.embed import EmbedRequest as OllamaRequest
 from bundle import Encoder, Text
 
 REQUESTS = {row.path: row.request for protocol in PROTOCOLS for row in protocol.routes}
