@@ -134,7 +134,14 @@ class _Settings(BaseSettings):
     )
     cors_origins: str = Field(
         "",
-        description="origins of pages that may read the answers, with commas, or `*`; by default none",
+        description="origins of pages that may read the answers, with commas: `https://shop.example`, `*` "
+        "for any part; `local` for pages and programs of this machine; `*` for all. By default none",
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="names under which the server may be asked beside local ones, with commas: "
+        "`embed.example`, `*.example`, `*` for all. By default none where it listens to this machine alone "
+        "and trusts no proxy, else all",
     )
     keep_alive_s: WholeSeconds = Field(
         75, description="how long an idle connection is kept; longer than a proxy in front keeps it"

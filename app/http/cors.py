@@ -6,6 +6,7 @@ server knows none, and a page that has a key sends it itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from fastapi import Request, Response
@@ -15,6 +16,12 @@ from app.setting_types import listed
 ANY = "*"
 MAX_AGE_S = 600
 _METHODS = b"GET, HEAD, POST"
+_HERE = ("localhost", "127.0.0.1", "[::1]")
+_LOCAL = (
+    *(f"{scheme}://{host}{port}" for scheme in ("http", "https") for host in _HERE for port in ("", ":*")),
+    *(f"{scheme}://*" for scheme in ("app", "tauri", "vscode-webview", "vscode-file")),  # desktop programs
+    "file://",
+)
 _EXPOSED = b", ".join(
     [
         *(
@@ -33,16 +40,25 @@ class Cors:
     """The origins that are allowed.
 
     Args:
-        origins: each as a browser sends it, `https://shop.example`; or `*` for all.
+        origins: each as a browser sends it, `https://shop.example`, with `*` for any part of it; the word
+            `local` for the pages and programs of this machine; or `*` for all.
     """
 
     def __init__(self, origins: Sequence[str]) -> None:
-        self._origins = frozenset(origin.rstrip("/").encode("latin-1") for origin in origins)
+        written = [
+            one.rstrip("/") for origin in origins for one in (_LOCAL if origin == "local" else (origin,))
+        ]
+        self._origins = frozenset(one.encode("latin-1") for one in written)
+        self._patterns = [_pattern(one) for one in written if ANY in one]
         self._allows_any = ANY.encode() in self._origins
 
     def allows(self, origin: bytes) -> bool:
         """Tell whether its pages may ask."""
-        return self._allows_any or origin in self._origins
+        return (
+            self._allows_any
+            or origin in self._origins
+            or any(pattern.fullmatch(origin) for pattern in self._patterns)
+        )
 
     def preflight(self, request: Request) -> Response | None:
         """Answer a browser that asks before it sends a request; None for any other request."""
@@ -69,6 +85,14 @@ class Cors:
             (b"access-control-allow-origin", allowed),
             (b"access-control-expose-headers", _EXPOSED),
         ]
+
+
+def _pattern(origin: str) -> re.Pattern[bytes]:
+    """A pattern of which each `*` is at least one character of one host or port."""
+    return re.compile(re.escape(origin).replace(r"\*", "[^/@]+").encode("latin-1"))
+
+
+LOCAL = Cors(["local"])
 
 
 def cors_of(origins: str) -> Cors | None:

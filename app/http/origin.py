@@ -14,7 +14,9 @@ from urllib.parse import urlsplit
 from fastapi import Request
 
 from app.http.context import Context
+from app.http.cors import LOCAL
 from app.http.errors import Forbidden
+from app.http.hosts import check_host, is_local_alone
 from app.http.routes import Route
 
 _UNASKED = frozenset({"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"})
@@ -22,21 +24,33 @@ _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def check_origin(context: Context, route: Route, request: Request) -> None:
-    """Raise Forbidden for a POST of a foreign page that needed no leave."""
-    if request.scope["method"] != "POST" or (origin := request.headers.get("origin")) is None:
+    """Raise Forbidden for what a foreign page sends without leave, and for a request under a foreign name.
+
+    On a server that listens to this machine alone that is whatever a foreign page sends: it is there for
+    nobody else's.
+    """
+    check_host(context.settings, request)
+    if (origin := request.headers.get("origin")) is None:
         return
+    host = request.headers.get("host") or ""
+    if _is_own(origin, host) or (context.cors is not None and context.cors.allows(origin.encode("latin-1"))):
+        return
+    if _is_unasked(request) or (
+        is_local_alone(context.settings, request)
+        and request.scope["method"] != "OPTIONS"  # a preflight, which is told no by a 405
+        and not LOCAL.allows(origin.encode("latin-1"))
+    ):
+        raise Forbidden(
+            "a page of another origin may not send this; name its origin in ENCODERY_CORS_ORIGINS, "
+            "and send Content-Type: application/json",
+            code="foreign_origin",
+        )
+
+
+def _is_unasked(request: Request) -> bool:
+    """Tell whether a browser sends it without a preflight."""
     content_type = request.headers.get("content-type") or ""
-    if content_type.partition(";")[0].strip().lower() not in _UNASKED:
-        return
-    if _is_own(origin, request.headers.get("host") or ""):
-        return
-    if context.cors is not None and context.cors.allows(origin.encode("latin-1")):
-        return
-    raise Forbidden(
-        "a page of another origin may not send this; name its origin in ENCODERY_CORS_ORIGINS, "
-        "and send Content-Type: application/json",
-        code="foreign_origin",
-    )
+    return request.scope["method"] == "POST" and content_type.partition(";")[0].strip().lower() in _UNASKED
 
 
 @lru_cache(maxsize=64)

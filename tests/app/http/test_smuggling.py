@@ -158,7 +158,7 @@ REFUSED = {
 }
 READ = {  # and the body of the answer
     "host: empty": (lines(GET, "Host:"), b'{"hello":"you"}'),
-    "host: port": (lines(GET, "Host: a.b-c_d:80"), b'{"hello":"you"}'),
+    "host: port": (lines(GET, "Host: a.b-c_d.local:80"), b'{"hello":"you"}'),
     "host: address": (lines(GET, "Host: [::1]:80"), b'{"hello":"you"}'),
     "target: URL": (lines("GET http://b:80/hello?x HTTP/1.1", HOST), b'{"hello":"you"}'),
     "line: empty lines before it": (b"\r\n\r\n" + lines(GET, HOST), b'{"hello":"you"}'),
