@@ -10,10 +10,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 from fastapi import FastAPI, Response
 
-from app.access import Gate, KeysError
+from app.access import Gate
 from app.api import docs, encode, health, models, score
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache
@@ -22,6 +23,7 @@ from app.http.context import Context
 from app.http.cors import cors_of
 from app.http.proxies import Proxies
 from app.http.routes import RouteGroup
+from app.live_aliases import LiveAliases
 from app.live_models import LiveModels
 from app.metrics import Metrics
 from app.proving import Round, VerdictsInMemory
@@ -50,9 +52,9 @@ def create_app(
         slot: of this process, where several serve together.
 
     Raises:
-        CannotServe: the keys cannot be used; or, at start, there is nothing to be loaded.
+        CannotServe: the keys or the aliases cannot be used; or, at start, there is nothing to be loaded.
     """
-    metrics, gate = Metrics(slot), gate_of(settings, slot)
+    metrics, gate, aliases = Metrics(slot), gate_of(settings, slot), aliases_of(settings, slot)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -78,16 +80,18 @@ def create_app(
         context.proxies = Proxies(settings.trusted_proxies, settings.root_path)
 
         def take(registry: Registry) -> None:
-            context.models = replace(registry, aliases=settings.model_aliases)
+            context.models = replace(registry, aliases=aliases.table)
+            aliases.tell_useless(registry.models)
             metrics.watch(registry, engine)
 
-        app.state.context = context
+        app.state.context, app.state.aliases = context, aliases
         if isinstance(found, Registry):
             take(found)
         else:
             app.state.live = LiveModels(found, take)
             app.state.live.start(is_urgent=slot is None)
-        watching = [asyncio.create_task(metrics.watch_loop())]
+        renew = aliases.watch(lambda: take(context.models))
+        watching = [asyncio.create_task(metrics.watch_loop()), asyncio.create_task(renew)]
         if gate is not None:
             watching.append(asyncio.create_task(gate.watch()))
         try:
@@ -115,11 +119,23 @@ def gate_of(settings: Settings, slot: WorkerSlot | None = None) -> Gate | None:
     secret = settings.api_key.get_secret_value() if settings.api_key else None
     if settings.keys_file is None and not secret:
         return None
-    copy = slot.scoreboard.directory / "keys.toml" if slot else None
     try:
-        return Gate(settings.keys_file, secret, RateTable(slot), copy=copy)
-    except KeysError as error:
+        return Gate(settings.keys_file, secret, RateTable(slot), copy=_copy(slot, "keys.toml"))
+    except ValueError as error:
         raise CannotServe(f"The keys cannot be used: {error}.") from None
+
+
+def aliases_of(settings: Settings, slot: WorkerSlot | None = None) -> LiveAliases:
+    """Other names of models. Raises CannotServe."""
+    try:
+        return LiveAliases(settings, copy=_copy(slot, "aliases.toml"))
+    except ValueError as error:
+        raise CannotServe(f"The aliases cannot be used: {error}.") from None
+
+
+def _copy(slot: WorkerSlot | None, name: str) -> Path | None:
+    """Where a process that serves with others keeps a file as it was when it was good."""
+    return slot.scoreboard.directory / name if slot else None
 
 
 def _metrics_route(metrics: Metrics) -> RouteGroup:

@@ -58,7 +58,12 @@ class _Settings(BaseSettings):
     model_aliases: Aliases = Field(
         {},
         description="other names for models, for clients whose names are fixed, as "
-        "`text-embedding-3-small=text,ada=text/2`; in the file a table",
+        "`text-embedding-3-small=text,ada-*=text/2`; in the file a table",
+    )
+    aliases_file: Path | None = Field(
+        None,
+        description="TOML file of such names, which may have `*` for any part of them; read again when it "
+        "changes",
     )
     required_models: str = Field(
         "", description="models that readiness needs, with commas; by default the default model"

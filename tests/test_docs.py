@@ -14,6 +14,7 @@ import pytest
 from running import serving
 
 from app.access.keys import keys_of
+from app.live_aliases import parse_file
 from app.settings import Settings
 from docs import examples
 from docs.tables import with_tables
@@ -79,6 +80,8 @@ def test_configs_and_keys_in_pages_are_valid(page: Path) -> None:
             parse_config(content)
         elif content.keys() <= Settings.model_fields.keys():
             Settings(**content)
+        elif all(isinstance(value, str) for value in content.values()):
+            assert parse_file(block.encode(), page.name)  # aliases
         else:
             keys_of(content, page.name)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,15 +9,14 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
-from app.access.keys import ANYBODY, NO_LIMITS, Key, KeyRing, KeysError, read_keys
+from app.access.keys import ANYBODY, NO_LIMITS, Key, KeyRing, KeysError, parse_keys
 from app.access.rates import KeyRates
 from app.access.refusals import Refusals
 from app.shared.audit import audit
 from app.shared.rate_table import RateTable
+from app.shared.watched import WatchedFile
 
-LOOK_EVERY_S = 1.0
 SETTING = "default"  # the name of the key that a setting gives
-UNSEEN = (-1, -1, -1)  # the stamp of no file
 STAY = "the keys from before stay"
 BY_FILE = "file of keys"  # who changes keys, as the audit has it
 
@@ -50,7 +48,7 @@ class Gate:
         refusals: tells the audit of callers that were refused.
 
     Raises:
-        KeysError: the file cannot be used. If it changes so later, or is gone, the keys from before stay,
+        ValueError: the file cannot be used. If it changes so later, or is gone, the keys from before stay,
             and the log says why.
     """
 
@@ -62,13 +60,13 @@ class Gate:
         clock: Callable[[], float] = time.monotonic,
         copy: Path | None = None,
     ) -> None:
-        self._file, self._clock, self._table, self._copy = file, clock, table or RateTable(), copy
+        self._clock, self._table = clock, table or RateTable()
         self._fixed = [Key(SETTING, (hashlib.sha256(secret.encode()).digest(),))] if secret else []
+        self._file = WatchedFile(file, self._parse, _tell_refused, copy) if file else None
         self.refusals = Refusals(clock)
-        self._stamp = _stamp(file)
         self._callers: dict[str, Caller] = {}
         self._ring = KeyRing()
-        self._use(self._read_first())
+        self._use(self._file.first() if self._file else self._fixed)
 
     def find(self, secrets: Sequence[bytes]) -> Caller | None:
         """The caller with this secret; None for nobody's, for one that expired, and for several at once."""
@@ -78,19 +76,18 @@ class Gate:
 
     async def watch(self) -> None:
         """Look for ever; the file is read off the event loop."""
-        while self._file is not None:
-            await asyncio.sleep(LOOK_EVERY_S)
-            if (keys := await asyncio.to_thread(self._read_if_changed)) is not None:
-                self._use(keys)
+        if self._file is not None:
+            await self._file.watch(self._use)
 
     def look(self) -> None:
         """Read the file again if it has changed."""
-        if (keys := self._read_if_changed()) is not None:
+        if self._file is not None and (keys := self._file.changed()) is not None:
             self._use(keys)
 
     def look_again(self) -> None:
         """Read the file at the next look, whether or not it seems to have changed."""
-        self._stamp = UNSEEN
+        if self._file is not None:
+            self._file.look_again()
 
     def still_has(self, caller: Caller) -> bool:
         """Tell whether a caller who was found before has a key yet, if perhaps with other limits."""
@@ -98,29 +95,10 @@ class Gate:
             return False
         return not set(now.key.digests).isdisjoint(caller.key.digests)
 
-    def _read_first(self) -> list[Key]:
-        try:
-            return self._read(self._file)
-        except KeysError as error:
-            if self._copy is None or not self._copy.exists():
-                raise
-            audit("keys.refused", BY_FILE, reason=str(error), outcome=STAY)
-            return self._read(self._copy)
-
-    def _read_if_changed(self) -> list[Key] | None:
-        if (stamp := _stamp(self._file)) == self._stamp:
-            return None
-        self._stamp = stamp
-        try:
-            return self._read(self._file)
-        except KeysError as error:
-            audit("keys.refused", BY_FILE, reason=str(error), outcome=STAY)
-            return None
-
-    def _read(self, file: Path | None) -> list[Key]:
-        keys = [*self._fixed, *(read_keys(file, self._copy) if file else ())]
+    def _parse(self, content: bytes, where: str) -> list[Key]:
+        keys = [*self._fixed, *parse_keys(content, where)]
         if len({key.name for key in keys}) < len(keys):
-            raise KeysError(f'{self._file}: "{SETTING}" is what the key of ENCODERY_API_KEY is called')
+            raise KeysError(f'{where}: "{SETTING}" is what the key of ENCODERY_API_KEY is called')
         return keys
 
     def _use(self, keys: Sequence[Key]) -> None:
@@ -146,10 +124,5 @@ def _changes(before: Mapping[str, Key], keys: Sequence[Key]) -> dict[str, list[s
     return {how: sorted(names) for how, names in found.items()}
 
 
-def _stamp(file: Path | None) -> tuple[int, int, int]:
-    """What changes when a file does."""
-    try:
-        found = file.stat() if file else None
-    except OSError:
-        found = None
-    return (found.st_mtime_ns, found.st_size, found.st_ino) if found else (0, 0, 0)
+def _tell_refused(reason: str) -> None:
+    audit("keys.refused", BY_FILE, reason=reason, outcome=STAY)

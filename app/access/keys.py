@@ -17,11 +17,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import re
 import secrets
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from fnmatch import fnmatchcase
@@ -39,7 +36,7 @@ from pydantic import (
 )
 
 from app.access.rates import RateLimits
-from app.shared.files import write_whole
+from app.shared.files import toml_table
 from app.shared.rate_table import ROWS
 
 Scope: TypeAlias = Literal["encode", "metrics", "admin"]
@@ -147,36 +144,18 @@ NAME = r"^[A-Za-z0-9_-]{1,64}$"  # what TOML takes without quotes
 _FILE = TypeAdapter(dict[Annotated[str, StringConstraints(pattern=NAME)], _Row])
 
 
-def read_keys(path: Path, copy: Path | None = None) -> list[Key]:
-    """The keys in a file.
-
-    Args:
-        path: of the file.
-        copy: where to put one of a file that is good; it holds digests, as the file does.
-
-    Raises:
-        KeysError: the file cannot be used.
-    """
+def read_keys(path: Path) -> list[Key]:
+    """The keys in a file. Raises KeysError, if it cannot be used."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise KeysError(f"{path}: {error.strerror}") from None
-    keys = keys_of(_table(content, path), str(path))
-    if copy is not None:
-        with suppress(OSError):
-            write_whole(copy, content)
-    return keys
+    return parse_keys(content, str(path))
 
 
-def _table(content: bytes, path: Path) -> Mapping[str, object]:
-    try:
-        return tomllib.loads(content.decode())
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # its words might repeat a part of the file; its place does not
-        place = re.search(r"\(at [^()]*\)", str(error))
-        raise KeysError(f"{path} is no TOML in UTF-8 {place[0] if place else ''}".rstrip()) from None
+def parse_keys(content: bytes, where: str) -> list[Key]:
+    """The keys in the bytes of a file. Raises KeysError, which names the place in it."""
+    return keys_of(toml_table(content, where, KeysError), where)
 
 
 def keys_of(content: Mapping[str, object], where: str) -> list[Key]:

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from app.access import CALLER
+from app.aliases import is_pattern
 from app.engine import (
     EngineError,
     Loaded,
@@ -91,7 +92,8 @@ class ModelList(BaseModel):
     default: str | None = Field(description="null for a key that may not ask for it")
     models: list[ModelSummary]
     aliases: dict[str, str] = Field(
-        description="other names, each for a model or a version of it: ENCODERY_MODEL_ALIASES"
+        description="other names, and patterns of such, each for a model or a version of it: "
+        "ENCODERY_MODEL_ALIASES, ENCODERY_ALIASES_FILE"
     )
     object: Literal["list"] = "list"
     data: list[ListedModel] = Field(description="those that can answer, and their other names")
@@ -176,9 +178,14 @@ async def model_version(context: Ctx, model: str | None = None) -> ModelVersion:
 
 def answering(registry: Registry) -> Iterator[tuple[str, Loaded]]:
     """Every model that can answer, and the other names of such."""
-    for name in (*registry.models, *registry.usable_aliases):
+    for name in (*registry.models, *names_of(registry)):
         with suppress(EngineError):  # it cannot
             yield name, registry.find(name)
+
+
+def names_of(registry: Registry) -> list[str]:
+    """The other names of models; a pattern is none that could be asked for."""
+    return [name for name in registry.usable_aliases if not is_pattern(name)]
 
 
 def card_of(name: str, loaded: Loaded) -> ModelCard:

@@ -135,6 +135,7 @@ class _Server(uvicorn.Server):
             return
         if (gate := self._app.context.gate) is not None:
             gate.look_again()
+        self._app.state.aliases.look_again()
         if self._tls is not None:
             self._renew(self._tls)
         if self._live is not None:

@@ -306,10 +306,10 @@ def _check_texts(value: Any) -> None:
 
 def named(context: Context, model: str | None) -> tuple[str | None, str | None]:
     """Name and version of `text`, `text/2`, `text:2` or `text:latest`; an alias may have such signs, too."""
-    if model in context.models.aliases:
-        return model, None
+    models = context.models
     name, _, version = (model or "").replace(":", "/").partition("/")
-    if version and not name:  # a path: nobody's name, and no version of the default model
+    is_other = name not in models.models and models.aliases.get(model or "") is not None
+    if model and (model in models.aliases or is_other or not name):  # `/x` is no version of the default model
         return model, None
     return name or None, version if version and version != "latest" else None
 

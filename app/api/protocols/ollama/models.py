@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import Request, Response
 
 from app.api import health
+from app.api.models import names_of
 from app.api.protocols.base import ForeignRequest, json_response
 from app.api.protocols.ollama.protocol import OLLAMA, find
 from app.engine import EngineError, Loaded, Registry
@@ -87,7 +88,7 @@ def _tagged(registry: Registry) -> Iterator[tuple[str, Loaded]]:
     for model in registry.models.values():
         for version, loaded in model.versions.items():
             yield f"{model.name}:{'latest' if version == model.current else version}", loaded
-    for alias in registry.usable_aliases:
+    for alias in names_of(registry):
         with suppress(EngineError):  # it cannot answer
             yield alias if ":" in alias else f"{alias}:latest", registry.find(alias)
 
