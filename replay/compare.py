@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from replay.recorded import Answer
+from replay.recorded import CUT, Answer
 
 Kind = Literal["status", "shape", "header", "words"]
 
@@ -88,6 +88,8 @@ class Comparing:
         length = len(theirs)
         if theirs and isinstance(theirs[-1], dict) and theirs[-1].keys() == {"and"}:
             theirs, length = theirs[:-1], length - 1 + theirs[-1]["and"]
+        elif theirs and isinstance(theirs[-1], str) and (cut := CUT.fullmatch(theirs[-1])):
+            theirs, length = theirs[:-1], int(cut[1])
         if length != len(ours) and not self.is_of_model:
             where = place or "the answer"
             yield Difference("shape", f"{where} has {length} entries there, {len(ours)} here")

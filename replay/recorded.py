@@ -1,14 +1,16 @@
 """Recorded requests with the answers of another server, and the same requests sent to ours.
 
-One JSON object a line: group, name, method, path, headers, body (text, a JSON value, or {"base64": ...}) and
-answer: status, headers, body. Long vectors stand there as {"vector": length, "first": numbers}, a long list
-as its first entries and {"and": how many more}.
+One JSON object a line: group, name, method, path, headers, body (text, a JSON value, {"base64": ...} or
+{"hex": ...}) and answer: status, headers, body. Long vectors stand there as {"vector": length, "first":
+numbers}, a long list as its first entries and {"and": how many more}; in a body, as one entry over and over
+and "... 2048 in all". An answer in JSON and binary is {"json": ..., "binary_bytes": how many}.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,9 @@ from typing import Any
 
 import httpx2 as httpx
 
+CUT = re.compile(r"\.\.\. (\d+) in all")
+_JSON_LENGTH = "Inference-Header-Content-Length"  # of an answer of the Open Inference Protocol
+_SHORTENED = re.compile(r"\.\.\. \(\d+ bytes\)\Z")
 _OURS_TO_SAY = frozenset({"host", "content-length", "connection", "transfer-encoding"})
 
 
@@ -57,13 +62,15 @@ class Recorded:
 
 
 def read(path: Path) -> Iterator[Recorded]:
-    """The lines of a file. Raises ValueError for what is none of ours."""
+    """The lines of a file, but for requests of which only the start was kept. Raises ValueError."""
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip():
             continue
         try:
             found = json.loads(line)
             answer = found["answer"]
+            if isinstance(found["body"], str) and _SHORTENED.search(found["body"]):
+                continue
             yield Recorded(
                 group=found["group"],
                 name=found["name"],
@@ -82,7 +89,20 @@ def _content(body: Any) -> bytes | None:
         return None if body is None else body.encode()
     if isinstance(body, dict) and body.keys() == {"base64"}:
         return base64.b64decode(body["base64"])
-    return json.dumps(body).encode()
+    if isinstance(body, dict) and body.keys() == {"hex"}:
+        return bytes.fromhex(body["hex"])
+    return json.dumps(_whole(body)).encode()
+
+
+def _whole(value: Any) -> Any:
+    """The value with the lists whole that were cut."""
+    if isinstance(value, dict):
+        return {name: _whole(inner) for name, inner in value.items()}
+    if not isinstance(value, list):
+        return value
+    if value and isinstance(value[-1], str) and (cut := CUT.fullmatch(value[-1])):
+        return [value[0]] * int(cut[1])
+    return [_whole(inner) for inner in value]
 
 
 def send(client: httpx.Client, recorded: Recorded) -> Answer:
@@ -91,10 +111,14 @@ def send(client: httpx.Client, recorded: Recorded) -> Answer:
     headers.setdefault("Accept-Encoding", "identity")
     request = client.build_request(recorded.method, recorded.path, headers=headers, content=recorded.content)
     response = client.send(request)
-    return Answer(response.status_code, dict(response.headers), _parsed(response.content))
+    length = response.headers.get(_JSON_LENGTH)
+    return Answer(response.status_code, dict(response.headers), _parsed(response.content, length))
 
 
-def _parsed(content: bytes) -> Any:
+def _parsed(content: bytes, json_length: str | None) -> Any:
+    if json_length is not None:
+        end = int(json_length)
+        return {"json": json.loads(content[:end]), "binary_bytes": len(content) - end}
     try:
         return json.loads(content)
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,26 @@ def test_the_file_of_an_unknown_form_is_refused_by_its_line(tmp_path: Path) -> N
 
     with pytest.raises(ValueError, match="line 1: not a recorded answer"):
         list(recorded.read(file))
+
+
+def test_a_list_that_was_cut_is_as_long_as_it_was() -> None:
+    theirs = answer({"data": [{"index": 0}, "... 3 in all"]})
+
+    assert kinds(theirs, answer({"data": [{"index": 0}, {"index": 1}, {"index": 2}]})) == []
+    assert kinds(theirs, answer({"data": [{"index": 0}, {"index": 1}]})) == ["shape"]
+
+
+def test_a_request_of_which_only_the_start_was_kept_is_not_asked(tmp_path: Path) -> None:
+    file = tmp_path / "answers.jsonl"
+    line = {"group": "x", "name": "x", "method": "POST", "path": "/x", "headers": {}}
+    bodies = ['{"input": "the cat ... (8245 bytes)', '{"input": "... (8245 bytes)"}', None]
+    file.write_text(
+        "".join(
+            json.dumps(line | {"body": body, "answer": {"status": 200, "body": ""}}) + "\n" for body in bodies
+        )
+    )
+
+    assert [one.text for one in recorded.read(file)] == ['{"input": "... (8245 bytes)"}', ""]
 
 
 def test_models_differ_so_numbers_are_compared_by_their_type() -> None:

@@ -145,6 +145,7 @@ def _content(answer: EncodeResult, encoding: str | None) -> dict[str, Any]:
     return {
         "id": f"embd-{uuid.uuid4().hex}",
         "object": "list",
+        "created": int(time.time()),  # as vLLM and Infinity have it
         "data": [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(rows)],
         "model": answer.loaded.manifest.name,
         "usage": {"prompt_tokens": answer.tokens, "total_tokens": answer.tokens},
@@ -180,3 +181,7 @@ def _refuse_token_ids(value: Any) -> None:
             code="token_ids",
             param="input",
         )
+
+
+for _path in ("/v1/chat/completions", "/v1/completions", "/v1/responses"):
+    OPENAI.refuse(_path, "the models of this server give vectors, no texts; send texts to /v1/embeddings")

@@ -68,7 +68,7 @@ async def test_an_unknown_path_is_told_the_right_one(
     ("path", "shape"),
     [("/api/models", str), ("/api/blobs/sha256:00", str), ("/v2/models/text/config", str),
      ("/v2/models/stats", str), ("/v2/repository/models/text/load", str),
-     ("/v1/chat/completions", dict), ("/nothing", dict)],
+     ("/v1/audio/speech", dict), ("/nothing", dict)],
 )  # fmt: skip
 async def test_an_unknown_path_is_told_in_the_shape_of_its_kin(
     client: httpx.AsyncClient, path: str, shape: type

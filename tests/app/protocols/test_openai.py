@@ -16,6 +16,7 @@ async def test_the_answer_has_everything_that_clients_read(client: httpx.AsyncCl
     body = (await client.post("/v1/embeddings", json={"model": "text", "input": TEXTS})).json()
 
     assert body["id"].startswith("embd-")
+    assert body["created"] > 1_700_000_000
     assert (body["object"], body["model"]) == ("list", "text")
     assert [(one["object"], one["index"]) for one in body["data"]] == [("embedding", n) for n in range(3)]
     assert body["usage"] == {"prompt_tokens": 9, "total_tokens": 9}
@@ -103,3 +104,11 @@ async def test_models_are_listed_and_found(client: httpx.AsyncClient) -> None:
     assert {model["id"] for model in listed["data"]} == {"text", "shop-user", "shop-item"}
     assert one.json() in listed["data"]
     assert (absent.status_code, absent.json()["error"]["code"]) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/v1/responses"])
+async def test_what_writes_texts_is_refused_by_name(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.post(path, json={"model": "text", "messages": [{"role": "user", "content": "hi"}]})
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported")
+    assert "/v1/embeddings" in answer.json()["error"]["message"]
