@@ -37,11 +37,11 @@ TORCH_INDEX = (
 )
 
 # What each environment is made of, in this order; by hash, all of it.
+CLIENTS = ("clients", "clients-all", "clients-apart")  # those of other people
 ENVIRONMENTS = {
     "serve": ("serve.lock",),
     "dev": ("dev.lock", "torch"),
-    "clients": ("clients.lock",),
-    "clients-all": ("clients-all.lock",),
+    **{name: (f"{name}.lock",) for name in CLIENTS},
     "lock": ("locker.lock",),
 }
 
@@ -55,8 +55,7 @@ LOCKS = {
     "dev.lock": "pyproject.toml --extra=train --extra=dev --no-emit-package=torch -c requirements/serve.lock",
     "torch-cuda.lock": "requirements/torch-cuda.in --no-config -c requirements/dev.lock",
     "teacher.lock": "--group=teacher --no-deps",
-    "clients.lock": "requirements/clients.in",
-    "clients-all.lock": "requirements/clients-all.in",
+    **{f"{name}.lock": f"requirements/{name}.in" for name in CLIENTS},
 }
 
 CHECKS = ("ruff format --check .", "ruff check .", "mypy", "lint-imports")
@@ -85,8 +84,8 @@ def test(arguments: list[str]) -> int:
 
 def clients(arguments: list[str]) -> int:
     """Drive the server with everybody's client libraries, JavaScript ones where there is npm."""
-    environment("clients")
-    environment("clients-all")
+    for name in CLIENTS:
+        environment(name)
     if npm := shutil.which("npm"):
         call([npm, "ci", "--prefix", "tests/clients/javascript", "--no-audit", "--no-fund"])
     os.environ.setdefault("ENCODERY_CLIENTS_REPORT", str(ROOT / "docs" / "results" / "clients.json"))

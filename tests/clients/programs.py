@@ -37,6 +37,9 @@ def openai(url: str) -> tuple[Any, str]:
     found = client.embeddings.create(model=MODEL, input=TEXTS)
     assert [model.id for model in client.models.list()].count(MODEL) == 1
     assert client.models.retrieve(MODEL).id == MODEL
+    bare = OpenAI(base_url=url, api_key="none")
+    assert [model.id for model in bare.models.list()].count(MODEL) == 1
+    assert bare.models.retrieve(MODEL).id == MODEL
     return [one.embedding for one in found.data], caught(
         lambda: client.embeddings.create(model=ABSENT, input="hello")
     )
@@ -81,10 +84,32 @@ def ollama(url: str) -> tuple[Any, str]:
     client = Client(url)
     found = client.embed(model=MODEL, input=TEXTS).embeddings
     assert any(model.model == f"{MODEL}:latest" for model in client.list().models)
-    assert client.show(MODEL).capabilities == ["embedding"]
+    assert {model.model for model in client.ps().models} == {model.model for model in client.list().models}
+    shown = client.show(MODEL)
+    assert shown.capabilities == ["embedding"]
+    assert shown.details.parameter_size
+    assert "give vectors, no texts" in caught(lambda: client.generate(model=MODEL, prompt="hello"))
+    assert "encodery import" in caught(lambda: client.pull(ABSENT))
+    assert "encodery models" in caught(lambda: client.delete(ABSENT))
     one = client.embeddings(model=MODEL, prompt=TEXTS[0]).embedding
     assert max(abs(a - b) for a, b in zip(one, found[0], strict=True)) < 1e-5
     return found, caught(lambda: client.embed(model=ABSENT, input="hello"))
+
+
+def infinity(url: str) -> tuple[Any, str]:
+    from infinity_client import Client
+    from infinity_client.api.default import embeddings, models
+    from infinity_client.models import OpenAIEmbeddingInputText as Input
+
+    def ask(model: str) -> Any:
+        body = Input(input_=TEXTS, model=model)  # with dimensions 0 and modality text, whoever calls
+        return embeddings.sync(client=client, body=body)
+
+    client = Client(base_url=url, raise_on_unexpected_status=True)
+    listed = models.sync(client=client)
+    assert [one.id for one in listed.data].count(MODEL) == 1
+    assert all(one.capabilities == ["embed"] for one in listed.data)
+    return [one.embedding for one in ask(MODEL).data], caught(lambda: ask(ABSENT))
 
 
 def huggingface_hub(url: str) -> tuple[Any, str]:

@@ -36,6 +36,9 @@ class Recorder:
             def do_POST(self) -> None:
                 self._pass_on()
 
+            def do_DELETE(self) -> None:
+                self._pass_on()
+
             def _pass_on(self) -> None:
                 body = self._body()
                 noted = [f" {name}: {self.headers[name]}" for name in NOTED if name in self.headers]

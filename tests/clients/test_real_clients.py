@@ -40,8 +40,8 @@ class Case:
 
     Attributes:
         name: as people call it.
-        environment: `clients`, `clients-all` or `javascript`.
-        program: its function in programs.py or programs.mjs.
+        environment: of Python as dev.py has it, `javascript` or `java`.
+        program: its function in programs.py or programs.mjs; of Java there is one.
         packages: whose versions are reported.
         error: what its user must see.
         profile: of the server that it is asked at, ENCODERY_COMPATIBILITY.
@@ -115,6 +115,7 @@ CASES = (
         ("haystack-ai", "huggingface-api-haystack"),
         EMPTY,
     ),
+    Case("infinity_client", "clients-apart", "infinity", ("infinity_client",)),
     Case("voyageai", "clients-all", "voyageai", ("voyageai",)),
     Case("mistralai", "clients-all", "mistralai", ("mistralai",)),
     Case("ours, in LangChain", "clients-all", "hook_langchain", ("langchain-core",), EMPTY),
@@ -126,6 +127,7 @@ CASES = (
     Case("@huggingface/inference", "javascript", "huggingface", ("@huggingface/inference",), EMPTY),
     Case("AI SDK", "javascript", "ai", ("ai", "@ai-sdk/openai-compatible")),
     Case("LangChain.js, OpenAI", "javascript", "langchain", ("@langchain/openai",)),
+    Case("the JDK's HttpClient", "java", "jdk", ()),
 )
 USERS = [{"history": ["A1", "B1"], "country": "GB"}, {"history": ["C2"]}]
 
@@ -151,6 +153,11 @@ def report() -> Iterator[list[dict[str, Any]]]:
 
 def command(case: Case) -> list[str]:
     """How its program is started; skips where it is not installed."""
+    if case.environment == "java":
+        java = shutil.which("java")
+        if java is None or "jdk.compiler" not in _output(java, "--list-modules"):
+            pytest.skip("there is no JDK")
+        return [java, str(HERE / "java" / "Programs.java"), case.program]
     if case.environment == "javascript":
         node = shutil.which("node")
         if node is None or not (JAVASCRIPT / "node_modules").is_dir():
@@ -160,6 +167,10 @@ def command(case: Case) -> list[str]:
     if not (ROOT / ".venv" / case.environment / "encodery.stamp").exists():  # written when all is installed
         pytest.skip(f"there is no .venv/{case.environment}; python3 dev.py clients")
     return [str(python), str(HERE / "programs.py"), case.program]
+
+
+def _output(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -178,6 +189,7 @@ def test_a_client_gets_the_vectors_of_encode_and_our_sentence(
             cwd=JAVASCRIPT,
             env=os.environ
             | {
+                "DIRECT_URL": url,
                 "NO_PROXY": "*",
                 "HF_HUB_OFFLINE": "0",
                 "DO_NOT_TRACK": "1",
@@ -199,4 +211,4 @@ def test_a_client_gets_the_vectors_of_encode_and_our_sentence(
 
 
 def test_every_client_of_the_core_has_its_program() -> None:
-    assert {case.program for case in CASES if case.environment != "javascript"} <= vars(programs).keys()
+    assert {case.program for case in CASES if case.environment.startswith("clients")} <= vars(programs).keys()

@@ -18,7 +18,17 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = ("serve", "dev", "teacher", "clients", "clients-all", "locker", "torch-cpu", "torch-cuda")
+LOCKS = (
+    "serve",
+    "dev",
+    "teacher",
+    "clients",
+    "clients-all",
+    "clients-apart",
+    "locker",
+    "torch-cpu",
+    "torch-cuda",
+)
 INDEX_OF_PYTORCH = "https://download.pytorch.org/whl/cpu"
 GPU = ("nvidia-", "cuda-")
 SCHEMA = JsonStrictValidator(SchemaVersion.V1_6)  # of the bills of materials

@@ -27,6 +27,11 @@ const programs = {
     const { Ollama } = await import("ollama");
     const client = new Ollama({ host: url });
     const found = await client.embed({ model: MODEL, input: TEXTS });
+    const names = (answer) => answer.models.map((one) => one.name).join();
+    if (names(await client.ps()) !== names(await client.list())) throw new Error("others are in memory");
+    if (!(await client.show({ model: MODEL })).details.parameter_size) throw new Error("no size");
+    const refused = await caught(() => client.chat({ model: MODEL, messages: [] }));
+    if (!refused.includes("give vectors, no texts")) throw new Error(refused);
     return [found.embeddings, await caught(() => client.embed({ model: ABSENT, input: "hello" }))];
   },
   async huggingface(url) {
