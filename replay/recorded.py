@@ -109,7 +109,8 @@ def send(client: httpx.Client, recorded: Recorded) -> Answer:
     """The answer of our server to the same request."""
     headers = {name: value for name, value in recorded.headers.items() if name.lower() not in _OURS_TO_SAY}
     headers.setdefault("Accept-Encoding", "identity")
-    request = client.build_request(recorded.method, recorded.path, headers=headers, content=recorded.content)
+    url = client.base_url.copy_with(raw_path=recorded.path.encode())  # `//embed` is a path, too
+    request = client.build_request(recorded.method, url, headers=headers, content=recorded.content)
     response = client.send(request)
     length = response.headers.get(_JSON_LENGTH)
     return Answer(response.status_code, dict(response.headers), _parsed(response.content, length))

@@ -41,6 +41,15 @@ async def test_what_no_model_here_does_is_refused_by_name(client: httpx.AsyncCli
     assert "c4n4ry" not in answer.text
 
 
+async def test_rerank_with_documents_is_told_that_no_model_ranks(client: httpx.AsyncClient) -> None:
+    """Not that TEI's field is missing, which would not help."""
+    answer = await client.post("/rerank", json={"model": "text", "query": "cat", "documents": ["a cat"]})
+
+    assert answer.status_code == 422
+    assert "not a re-ranker" in answer.text
+    assert "/score" in answer.text
+
+
 async def test_the_list_of_models_is_ours_openais_and_infinitys(serving: Any, registry: Any) -> None:
     async with serving(registry, model_aliases={"small": "text/1"}) as client:
         listed = (await client.get("/models")).json()

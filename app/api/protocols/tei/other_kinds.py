@@ -6,13 +6,13 @@ docs/bundle.md.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any, ClassVar, NoReturn
 
 from fastapi import Request, Response
 from pydantic import Field, WithJsonSchema
 
 from app.api.inputs import check_count
-from app.api.protocols.base import ForeignRequest, Texts, texts_or_ids
+from app.api.protocols.base import ForeignRequest, Refusal, Texts, texts_or_ids
 from app.api.protocols.tei.protocol import OTHER_KIND, TEI
 from app.api.protocols.tei.requests import EmbedRequest
 from app.api.service import prompt_of
@@ -34,6 +34,11 @@ class RerankRequest(ForeignRequest):
 
     encodes, is_work, access = False, False, "any"
     field = "texts"
+    refused: ClassVar = {
+        "documents": Refusal(
+            f"{RERANKS}, of Infinity's or Cohere's form either; POST /score ranks by vectors"
+        )
+    }
 
     query: str
     texts: Texts = Field(description="a list of texts")
