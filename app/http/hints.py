@@ -36,6 +36,12 @@ def kinship(path: str, declared: str) -> tuple[int, int]:
     return count, -len(others)
 
 
+def is_under(path: str, root: str) -> bool:
+    """Tell whether a path is the other one, or goes on from it, in another case or with a slash too many."""
+    above = segments(root)
+    return segments(path[:LONGEST].lower())[: len(above)] == above
+
+
 def segments(path: str) -> list[str]:
     """The parts between slashes."""
     return [part for part in path.split("/") if part]

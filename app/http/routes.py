@@ -30,7 +30,7 @@ from app.access import Scope as KeyScope
 from app.http import errors
 from app.http.context import Context
 from app.http.framework import by_fastapi
-from app.http.hints import LONGEST, kinship, nearest_path, segments
+from app.http.hints import is_under, kinship, nearest_path
 
 UNMATCHED = "unmatched"  # what the metrics call all paths at which there is nothing
 
@@ -64,6 +64,7 @@ class RouteGroup:
 
     Args:
         error: turns what a handler raises into an answer.
+        root: the path under which errors have that shape where there is nothing, too.
 
     Attributes:
         router: declares the routes to FastAPI.
@@ -71,8 +72,8 @@ class RouteGroup:
         access: what a key needs for those that are called by FastAPI, by path.
     """
 
-    def __init__(self, error: ErrorAnswer = errors.answer) -> None:
-        self.error = error
+    def __init__(self, error: ErrorAnswer = errors.answer, root: str | None = None) -> None:
+        self.error, self.root = error, root
         self.router = APIRouter()
         self.direct: dict[tuple[str, str], Route] = {}
         self.access: dict[str, Access] = {}
@@ -137,6 +138,7 @@ class Routes:
         self._templated: list[tuple[BaseRoute, Route]] = []
         self._declared: dict[str, list[str]] = {}  # methods by path, and how each path answers errors
         self._errors: dict[str, ErrorAnswer] = {}
+        self._roots = {group.root: group.error for group in groups if group.root is not None}
         own = RouteGroup()
         own.router.routes.extend(app.router.routes)
         for group in (own, *groups):
@@ -191,11 +193,10 @@ class Routes:
         return Route(UNMATCHED, _raising(error), self._answer_of(path, meant))
 
     def _answer_of(self, path: str, meant: str | None) -> ErrorAnswer:
-        """How errors are answered under a path: as by all that begin like it, or as by what was meant."""
-        first = segments(path[:LONGEST])[:1]
-        answers = {self._errors[one] for one in self._declared if segments(one)[:1] == first}
-        if len(answers) == 1:
-            return answers.pop()
+        """Return how the kin of a path that is not there answers errors: what was meant, or is above it."""
+        root = next((one for one in self._roots if is_under(path, one)), None)
+        if root is not None:
+            return self._errors[meant] if meant and is_under(meant, root) else self._roots[root]
         kin = meant or max(self._declared, key=lambda one: kinship(path, one))
         return self._errors[kin] if kinship(path, kin)[0] else errors.answer
 

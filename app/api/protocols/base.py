@@ -144,6 +144,7 @@ class Protocol:
 
     Args:
         name: as people call it.
+        root: the path under which all answers, of paths that are not there too, are the protocol's own.
         body: a failure to the error body.
         error: how that looks, for the OpenAPI document.
         statuses: our status to the protocol's, where it has another one.
@@ -160,6 +161,7 @@ class Protocol:
         self,
         name: str,
         *,
+        root: str | None = None,
         body: Callable[[Failure], Any],
         error: type[BaseModel],
         statuses: Mapping[int, int] | None = None,
@@ -175,7 +177,7 @@ class Protocol:
         self._statuses, self._words = dict(statuses or {}), dict(words or {})
         self._params = {"space": EXPECTED_SPACE, "version": "model"} | dict(params or {})
         self.routes: list[ProtocolRoute] = []
-        self.group = RouteGroup(error=self.answer)
+        self.group = RouteGroup(error=self.answer, root=root)
 
     def post(
         self, path: str, request: type[ForeignRequest], summary: str, *, method: str = "POST"
@@ -218,7 +220,9 @@ class Protocol:
         detail = errors.shortened(found.detail)
         param, message = self._params.get(detail.param or "", detail.param), detail.message
         if param == "inputs":  # all of them together
-            param, message = field, f"{field}: {message.removeprefix('inputs: ')}"
+            is_named = message.startswith('"inputs"')
+            told = f'"{field}"{message[8:]}' if is_named else f"{field}: {message.removeprefix('inputs: ')}"
+            param, message = field, told
         words = {"inputs[": f"{field}["} | self._words
         detail = detail.model_copy(
             update={"message": _reworded(message, words), "param": param and _reworded(param, words)}

@@ -79,6 +79,33 @@ async def test_an_unknown_path_is_told_in_the_shape_of_its_kin(
     assert isinstance(answer.json()["error"], shape)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["/v2/", "/v2/nothing", "/v2/model", "/V2/Models/Text/Confg", "//v2//trace/setting",
+     "/v2/models/text/versions", "/v2/systemsharedmemory/status", "/v2/logging", "/v2/%6dodelz",
+     "/v2/repository/models/text/unload",
+     "/v2/health", "/v2/v1/embeddings", "/v2/encode", "/v2/rerank"],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
+async def test_all_under_v2_is_refused_with_a_sentence_alone(
+    client: httpx.AsyncClient, method: str, path: str
+) -> None:
+    """Whatever is near it: clients of the Open Inference Protocol print nothing else."""
+    answer = await client.request(method, f"http://encodery.test{path}")
+
+    assert answer.status_code in (404, 405)
+    assert answer.json().keys() == {"error"}
+    assert isinstance(answer.json()["error"], str)
+
+
+@pytest.mark.parametrize("path", ["/v2/embed/", "/v2/embedd", "/v2/v2/embed"])
+async def test_what_was_meant_as_coheres_is_told_as_cohere_does(client: httpx.AsyncClient, path: str) -> None:
+    answer = await client.post(path, json={})
+
+    assert answer.status_code == 404
+    assert answer.json().keys() == {"message"}
+
+
 @pytest.mark.parametrize("path", ["/encode", "/score", "/v1/embeddings", "/embed", "/api/embed", "/v2/embed"])
 async def test_a_browser_at_a_path_for_post_is_told_so(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.get(path)

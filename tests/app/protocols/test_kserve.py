@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.protocols.tensors import TensorSpec, read_tensors
+from app.engine import Model, Registry
 
 TEXTS = ["hello world", "the cat"]
 LENGTH = "Inference-Header-Content-Length"
@@ -27,11 +28,60 @@ async def encoded(client: httpx.AsyncClient, **body: Any) -> np.ndarray:
     return np.array((await client.post("/encode", json=body)).json()["embeddings"])
 
 
-async def test_health_is_the_status(client: httpx.AsyncClient) -> None:
-    assert (await client.get("/v2/health/live")).json() == {"live": True}
-    assert (await client.get("/v2/health/ready")).json() == {"ready": True}
+async def test_health_is_the_status_and_json(client: httpx.AsyncClient) -> None:
+    live, ready = await client.get("/v2/health/live"), await client.get("/v2/health/ready")
     client.app.state.context.is_draining = True
-    assert (await client.get("/v2/health/ready")).status_code == 400
+    draining = await client.get("/v2/health/ready")
+
+    assert (live.json(), ready.json(), draining.json()) == ({"live": True}, {"ready": True}, {"ready": False})
+    assert (live.status_code, ready.status_code, draining.status_code) == (200, 200, 400)
+    assert {one.headers["content-type"] for one in (live, ready, draining)} == {"application/json"}
+
+
+async def test_what_is_still_loading_is_no_fault_of_the_request(serving, registry) -> None:
+    """The status that proxies and clients try again for, with the time to."""
+    text = registry.models["text"]
+    loading = Model("text", "1", {}, loading=("1",))
+    async with serving(Registry({"text": loading})) as client:
+        ready = await client.get("/v2/models/text/ready")
+        infer = await client.post("/v2/models/text/infer", json={"inputs": [GOOD]})
+
+    assert text.is_ready
+    for answer in (ready, infer):
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "still being loaded" in answer.json()["error"]
+
+
+async def test_models_are_listed_by_all_their_names(serving, registry) -> None:
+    async with serving(registry, model_aliases="minilm=text,gone=nothing") as client:
+        found = (await client.get("/v2/models")).json()
+
+    assert found == {"models": [*registry.models, "minilm"]}
+
+
+@pytest.mark.parametrize("path", ["text", "shop-user", "shop-item/versions/1"])
+async def test_the_configuration_has_the_same_tensors(client: httpx.AsyncClient, path: str) -> None:
+    """As Triton writes them; a batch is in the shapes, so that `max_batch_size` is 0."""
+    metadata = (await client.get(f"/v2/models/{path}")).json()
+    config = (await client.get(f"/v2/models/{path}/config")).json()
+
+    assert (config["name"], config["max_batch_size"]) == (metadata["name"], 0)
+    for found, told in (("input", "inputs"), ("output", "outputs")):
+        assert [(one["name"], one["dims"]) for one in config[found]] == [
+            (one["name"], one["shape"]) for one in metadata[told]
+        ]
+        assert [one["data_type"].replace("STRING", "BYTES") for one in config[found]] == [
+            f"TYPE_{one['datatype']}" for one in metadata[told]
+        ]
+    assert {one["optional"] for one in config["input"]} == {path != "text"}
+
+
+async def test_the_configuration_of_no_model_is_refused(client: httpx.AsyncClient) -> None:
+    for path in ("no/config", "text/versions/9/config"):
+        answer = await client.get(f"/v2/models/{path}")
+
+        assert answer.status_code == 404
+        assert isinstance(answer.json()["error"], str)
 
 
 async def test_metadata_names_the_tensors_of_each_kind(client: httpx.AsyncClient) -> None:

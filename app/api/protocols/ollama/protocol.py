@@ -21,6 +21,7 @@ OLLAMA = Protocol(
     statuses={422: 400},
     words={'"truncate":"end"': '"truncate":true'},
     any_type=True,  # its own examples send curl's default Content-Type
+    root="/api",
 )
 
 

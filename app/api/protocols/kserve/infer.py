@@ -1,49 +1,30 @@
-"""The Open Inference Protocol (KServe V2), as Triton speaks it over HTTP; what tritonclient[http] needs.
-
-kserve/open-inference-protocol, specification/protocol/inference_rest.md, with the binary extension. A
-model's tensors are those that GET /v2/models/{model} lists; what comes back is `embedding`, FP32 [n, dim].
-"""
+"""Tensors in, vectors out, in JSON or in binary."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import asdict
 from typing import Any, Literal
 
 import orjson
 from fastapi import Request, Response
 from pydantic import Field
 
-from app.api import health
 from app.api.inputs import TensorInputs
 from app.api.large import off_loop, to_json, writing
-from app.api.protocols.base import ErrorText, ForeignRequest, Protocol, expected_space, json_response, parsed
+from app.api.protocols.base import ForeignRequest, expected_space, parsed
+from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE
 from app.api.protocols.tensors import SHARED, TensorSpec, read_tensors
 from app.api.requests import load_object
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import JSON, RAW, to_raw
 from app.engine import Loaded
 from app.http.body import read_body
-from app.http.context import Context, Ctx
-from app.http.errors import Failure, InvalidRequest, MalformedRequest
+from app.http.context import Context
+from app.http.errors import InvalidRequest, MalformedRequest
 from bundle import Tensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-EMBEDDING = "embedding"
 MOST_TENSORS = 1024  # of a request: two for each feature of a model
-
-
-def _error(failure: Failure) -> dict[str, str]:
-    return {"error": failure.detail.message}
-
-
-KSERVE = Protocol(
-    "KServe V2",
-    body=_error,
-    error=ErrorText,
-    statuses={422: 400, 503: 400},
-    words={'send "truncate":"end"': 'send the parameter "truncate":"end"'},
-)
 
 
 class _Output(ForeignRequest):
@@ -75,75 +56,6 @@ class InferRequest(ForeignRequest):
         """Tell whether the one output is wanted in binary; its own word wins."""
         asked = self.outputs[0].parameters.get("binary_data") if self.outputs else None
         return self.parameters.binary_data_output if asked is None else bool(asked)
-
-
-class IndexRequest(ForeignRequest):
-    """Which models to list."""
-
-    encodes, is_work, access = False, False, "any"
-
-    field = "ready"
-    ready: bool = Field(False, description="only those that can answer")
-
-
-@KSERVE.get("/v2/health/live", "Is the server alive", access="open")
-async def live(context: Ctx) -> Response:
-    """200 or 400; the status is the answer."""
-    return _truth("live", not list(health.not_live(context)))
-
-
-@KSERVE.get("/v2/health/ready", "Is the server ready", access="open")
-async def ready(context: Ctx) -> Response:
-    """200 or 400; the status is the answer."""
-    return _truth("ready", not list(health.not_ready(context)))
-
-
-@KSERVE.get("/v2", "The server")
-async def server() -> Response:
-    """Name, version and extensions."""
-    version = health.running_version()
-    return json_response({"name": "encodery", "version": version, "extensions": ["binary_tensor_data"]})
-
-
-@KSERVE.get("/v2/models/{model}", "A model's tensors")
-@KSERVE.get("/v2/models/{model}/versions/{version}", "A version's tensors")
-async def metadata(context: Ctx, model: str, version: str | None = None) -> Response:
-    """Names, datatypes and shapes; -1 is any length."""
-    loaded = context.registry.find(model, version=version)
-    return json_response(
-        {
-            "name": model,
-            "versions": list(context.registry.model(model).versions),
-            "platform": "onnx_onnxv1",
-            "inputs": [asdict(one) for one in loaded.encoder.kind.tensors(loaded.encoder.schema())],
-            "outputs": [{"name": EMBEDDING, "datatype": "FP32", "shape": [-1, loaded.manifest.dim]}],
-        }
-    )
-
-
-@KSERVE.get("/v2/models/{model}/ready", "Is a model ready")
-@KSERVE.get("/v2/models/{model}/versions/{version}/ready", "Is a version ready")
-async def model_ready(context: Ctx, model: str, version: str | None = None) -> Response:
-    """200 when the version is loaded; 400 or 404 when not."""
-    context.registry.find(model, version=version)
-    return json_response({"name": model, "ready": True})
-
-
-@KSERVE.post("/v2/repository/index", IndexRequest, "Every version")
-async def index(context: Context, request: Request) -> Response:
-    """What is loaded, and what was refused and why."""
-    body = await read_body(context, request)
-    asked = await off_loop(len(body), lambda: parsed(load_object(body or b"{}", "ready"), IndexRequest))
-    found = [
-        {"name": loaded.manifest.name, "version": loaded.manifest.version, "state": "READY", "reason": ""}
-        for loaded in context.registry.loaded
-    ]
-    if not asked.ready:
-        found += [
-            {"name": one.name, "version": one.version or "", "state": "UNAVAILABLE", "reason": one.reason}
-            for one in context.registry.refused
-        ]
-    return json_response(found)
 
 
 @KSERVE.post("/v2/models/{model}/infer", InferRequest, "Encode")
@@ -212,7 +124,3 @@ def _named(loaded: Loaded) -> dict[str, str]:
 
 def _noteworthy(answer: EncodeResult) -> int:
     return sum(bool(fact.warnings) for fact in answer.facts)
-
-
-def _truth(name: str, value: bool) -> Response:
-    return Response(b'{"%s":%s}' % (name.encode(), b"true" if value else b"false"), 200 if value else 400)
