@@ -8,145 +8,199 @@ triton-inference-server/server, docs/protocol/extension_binary_data.md.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
-from typing import Any
+from collections.abc import Iterator, Sequence
+from itertools import chain, islice
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.api.json_values import MOST_VALUES, too_many_values
 from app.api.protocols.base import ForeignRequest
+from app.api.protocols.datatypes import BYTES, DATATYPES, Datatype
 from app.http.errors import InvalidRequest
 from bundle import Tensor
 
-DTYPES: Mapping[str, str] = {
-    "BOOL": "|b1",
-    "UINT8": "|u1",
-    "UINT16": "<u2",
-    "UINT32": "<u4",
-    "UINT64": "<u8",
-    "INT8": "|i1",
-    "INT16": "<i2",
-    "INT32": "<i4",
-    "INT64": "<i8",
-    "FP16": "<f2",
-    "FP32": "<f4",
-    "FP64": "<f8",
-}
-
-
 SHARED = "shared_memory_region"  # what libraries send in place of data
+SIZE = "binary_data_size"
+MOST_AXES = 2  # inputs, and what one input lists
 
 
-class TensorSpec(ForeignRequest):
+class WithNulls(ForeignRequest):
+    """An object in which null stands for a field that is left out, as the protocol's libraries write it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, content: Any) -> Any:
+        if not isinstance(content, dict):
+            return content
+        return {name: value for name, value in content.items() if value is not None}
+
+
+class TensorSpec(WithNulls):
     """One tensor of a request."""
 
     name: str
-    shape: list[int] = Field(min_length=1, max_length=2)
-    datatype: str = Field(json_schema_extra={"enum": ["BYTES", *DTYPES]})
+    shape: list[int] = Field(fail_fast=True, json_schema_extra={"minItems": 1, "maxItems": MOST_AXES})
+    datatype: str = Field(json_schema_extra={"enum": list(DATATYPES)})
     parameters: dict[str, Any] = Field(default={})
     data: list[Any] | None = None
+
+
+class _Place(NamedTuple):
+    """A tensor, and where it stands in the request: `inputs[1]`."""
+
+    name: str
+    spec: TensorSpec
+
+    def wrong(self, field: str, what: str) -> InvalidRequest:
+        """The error of one of its fields."""
+        place = f"{self.name}.{field}"
+        return InvalidRequest(f"{place}: {what}", code="invalid_tensor", param=place)
+
+    @property
+    def datatype(self) -> Datatype:
+        """Its row of the table. Raises InvalidRequest."""
+        found = DATATYPES.get(self.spec.datatype)
+        if found is None:
+            raise self.wrong("datatype", f"expected one of {', '.join(DATATYPES)}")
+        return found
 
 
 def read_tensors(specs: Sequence[TensorSpec], binary: memoryview) -> dict[str, Tensor]:
     """The tensors by name; those in binary lie in `binary` one after the other. Raises InvalidRequest."""
     tensors, start, count = dict[str, Tensor](), 0, 0
-    for spec in specs:
-        if SHARED in spec.parameters:
-            raise _wrong(spec, "no memory is shared with this server; send the data in the request")
-        size = spec.parameters.get("binary_data_size")
+    for index, spec in enumerate(specs):
+        place = _Place(f"inputs[{index}]", spec)
+        if spec.name in tensors:
+            raise place.wrong("name", "an earlier tensor has the same name; send each tensor once")
+        size = _binary_size(place, len(binary) - start)
         if size is None:
-            values = _typed(spec, list(_flat(spec.data or [], 2)))
+            values = _from_json(place)
         else:
-            if type(size) is not int or not 0 <= size <= len(binary) - start:
-                raise _wrong(
-                    spec, f"binary_data_size must lie within the {len(binary)} bytes after the header"
-                )
-            values = _unpacked(spec, binary[start : start + size], MOST_VALUES - count)
+            values = _from_binary(place, binary[start : start + size], MOST_VALUES - count)
             start += size
         count += len(values)
-        if spec.name in tensors:
-            raise _invalid("two tensors have the same name")
-        tensors[spec.name] = _shaped(spec, values)
+        tensors[spec.name] = _shaped(place, values)
     if start != len(binary):
         raise InvalidRequest(
-            f"{len(binary) - start} bytes follow the last tensor; Inference-Header-Content-Length or a "
-            "binary_data_size is wrong",
+            f"inputs: {len(binary) - start} bytes follow the last tensor; Inference-Header-Content-Length or "
+            f"a {SIZE} is wrong",
             code="invalid_tensor",
             param="inputs",
         )
     return tensors
 
 
-def _unpacked(spec: TensorSpec, block: memoryview, most: int) -> list[Any]:
+def _binary_size(place: _Place, left: int) -> int | None:
+    """Bytes of the tensor in binary; None if it is in JSON. Raises InvalidRequest unless it has one place."""
+    parameters = place.spec.parameters
+    if parameters.get(SHARED) is not None:
+        raise place.wrong(
+            f"parameters.{SHARED}", "no memory is shared with this server; send the data in the request"
+        )
+    size = parameters.get(SIZE)
+    if size is None:
+        if place.spec.data is None:
+            raise InvalidRequest(
+                f'"{place.name}.data" is missing; send it, or {SIZE} and bytes after the JSON',
+                code="missing_field",
+                param=f"{place.name}.data",
+            )
+        return None
+    if place.spec.data is not None:
+        raise place.wrong("data", f"send data or {SIZE}, not both")
+    if type(size) is not int or not 0 <= size <= left:
+        raise place.wrong(
+            f"parameters.{SIZE}",
+            f"expected a whole number up to {left}, the bytes that follow the JSON and the tensors before",
+        )
+    return size
+
+
+def _from_json(place: _Place) -> list[Any]:
+    """The values; floats where the datatype says so, since 1.0 may be written as 1."""
+    datatype, spec = place.datatype, place.spec
+    values = _flat(place, spec.data or [])
+    if (wrong := datatype.first_wrong(values)) is not None:
+        raise place.wrong(f"data[{wrong}]", f"no {spec.datatype}, which is {datatype.noun}")
+    if spec.datatype == BYTES:
+        return _decoded(place, values)
+    if float in datatype.types:
+        return [value if value is None else float(value) for value in values]
+    return [bool(value) for value in values] if bool in datatype.types else values
+
+
+def _decoded(place: _Place, values: list[Any]) -> list[Any]:
+    """The strings that base64 stands for, where MLServer's `content_type` says so."""
+    if place.spec.parameters.get("content_type") != "base64":
+        return values
+    found = list[Any]()
+    for index, value in enumerate(values):
+        try:
+            found.append(value and base64.b64decode(value, validate=True).decode())
+        except (binascii.Error, ValueError):
+            raise place.wrong(f"data[{index}]", "no base64 of UTF-8, which its content_type says") from None
+    return found
+
+
+def _flat(place: _Place, values: list[Any]) -> list[Any]:
+    """The values row by row, however deep they are nested, if they are so evenly."""
+    while values and isinstance(values[0], list):
+        if not all(isinstance(value, list) for value in values):
+            raise place.wrong("data", "lists and values stand side by side; nest all values equally deep")
+        values = list(chain.from_iterable(values))
+    return values
+
+
+def _from_binary(place: _Place, block: memoryview, most: int) -> list[Any]:
     """The values, `most` of them; Python's own, of which each takes many times its bytes."""
-    if spec.datatype == "BYTES":
-        strings = list(islice(_strings(spec, block), most + 1))
+    wire, name = place.datatype.wire, place.spec.datatype
+    if wire is None:
+        strings = list(islice(_strings(place, block), most + 1))
         if len(strings) > most:
             raise too_many_values("the tensors hold")
         return strings
-    dtype = np.dtype(_dtype(spec))
+    dtype = np.dtype(wire)
     if len(block) % dtype.itemsize:
-        raise _wrong(spec, f"{len(block)} bytes are no whole number of {spec.datatype}")
+        raise place.wrong(f"parameters.{SIZE}", f"{len(block)} bytes are no whole number of {name}")
     if len(block) // dtype.itemsize > most:
         raise too_many_values("the tensors hold")
+    if dtype.kind == "b" and np.any(np.frombuffer(block, np.uint8) > 1):
+        raise place.wrong("data", "a byte that is no BOOL, which is 0 or 1")
     values: list[Any] = np.frombuffer(block, dtype).tolist()
     return values
 
 
-def _strings(spec: TensorSpec, block: memoryview) -> Iterator[str]:
-    position = 0
+def _strings(place: _Place, block: memoryview) -> Iterator[str]:
+    position, index = 0, 0
     while position < len(block):
         length = int.from_bytes(block[position : position + 4], "little")
         position += 4
         if length > len(block) - position:
-            raise _wrong(spec, "a string is longer than the tensor's bytes")
+            raise place.wrong(f"data[{index}]", "a string is longer than the tensor's bytes")
         try:
             yield str(block[position : position + length], "utf-8")
         except UnicodeDecodeError:
-            raise _wrong(spec, "a string is not UTF-8") from None
-        position += length
+            raise place.wrong(f"data[{index}]", "a string is not UTF-8") from None
+        position, index = position + length, index + 1
 
 
-def _typed(spec: TensorSpec, values: list[Any]) -> list[Any]:
-    """The values, floats where the datatype says so: in JSON 1.0 may be written as 1, but is no id."""
-    expected: tuple[type, ...] = (str,) if spec.datatype == "BYTES" else (int, float, bool)
-    if spec.datatype != "BYTES":
-        _dtype(spec)
-    if not all(isinstance(value, expected) for value in values):
-        raise _wrong(spec, f"data holds a value that is no {spec.datatype}")
-    if spec.datatype.startswith("FP"):
-        return [float(value) if type(value) is int else value for value in values]
-    return values
-
-
-def _dtype(spec: TensorSpec) -> str:
-    if spec.datatype not in DTYPES:
-        raise _wrong(spec, f"datatype is one of BYTES, {', '.join(DTYPES)}")
-    return DTYPES[spec.datatype]
-
-
-def _shaped(spec: TensorSpec, values: Sequence[Any]) -> Tensor:
-    if min(spec.shape) < 1 or math.prod(spec.shape) != len(values):
-        raise _wrong(spec, f"the shape does not fit {len(values)} values")
-    columns = spec.shape[1] if len(spec.shape) == 2 else 1
+def _shaped(place: _Place, values: Sequence[Any]) -> Tensor:
+    shape = place.spec.shape
+    if not 1 <= len(shape) <= MOST_AXES:
+        raise place.wrong("shape", f"expected [n], or [n, k] for k values an input; got {len(shape)} axes")
+    if min(shape) < 0:
+        raise place.wrong("shape", "a length is negative; only a model's metadata has -1, for any length")
+    if 0 in shape:
+        raise place.wrong("shape", "the batch is empty; send one input at least")
+    if (expected := math.prod(shape)) != len(values):
+        most = "" if expected <= MOST_VALUES else "more than "
+        count = min(expected, MOST_VALUES)
+        raise place.wrong("shape", f"the shape is of {most}{count}, the data of {len(values)} values")
+    columns = shape[1] if len(shape) == MOST_AXES else 1
     rows = [values[start : start + columns] for start in range(0, len(values), columns)]
     return Tensor(rows, is_flat=columns == 1)
-
-
-def _flat(values: Sequence[Any], depth: int) -> Iterator[Any]:
-    for value in values:
-        if isinstance(value, list) and depth > 1:
-            yield from _flat(value, depth - 1)
-        else:
-            yield value
-
-
-def _wrong(spec: TensorSpec, what: str) -> InvalidRequest:
-    return InvalidRequest(f"a tensor cannot be read: {what}", code="invalid_tensor", param="inputs")
-
-
-def _invalid(what: str) -> InvalidRequest:
-    return InvalidRequest(what, code="invalid_tensor", param="inputs")

@@ -25,6 +25,8 @@ def from_tensors(schema: Schema, given: Mapping[str, Tensor]) -> list[Any]:
     if len(counts) != 1:
         raise ValueError("the first axis of every tensor is the number of inputs, and must be equal")
     names = [name for name in given if not name.endswith(TIME)]
+    if any(name.removesuffix(TIME) not in given for name in given):
+        raise ValueError(f"a tensor of times, NAME{TIME}, needs the tensor NAME that the times are of")
     return [
         {name: _value(given, name, row, schema["properties"].get(name, {})) for name in names}
         for row in range(counts.pop())
@@ -45,7 +47,7 @@ def _value(given: Mapping[str, Tensor], name: str, row: int, feature: Schema) ->
     values = [None if _is_missing(value) else value for value in given[name].rows[row]]
     if "array" not in feature.get("type", []):
         if not given[name].is_flat:
-            raise ValueError(f"{name} is one value per input; its shape is [n]")
+            raise ValueError(f"{name} is one value per input; its shape is [n] or [n, 1]")
         return values[0]
     if (times := given.get(name + TIME)) is None:
         return [value for value in values if value is not None]

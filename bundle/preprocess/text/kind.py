@@ -33,8 +33,10 @@ def _columns(schema: Schema, column: str | None) -> Columns:
 
 
 def _from_tensors(schema: Schema, tensors: Mapping[str, Tensor]) -> list[Any]:
-    if list(tensors) != [FIELD] or not tensors[FIELD].is_flat:
-        raise ValueError(f"this model takes one tensor, {FIELD}, BYTES [n]")
+    if list(tensors) != [FIELD]:
+        raise ValueError(f"this model takes one tensor, named {FIELD}, BYTES [n]")
+    if not tensors[FIELD].is_flat:
+        raise ValueError(f"{FIELD} is one text per input; its shape is [n] or [n, 1]")
     return [row[0] for row in tensors[FIELD].rows]
 
 

@@ -11,10 +11,10 @@ from pydantic import Field
 
 from app.api.inputs import TensorInputs
 from app.api.large import off_loop, to_json, writing
-from app.api.protocols.base import ForeignRequest, expected_space, parsed
+from app.api.protocols.base import expected_space, parsed
+from app.api.protocols.kserve.missing import load_body
 from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE
-from app.api.protocols.tensors import SHARED, TensorSpec, read_tensors
-from app.api.requests import load_object
+from app.api.protocols.tensors import SHARED, TensorSpec, WithNulls, read_tensors
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import JSON, RAW, to_raw
 from app.engine import Loaded
@@ -24,15 +24,20 @@ from app.http.errors import InvalidRequest, MalformedRequest
 from bundle import Tensor
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+BINARY = "binary_data"
 MOST_TENSORS = 1024  # of a request: two for each feature of a model
+_REFUSED = {
+    "classification": "a vector has no classes to be listed; leave it out",
+    SHARED: "no memory is shared with this server; vectors come in the answer",
+}
 
 
-class _Output(ForeignRequest):
-    name: Literal["embedding"] = "embedding"
+class _Output(WithNulls):
+    name: str = Field(EMBEDDING, json_schema_extra={"enum": [EMBEDDING]})
     parameters: dict[str, Any] = Field(default={})
 
 
-class _Parameters(ForeignRequest):
+class _Parameters(WithNulls):
     ignored = ("priority", "timeout", "sequence_id", "sequence_start", "sequence_end")
 
     truncate: Literal["none", "end", "start"] = "none"
@@ -43,19 +48,21 @@ class _Parameters(ForeignRequest):
     binary_data_output: bool = False
 
 
-class InferRequest(ForeignRequest):
+class InferRequest(WithNulls):
     """Tensors in."""
 
     id: str | None = None
     parameters: _Parameters = _Parameters()
-    inputs: list[TensorSpec] = Field(min_length=1, max_length=MOST_TENSORS, fail_fast=True)
-    outputs: list[_Output] = Field([], max_length=1)
+    inputs: list[TensorSpec] = Field(
+        max_length=MOST_TENSORS, fail_fast=True, json_schema_extra={"minItems": 1}
+    )
+    outputs: list[_Output] = Field([], max_length=MOST_TENSORS, fail_fast=True)
 
     @property
     def wants_binary(self) -> bool:
-        """Tell whether the one output is wanted in binary; its own word wins."""
-        asked = self.outputs[0].parameters.get("binary_data") if self.outputs else None
-        return self.parameters.binary_data_output if asked is None else bool(asked)
+        """Tell whether the one output is wanted in binary; its own word wins, the last of several."""
+        asked = [output.parameters.get(BINARY) for output in self.outputs]
+        return next((one for one in reversed(asked) if one is not None), self.parameters.binary_data_output)
 
 
 @KSERVE.post("/v2/models/{model}/infer", InferRequest, "Encode")
@@ -87,15 +94,31 @@ def _read(body: bytes, request: Request) -> tuple[InferRequest, dict[str, Tensor
             code="invalid_headers",
         )
     end = len(body) if length is None else int(length)
-    asked = parsed(load_object(body[:end], "inputs"), InferRequest)
-    for output in asked.outputs:
-        if found := [name for name in (SHARED, "classification") if output.parameters.get(name)]:
-            raise InvalidRequest(
-                f"outputs: vectors come in the answer, without {found[0]}",
-                code="unsupported",
-                param="outputs",
-            )
+    asked = parsed(load_body(body[:end]), InferRequest)
+    if not asked.inputs:
+        raise InvalidRequest(
+            "inputs: the list is empty; send the model's tensors, as GET /v2/models/MODEL lists them",
+            code="empty_inputs",
+            param="inputs",
+        )
+    for index, output in enumerate(asked.outputs):
+        _check_output(output, f"outputs[{index}]")
     return asked, read_tensors(asked.inputs, memoryview(body)[end:])
+
+
+def _check_output(output: _Output, place: str) -> None:
+    """Raise InvalidRequest for what is no output of any model, or cannot be had of it."""
+    if output.name != EMBEDDING:
+        raise _wrong(f"{place}.name", f"a model has one output, {EMBEDDING}")
+    for name, reason in _REFUSED.items():
+        if output.parameters.get(name):
+            raise _wrong(f"{place}.parameters.{name}", reason)
+    if not isinstance(output.parameters.get(BINARY), bool | None):
+        raise _wrong(f"{place}.parameters.{BINARY}", "expected true or false")
+
+
+def _wrong(place: str, what: str) -> InvalidRequest:
+    return InvalidRequest(f"{place}: {what}", code="unsupported", param=place)
 
 
 def _respond(asked: InferRequest, answer: EncodeResult) -> Response:

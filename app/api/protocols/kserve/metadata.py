@@ -9,8 +9,9 @@ from pydantic import Field
 
 from app.api import health
 from app.api.large import off_loop
-from app.api.protocols.base import ForeignRequest, json_response, parsed
+from app.api.protocols.base import json_response, parsed
 from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE
+from app.api.protocols.tensors import WithNulls
 from app.api.requests import load_object
 from app.api.vectors import JSON
 from app.http.body import read_body
@@ -19,7 +20,7 @@ from app.http.context import Context, Ctx
 EXTENSIONS = ("binary_tensor_data", "model_configuration")
 
 
-class IndexRequest(ForeignRequest):
+class IndexRequest(WithNulls):
     """Which models to list."""
 
     encodes, is_work, access = False, False, "any"
