@@ -184,7 +184,9 @@ class _Settings(BaseSettings):
         "process is replaced, or ends itself where it is alone; so it does where its event loop stands still",
     )
 
-    max_body_bytes: Count = Field(2 * 1024 * 1024, description="largest request body")
+    max_body_bytes: Count = Field(
+        2 * 1024 * 1024, description="largest request body, compressed and expanded"
+    )
     max_media_body_bytes: Count = Field(
         16 * 1024 * 1024, description="the same for a body of bytes, such as a picture, or a form of several"
     )

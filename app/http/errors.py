@@ -13,7 +13,7 @@
     ├── BodyTimeout          408  the body did not arrive in time
     ├── PayloadTooLarge      413  more bytes than the limit
     ├── NoRoom               429  the bodies of others take all the memory for them
-    ├── UnsupportedMediaType 415  another content type, or a compressed body
+    ├── UnsupportedMediaType 415  another content type, or compressed in a way not read here
     └── InvalidRequest       422  a field is wrong, or a limit is passed
 
 Anything that is not in the table is a bug: it is logged with the request's id, and the caller is told
@@ -112,7 +112,7 @@ class NoRoom(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """Another content type than JSON, or a compressed body."""
+    """Another content type than JSON, or a body compressed in a way that is not read here."""
 
 
 class InvalidRequest(RequestError):

@@ -27,6 +27,8 @@ from app.api.stream.lines import chunks, longest_line
 from app.api.vectors import JSON, media_type
 from app.http.body import essence
 from app.http.context import Context
+from app.http.decoding import coding_of
+from app.http.errors import UnsupportedMediaType
 from bundle import EncoderyError
 
 IN_FLIGHT = 2
@@ -50,6 +52,11 @@ def is_stream(request: Request) -> bool:
 
 async def respond(context: Context, request: Request) -> Response:
     """The streaming answer. Raises what is wrong before the first line."""
+    if coding_of(request.headers.get("content-encoding", "")) is not None:
+        raise UnsupportedMediaType(
+            "a stream has no limit that it could be expanded to; send it without Content-Encoding",
+            code="unsupported_content_encoding",
+        )
     kind = media_type(request.headers.get("accept"), MEDIA_TYPES)
     body = from_options(request.query_params)
     now_s = moment_of(body.now, time.time())

@@ -76,7 +76,11 @@ async def test_a_body_that_does_not_arrive_is_a_408(serving: Any, registry: Regi
         ({"Content-Type": "application/x-www-form-urlencoded"}, "unsupported_media_type"),
         ({"Content-Type": "text/plain"}, "unsupported_media_type"),
         ({"Content-Type": "application/json; charset=latin-1"}, "unsupported_media_type"),
-        ({"Content-Type": "application/json", "Content-Encoding": "gzip"}, "unsupported_content_encoding"),
+        ({"Content-Type": "application/json", "Content-Encoding": "br"}, "unsupported_content_encoding"),
+        (
+            {"Content-Type": "application/x-ndjson", "Content-Encoding": "gzip"},
+            "unsupported_content_encoding",
+        ),
     ],
 )
 async def test_other_media_types_are_a_415(
