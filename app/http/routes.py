@@ -15,8 +15,9 @@ than all the rest of a request for a small encoder. A GET route is FastAPI's. Fa
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Literal, TypeAlias, cast
 
@@ -65,6 +66,7 @@ class RouteGroup:
     Args:
         error: turns what a handler raises into an answer.
         root: the path under which errors have that shape where there is nothing, too.
+        absent: what is told at paths of the protocol that are not had, by patterns of the shell.
 
     Attributes:
         router: declares the routes to FastAPI.
@@ -72,8 +74,13 @@ class RouteGroup:
         access: what a key needs for those that are called by FastAPI, by path.
     """
 
-    def __init__(self, error: ErrorAnswer = errors.answer, root: str | None = None) -> None:
-        self.error, self.root = error, root
+    def __init__(
+        self,
+        error: ErrorAnswer = errors.answer,
+        root: str | None = None,
+        absent: Mapping[str, str] | None = None,
+    ) -> None:
+        self.error, self.root, self.absent = error, root, dict(absent or {})
         self.router = APIRouter()
         self.direct: dict[tuple[str, str], Route] = {}
         self.access: dict[str, Access] = {}
@@ -138,6 +145,7 @@ class Routes:
         self._templated: list[tuple[BaseRoute, Route]] = []
         self._declared: dict[str, list[str]] = {}  # methods by path, and how each path answers errors
         self._errors: dict[str, ErrorAnswer] = {}
+        self._absent = [told for group in groups for told in group.absent.items()]
         self._roots = {group.root: group.error for group in groups if group.root is not None}
         own = RouteGroup()
         own.router.routes.extend(app.router.routes)
@@ -189,7 +197,9 @@ class Routes:
         """Return a route that raises 404 with the path that was meant, in the shape of its kin."""
         meant = nearest_path(path, self._declared)
         hint = f"did you mean {' or '.join(self._declared[meant])} {meant}? " if meant else ""
-        error = errors.UnknownPath(f"there is nothing at this path; {hint}/docs lists what there is")
+        told = f"there is nothing at this path; {hint}/docs lists what there is"
+        told = next((why for pattern, why in self._absent if fnmatchcase(path, pattern)), told)
+        error = errors.UnknownPath(told)
         return Route(UNMATCHED, _raising(error), self._answer_of(path, meant))
 
     def _answer_of(self, path: str, meant: str | None) -> ErrorAnswer:

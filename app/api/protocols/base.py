@@ -145,6 +145,7 @@ class Protocol:
     Args:
         name: as people call it.
         root: the path under which all answers, of paths that are not there too, are the protocol's own.
+        absent: what is told at paths of the protocol that are not had, by patterns of the shell.
         body: a failure to the error body.
         error: how that looks, for the OpenAPI document.
         statuses: our status to the protocol's, where it has another one.
@@ -162,6 +163,7 @@ class Protocol:
         name: str,
         *,
         root: str | None = None,
+        absent: Mapping[str, str] | None = None,
         body: Callable[[Failure], Any],
         error: type[BaseModel],
         statuses: Mapping[int, int] | None = None,
@@ -177,7 +179,7 @@ class Protocol:
         self._statuses, self._words = dict(statuses or {}), dict(words or {})
         self._params = {"space": EXPECTED_SPACE, "version": "model"} | dict(params or {})
         self.routes: list[ProtocolRoute] = []
-        self.group = RouteGroup(error=self.answer, root=root)
+        self.group = RouteGroup(error=self.answer, root=root, absent=absent)
 
     def post(
         self, path: str, request: type[ForeignRequest], summary: str, *, method: str = "POST"

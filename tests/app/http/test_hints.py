@@ -98,6 +98,22 @@ async def test_all_under_v2_is_refused_with_a_sentence_alone(
     assert isinstance(answer.json()["error"], str)
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [("/v2/repository/models/text/load", "SIGHUP"), ("/v2/repository/models/text/unload", "SIGHUP"),
+     ("/v2/models/text/stats", "/metrics"), ("/v2/models/text/versions/1/stats", "/metrics"),
+     ("/v2/systemsharedmemory/region/r/register", "no memory"), ("/v2/cudasharedmemory/status", "no memory"),
+     ("/v2/trace/setting", "ENCODERY_LOG_LEVEL"), ("/v2/logging", "ENCODERY_LOG_LEVEL")],
+)  # fmt: skip
+async def test_what_triton_has_beside_says_what_to_do_instead(
+    client: httpx.AsyncClient, path: str, told: str
+) -> None:
+    answers = [await client.request(method, path) for method in ("GET", "POST")]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert all(told in answer.json()["error"] for answer in answers)
+
+
 @pytest.mark.parametrize("path", ["/v2/embed/", "/v2/embedd", "/v2/v2/embed"])
 async def test_what_was_meant_as_coheres_is_told_as_cohere_does(client: httpx.AsyncClient, path: str) -> None:
     answer = await client.post(path, json={})
