@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import httpx2 as httpx
 import pytest
 from running import serving
 
@@ -68,6 +69,33 @@ def test_a_request_of_which_only_the_start_was_kept_is_not_asked(tmp_path: Path)
     )
 
     assert [one.text for one in recorded.read(file)] == ['{"input": "... (8245 bytes)"}', ""]
+
+
+def test_a_list_that_was_cut_and_bytes_that_are_no_text_are_sent_whole(tmp_path: Path) -> None:
+    bodies = [{"data": ["a", "a", "... 5 in all"]}, {"hex": "7b7dff"}, {"base64": "e33/"}]
+    lines = [
+        {"group": "g", "name": "n", "method": "POST", "path": "/", "headers": {}, "body": body}
+        | {"answer": {"status": 200, "headers": {}, "body": ""}}
+        for body in bodies
+    ]
+    file = tmp_path / "answers.jsonl"
+    file.write_text("\n".join(map(json.dumps, lines)))
+
+    sent = [one.content for one in recorded.read(file)]
+
+    assert sent == [b'{"data": ["a", "a", "a", "a", "a"]}', b"{}\xff", b"{}\xff"]
+
+
+@pytest.mark.e2e
+def test_an_answer_in_binary_is_its_json_and_a_number_of_bytes(published: Path) -> None:
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["hello"]}
+    body = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
+    asked = Recorded("g", "n", "POST", "/v2/models/text/infer", {}, body, answer({}))
+    with serving(published) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        found = recorded.send(client, asked).body
+
+    [output] = found["json"]["outputs"]
+    assert found["binary_bytes"] == output["parameters"]["binary_data_size"] == 4 * output["shape"][1]
 
 
 def test_models_differ_so_numbers_are_compared_by_their_type() -> None:
