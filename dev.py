@@ -36,8 +36,9 @@ TORCH_INDEX = (
     "https://download.pytorch.org/whl/cpu"  # PyTorch's own; the package index has no CPU build for Linux
 )
 
+# Other people's clients: the core that is tested always, all others, and those whose pins fit with no other's.
+CLIENTS = ("clients", "clients-all", "clients-apart", "clients-kserve", "clients-mlserver")
 # What each environment is made of, in this order; by hash, all of it.
-CLIENTS = ("clients", "clients-all", "clients-apart")  # those of other people
 ENVIRONMENTS = {
     "serve": ("serve.lock",),
     "dev": ("dev.lock", "torch"),
@@ -57,6 +58,7 @@ LOCKS = {
     "teacher.lock": "--group=teacher --no-deps",
     **{f"{name}.lock": f"requirements/{name}.in" for name in CLIENTS},
 }
+LOCKS["clients-mlserver.lock"] += " --override=requirements/clients-mlserver.override"
 
 CHECKS = ("ruff format --check .", "ruff check .", "mypy", "lint-imports")
 

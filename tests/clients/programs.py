@@ -13,21 +13,12 @@ import asyncio
 import importlib.metadata
 import json
 import sys
-from collections.abc import Callable
 from typing import Any
 
-TEXTS = ["hello world", "the cat sat on the mat"]
-ABSENT = "absent"  # a model that the server does not have
-MODEL = "text"
+import tensor_programs
+from asking import ABSENT, MODEL, TEXTS, caught
 
-
-def caught(call: Callable[[], Any]) -> str:
-    """What a user sees of the error."""
-    try:
-        call()
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"
-    raise AssertionError("the call succeeded")
+PROGRAMS = (globals(), vars(tensor_programs))
 
 
 def openai(url: str) -> tuple[Any, str]:
@@ -163,43 +154,6 @@ def langchain_openai_moved(url: str) -> tuple[Any, str]:
     found = embeddings.embed_documents(TEXTS)
     assert len(embeddings.embed_query(LONG_DOCUMENT)) == len(found[0])
     return found, caught(lambda: embeddings.embed_query(""))
-
-
-def tritonclient(url: str) -> tuple[Any, str]:
-    import numpy as np
-    from tritonclient import http
-
-    client = http.InferenceServerClient(url.removeprefix("http://"))
-    assert client.is_server_live()
-    assert client.is_server_ready()
-    assert client.is_model_ready(MODEL, "1")
-    [spec] = client.get_model_metadata(MODEL)["inputs"]
-    rows = []
-    for binary in (True, False):  # both ways there and both ways back
-        tensor = http.InferInput(spec["name"], [2], spec["datatype"])
-        tensor.set_data_from_numpy(np.array(TEXTS, dtype=object), binary_data=binary)
-        output = http.InferRequestedOutput("embedding", binary_data=not binary)
-        rows += [client.infer(MODEL, [tensor]), client.infer(MODEL, [tensor], outputs=[output])]
-    found = [result.as_numpy("embedding") for result in rows]
-    assert all(np.abs(one - found[0]).max() < 1e-5 for one in found)
-    return found[0].tolist(), caught(lambda: client.infer(ABSENT, [tensor]))
-
-
-def tritonclient_features(url: str) -> tuple[Any, str]:
-    """A user of a recommender, one tensor per feature."""
-    import numpy as np
-    from tritonclient import http
-
-    def tensor(name: str, values: Any) -> http.InferInput:
-        array = np.array(values, dtype=object)
-        made = http.InferInput(name, list(array.shape), "BYTES")
-        made.set_data_from_numpy(array)
-        return made
-
-    client = http.InferenceServerClient(url.removeprefix("http://"))
-    features = [tensor("history", [["A1", "B1"], ["C2", ""]]), tensor("country", ["GB", ""])]
-    found = client.infer("shop-user", features).as_numpy("embedding")
-    return found.tolist(), caught(lambda: client.infer("shop-user", [tensor("contry", ["GB"])]))
 
 
 def litellm(url: str) -> tuple[Any, str]:
@@ -363,6 +317,7 @@ def frames(url: str) -> tuple[Any, str]:
 
 if __name__ == "__main__":
     name, url = sys.argv[1:3]
-    vectors, error = globals()[name](url)
+    program = next(programs[name] for programs in PROGRAMS if name in programs)
+    vectors, error = program(url)
     versions = {package: importlib.metadata.version(package) for package in sys.argv[3:]}
     print(json.dumps({"versions": versions, "vectors": vectors, "error": error}))

@@ -18,17 +18,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-LOCKS = (
-    "serve",
-    "dev",
-    "teacher",
-    "clients",
-    "clients-all",
-    "clients-apart",
-    "locker",
-    "torch-cpu",
-    "torch-cuda",
-)
+CLIENTS = ("clients", "clients-all", "clients-kserve", "clients-mlserver", "clients-apart")
+LOCKS = ("serve", "dev", "teacher", *CLIENTS, "locker", "torch-cpu", "torch-cuda")
 INDEX_OF_PYTORCH = "https://download.pytorch.org/whl/cpu"
 GPU = ("nvidia-", "cuda-")
 SCHEMA = JsonStrictValidator(SchemaVersion.V1_6)  # of the bills of materials
@@ -114,7 +105,10 @@ def test_server_needs_nothing_of_training_and_tests() -> None:
 
 @pytest.mark.parametrize("lock", sorted(set(LOCKS) - {"torch-cpu", "torch-cuda"}))
 def test_no_lock_brings_torch_but_those_for_it(lock: str) -> None:
-    assert [name for name in pins(lock) if name == "torch" or name.startswith(GPU)] == []
+    for_gpu = [name for name in pins(lock) if name.startswith(GPU) and name != "nvidia-pytriton"]  # a client
+
+    assert for_gpu == []
+    assert "torch" not in pins(lock)
 
 
 def test_cuda_comes_with_its_own_lock_only() -> None:
