@@ -7,6 +7,8 @@ where these are too many, again without those that stand in strings.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import numpy.typing as npt
 
@@ -53,18 +55,27 @@ def values_in(body: bytes, most: int = MOST_VALUES, piece: int = PIECE) -> int:
 
 
 def _outside_strings(body: bytes, most: int, piece: int) -> int:
-    total, is_inside, backslashes = 0, False, 0  # the last: those that end what was looked at so far
-    for start in range(0, len(body), piece):
+    total = 0
+    for content, inside in by_string(body, piece):
         if total > most:
             break
+        total += int(_WEIGHTS[content[~inside]].sum(dtype=np.int64))
+    return total
+
+
+def by_string(
+    body: bytes, piece: int = PIECE
+) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.bool_]]]:
+    """The bytes of a JSON text piece by piece, and of each whether it stands in a string."""
+    is_inside, backslashes = False, 0  # the last: those that end what was looked at so far
+    for start in range(0, len(body), piece):
         content = np.frombuffer(body, np.uint8, min(piece, len(body) - start), start)
         quotes = content == _QUOTE
         runs = _runs_before(content == _BACKSLASH, backslashes)
         quotes &= runs[:-1] % 2 == 0
         inside = (np.cumsum(quotes, dtype=np.uint8) & 1).astype(bool) ^ is_inside  # wraps: parity stays
-        total += int(_WEIGHTS[content[~inside]].sum(dtype=np.int64))
+        yield content, inside
         is_inside, backslashes = bool(inside[-1]), int(runs[-1])
-    return total
 
 
 def _runs_before(backslashes: npt.NDArray[np.bool_], before: int) -> npt.NDArray[np.int64]:

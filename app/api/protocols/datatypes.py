@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+_STRINGS = {str}
+
 
 @dataclass(frozen=True, slots=True)
 class Datatype:
@@ -42,6 +44,8 @@ class Datatype:
 
     def first_wrong(self, values: Sequence[Any]) -> int | None:
         """Return the place of the first value that is none of it."""
+        if self.wire is None and set(map(type, values)) <= _STRINGS:  # most requests, and thrice as fast
+            return None
         return next((place for place, value in enumerate(values) if not self.holds(value)), None)
 
 

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.api.json_values import PIECE
 from app.api.protocols.datatypes import DATATYPES
 from app.api.protocols.kserve.missing import load_body
 from app.api.protocols.tensors import TensorSpec, read_tensors
@@ -160,11 +161,22 @@ def test_nan_is_a_missing_number(body: str, expected: Any) -> None:
 @pytest.mark.parametrize(
     "body",
     ['{"a": -NaN}', '{"a": NaNs}', '{"a": xNaN}', '{"a": 1NaN}', '{"NaN": ', '{NaN: 1}', '{"a": nan}',
+     '{"a": \0\0\0}', '{"a": NaN, "b": \0\0\0}', '{"a": NaNNaN}', '{"a": trueNaN}', '{"a": [NaN NaN]}',
      '{"a": Infinity}', '{"a": -Infinity}', '{"a": "NaN', '{"a": "NaN\\', '{"a": NaN, "b": "\\ud800"}'],
 )  # fmt: skip
 def test_no_other_word_is_taken_for_a_number(body: str) -> None:
     with pytest.raises(MalformedRequest):
         load_body(body.encode())
+
+
+@pytest.mark.parametrize("shift", range(-4, 2))
+def test_nan_is_found_wherever_it_lies(shift: int) -> None:
+    """A body is looked at in pieces; one may end within the word, or within a string."""
+    text = "NaN" * ((PIECE + shift) // 3)
+    body = json.dumps({"a": text, "b": float("nan"), "c": "NaN"})
+
+    assert load_body(body.encode()) == {"a": text, "b": None, "c": "NaN"}
+    assert load_body(b" " * (PIECE + shift - 6) + b'{"a": NaN}') == {"a": None}
 
 
 @given(
