@@ -25,9 +25,10 @@ from typing import (
 from fastapi import Request, Response
 from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
 
-from app.api.head_options import HEADER_PARAMETERS, admit
+from app.api.head_options import admit
 from app.api.inputs import TextInputs, TextOrIdInputs, described
 from app.api.large import off_loop, to_json, writing
+from app.api.protocols.documented import EXPECTED_SPACE, documented
 from app.api.requests import invalid, load_object, nearest_field, unknown_field
 from app.api.service import EncodeRequest, EncodeResult, find
 from app.api.vectors import JSON
@@ -37,16 +38,9 @@ from app.http.context import Context
 from app.http.errors import Failure, InvalidRequest
 from app.http.routes import Access, Handler, RouteGroup
 
-EXPECTED_SPACE = "X-Expected-Space"
 NO_MEDIA = "pictures and sounds are not read here, only texts; GET /models says what each model takes"
 SLIP = 0.8  # likeness of names from which on one is taken for a slip of the other
 MOST_UNKNOWN = 16  # fields of a body that are looked at for slips
-_SPACE_PARAMETER: dict[str, Any] = {
-    "name": EXPECTED_SPACE,
-    "in": "header",
-    "description": "the space that the vectors must be of; another one is a 412",
-    "schema": {"type": "string"},
-}
 
 
 class Refusal(NamedTuple):
@@ -193,7 +187,7 @@ class Protocol:
             admission=admit if request.is_work else None,
             error=partial(self.answer, field=request.field),
             summary=summary,
-            openapi_extra=_documented(request),
+            openapi_extra=documented(request, is_work=request.is_work, encodes=request.encodes),
             **self._documented,
         )
 
@@ -347,23 +341,3 @@ async def json_vectors(
     """An answer in JSON that has the vectors in it, put together off the event loop if they are many."""
     body = await off_loop(writing(answer.vectors), lambda: to_json(content(), answer.vectors.size))
     return Response(body, headers=dict(headers or answer.headers()), media_type=JSON)
-
-
-def _documented(request: type[ForeignRequest]) -> dict[str, Any]:
-    schema = request.model_json_schema()
-    inlined = _inlined(schema, schema.pop("$defs", {}))  # "#/$defs" would mean the whole document's
-    body = {"requestBody": {"required": True, "content": {JSON: {"schema": inlined}}}}
-    parameters = [
-        *(HEADER_PARAMETERS if request.is_work else ()),
-        *([_SPACE_PARAMETER] if request.encodes else ()),
-    ]
-    return body | ({"parameters": parameters} if parameters else {})
-
-
-def _inlined(value: Any, definitions: Mapping[str, Any]) -> Any:
-    """The JSON Schema without references."""
-    if isinstance(value, dict):
-        if "$ref" in value:
-            return _inlined(definitions[value["$ref"].rpartition("/")[2]], definitions)
-        return {key: _inlined(inner, definitions) for key, inner in value.items()}
-    return [_inlined(inner, definitions) for inner in value] if isinstance(value, list) else value
