@@ -81,6 +81,7 @@ BLOCK = strings(b"red", b"a blue lamp")
 BINARY = binary(BLOCK)
 PRICES = struct.pack("<2d", 2.5, NAN)
 PRICED = binary(PRICES, name="price", datatype="FP64")
+INFINITE = binary(struct.pack("<2d", 2.5, INFINITY), name="price", datatype="FP64")
 
 TAKEN = [
     Row("texts", text(), 2),
@@ -175,7 +176,7 @@ REFUSED = [
     Row("null as INT64", item([1, None], "INT64"), path=ITEM, told="inputs[1].data[1]: no INT64"),
     Row("a string as FP64", item(["1.5", "2"]), path=ITEM, told="inputs[1].data[0]: no FP64"),
     Row("Infinity", item([1.5, INFINITY]), path=ITEM, told="not JSON"),
-    Row("truth as a price", item([True, False], "BOOL"), path=ITEM, told="price: expected a number"),
+    Row("truth as a price", item([True, False], "BOOL"), path=ITEM, told="(row 0 of the tensor price)"),
     Row("BF16", item([1.5, 2.5], "BF16"), path=ITEM, told="inputs[1].datatype"),
     Row(
         "a feature of others",
@@ -185,6 +186,14 @@ REFUSED = [
     ),
     Row("counts that differ", item([1.5]), path=ITEM, told="must be equal"),
     Row("binary without its header", BINARY, told="not JSON"),
+    Row(
+        "the same with its type",
+        BINARY,
+        headers={"Content-Type": "application/octet-stream"},
+        told=f"{LENGTH} is missing",
+    ),
+    Row("bytes alone", BLOCK, headers={LENGTH: "0"}, told="a request of bytes alone is not read"),
+    Row("no number", INFINITE, headers=length(INFINITE, PRICES), path=ITEM, told="row 1 of the tensor price"),
     *(
         Row(f"{size} as the length of the JSON", BINARY, headers={LENGTH: size}, told=LENGTH)
         for size in ("-1", "many", "99999")

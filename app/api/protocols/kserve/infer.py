@@ -18,7 +18,7 @@ from app.api.protocols.tensors import SHARED, TensorSpec, WithNulls, read_tensor
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import JSON, RAW, to_raw
 from app.engine import Loaded
-from app.http.body import read_body
+from app.http.body import essence, read_body
 from app.http.context import Context
 from app.http.errors import InvalidRequest, MalformedRequest
 from bundle import Tensor
@@ -87,13 +87,7 @@ async def infer(context: Context, request: Request) -> Response:
 
 def _read(body: bytes, request: Request) -> tuple[InferRequest, dict[str, Tensor]]:
     """The JSON, and the tensors in it or after it."""
-    length = request.headers.get(HEADER_LENGTH)
-    if length is not None and not (length.isdecimal() and len(length) < 12 and int(length) <= len(body)):
-        raise MalformedRequest(
-            f"{HEADER_LENGTH} is the number of bytes of the JSON before the binary tensors",
-            code="invalid_headers",
-        )
-    end = len(body) if length is None else int(length)
+    end = _json_length(body, request)
     asked = parsed(load_body(body[:end]), InferRequest)
     if not asked.inputs:
         raise InvalidRequest(
@@ -104,6 +98,25 @@ def _read(body: bytes, request: Request) -> tuple[InferRequest, dict[str, Tensor
     for index, output in enumerate(asked.outputs):
         _check_output(output, f"outputs[{index}]")
     return asked, read_tensors(asked.inputs, memoryview(body)[end:])
+
+
+def _json_length(body: bytes, request: Request) -> int:
+    """Bytes of the JSON; what follows are tensors. Raises MalformedRequest."""
+    length = request.headers.get(HEADER_LENGTH)
+    if length is None:
+        is_raw = essence(request.headers.get("content-type", JSON)) == RAW
+        if is_raw and not body.rstrip().endswith(b"}"):
+            raise _malformed("is missing, so that the tensors after the JSON would be taken for JSON")
+        return len(body)
+    if not (length.isdecimal() and len(length) < 12 and int(length) <= len(body)):
+        raise _malformed("is the number of bytes of the JSON before the binary tensors")
+    if int(length) == 0:
+        raise _malformed("is 0; a request of bytes alone is not read, send JSON that names its tensor")
+    return int(length)
+
+
+def _malformed(fault: str) -> MalformedRequest:
+    return MalformedRequest(f"{HEADER_LENGTH} {fault}", code="invalid_headers")
 
 
 def _check_output(output: _Output, place: str) -> None:
