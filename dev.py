@@ -36,7 +36,7 @@ TORCH_INDEX = (
     "https://download.pytorch.org/whl/cpu"  # PyTorch's own; the package index has no CPU build for Linux
 )
 
-# Other people's clients: the core that is tested always, all others, and those whose pins fit with no other's.
+# Other people's clients: the core that is always tested, the rest, and those whose pins fit no other's.
 CLIENTS = ("clients", "clients-all", "clients-apart", "clients-kserve", "clients-mlserver")
 # What each environment is made of, in this order; by hash, all of it.
 ENVIRONMENTS = {
