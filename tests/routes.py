@@ -6,8 +6,13 @@ import re
 
 from starlette.routing import Mount
 
+from app.api.protocols import PROTOCOLS
+from app.api.protocols.base import RefusedRequest
 from app.http.application import Application
 
+REFUSED = {
+    row.path for one in PROTOCOLS for row in one.routes if row.request is RefusedRequest
+}  # by their heads
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 
 

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import pytest
 import yaml
+from routes import REFUSED
 
 from app.main import create_app
 from app.settings import Settings
@@ -34,6 +35,7 @@ def limit_mib() -> int:
 NOTHING_LARGE = {
     *("/api/show", "/v2/repository/index"),
     *("/embed_all", "/embed_sparse", "/predict", "/rerank"),
+    *(REFUSED - {"/api/delete"}),
 }
 
 

@@ -18,12 +18,12 @@ from raw import Answer, ask, connected, parsed, read, request
 from routes import METHODS, paths
 from running import ROOT, Server, server
 
-from app.access.gate import LOOK_EVERY_S
 from app.http.application import Application
 from app.http.errors import Forbidden, Unauthorized
 from app.http.routes import Route
 from app.main import create_app
 from app.settings import Settings
+from app.shared.watched import LOOK_EVERY_S
 
 pytestmark = pytest.mark.e2e
 

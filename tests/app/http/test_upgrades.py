@@ -9,10 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from routes import REFUSED
 from sockets import GIVE_UP_S, Answer, chunked, head, listening, post, read_answer
 
-from app.api.protocols import PROTOCOLS
-from app.api.protocols.base import RefusedRequest
 from app.engine import Registry
 from app.main import GROUPS, create_app
 from app.settings import Settings
@@ -51,7 +50,6 @@ ROUTES = sorted(
     for method, path in group.direct
     if method == "POST"
 )
-REFUSED = {row.path for one in PROTOCOLS for row in one.routes if row.request is RefusedRequest}
 FORMS = {"by length": post, "chunked": chunked}
 
 
