@@ -16,7 +16,7 @@ from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from app.api.json_values import MOST_VALUES, too_many_values
 from app.api.protocols.base import ForeignRequest
@@ -29,8 +29,17 @@ SIZE = "binary_data_size"
 MOST_AXES = 2  # inputs, and what one input lists
 
 
+def _with_nulls(schema: dict[str, Any]) -> None:
+    """Say in the document that null may stand for what may be left out."""
+    for name, described in schema.get("properties", {}).items():
+        if name not in schema.get("required", ()) and {"type": "null"} not in described.get("anyOf", ()):
+            schema["properties"][name] = {"anyOf": [described, {"type": "null"}]}
+
+
 class WithNulls(ForeignRequest):
     """An object in which null stands for a field that is left out, as the protocol's libraries write it."""
+
+    model_config = ConfigDict(json_schema_extra=_with_nulls)
 
     @model_validator(mode="before")
     @classmethod
