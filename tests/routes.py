@@ -7,7 +7,7 @@ import re
 from starlette.routing import Mount
 
 from app.api.protocols import PROTOCOLS
-from app.api.protocols.base import RefusedRequest
+from app.api.protocols.foreign import RefusedRequest
 from app.http.application import Application
 
 REFUSED = {

@@ -1,35 +1,24 @@
-"""What the adapters share: lenient parsing, texts within the limits, errors in the protocol's shape.
-
-A field that the protocol's libraries send is read, changes nothing, or is refused by name. One that nobody
-knows is ignored, as the protocols' own servers do, unless it is a slip of one that is; `/encode` is strict.
-"""
+"""What the adapters share: routes, errors in the protocol's shape, texts within the limits, answers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
-from itertools import islice
+from functools import partial
 from typing import (
-    Annotated,
     Any,
-    ClassVar,
-    Literal,
-    NamedTuple,
-    TypeVar,
-    get_args,
-    get_origin,
 )
 
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
+from pydantic import BaseModel
 
 from app.api.head_options import admit
 from app.api.inputs import TextInputs, TextOrIdInputs, described
 from app.api.large import off_loop, to_json, writing
 from app.api.protocols.documented import EXPECTED_SPACE, documented
-from app.api.requests import invalid, load_object, nearest_field, unknown_field
+from app.api.protocols.foreign import ForeignRequest, R, RefusedRequest, parsed
+from app.api.requests import load_object
 from app.api.service import EncodeRequest, EncodeResult, find
 from app.api.vectors import JSON
 from app.http import errors
@@ -39,84 +28,12 @@ from app.http.errors import Failure, InvalidRequest
 from app.http.routes import Access, Handler, RouteGroup
 
 NO_MEDIA = "pictures and sounds are not read here, only texts; GET /models says what each model takes"
-SLIP = 0.8  # likeness of names from which on one is taken for a slip of the other
-MOST_UNKNOWN = 16  # fields of a body that are looked at for slips
-
-
-class Refusal(NamedTuple):
-    """Why a field is refused, and the values of it that change nothing and are taken."""
-
-    reason: str
-    harmless: tuple[Any, ...] = (None,)
-
-
-class ForeignRequest(BaseModel):
-    """A request of somebody else's protocol.
-
-    Attributes:
-        field: what holds the inputs, for messages.
-        ignored: fields of the protocol that are taken and change nothing here.
-        refused: fields of the protocol that would change the answer and cannot be had here.
-        encodes: the answer has vectors, so the headers that every such route reads are documented.
-        is_work: it is admitted as what is encoded is, and has its deadline.
-        access: the scope that a key needs; `any` for what only tells of models.
-    """
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
-    field: ClassVar[str] = "inputs"
-    ignored: ClassVar[tuple[str, ...]] = ()
-    refused: ClassVar[Mapping[str, Refusal]] = {}
-    encodes: ClassVar[bool] = True
-    is_work: ClassVar[bool] = True
-    access: ClassVar[Access] = "encode"
-
-    @classmethod
-    def fields(cls) -> Iterator[str]:
-        """Names of what is read; of a field that is an object itself, those within."""
-        objects = _objects(cls)
-        for name in cls.model_fields:
-            inner = objects.get(name)
-            yield from [name] if inner is None else (f"{name}.{each}" for each in inner.fields())
-
-    @classmethod
-    def others(cls, which: Literal["ignored", "refused"]) -> Iterator[str]:
-        """Names of what is ignored or refused, in the same way."""
-        yield from getattr(cls, which)
-        for name, inner in _objects(cls).items():
-            yield from (f"{name}.{each}" for each in inner.others(which))
-
-
-class RefusedRequest(ForeignRequest):
-    """What this server does not do, whatever it is asked; its body is not looked at."""
-
-    encodes, is_work, access = False, False, "any"
 
 
 class ErrorText(BaseModel):
     """An error of a protocol that has nothing but a sentence."""
 
     error: str
-
-
-R = TypeVar("R", bound=ForeignRequest)
-
-_TEXT = {"type": "string", "minLength": 1}
-Texts = Annotated[
-    Any, WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]})
-]  # a text or a list of them, read by `texts`: in the API's document, what is taken
-
-
-@cache
-def _objects(model: type[ForeignRequest]) -> Mapping[str, type[ForeignRequest]]:
-    """The fields that are objects themselves, each with what it reads."""
-    found = {}
-    for name, field in model.model_fields.items():
-        for one in (field.annotation, *get_args(field.annotation)):
-            if isinstance(one, type) and issubclass(one, ForeignRequest):
-                found[name] = one
-        if get_origin(field.annotation) is list:
-            found.pop(name, None)
-    return found
 
 
 @dataclass(frozen=True)
@@ -256,33 +173,6 @@ def _reworded(text: str, words: Mapping[str, str]) -> str:
     for ours, theirs in words.items():
         text = text.replace(ours, theirs)
     return text
-
-
-def parsed(content: Mapping[str, Any], model: type[R]) -> R:
-    """The request. Raises InvalidRequest, which names the first field that is wrong."""
-    _check_fields(content, model)
-    try:
-        return model.model_validate(content)
-    except ValidationError as error:
-        raise invalid(error) from None
-
-
-def _check_fields(content: Mapping[str, Any], model: type[ForeignRequest], place: str = "") -> None:
-    """Raise InvalidRequest for a field that is refused, or that is a slip of one that is not there."""
-    fields = model.model_fields
-    if not content.keys() <= fields.keys():
-        for name, refusal in model.refused.items():
-            if content.get(name) not in refusal.harmless:
-                where = place + name
-                raise InvalidRequest(f"{where}: {refusal.reason}", code="unsupported", param=where)
-        missing = [name for name in fields if name not in content]
-        known = {*fields, *model.ignored, *model.refused}
-        for name in islice((name for name in content if name not in known), MOST_UNKNOWN):
-            if nearest := nearest_field(name, missing, likeness=SLIP):
-                raise unknown_field(nearest, fields, place.rstrip(".") or None)
-    for name, inner in _objects(model).items():
-        if isinstance(value := content.get(name), dict):
-            _check_fields(value, inner, f"{place}{name}.")
 
 
 def texts(value: Any) -> TextInputs:

@@ -16,18 +16,8 @@ from pydantic import BaseModel, Field
 
 from app.api.inputs import check_count, is_media
 from app.api.large import NUMBER
-from app.api.protocols.base import (
-    NO_MEDIA,
-    ForeignRequest,
-    Protocol,
-    Refusal,
-    Texts,
-    expected_space,
-    json_vectors,
-    named,
-    refuse_less,
-    texts,
-)
+from app.api.protocols.base import NO_MEDIA, Protocol, expected_space, json_vectors, named, refuse_less, texts
+from app.api.protocols.foreign import ForeignRequest, Refusal, Texts
 from app.api.protocols.input_types import with_prompt_for
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import base64_rows

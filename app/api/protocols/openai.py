@@ -17,10 +17,7 @@ from app.api import vectors
 from app.api.models import answering, card_of
 from app.api.protocols.base import (
     NO_MEDIA,
-    ForeignRequest,
     Protocol,
-    Refusal,
-    Texts,
     expected_space,
     json_response,
     json_vectors,
@@ -28,6 +25,7 @@ from app.api.protocols.base import (
     texts,
     texts_or_ids,
 )
+from app.api.protocols.foreign import ForeignRequest, Refusal, Texts
 from app.api.protocols.input_types import InputType, with_prompt_for
 from app.api.protocols.measured import measured
 from app.api.service import EncodeRequest, EncodeResult, encode

@@ -19,8 +19,8 @@ import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
 from app.api.json_values import MOST_VALUES, too_many_values
-from app.api.protocols.base import ForeignRequest
 from app.api.protocols.datatypes import BYTES, DATATYPES, Datatype
+from app.api.protocols.foreign import ForeignRequest
 from app.http.errors import InvalidRequest
 from bundle import Tensor
 

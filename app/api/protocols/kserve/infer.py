@@ -11,7 +11,8 @@ from pydantic import Field
 
 from app.api.inputs import TensorInputs
 from app.api.large import off_loop, to_json, writing
-from app.api.protocols.base import expected_space, parsed
+from app.api.protocols.base import expected_space
+from app.api.protocols.foreign import parsed
 from app.api.protocols.kserve.missing import load_body
 from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE
 from app.api.protocols.tensors import SHARED, TensorSpec, WithNulls, read_tensors

@@ -9,7 +9,8 @@ from pydantic import Field
 
 from app.api import health
 from app.api.large import off_loop
-from app.api.protocols.base import json_response, parsed
+from app.api.protocols.base import json_response
+from app.api.protocols.foreign import parsed
 from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE
 from app.api.protocols.tensors import WithNulls
 from app.api.requests import load_object

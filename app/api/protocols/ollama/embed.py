@@ -9,16 +9,8 @@ import numpy as np
 from fastapi import Request, Response
 from pydantic import Field, WithJsonSchema
 
-from app.api.protocols.base import (
-    NO_MEDIA,
-    ForeignRequest,
-    Refusal,
-    expected_space,
-    json_response,
-    json_vectors,
-    refuse_less,
-    texts,
-)
+from app.api.protocols.base import NO_MEDIA, expected_space, json_response, json_vectors, refuse_less, texts
+from app.api.protocols.foreign import ForeignRequest, Refusal
 from app.api.protocols.ollama.protocol import OLLAMA, find, named_by
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.http.context import Context

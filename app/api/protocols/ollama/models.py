@@ -10,7 +10,8 @@ from fastapi import Request, Response
 
 from app.api import health
 from app.api.models import names_of
-from app.api.protocols.base import ForeignRequest, json_response
+from app.api.protocols.base import json_response
+from app.api.protocols.foreign import ForeignRequest
 from app.api.protocols.ollama.protocol import OLLAMA, find
 from app.engine import EngineError, Loaded, Registry
 from app.http.context import Context, Ctx

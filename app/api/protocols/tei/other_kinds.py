@@ -12,7 +12,8 @@ from fastapi import Request, Response
 from pydantic import Field, WithJsonSchema
 
 from app.api.inputs import check_count
-from app.api.protocols.base import ForeignRequest, Refusal, Texts, texts_or_ids
+from app.api.protocols.base import texts_or_ids
+from app.api.protocols.foreign import ForeignRequest, Refusal, Texts
 from app.api.protocols.tei.protocol import OTHER_KIND, TEI
 from app.api.protocols.tei.requests import EmbedRequest
 from app.api.service import prompt_of

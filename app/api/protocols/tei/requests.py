@@ -15,7 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 import numpy as np
 from pydantic import Field, WithJsonSchema
 
-from app.api.protocols.base import ForeignRequest, Refusal, texts_or_ids
+from app.api.protocols.base import texts_or_ids
+from app.api.protocols.foreign import ForeignRequest, Refusal
 from app.api.vectors import Vectors
 from app.http.errors import InvalidRequest
 from bundle import InputError, Truncate

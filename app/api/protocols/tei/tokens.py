@@ -10,7 +10,8 @@ from pydantic import Field, WithJsonSchema
 
 from app.api.head_options import timeout_of
 from app.api.large import off_loop
-from app.api.protocols.base import ForeignRequest, json_response, texts
+from app.api.protocols.base import json_response, texts
+from app.api.protocols.foreign import ForeignRequest
 from app.api.protocols.tei.protocol import OTHER_KIND, TEI
 from app.api.protocols.tei.requests import TOKEN_ID
 from app.api.service import prompt_of

@@ -14,7 +14,7 @@ from pydantic import Field, WithJsonSchema
 
 from app.api.inputs import check_count
 from app.api.large import off_loop, to_json
-from app.api.protocols.base import ForeignRequest, parsed
+from app.api.protocols.foreign import ForeignRequest, parsed
 from app.api.protocols.tei.embed import encoded
 from app.api.protocols.tei.other_kinds import RERANKS, refuse
 from app.api.protocols.tei.protocol import TEI
