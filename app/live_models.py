@@ -16,9 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 import structlog
 
 from app.engine import BatchProfile, Loaded, Loader, Registry
-from app.proving import Round
+from app.proving import Round, Verdict, VerdictsInMemory
 from app.shared.audit import audit
 from app.shared.listener import CannotServe
+from app.shared.scoreboard import WorkerSlot
 from bundle import Execution, Store, memory
 
 POLL_S = 0.05
@@ -32,29 +33,33 @@ class LiveModels:
     Args:
         found: what is to be loaded, being proven.
         take: is given every new registry, on the event loop.
+        slot: of this process, where several serve together.
+
+    Attributes:
+        has_loaded: set when all was loaded or refused for the first time.
+        is_short: this process lacks what those beside it serve, and must not take requests with them.
     """
 
-    def __init__(self, found: Round, take: Callable[[Registry], None]) -> None:
-        self._settings, self._round, self._take = found.settings, found, take
+    def __init__(
+        self, found: Round, take: Callable[[Registry], None], slot: WorkerSlot | None = None
+    ) -> None:
+        self._settings, self._round, self._take, self._slot = found.settings, found, take, slot
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
         self._is_closed = False
         self._loader = self._loader_of(found)
-        self.has_loaded = asyncio.Event()  # for the first time
+        self.has_loaded, self.is_short = asyncio.Event(), False
 
     @property
     def registry(self) -> Registry:
         """The newest one."""
         return self._loader.registry
 
-    def start(self, *, is_urgent: bool) -> None:
-        """Load.
-
-        Args:
-            is_urgent: requests are to be taken at once, whatever is loaded; nobody else takes them.
-        """
+    def start(self) -> None:
+        """Load; a process alone at once takes requests, whatever is loaded, since nobody else does."""
         self._loop = asyncio.get_running_loop()
-        if not is_urgent and self._loader.has_verdicts:
+        if self._slot is not None and self._loader.has_verdicts:
             self._loader.load(self._told())
+            self._settle_losses(self._slot)
         self._take(self.registry)
         self._submit(self._load)
 
@@ -95,15 +100,31 @@ class LiveModels:
         self._loader.load(self._told(self._hand_over))
         if self._is_closed:
             return
+        if self._slot is not None:
+            self._settle_losses(self._slot)
         _settle()
         self._loop.call_soon_threadsafe(self.has_loaded.set)
         self._loader.follow_pace(self._seed)
         if self._loader.has_loaded:
             self._round.close()
 
+    def _settle_losses(self, slot: WorkerSlot) -> None:
+        """What this process cannot load although it was proven: the others have it, or nobody gets it."""
+        verdicts, lost = self._round.verdicts, self._loader.lost
+        lost = [one for one in lost if (verdict := verdicts.get(one.digest)) and verdict.reason is None]
+        if not lost:
+            return
+        if slot.others_serve:
+            self.is_short = True
+            log.error("not joining: others serve what cannot be loaded here", lost=[one.name for one in lost])
+            return
+        reasons = {(one.name, one.version): one.reason for one in self.registry.refused}
+        for one in lost:
+            verdicts.put(one.digest, Verdict(reasons[one.name, one.version]))
+
     def _reload(self) -> None:
         try:
-            found = Round.begin(self._settings, self._round.verdicts)
+            found = Round.begin(self._settings, VerdictsInMemory(), before=self._round.verdicts)
         except CannotServe as error:
             log.error("not reloaded: the models from before go on", reason=str(error))
             return

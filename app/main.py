@@ -88,8 +88,8 @@ def create_app(
         if isinstance(found, Registry):
             take(found)
         else:
-            app.state.live = LiveModels(found, take)
-            app.state.live.start(is_urgent=slot is None)
+            app.state.live = LiveModels(found, take, slot)
+            app.state.live.start()
         renew = aliases.watch(lambda: take(context.models))
         watching = [asyncio.create_task(metrics.watch_loop()), asyncio.create_task(renew)]
         if gate is not None:

@@ -43,6 +43,7 @@ class Loader:
 
     Attributes:
         registry: with all that is loaded so far.
+        lost: what was proven and cannot be loaded, as when the disk changed it since.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Loader:
         self._waiting = plan.versions(first)
         self._loaded: dict[Planned, Loaded] = {}
         self._refused: dict[Planned, Refused] = {}
+        self.lost: list[Planned] = []
         self._is_closed = threading.Event()
         self.registry = self._state()
 
@@ -113,10 +115,13 @@ class Loader:
             try:
                 self._loaded[one] = self._load(one, verdict)
             except BundleError as error:
-                self._refused[one] = Refused(one.name, one.version, str(error))
+                self._lose(one, str(error))
             except BaseException as error:  # pyo3's PanicException is no Exception
-                reason = f"cannot be loaded: {type(error).__name__}"
-                self._refused[one] = Refused(one.name, one.version, reason)
+                self._lose(one, f"cannot be loaded: {type(error).__name__}")
+
+    def _lose(self, one: Planned, reason: str) -> None:
+        self._refused[one] = Refused(one.name, one.version, reason)
+        self.lost.append(one)
 
     def _load(self, one: Planned, verdict: Verdict) -> Loaded:
         started_s = time.monotonic()

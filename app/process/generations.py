@@ -7,6 +7,7 @@ A reload is all or nothing: where a model that was ready would be refused now, t
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,8 @@ from app.proving import Round, VerdictFiles, place_to_keep
 from app.settings import Settings
 from app.shared.listener import CannotServe
 
+PLAN = "plan.json"
+
 log = structlog.get_logger("encodery")
 
 
@@ -26,21 +29,22 @@ class Generations:
 
     Args:
         settings: name the models.
-        directory: private, which the workers see: plans and verdicts are told through it.
+        directory: private, which the workers see: the plan and the verdicts of each generation have one
+            in it.
 
     Raises:
         CannotServe: as `Round.begin` does.
     """
 
     def __init__(self, settings: Settings, directory: Path) -> None:
-        self._verdicts, self._directory = VerdictFiles(directory), directory
+        self._directory = directory
         self._stack = ExitStack()
         self.kept = self._stack.enter_context(place_to_keep(settings))
-        self._rounds = [Round.begin(settings, self._verdicts, self.kept)]
+        self._rounds = [Round.begin(settings, self._verdicts_of(0), self.kept)]
         self._next: Round | None = None
         self._is_wanted_again = False
         self.settings = self._rounds[0].settings
-        self._rounds[0].plan.write(self.plan_path(0))
+        self._rounds[0].plan.write(self.place(0) / PLAN)
 
     def __enter__(self) -> Self:
         return self
@@ -52,9 +56,14 @@ class Generations:
             one.close()
         self._stack.close()
 
-    def plan_path(self, generation: int) -> Path:
-        """The plan of a generation, for its workers."""
-        return self._directory / f"plan-{generation}.json"
+    def place(self, generation: int) -> Path:
+        """The directory of a generation, for its workers."""
+        return self._directory / f"generation-{generation}"
+
+    def _verdicts_of(self, generation: int) -> VerdictFiles:
+        shutil.rmtree(self.place(generation), ignore_errors=True)  # of one that was not taken
+        self.place(generation).mkdir()
+        return VerdictFiles(self.place(generation))
 
     def begin(self) -> None:
         """Plan and prove what is published and current now."""
@@ -62,8 +71,9 @@ class Generations:
             self._is_wanted_again = True
             return
         log.info("reloading")
+        verdicts, before = self._verdicts_of(len(self._rounds)), self._rounds[-1].verdicts
         try:
-            self._next = Round.begin(self.settings, self._verdicts, self.kept)
+            self._next = Round.begin(self.settings, verdicts, self.kept, before)
         except CannotServe as error:
             log.error("not reloaded: the models from before go on", reason=str(error))
 
@@ -86,5 +96,5 @@ class Generations:
             return None
         self._rounds.append(found)
         generation = len(self._rounds) - 1
-        found.plan.write(self.plan_path(generation))
+        found.plan.write(self.place(generation) / PLAN)
         return generation

@@ -108,7 +108,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, with a limit on the time that a client takes to agree on keys."""
         await self.lifespan.startup()
-        if self.lifespan.should_exit:
+        if self.lifespan.should_exit or (self._live and self._live.is_short):
             sys.exit(STARTUP_FAILURE)
         make = partial(
             Connection,
@@ -157,6 +157,9 @@ class _Server(uvicorn.Server):
         """Wait for the models, and end if there is none."""
         if self._live is not None:
             await self._live.has_loaded.wait()
+            if self._live.is_short:
+                self.status, self.should_exit = 1, True
+                return
         if not self._app.context.models.loaded:
             log.error("no model could be loaded; the lines before say why")
             self.status, self.should_exit = 1, True

@@ -265,7 +265,7 @@ def _starter(
 
     def start(slot: int, generation: int) -> Process:
         place = ["--listener", str(descriptor), "--shared", str(scoreboard.directory), "--slot", str(slot)]
-        place += ["--supervisor", str(os.getpid()), "--plan", str(generations.plan_path(generation))]
+        place += ["--supervisor", str(os.getpid()), "--generation", str(generations.place(generation))]
         return subprocess.Popen(  # noqa: S603  # our own module
             [sys.executable, "-P", "-m", "app.process.worker", *place],
             env=environment,

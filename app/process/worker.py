@@ -12,6 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
+from app.process.generations import PLAN
 from app.proving import Plan, Round, VerdictFiles
 from app.settings import settings_from
 from app.shared import metrics as shared_metrics
@@ -32,7 +33,7 @@ def main() -> int:
 
     with socket.socket(fileno=options.listener) as listener:
         try:
-            plan, verdicts = Plan.read(options.plan), VerdictFiles(options.shared)
+            plan, verdicts = Plan.read(options.generation / PLAN), VerdictFiles(options.generation)
             return serve_on(listener, Round.told(settings, plan, verdicts), slot)
         except CannotServe as error:
             sys.stderr.write(f"encodery: {error}\n")
@@ -48,7 +49,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--shared", type=Path, required=True, help="directory of the scoreboard")
     parser.add_argument("--slot", type=int, required=True)
     parser.add_argument("--supervisor", type=int, required=True, help="its process")
-    parser.add_argument("--plan", type=Path, required=True, help="file that says which versions to serve")
+    parser.add_argument(
+        "--generation", type=Path, required=True, help="directory of its plan and of the verdicts on it"
+    )
     return parser.parse_args()
 
 

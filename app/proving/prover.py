@@ -23,6 +23,7 @@ from typing import Any
 from app.proving.kept import Kept
 from app.proving.plan import Planned
 from app.proving.verdicts import Verdict, Verdicts
+from bundle import BundleError, Store
 
 WALL_PER_CPU = 2  # seconds by the clock for each of CPU time: others want the processor, too
 BEGIN_S = 120.0  # for Python and its imports, on a machine that swaps
@@ -44,6 +45,8 @@ class Prover:
         verdicts: are told.
         threads: of a forward pass that has the machine to itself.
         limit_s: CPU time that one version may take.
+        before: verdicts of the round before, of which the good ones hold for the same versions. Where there
+            was one, somebody serves what it found, so nothing takes its place whose files are not read again.
     """
 
     def __init__(
@@ -55,7 +58,9 @@ class Prover:
         *,
         threads: int,
         limit_s: float,
+        before: Verdicts | None = None,
     ) -> None:
+        self._before = before
         self._planned, self._kept, self._verdicts = planned, kept, verdicts
         self._models_dir, self._threads, self._limit_s = models_dir, threads, limit_s
         self._thread = threading.Thread(target=self._run, name="prover", daemon=True)
@@ -101,13 +106,23 @@ class Prover:
             self._has_proven.set()
 
     def _is_known(self, one: Planned) -> bool:
-        known = self._verdicts.get(one.digest)
-        if known is not None and known.reason is None:
-            return True
-        found = self._kept.find(one)
-        if found is not None:
-            self._verdicts.put(one.digest, found)
-        return found is not None
+        known = self._before.get(one.digest) if self._before else None
+        if known is None or known.reason is not None:
+            known = self._kept.find(one)
+        if known is None:
+            return False
+        if self._before is not None and (reason := self._damage(one)):
+            known = Verdict(reason)
+        self._verdicts.put(one.digest, known)
+        return True
+
+    def _damage(self, one: Planned) -> str | None:
+        """Why the files are not those that were proven; a digest of the manifest says nothing of them."""
+        try:
+            Store(self._models_dir).read(one.name, one.version, one.digest)
+        except BundleError as error:
+            return str(error)
+        return None
 
     def _prove(self, one: Planned) -> Verdict:
         started_s, work = time.monotonic(), self._kept.begin()
@@ -129,6 +144,8 @@ class Prover:
             pace = self._ask("measure", one, verdict.weights).get("pace", {})
         except _ChildFailedError:
             pace = {}
+        if self._verdicts.get(one.digest) != verdict:  # it was lost meanwhile
+            return
         verdict = replace(verdict, pace=pace)
         self._verdicts.put(one.digest, verdict)
         if pace:

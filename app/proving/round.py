@@ -40,13 +40,20 @@ class Round:
     close: Callable[[], None]
 
     @classmethod
-    def begin(cls, settings: Settings, verdicts: Verdicts, directory: Path | None = None) -> Round:
+    def begin(
+        cls,
+        settings: Settings,
+        verdicts: Verdicts,
+        directory: Path | None = None,
+        before: Verdicts | None = None,
+    ) -> Round:
         """Plan and start to prove; returns at once.
 
         Args:
             settings: of the server.
-            verdicts: are told.
+            verdicts: are told; of this round alone, since files of the same version may rot.
             directory: where to keep what is proven; by default the cache, or one until this is closed.
+            before: verdicts of the round that is served now.
 
         Raises:
             CannotServe: there is nothing to prove, or a model that was asked for is not there.
@@ -73,6 +80,7 @@ class Round:
             verdicts,
             threads=settings.threads,
             limit_s=settings.proof_limit_s,
+            before=before,
         )
         stack.callback(prover.close)
         prover.start()

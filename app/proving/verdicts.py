@@ -72,7 +72,7 @@ class VerdictFiles:
     """For processes that load what another one proves: one small file each.
 
     Args:
-        directory: private to them.
+        directory: private to them, and to one round.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -116,6 +116,11 @@ class WorkerSlot:
         self.scoreboard.set(self.number, Field.BEAT_MS, max(1, int((time.monotonic() - stalled_s) * 1e3)))
         self.scoreboard.set(self.number, Field.IS_SERVING, int(is_serving))
 
+    @property
+    def others_serve(self) -> bool:
+        """Another process takes requests."""
+        return self._sum_of_others(Field.IS_SERVING) > 0
+
     def publish(self, items: int, cost: int) -> None:
         """Say what this process has in work, and what waits in it."""
         self.scoreboard.set(self.number, Field.ITEMS, items)
