@@ -93,7 +93,7 @@ def create_app(
         renew = aliases.watch(lambda: take(context.models))
         watching = [asyncio.create_task(metrics.watch_loop()), asyncio.create_task(renew)]
         if gate is not None:
-            watching.append(asyncio.create_task(gate.watch()))
+            watching += [asyncio.create_task(gate.watch()), asyncio.create_task(gate.refusals.watch())]
         try:
             yield
         finally:
@@ -101,6 +101,8 @@ def create_app(
                 task.cancel()
             if isinstance(found, Round):
                 app.state.live.close()
+            if gate is not None:
+                gate.refusals.tell_all()
             engine.close()
             side_work.close()
 

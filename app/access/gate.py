@@ -18,7 +18,7 @@ from app.shared.watched import WatchedFile
 
 SETTING = "default"  # the name of the key that a setting gives
 STAY = "the keys from before stay"
-BY_FILE = "file of keys"  # who changes keys, as the audit has it
+BY_FILE, BY_SETTING = "file of keys", "ENCODERY_API_KEY"  # who changes keys, as the audit has it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,7 +106,8 @@ class Gate:
         before = self._callers
         self._ring = KeyRing(keys)
         self._callers = {key.name: self._caller(key, before.get(key.name)) for key in keys}
-        audit("keys.read", BY_FILE, **_changes({name: one.key for name, one in before.items()}, keys))
+        caller = BY_FILE if self._file else BY_SETTING
+        audit("keys.read", caller, **_changes({name: one.key for name, one in before.items()}, keys))
 
     def _caller(self, key: Key, before: Caller | None) -> Caller:
         if key.limits == NO_LIMITS:

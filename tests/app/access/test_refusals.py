@@ -58,3 +58,32 @@ def test_many_clients_fill_neither_log_nor_memory(clock: Clock) -> None:
     assert len(lines) <= 200 * LINES_PER_S + LINES_PER_S + 1
     assert len(refusals._told) <= MOST_CLIENTS
     assert sum(line["times"] + line.get("more_of_others", 0) for line in lines) == 20_001
+
+
+def test_what_was_counted_is_told_when_its_minute_is_over(clock: Clock) -> None:
+    """Once, whether or not the client comes back."""
+    refusals = Refusals(clock)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(5):
+            note(refusals)
+        refusals.tell_due()
+        assert [line["times"] for line in lines] == [1]
+        for _ in range(3):
+            clock.now_s += AGAIN_S
+            refusals.tell_due()
+
+    assert [(line["times"], line["route"]) for line in lines] == [(1, "/encode"), (4, "/encode")]
+    assert not refusals._told
+
+
+@pytest.mark.parametrize("clients", [1, 7, 500])
+def test_at_the_end_all_that_was_counted_is_told_in_few_lines(clock: Clock, clients: int) -> None:
+    refusals = Refusals(clock)
+    with structlog.testing.capture_logs() as lines:
+        for number in range(5 * clients):
+            note(refusals, client=f"10.0.0.{number % clients}")
+        clock.now_s += 1
+        refusals.tell_all()
+
+    assert sum(line["times"] + line.get("more_of_others", 0) for line in lines) == 5 * clients
+    assert len(lines) <= 2 * LINES_PER_S + 1
