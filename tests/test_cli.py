@@ -346,6 +346,12 @@ def test_a_variable_that_is_no_setting_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert "did you mean ENCODERY_MAX_ITEMS" in run("config").stderr
 
 
+def test_where_no_setting_is_near_none_is_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_FOO", "x")
+
+    assert run("config").stderr == "encodery: ENCODERY_FOO is no setting\n"
+
+
 def test_a_new_key_is_a_row_of_the_file_and_its_secret_is_shown_once(tmp_path: Path) -> None:
     made = run("keys", "new", "search", "--scope", "metrics", "--model", "text*")
     file = tmp_path / "keys.toml"

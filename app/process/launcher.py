@@ -49,7 +49,8 @@ def serve(settings: Settings) -> int:
         log.info("settings", **settings.shown())
     raise_limit_of_descriptors()
     for name, nearest in unknown_variables(os.environ).items():
-        log.warning("unknown variable, ignored", name=name, nearest=nearest)
+        hint = {"nearest": nearest} if nearest else {}
+        log.warning("unknown variable, ignored", name=name, **hint)
     if is_open(settings):
         log.warning(
             "OPEN to whoever reaches this address; set ENCODERY_KEYS_FILE or ENCODERY_API_KEY",

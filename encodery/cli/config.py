@@ -21,7 +21,8 @@ def config(as_json: AsJson = False) -> None:
     except SettingsError as error:
         fail(str(error), MISTAKE)
     for variable, nearest in unknown_variables(os.environ).items():
-        typer.echo(f"encodery: {variable} is no setting; did you mean {nearest}?", err=True)
+        hint = f"; did you mean {nearest}?" if nearest else ""
+        typer.echo(f"encodery: {variable} is no setting{hint}", err=True)
     rows = [
         (f"{PREFIX}{name.upper()}", value, found.sources.get(name, DEFAULT))
         for name, value in found.settings.shown().items()
