@@ -45,6 +45,7 @@ ENV ORT_DISABLE_TELEMETRY=1 \
     PATH=/opt/venv/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
+    ENCODERY_HOST=0.0.0.0 \
     ENCODERY_MODELS_DIR=/srv/models
 
 COPY --from=build /opt/venv /opt/venv
@@ -57,9 +58,9 @@ WORKDIR /srv/encodery
 USER 10001:10001
 EXPOSE 8000
 
-# The port is given here and not by a variable: a Kubernetes service named like the settings' prefix
-# would inject a URL under that name. An empty ProxyHandler, since an inherited proxy is not for loopback.
+# Asks where the settings say that the server listens: another port, a Unix socket, with TLS or without.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-c", "from urllib.request import ProxyHandler, build_opener; build_opener(ProxyHandler({})).open('http://127.0.0.1:8000/health/ready', timeout=4)"]
+    CMD ["python", "-m", "encodery.probe"]
 
-CMD ["python", "-m", "encodery", "serve", "--host", "0.0.0.0", "--port", "8000"]
+# No flags, which would come before the variables of whoever runs it.
+CMD ["python", "-m", "encodery", "serve"]

@@ -1,6 +1,7 @@
 """Every setting of the server, read once: from ENCODERY_* variables, and a TOML file. Units are in the names.
 
-A command-line flag wins over the environment, that over the file, and that over the default.
+A command-line flag wins over the environment, that over the file, and that over the default. A flag that
+names an address also wins over a Unix socket, which would stand in its place.
 """
 
 from __future__ import annotations
@@ -319,6 +320,8 @@ class SourcedSettings:
 def sourced_settings(**given: Any) -> SourcedSettings:
     """Read the settings, and where each comes from. Raises SettingsError."""
     command = {name: value for name, value in given.items() if value is not None}
+    if command.keys() & {"host", "listen_port"}:
+        command.setdefault("socket", None)
     variables = {name for name in Settings.model_fields if os.environ.get(f"{PREFIX}{name.upper()}")}
     if os.environ.get(f"{PREFIX}API_KEY") == "":  # not taken for no key: that would open the server
         raise SettingsError(f"{PREFIX}API_KEY is empty; give it a key, or remove the variable")
@@ -332,7 +335,7 @@ def sourced_settings(**given: Any) -> SourcedSettings:
         name = str(first["loc"][0])
         where = f"{sources[name]}: " if name in rest else ""
         raise SettingsError(f"{where}{PREFIX}{name.upper()}: {first['msg']}") from None
-    sources |= dict.fromkeys(command, "command")
+    sources |= {name: "command" for name in command if name in sources or command[name] is not None}
     profile = dict.fromkeys(PROFILES[settings.compatibility], f"compatibility {settings.compatibility}")
     return SourcedSettings(settings, profile | sources)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+BY_DEFAULT = {"ENCODERY_LISTEN_PORT": "0", "ENCODERY_LOG_FORMAT": "json", "PYTHONWARNINGS": "error"}
 START_S, STOP_S = 180.0, 90.0  # a busy machine is slow, not wrong
 
 
@@ -26,10 +27,10 @@ class Server:
         self.process = subprocess.Popen(
             [
                 sys.executable,
-                *(command or ["-m", "encodery", "serve", "--port", "0", "--models-dir", str(models)]),
+                *(command or ["-m", "encodery", "serve", "--models-dir", str(models)]),
             ],
             cwd=cwd,
-            env=environment | {"ENCODERY_LOG_FORMAT": "json", "PYTHONWARNINGS": "error"} | variables,
+            env=environment | BY_DEFAULT | variables,
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -262,10 +262,12 @@ def _starter(
 ) -> Callable[[int, int], Process]:
     environment = os.environ | generations.settings.environment()
     descriptor = listener.fileno()
+    address = [] if generations.settings.socket else ["--host", generations.settings.host]
 
     def start(slot: int, generation: int) -> Process:
         place = ["--listener", str(descriptor), "--shared", str(scoreboard.directory), "--slot", str(slot)]
-        place += ["--supervisor", str(os.getpid()), "--generation", str(generations.place(generation))]
+        place += ["--supervisor", str(os.getpid()), *address]
+        place += ["--generation", str(generations.place(generation))]
         return subprocess.Popen(  # noqa: S603  # our own module
             [sys.executable, "-P", "-m", "app.process.worker", *place],
             env=environment,

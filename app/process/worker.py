@@ -25,7 +25,7 @@ def main() -> int:
     """Serve until told to go; the exit status."""
     gc.disable()  # until it serves, as in `encodery serve`
     options = _options()
-    settings = settings_from()
+    settings = settings_from(host=options.host)
     set_up_log(settings.log_format, settings.log_level, options.slot, settings.audit_file)
     slot = WorkerSlot(Scoreboard(options.shared), options.slot, options.supervisor)
     shared_metrics.keep(slot)
@@ -47,6 +47,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="app.process.worker", description=__doc__)
     parser.add_argument("--listener", type=int, required=True, help="descriptor of the bound socket")
     parser.add_argument("--shared", type=Path, required=True, help="directory of the scoreboard")
+    parser.add_argument("--host", help="its address; none where it is of Unix")
     parser.add_argument("--slot", type=int, required=True)
     parser.add_argument("--supervisor", type=int, required=True, help="its process")
     parser.add_argument(

@@ -22,6 +22,8 @@ def serve(
     models_dir: ModelsDir = None,
 ) -> None:
     """Serve the published models. Every other setting is a variable; `encodery config` shows them all."""
+    if socket is not None and (host, port) != (None, None):
+        fail("--socket stands in place of --host and --port; give one or the other", MISTAKE)
     gc.disable()  # until it serves: nearly all that is imported stays, and looking for the rest takes a tenth
     from app.process.launcher import serve as run
     from app.settings import SettingsError, settings_from

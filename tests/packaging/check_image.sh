@@ -53,7 +53,7 @@ say "built in ${SECONDS} s"
 
 config() { store inspect --type image --format "$1" encodery; }
 [ "$(config '{{.Docker.Config.User}}')" = 10001:10001 ] || fail "the user is $(config '{{.Docker.Config.User}}')"
-config '{{.Docker.Config.Healthcheck}}' | grep -q /health/ready || fail "there is no health check"
+config '{{.Docker.Config.Healthcheck}}' | grep -q encodery.probe || fail "there is no health check"
 
 container=$(store from --pull-never encodery)
 tree=$(store mount "${container}")
@@ -68,9 +68,10 @@ writable=$(inside "${container}" -- find /srv /opt -not -type l -writable)
 
 # The image's command on another port, locked down as in docker-compose.yml.
 port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
-mapfile -t command < <(config '{{range .Docker.Config.Cmd}}{{println .}}{{end}}' | sed "/^$/d; s/^8000\$/${port}/")
+mapfile -t command < <(config '{{range .Docker.Config.Cmd}}{{println .}}{{end}}' | sed '/^$/d')
 mapfile -t environment < <(config '{{range .Docker.Config.Env}}{{println .}}{{end}}' | sed '/^$/d')
-mapfile -t health < <(config '{{range .Docker.Config.Healthcheck.Test}}{{println .}}{{end}}' | sed "/^$/d; /^CMD\$/d; s/:8000/:${port}/")
+environment+=("ENCODERY_LISTEN_PORT=${port}")
+mapfile -t health < <(config '{{range .Docker.Config.Healthcheck.Test}}{{println .}}{{end}}' | sed '/^$/d; /^CMD$/d')
 cat > "${work}/lock_down.sh" << 'SH'
 set -eu
 tree=$1
@@ -89,7 +90,7 @@ unshare --mount bash "${work}/lock_down.sh" "${tree}" "${environment[@]}" "${com
 server=$!
 set +m
 SECONDS=0
-until inside "${container}" -- "${health[@]}" > "${work}/health.log" 2>&1; do
+until inside --env "ENCODERY_LISTEN_PORT=${port}" "${container}" -- "${health[@]}" > "${work}/health.log" 2>&1; do
     kill -0 "${server}" 2> /dev/null || { cat "${work}/server.log"; fail "the server stopped"; }
     [ "${SECONDS}" -lt 60 ] || { cat "${work}/server.log" "${work}/health.log"; fail "not ready in 60 s"; }
     sleep 0.5

@@ -61,6 +61,26 @@ def test_a_unix_socket_serves_and_is_removed_at_the_end(published: Path, place: 
         assert not [line for line in running.log if line.get("level") in ("warning", "error")]
 
 
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_flags_come_before_a_unix_socket_in_the_environment(
+    published: Path, place: Path, workers: str
+) -> None:
+    command = ["-m", "encodery", "serve", "--models-dir", str(published), "--port", "0"]
+    with server(published, command, ENCODERY_SOCKET=str(place), ENCODERY_WORKERS=workers) as running:
+        url = running.logged("ready")["url"]
+
+        assert url.startswith("http://127.0.0.1:")
+        assert httpx.get(f"{url}/health/live", trust_env=False).status_code == 200
+        assert not place.exists()
+
+
+def test_a_unix_socket_and_an_address_are_not_both_given(place: Path) -> None:
+    command = ["-m", "encodery", "serve", "--socket", str(place), "--port", "0"]
+    with server(place.parent, command) as running:
+        assert running.wait() == 2
+        assert "give one or the other" in str(running.log)
+
+
 def test_a_socket_that_was_left_behind_is_replaced_and_a_live_one_is_not(
     published: Path, place: Path
 ) -> None:
