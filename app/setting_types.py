@@ -9,7 +9,12 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 ANY_PROXY, ON_SOCKET = "*", "unix"  # among trusted proxies: whoever connects, whoever does on the Unix socket
+ANY_ORIGIN, LOCAL_ORIGINS = "*", "local"  # among origins: any, or a part of one; all of this machine
+DEFAULT_PORTS = {"http": "80", "https": "443"}  # which a browser leaves out
 PREFIX_OF_PATHS = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
+_ORIGIN = re.compile(
+    r"([a-z*][a-z0-9+.*-]*)://([a-z0-9._*-]*|\[[0-9a-f:.*]+\])(?::([0-9]{1,5}|[0-9]{0,4}\*))?/?"
+)
 
 
 def listed(names: str) -> list[str]:
@@ -37,6 +42,23 @@ def _are_proxies(names: str) -> str:
     return names
 
 
+def _are_origins(origins: str) -> str:
+    return ",".join(one if one in (ANY_ORIGIN, LOCAL_ORIGINS) else _as_sent(one) for one in listed(origins))
+
+
+def _as_sent(origin: str) -> str:
+    """The origin as a browser sends it, to be compared byte by byte."""
+    found = _ORIGIN.fullmatch(origin.lower())
+    if found is None or (not found[2] and found[1] in DEFAULT_PORTS):
+        raise ValueError(
+            "an origin is a scheme and a host, and a port if it is not the scheme's own, as "
+            f"https://shop.example or http://localhost:3000, `{ANY_ORIGIN}` for any part or for all, or "
+            f"`{LOCAL_ORIGINS}`; commas between them"
+        )
+    scheme, host, port = found.groups()
+    return f"{scheme}://{host}" + (f":{port}" if port and port != DEFAULT_PORTS.get(scheme) else "")
+
+
 def _is_prefix(path: str) -> str:
     if path and not PREFIX_OF_PATHS.fullmatch(path):
         raise ValueError("a prefix of paths looks like /embeddings: no slash at its end")
@@ -57,4 +79,5 @@ Seconds = Annotated[float, Number, Field(gt=0, le=3600, allow_inf_nan=False)]
 Secret = Annotated[SecretStr, AfterValidator(_can_be_sent)]
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
 TrustedProxies = Annotated[str, AfterValidator(_are_proxies)]
+Origins = Annotated[str, AfterValidator(_are_origins)]
 PathPrefix = Annotated[str, AfterValidator(_is_prefix)]

@@ -25,6 +25,7 @@ from app.setting_types import (
     Count,
     Mode,
     Number,
+    Origins,
     PathPrefix,
     Seconds,
     Secret,
@@ -138,7 +139,7 @@ class _Settings(BaseSettings):
     keys_file: Path | None = Field(
         None, description="TOML file of keys, scopes and limits: `encodery keys`; read again when it changes"
     )
-    cors_origins: str = Field(
+    cors_origins: Origins = Field(
         "",
         description="origins of pages that may read the answers, with commas: `https://shop.example`, `*` "
         "for any part; `local` for pages and programs of this machine; `*` for all. By default none",

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 
 from fastapi import Request, Response
 
-from app.setting_types import listed
+from app.setting_types import ANY_ORIGIN, LOCAL_ORIGINS, listed
 
-ANY = "*"
 MAX_AGE_S = 600
 _METHODS = b"GET, HEAD, POST"
 _HERE = ("localhost", "127.0.0.1", "[::1]")
@@ -45,12 +44,10 @@ class Cors:
     """
 
     def __init__(self, origins: Sequence[str]) -> None:
-        written = [
-            one.rstrip("/") for origin in origins for one in (_LOCAL if origin == "local" else (origin,))
-        ]
-        self._origins = frozenset(one.encode("latin-1") for one in written)
-        self._patterns = [_pattern(one) for one in written if ANY in one]
-        self._allows_any = ANY.encode() in self._origins
+        written = [one for origin in origins for one in (_LOCAL if origin == LOCAL_ORIGINS else (origin,))]
+        self._origins = frozenset(one.encode() for one in written)
+        self._patterns = [_pattern(one) for one in written if ANY_ORIGIN in one]
+        self._allows_any = ANY_ORIGIN.encode() in self._origins
 
     def allows(self, origin: bytes) -> bool:
         """Tell whether its pages may ask."""
@@ -80,7 +77,7 @@ class Cors:
         origin = dict(request.scope["headers"]).get(b"origin")
         if origin is None or not self.allows(origin):
             return
-        allowed = ANY.encode() if self._allows_any else origin
+        allowed = ANY_ORIGIN.encode() if self._allows_any else origin
         response.raw_headers += [
             (b"access-control-allow-origin", allowed),
             (b"access-control-expose-headers", _EXPOSED),
@@ -92,7 +89,7 @@ def _pattern(origin: str) -> re.Pattern[bytes]:
     return re.compile(re.escape(origin).replace(r"\*", "[^/@]+").encode("latin-1"))
 
 
-LOCAL = Cors(["local"])
+LOCAL = Cors([LOCAL_ORIGINS])
 
 
 def cors_of(origins: str) -> Cors | None:

@@ -224,3 +224,53 @@ def test_there_is_no_other_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(SettingsError, match="ENCODERY_COMPATIBILITY: Input should be 'none' or 'tei'"):
         settings_from()
+
+
+def test_a_flag_with_an_address_comes_before_a_unix_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENCODERY_SOCKET", "/run/encodery.sock")
+
+    assert str(settings_from().socket) == "/run/encodery.sock"
+    assert settings_from(host="0.0.0.0").socket is None
+    found = sourced_settings(listen_port=9)
+    assert (found.settings.socket, found.sources["socket"]) == (None, "command")
+
+
+@pytest.mark.parametrize(
+    ("given", "compared"),
+    [
+        ("https://shop.example", "https://shop.example"),
+        ("https://Shop.Example:443/, HTTP://localhost:3000", "https://shop.example,http://localhost:3000"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("http://a:443", "http://a:443"),
+        ("chrome-extension://abcdef", "chrome-extension://abcdef"),
+        ("http://localhost:*, https://*.Example", "http://localhost:*,https://*.example"),
+        ("file://", "file://"),
+        ("local", "local"),
+        ("*", "*"),
+        ("", ""),
+    ],
+)
+def test_origins_are_kept_as_browsers_send_them(given: str, compared: str) -> None:
+    assert settings_from(cors_origins=given).cors_origins == compared
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "a.example",
+        "a.example:3000",
+        "//a.example",
+        "https://",
+        "https://a.example/shop",
+        "https://a.example?x",
+        "https://me@a.example",
+        "https://a.example:port",
+        "https://b\u00fccher.example",
+        "https://a.example https://b.example",
+        "https://a.example, b.example",
+        "null",
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(given: str) -> None:
+    with pytest.raises(SettingsError, match=r"ENCODERY_CORS_ORIGINS: .*https://shop\.example"):
+        settings_from(cors_origins=given)
