@@ -124,8 +124,8 @@ def bench(arguments: list[str]) -> int:
 
 
 def faults(arguments: list[str]) -> int:
-    """Run the fault harness, every row or those named, and keep the figures; see faults/."""
-    return call([environment("dev"), "-m", "faults", *arguments])
+    """Run the fault harness, every row or those named, and keep the figures; --list installs nothing."""
+    return call([sys.executable if "--list" in arguments else environment("dev"), "-m", "faults", *arguments])
 
 
 def replay(arguments: list[str]) -> int:

@@ -74,6 +74,22 @@ def test_unknown_task_is_refused_by_name(tmp_path: Path) -> None:
     assert "There is no task 'sreve'." in done.stderr
 
 
+def test_a_list_of_the_rows_of_faults_installs_nothing(tmp_path: Path) -> None:
+    """As on a fresh clone: with the standard library alone, and without an environment afterwards."""
+    clone = tmp_path / "clone"
+    for name in ("faults", "bench"):
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(SCRIPT, clone)
+    bare = [sys.executable, "-S", "-m", "faults", "--list"]
+    listed = subprocess.run(bare, cwd=clone, capture_output=True, text=True, check=False)
+    done = run(clone / "dev.py", "faults", "--list", cwd=tmp_path)
+
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert "\nF12 " in done.stdout
+    assert done.stdout == listed.stdout
+    assert not (clone / ".venv").exists()
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The real script, on a lock with nothing in it and a command that tells how it was called."""
