@@ -13,6 +13,8 @@ from app.engine import Refused
 from app.http.context import Context, Ctx
 from app.http.routes import RouteGroup
 
+PASSING = frozenset({"draining", "engine_stalled", "model_loading"})  # reasons that end by themselves
+
 routes = RouteGroup()
 
 
@@ -129,8 +131,14 @@ def _probe(context: Context, response: Response, found: Iterable[str]) -> Probe:
     reasons = list(found) if context.gate is None else _without_names(found, keeping=())
     if reasons:
         response.status_code = 503
-        response.headers["Retry-After"] = "1"
+        if (after_s := retry_after_s(reasons)) is not None:
+            response.headers["Retry-After"] = str(after_s)
     return Probe(ok=not reasons, reasons=reasons)
+
+
+def retry_after_s(reasons: Iterable[str]) -> int | None:
+    """When to look again; None where somebody must do something first."""
+    return 1 if {reason.partition(":")[0] for reason in reasons} <= PASSING else None
 
 
 def _without_names(reasons: Iterable[str], *, keeping: Container[str]) -> list[str]:

@@ -66,9 +66,17 @@ class Loading(EngineError):
 
 
 class NotReady(EngineError):
-    """The model's current version could not be loaded."""
+    """The model's current version could not be loaded, and waiting alone does not help.
 
-    code, param, retry_after_s = "model_not_ready", "model", 5.0
+    Args:
+        retry_after_s: for a server that is not ready, and will be by itself.
+    """
+
+    code, param = "model_not_ready", "model"
+
+    def __init__(self, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class Overloaded(EngineError):

@@ -110,6 +110,8 @@ class PayloadTooLarge(RequestError):
 class NoRoom(RequestError):
     """The bodies of other requests take all the memory that there is for them."""
 
+    retry_after_s = 1.0
+
 
 class UnsupportedMediaType(RequestError):
     """Another content type than JSON, or a body compressed in a way that is not read here."""
@@ -126,7 +128,7 @@ class ErrorSpec:
     Attributes:
         status: of HTTP.
         type: the family, for programs that do not know the code.
-        retryable: the same request may succeed later; the answer has Retry-After.
+        retryable: the same request may succeed later; the answer has Retry-After where the error knows when.
         closes: the connection is closed, since an unread body is in the way.
     """
 
@@ -218,8 +220,8 @@ def failure(error: BaseException) -> Failure:
         headers["Allow"] = error.allow
     if spec.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if spec.retryable:
-        headers["Retry-After"] = str(math.ceil(_get(error, "retry_after_s") or 1))
+    if (after_s := _get(error, "retry_after_s")) is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(after_s)))
     return Failure(spec.status, detail, headers)
 
 

@@ -41,6 +41,6 @@ async def info(context: Ctx) -> Response:
 @TEI.get("/ping", "Is the server ready", access="open")
 async def ping(context: Ctx) -> Response:
     """200 without a body, or 503: what /health/ready says, where SageMaker asks."""
-    if [*health.not_live(context), *health.not_ready(context)]:
-        raise NotReady("the server is not ready; GET /health/ready says why")
+    if reasons := [*health.not_live(context), *health.not_ready(context)]:
+        raise NotReady("the server is not ready; GET /health/ready says why", health.retry_after_s(reasons))
     return Response(media_type="text/plain")
