@@ -29,6 +29,12 @@ def _can_be_sent(key: SecretStr) -> SecretStr:
     return key
 
 
+def _is_mode(mode: str) -> str:
+    if not re.fullmatch("0?[0-7]{3}", mode):
+        raise ValueError("permissions are three octal digits, as 660 for its user and group")
+    return mode
+
+
 def _are_proxies(names: str) -> str:
     for name in listed(names):
         if name in (ANY_PROXY, ON_SOCKET):
@@ -77,7 +83,7 @@ Count = Annotated[int, Number, Field(ge=1, le=MOST)]
 WholeSeconds = Annotated[int, Number, Field(ge=1, le=86_400)]
 Seconds = Annotated[float, Number, Field(gt=0, le=3600, allow_inf_nan=False)]
 Secret = Annotated[SecretStr, AfterValidator(_can_be_sent)]
-Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
+Mode = Annotated[str, AfterValidator(_is_mode)]
 TrustedProxies = Annotated[str, AfterValidator(_are_proxies)]
 Origins = Annotated[str, AfterValidator(_are_origins)]
 PathPrefix = Annotated[str, AfterValidator(_is_prefix)]

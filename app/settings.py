@@ -36,6 +36,7 @@ from app.setting_types import (
 from bundle import KINDS
 from bundle.cores import usable_cores
 from bundle.preprocess import LimitSetting
+from bundle.words import first_mistake
 
 PREFIX = "ENCODERY_"
 FILE = "ENCODERY_CONFIG"  # names the TOML file
@@ -332,10 +333,9 @@ def sourced_settings(**given: Any) -> SourcedSettings:
     try:
         settings = Settings(**(rest | command))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        name = str(first["loc"][0])
-        where = f"{sources[name]}: " if name in rest else ""
-        raise SettingsError(f"{where}{PREFIX}{name.upper()}: {first['msg']}") from None
+        place, mistake = first_mistake(error)
+        where = f"{sources[place[0]]}: " if place[0] in rest else ""
+        raise SettingsError(f"{where}{PREFIX}{place[0].upper()}: {mistake}") from None
     sources |= {name: "command" for name in command if name in sources or command[name] is not None}
     profile = dict.fromkeys(PROFILES[settings.compatibility], f"compatibility {settings.compatibility}")
     return SourcedSettings(settings, profile | sources)

@@ -24,11 +24,12 @@ from pydantic import (
 
 from bundle.errors import ManifestError
 from bundle.quantize import FLOATS, OutputType
+from bundle.words import DIGEST, NAME, first_error
 
 SCHEMA_VERSION = 1
 
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
-Digest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
+Digest: TypeAlias = Annotated[str, StringConstraints(pattern=DIGEST)]
 Positive: TypeAlias = Annotated[int, Field(ge=1, lt=1 << 31)]
 Long: TypeAlias = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]  # what JSON parsers read without loss
 
@@ -212,13 +213,6 @@ def space_id(encoder_digests: Iterable[str]) -> str:
     """The id of the space that these encoders share."""
     joined = "\n".join(sorted(encoder_digests)).encode()
     return f"sp_{hashlib.sha256(joined).hexdigest()[:32]}"
-
-
-def first_error(error: ValidationError) -> str:
-    """The first thing that pydantic found, with its place and without the value."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(map(str, first["loc"]))
-    return f"{where}: {first['msg']}" if where else first["msg"]
 
 
 def canonical_json(value: Mapping[str, Any]) -> bytes:

@@ -23,9 +23,10 @@ from bundle.directory import CARD, GOLDEN, GRAPH, MANIFEST, read_directory
 from bundle.disk import DISK, Disk, publishing
 from bundle.errors import BundleError, ManifestError, VersionExistsError
 from bundle.graph import check_graph
-from bundle.manifest import FileEntry, Manifest, Parity, Reference, Trained, first_error, space_id
+from bundle.manifest import FileEntry, Manifest, Parity, Reference, Trained, space_id
 from bundle.preprocess import KINDS
 from bundle.store import CURRENT, TEMPORARY, Store, build, check_name, remove_leftovers
+from bundle.words import first_error
 
 _NOT_CURRENT = (  # a write that the disk refuses late may have been done
     "version {version} is published, but making it current did not end well; `encodery models list` shows "

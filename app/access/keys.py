@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -38,6 +40,7 @@ from pydantic import (
 from app.access.rates import RateLimits
 from app.shared.files import toml_table
 from app.shared.rate_table import ROWS
+from bundle.words import DIGEST, first_error
 
 Scope: TypeAlias = Literal["encode", "metrics", "admin"]
 ALL_SCOPES: frozenset[Scope] = frozenset({"encode", "metrics", "admin"})
@@ -46,7 +49,7 @@ NO_SECRET = hashlib.sha256(b"").digest()
 MOST_KEYS = ROWS
 PREFIX = "ek_"  # of the secrets made here, so that scanners of repositories can find them
 
-Digest: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Digest: TypeAlias = Annotated[str, StringConstraints(pattern=DIGEST)]
 Rate: TypeAlias = Annotated[float, Field(ge=1e-3, le=1e9)]
 
 
@@ -141,7 +144,14 @@ class _Row(BaseModel):
 
 NAME = r"^[A-Za-z0-9_-]{1,64}$"  # what TOML takes without quotes
 
-_FILE = TypeAdapter(dict[Annotated[str, StringConstraints(pattern=NAME)], _Row])
+
+def _is_name(name: str) -> str:
+    if not re.fullmatch(NAME, name):
+        raise ValueError("a key's name is 1 to 64 letters, digits, '_' and '-'")
+    return name
+
+
+_FILE = TypeAdapter(dict[Annotated[str, AfterValidator(_is_name)], _Row])
 
 
 def read_keys(path: Path) -> list[Key]:
@@ -163,9 +173,7 @@ def keys_of(content: Mapping[str, object], where: str) -> list[Key]:
     try:
         rows = _FILE.validate_python(content)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise KeysError(f"{where}: {place}: {first['msg']}") from None
+        raise KeysError(f"{where}: {first_error(error)}") from None
     if not rows:
         raise KeysError(f"{where} has no key")
     if len(rows) > MOST_KEYS:

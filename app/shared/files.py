@@ -26,6 +26,15 @@ def toml_table(content: bytes, where: str, error: type[ValueError]) -> dict[str,
     """The table in the bytes of a file. Raises that error, with the place and none of the content."""
     try:
         return tomllib.loads(content.decode())
-    except (ValueError, RecursionError) as found:  # its words might repeat a part of the file
-        place = re.search(r"\(at [^()]*\)", str(found))
-        raise error(f"{where} is no TOML in UTF-8 {place[0] if place else ''}".rstrip()) from None
+    except (ValueError, RecursionError) as found:
+        raise error(f"{where} {_mistake(str(found))}") from None
+
+
+def _mistake(words: str) -> str:
+    """What is wrong: of the parser's words what repeats no part of the file but a table's plain name."""
+    place = f" {match[0]}" if (match := re.search(r"\(at [^()]*\)$", words)) else ""
+    if twice := re.match(r"Cannot declare \('([A-Za-z0-9_-]{1,64})',\) twice", words):
+        return f"has the table [{twice[1]}] twice{place}; give one of them another name"
+    if words.startswith(("Cannot overwrite", "Cannot declare", "Duplicate")):
+        return f"says the same twice{place}"
+    return f"is no TOML in UTF-8{place}"

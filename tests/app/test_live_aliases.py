@@ -139,7 +139,7 @@ async def test_a_pattern_for_all_takes_no_models_own_name(
         ('"a b" = "text"\n', "line 1: a name has 1 to 64 characters"),
         ('bge-v1.5 = "text"\n', "line 1: a name with dots stands in quotes"),
         ('[aliases]\na = "text"\n', "line 1: a name with dots stands in quotes"),
-        ('a = "text"\na = "text"\n', r"no TOML in UTF-8 \(at line 2"),
+        ('a = "text"\na = "text"\n', r"says the same twice \(at line 2"),
         ('a = "text\n', r"no TOML in UTF-8 \(at line 1"),
         ("".join(f'm{n} = "text"\n' for n in range(1001)), "1001 aliases, the limit is 1000"),
     ],

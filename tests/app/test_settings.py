@@ -32,7 +32,7 @@ def test_code_wins_over_the_environment_over_the_default(monkeypatch: pytest.Mon
 def test_a_wrong_value_is_told_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENCODERY_MAX_ITEMS", "many")
 
-    with pytest.raises(SettingsError, match="ENCODERY_MAX_ITEMS: Input should be a valid integer"):
+    with pytest.raises(SettingsError, match="ENCODERY_MAX_ITEMS: expected a whole number"):
         settings_from()
 
 
@@ -76,7 +76,7 @@ def test_a_file_stands_behind_the_environment(monkeypatch: pytest.MonkeyPatch, t
     ("content", "told"),
     [
         ("max_item = 7", "there is no setting max_item; did you mean max_items"),
-        ('max_items = "many"', "encodery.toml: ENCODERY_MAX_ITEMS: Input should be a valid integer"),
+        ('max_items = "many"', "encodery.toml: ENCODERY_MAX_ITEMS: expected a whole number"),
         ("max_items =", "is no TOML"),
         (None, "No such file"),
     ],
@@ -222,7 +222,7 @@ def test_a_profile_goes_on_to_other_processes(monkeypatch: pytest.MonkeyPatch) -
 def test_there_is_no_other_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENCODERY_COMPATIBILITY", "openai")
 
-    with pytest.raises(SettingsError, match="ENCODERY_COMPATIBILITY: Input should be 'none' or 'tei'"):
+    with pytest.raises(SettingsError, match="ENCODERY_COMPATIBILITY: expected 'none' or 'tei'"):
         settings_from()
 
 

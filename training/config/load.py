@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from bundle.words import said
 from training.config.sections import Run, Section
 from training.errors import ConfigError
 from training.kinds import KINDS
@@ -78,7 +79,7 @@ def _explain(raw: dict[str, Any], settings: type[Run], fault: Any) -> str:
     if fault["type"] == "missing":
         return f"{key} is missing"
     if fault["type"] != "extra_forbidden":
-        message = fault["msg"].removeprefix("Value error, ")
+        message = said(fault)
         return f"{key}: {message}" if key else message
     nearest = difflib.get_close_matches(str(location[-1]), list(table.model_fields), n=1, cutoff=0.0)
     return f"{key} is no setting; the nearest is {nearest[0]}" if nearest else f"{key} is no setting"

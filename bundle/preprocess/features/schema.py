@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from bundle.errors import ManifestError
+from bundle.words import first_error
 
 PAD, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
 SCHEMA_VERSION = 1
@@ -155,9 +156,7 @@ class FeatureSchema(BaseModel):
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(map(str, first["loc"]))
-            raise ManifestError(f"features.json: {where}: {first['msg']}") from None
+            raise ManifestError(f"features.json: {first_error(error)}") from None
 
     def to_bytes(self) -> bytes:
         """The canonical file."""
