@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from app.aliases import Aliases, written_aliases
 from app.compatibility import PROFILES, Compatibility, with_profile
+from app.places import default_cache_dir, read_regular
 from app.setting_types import (
     MOST,
     Count,
@@ -47,6 +48,12 @@ _SERVICE_LINK = re.compile(
 _OTHERS = frozenset(
     {FILE, "ENCODERY_DATA", "ENCODERY_TORCH", "ENCODERY_TORCH_INDEX"}
 )  # the last three: training, dev.py
+
+_UNSET = {  # what is told where there is no value; otherwise "none"
+    "batch_tokens": "measured",
+    "cache_dir": "~/.cache/encodery",
+    "required_models": "the default model",
+}
 
 MOST_WORKERS = 64  # each loads every model; who has more cores runs more servers
 
@@ -263,14 +270,20 @@ class _Settings(BaseSettings):
     def environment(self) -> dict[str, str]:
         """What was given, as variables for another process; secrets come from the environment only."""
         return {
-            f"{PREFIX}{name.upper()}": _written(value)
+            f"{PREFIX}{name.upper()}": _as_variable(value)
             for name in sorted(self.model_fields_set)
             if not isinstance(value := getattr(self, name), SecretStr) and value is not None
         }
 
+    def values(self) -> dict[str, Any]:
+        """As JSON has them, with what follows from others as what it comes to; secrets are asterisks."""
+        place = self.cache_dir or default_cache_dir()
+        computed = {"cache_dir": place and str(place), "required_models": ",".join(self.required)}
+        return self.model_dump(mode="json") | computed
+
     def shown(self) -> dict[str, str]:
-        """Values as they may be printed: a SecretStr prints itself as asterisks."""
-        return {name: _written(getattr(self, name)) for name in type(self).model_fields}
+        """The same as text, for people."""
+        return {name: _written(name, value) for name, value in self.values().items()}
 
     def changed(self) -> dict[str, str]:
         """The same, of those that are not as by default."""
@@ -282,7 +295,11 @@ class _Settings(BaseSettings):
         return {name: value for name, value in self.shown().items() if getattr(self, name) != defaults[name]}
 
 
-def _written(value: Any) -> str:
+def _written(name: str, value: Any) -> str:
+    return _UNSET.get(name, "none") if value in (None, "", {}) else _as_variable(value)
+
+
+def _as_variable(value: Any) -> str:
     return written_aliases(value) if isinstance(value, Mapping) else str(value)
 
 
@@ -346,7 +363,7 @@ def _read_file(path: str) -> dict[str, Any]:
     if not path:
         return {}
     try:
-        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = tomllib.loads(read_regular(Path(path)).decode())
     except OSError as error:
         raise SettingsError(f"{FILE}={path}: {error.strerror}") from None
     except ValueError as error:  # of TOML, or of UTF-8
@@ -377,13 +394,6 @@ def unknown_variables(environment: Mapping[str, str]) -> dict[str, str | None]:
 def _nearest(name: str, known: Iterable[str]) -> str | None:
     nearest = difflib.get_close_matches(name, known, n=1)
     return PREFIX + nearest[0] if nearest else None
-
-
-_UNSET = {
-    "batch_tokens": "measured",
-    "cache_dir": "~/.cache/encodery",
-    "required_models": "the default model",
-}
 
 
 def settings_table() -> str:

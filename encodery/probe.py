@@ -14,6 +14,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+from app.places import read_regular
+
 PREFIX, PATH, TIMEOUT_S = "ENCODERY_", "/health/ready", 4.0
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where to ask a server on every interface
 
@@ -40,7 +42,7 @@ class _Settings:
 
     def __init__(self) -> None:
         file = os.environ.get(f"{PREFIX}CONFIG")
-        self._file: dict[str, Any] = tomllib.loads(Path(file).read_text(encoding="utf-8")) if file else {}
+        self._file: dict[str, Any] = tomllib.loads(read_regular(Path(file)).decode()) if file else {}
 
     def get(self, name: str, default: str = "") -> str:
         return os.environ.get(f"{PREFIX}{name.upper()}") or str(self._file.get(name, default))

@@ -334,10 +334,26 @@ def test_config_prints_every_setting_with_its_source(monkeypatch: pytest.MonkeyP
     by_name = {row["name"]: row for row in rows}
     assert by_name["ENCODERY_MAX_ITEMS"] == {
         "name": "ENCODERY_MAX_ITEMS",
-        "value": "5",
+        "value": 5,
         "source": "environment",
     }
     assert by_name["ENCODERY_HOST"]["source"] == "default"
+
+
+def test_config_prints_what_a_default_comes_to(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With these models, and for this user; no setting is blank, or a word of Python's."""
+    publish(tmp_path, [tiny.text_draft("mine")])
+    monkeypatch.setenv("ENCODERY_MODELS_DIR", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", "/caches")
+
+    lines = [line.split() for line in run("config").stdout.splitlines()]
+
+    told = {name: value for name, value, *_ in lines}
+    assert all(value not in ("None", "default", "environment") for value in told.values())
+    assert told["ENCODERY_CACHE_DIR"] == "/caches/encodery"
+    assert told["ENCODERY_BATCH_TOKENS"] == "measured"
+    assert told["ENCODERY_DEFAULT_MODEL"] == told["ENCODERY_REQUIRED_MODELS"] == "mine"
+    assert told["ENCODERY_SOCKET"] == told["ENCODERY_API_KEY"] == "none"
 
 
 def test_a_variable_that_is_no_setting_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

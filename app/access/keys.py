@@ -38,6 +38,7 @@ from pydantic import (
 )
 
 from app.access.rates import RateLimits
+from app.places import read_regular
 from app.shared.files import toml_table
 from app.shared.rate_table import ROWS
 from bundle.words import DIGEST, first_error
@@ -157,7 +158,7 @@ _FILE = TypeAdapter(dict[Annotated[str, AfterValidator(_is_name)], _Row])
 def read_keys(path: Path) -> list[Key]:
     """The keys in a file. Raises KeysError, if it cannot be used."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError as error:
         raise KeysError(f"{path}: {error.strerror}") from None
     return parse_keys(content, str(path))

@@ -46,7 +46,7 @@ def serve(settings: Settings) -> int:
     if is_for_people:
         log.info("settings", **settings.changed() | {"models_dir": str(settings.models_dir.resolve())})
     else:
-        log.info("settings", **settings.shown())
+        log.info("settings", **settings.values())
     raise_limit_of_descriptors()
     for name, nearest in unknown_variables(os.environ).items():
         hint = {"nearest": nearest} if nearest else {}

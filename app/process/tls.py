@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 
+from app.places import read_regular
 from app.settings import Settings
 from app.shared.listener import CannotServe
 
@@ -29,7 +30,7 @@ def load(context: ssl.SSLContext, settings: Settings) -> None:
     for name, file in (("CERTIFICATE", certificate), ("KEY", key)):
         try:
             if file is not None:
-                file.read_bytes()
+                read_regular(file)
         except OSError as error:
             raise CannotServe(f"ENCODERY_TLS_{name}={file}: {error.strerror}.") from None
     try:

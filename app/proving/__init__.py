@@ -8,7 +8,7 @@ Knows nothing of HTTP or of the engine: the supervisor does this for its workers
 from app.proving.kept import Kept
 from app.proving.plan import Plan, Planned, PlannedModel, Refused, plan_of
 from app.proving.prover import Prover
-from app.proving.round import Round, place_to_keep
+from app.proving.round import Round, as_served, place_to_keep
 from app.proving.verdicts import Verdict, VerdictFiles, Verdicts, VerdictsInMemory
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "VerdictFiles",
     "Verdicts",
     "VerdictsInMemory",
+    "as_served",
     "place_to_keep",
     "plan_of",
 ]

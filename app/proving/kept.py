@@ -24,7 +24,10 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
+import structlog
+
 import bundle
+from app.places import default_cache_dir
 from app.proving.plan import Planned
 from app.proving.verdicts import Verdict
 from app.shared.files import write_whole
@@ -36,6 +39,8 @@ WORK = ".work-"  # starts the names of what is being made
 MOST_BYTES = 4 << 30  # of all that is kept; the longest unused goes first
 FORGOTTEN_S = 30 * 24 * 3600.0  # what was not used for so long goes in any case
 WORK_S = 3600.0  # what is older and still being made is of a process that died
+log = structlog.get_logger("encodery")
+
 LIBRARIES = ("numpy", "onnxruntime", "tokenizers")
 
 
@@ -53,6 +58,7 @@ class Kept:
 
     def __init__(self, directory: Path | None, threads: int) -> None:
         self.directory = directory
+        self._has_warned = False
         self._machine = machine_digest(threads) if directory else ""
 
     def find(self, planned: Planned) -> Verdict | None:
@@ -75,7 +81,8 @@ class Kept:
             return None
         try:
             return Path(tempfile.mkdtemp(dir=self.directory, prefix=WORK))
-        except OSError:
+        except OSError as error:
+            self._warn(error)
             return None
 
     def keep(self, planned: Planned, work: Path | None, verdict: Verdict) -> Verdict:
@@ -91,9 +98,12 @@ class Kept:
             write_whole(work / VERDICT, verdict.to_bytes())
             shutil.rmtree(place, ignore_errors=True)  # not as it was, or `find` would have found it
             work.rename(place)
-        except OSError:  # the disk is full, or another server was sooner
+        except OSError as error:  # the disk is full, or another server was sooner
             shutil.rmtree(work, ignore_errors=True)
-            return self.find(planned) or replace(verdict, files={}, weights=None)
+            if (found := self.find(planned)) is not None:
+                return found
+            self._warn(error)
+            return replace(verdict, files={}, weights=None)
         return replace(verdict, weights=place if verdict.files else None)
 
     def drop(self, work: Path | None) -> None:
@@ -121,6 +131,13 @@ class Kept:
                 if path not in spared and (is_old or room < 0):
                     shutil.rmtree(path, ignore_errors=True)
 
+    def _warn(self, error: OSError) -> None:
+        """Once, however many versions there are."""
+        if not self._has_warned:
+            self._has_warned = True
+            told = {"cache_dir": str(self.directory), "reason": error.strerror}
+            log.warning("what is proven cannot be kept; it is proven again at the next start", **told)
+
     def _place(self, planned: Planned) -> Path:
         assert self.directory is not None
         key = hashlib.sha256(f"{self._machine} {planned.digest}".encode()).hexdigest()
@@ -137,13 +154,16 @@ def cache_directory(wanted: Path | None) -> Path:
         NotPrivate: it cannot be made or written, or others than this user could write in it.
     """
     try:
-        directory = (wanted or _default()).absolute()
+        directory = wanted or default_cache_dir()
+        if directory is None:
+            raise NotPrivate("this user has no home directory")
+        directory = directory.absolute()
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         directory = directory.resolve()
         _check_private(directory)
         with tempfile.TemporaryFile(dir=directory):
             return directory
-    except (OSError, RuntimeError) as error:  # no home directory is a RuntimeError
+    except OSError as error:
         raise NotPrivate(getattr(error, "strerror", None) or str(error)) from None
 
 
@@ -169,11 +189,6 @@ def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     told = {line for line in lines if line.partition(":")[0].strip() in ("model name", "flags", "Features")}
     return "\n".join([platform.machine(), platform.processor(), *sorted(told)])
-
-
-def _default() -> Path:
-    caches = os.environ.get("XDG_CACHE_HOME")
-    return (Path(caches) if caches else Path.home() / ".cache") / "encodery"
 
 
 def _check_private(directory: Path) -> None:

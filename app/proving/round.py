@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,21 +119,37 @@ def resolved(settings: Settings, plan: Plan) -> Settings:
         CannotServe: a model that a setting names is not there.
     """
     names, default = plan.names, settings.default_model
-    aliases = [name for name, target in settings.model_aliases.items() if target.partition("/")[0] in names]
+    known = _known(settings, names)
     for name in settings.required if settings.required_models else ():
-        if name not in (*names, *aliases):
+        if name not in known:
             raise CannotServe(f"ENCODERY_REQUIRED_MODELS names {name}; there are {', '.join(names)}.")
-    if default in (*names, *aliases):
-        return settings
-    if "default_model" in settings.model_fields_set:
+    if default not in known and "default_model" in settings.model_fields_set:
         raise CannotServe(f"ENCODERY_DEFAULT_MODEL names {default}; there are {', '.join(names)}.")
+    found = as_served(settings, names)
+    if found.default_model != default:
+        log.info("the only model is the default one", default_model=found.default_model)
+    elif found is not settings:
+        log.warning(
+            "no default model: requests must name one; set ENCODERY_DEFAULT_MODEL",
+            missing=default,
+            models=names,
+        )
+    return found
+
+
+def as_served(settings: Settings, names: Sequence[str]) -> Settings:
+    """What the settings come to with these models, where they do not say it themselves."""
+    if "default_model" in settings.model_fields_set or settings.default_model in _known(settings, names):
+        return settings
     if len(names) == 1:
-        log.info("the only model is the default one", default_model=names[0])
         return settings.model_copy(update={"default_model": names[0]})
-    log.warning(
-        "no default model: requests must name one; set ENCODERY_DEFAULT_MODEL", missing=default, models=names
-    )
     return settings.model_copy(update={"required_models": settings.required_models or ",".join(names)})
+
+
+def _known(settings: Settings, names: Sequence[str]) -> list[str]:
+    """The names that lead to a model."""
+    aliases = settings.model_aliases.items()
+    return [*names, *(name for name, target in aliases if target.partition("/")[0] in names)]
 
 
 def _warn_of_aliases(settings: Settings, plan: Plan) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict
 
+from app.places import check_appendable
 from app.shared.console import Console
 
 AUDIT = "encodery.audit"  # the logger that `app.shared.audit` writes to
@@ -82,6 +83,7 @@ def set_up_log(
     audits = logging.getLogger(AUDIT)
     audits.setLevel(logging.INFO)
     if audit_file is not None:
+        check_appendable(audit_file)
         file = WatchedFileHandler(audit_file)  # opens it again when it was rotated away
         file.setFormatter(formatter(json))
         audits.handlers, audits.propagate = [file], False

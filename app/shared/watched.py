@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from app.places import read_regular
 from app.shared.files import write_whole
 
 LOOK_EVERY_S = 1.0
@@ -72,7 +73,7 @@ class WatchedFile(Generic[T]):
 
     def _read(self, path: Path) -> T:
         try:
-            content = path.read_bytes()
+            content = read_regular(path)
         except OSError as error:
             raise ValueError(f"{path}: {error.strerror}") from None
         found = self._parse(content, str(path))

@@ -14,7 +14,9 @@ DEFAULT = "default"
 
 def config(as_json: AsJson = False) -> None:
     """Print every setting of the server with its value and its source; secrets as asterisks."""
+    from app.proving import as_served
     from app.settings import PREFIX, SettingsError, sourced_settings, unknown_variables
+    from bundle import Store
 
     try:
         found = sourced_settings()
@@ -23,15 +25,16 @@ def config(as_json: AsJson = False) -> None:
     for variable, nearest in unknown_variables(os.environ).items():
         hint = f"; did you mean {nearest}?" if nearest else ""
         typer.echo(f"encodery: {variable} is no setting{hint}", err=True)
+    settings = as_served(found.settings, Store(found.settings.models_dir).names())
     rows = [
-        (f"{PREFIX}{name.upper()}", value, found.sources.get(name, DEFAULT))
-        for name, value in found.settings.shown().items()
+        {"name": f"{PREFIX}{name.upper()}", "value": value, "source": found.sources.get(name, DEFAULT)}
+        for name, value in (settings.values() if as_json else settings.shown()).items()
     ]
     if as_json:
-        typer.echo(
-            json.dumps([dict(zip(("name", "value", "source"), row, strict=True)) for row in rows], indent=1)
-        )
+        typer.echo(json.dumps(rows, indent=1))
         return
-    widths = [max(len(row[column]) for row in rows) for column in range(2)]
-    for name, value, source in rows:
-        typer.echo(f"{name.ljust(widths[0])}  {value.ljust(widths[1])}  {source}")
+    widths = {column: max(len(row[column]) for row in rows) for column in ("name", "value")}
+    for row in rows:
+        typer.echo(
+            "  ".join([row[column].ljust(width) for column, width in widths.items()] + [row["source"]])
+        )

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from app.access import KeysError, read_keys
+from app.places import check_appendable
+from app.process.tls import tls_context
 from app.settings import (
     MOST_WORKERS,
     Settings,
@@ -16,6 +21,7 @@ from app.settings import (
     sourced_settings,
     unknown_variables,
 )
+from app.shared.listener import CannotServe
 from bundle.cores import usable_cores
 from bundle.preprocess.text import TEXT
 
@@ -131,7 +137,39 @@ def test_secrets_are_not_shown() -> None:
     shown = WithSecret().shown()
 
     assert "hunter2" not in str(shown)
-    assert shown["max_items"] == "2048"
+    assert (shown["max_items"], shown["api_key"]) == ("2048", "**********")
+
+
+def test_programs_get_settings_as_json_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the log and from `encodery config --json`: numbers are no text, and what is not there is null."""
+    monkeypatch.delenv("HOME", raising=False)
+    given = settings_from(api_key="hunter2", model_aliases="ada=text", drain_delay_s="1.5", metrics="no")
+
+    values = json.loads(json.dumps(given.values()))
+
+    assert (values["max_items"], values["drain_delay_s"], values["metrics"]) == (2048, 1.5, False)
+    assert (values["model_aliases"], values["socket"], values["models_dir"]) == (
+        {"ada": "text"},
+        None,
+        "models",
+    )
+    assert values["api_key"] == "**********"
+
+
+def test_what_is_no_regular_file_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    pipe = tmp_path / "encodery.toml"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        monkeypatch.setenv("ENCODERY_CONFIG", str(path))
+        with pytest.raises(SettingsError, match="it is no regular file"):
+            settings_from()
+        with pytest.raises(KeysError, match="it is no regular file"):
+            read_keys(path)
+        with pytest.raises(CannotServe, match="it is no regular file"):
+            tls_context(Settings(tls_certificate=path))
+    with pytest.raises(OSError, match="No such device"):
+        check_appendable(pipe)
+    assert not check_appendable(tmp_path / "audit.jsonl")
 
 
 def test_the_table_has_every_setting() -> None:

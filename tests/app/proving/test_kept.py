@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 
 import pytest
+import structlog
 
 from app.proving import Kept, Verdict
 from app.proving.kept import FORGOTTEN_S, WORK, NotPrivate, cache_directory, machine_digest, processor
@@ -148,3 +150,21 @@ def test_another_processor_is_another_machine(tmp_path: Path) -> None:
     assert processor(tmp_path / "cpuinfo").count("avx2") == 1
     assert "MHz" not in processor(tmp_path / "cpuinfo")
     assert processor(tmp_path / "nothing")
+
+
+def test_a_full_disk_is_told_once(tmp_path: Path) -> None:
+    """Whatever is written fails, as without room: the limit of a file's size is the system's own refusal."""
+    kept, planned = Kept(tmp_path, 1), [Planned("text", str(n), f"{n:064}", 1) for n in range(3)]
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with structlog.testing.capture_logs() as lines:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        try:
+            found = [kept.keep(one, kept.begin(), Verdict(prove_s=1.0)) for one in planned]
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert [verdict.weights for verdict in found] == [None] * 3
+    assert [(line["log_level"], line["cache_dir"], line["reason"]) for line in lines] == [
+        ("warning", str(tmp_path), "File too large")
+    ]
+    assert list(tmp_path.iterdir()) == []
