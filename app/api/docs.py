@@ -16,6 +16,7 @@ from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 
 from app.api.health import running_version
+from app.http.context import Ctx
 from app.http.routes import RouteGroup
 
 ASSETS = Path(__file__).parent.parent / "static" / "swagger"
@@ -33,11 +34,10 @@ routes.mount("/docs/assets", StaticFiles(directory=ASSETS))
 
 
 @routes.get("/", access="open", include_in_schema=False)
-async def root() -> Response:
+async def root(context: Ctx) -> Response:
     """Say what this is, to people and to probes that ask for no more."""
-    return Response(
-        f"Encodery {running_version()} is running; /docs lists what there is\n", media_type="text/plain"
-    )
+    pointer = "/docs lists what there is" + ("" if context.gate is None else ", to who shows a key")
+    return Response(f"Encodery {running_version()} is running; {pointer}\n", media_type="text/plain")
 
 
 @routes.get("/openapi.json", include_in_schema=False)

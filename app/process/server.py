@@ -166,7 +166,8 @@ class _Server(uvicorn.Server):
             return
         self._is_ready = True
         gc.freeze()  # the models, too
-        log.info("ready", url=url)
+        needs = {} if self._app.context.gate is None else {"needs": "a key"}
+        log.info("ready", url=url, **needs)
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._app.context.is_draining = True  # at once: the main loop looks every 0.1 s

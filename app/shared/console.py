@@ -60,7 +60,8 @@ def _refused(event: EventDict, paint: Paint) -> str:
 
 def _ready(event: EventDict, paint: Paint) -> str:
     url = str(event.get("url"))
-    return f"{paint(BOLD, 'serving')}   {paint(CYAN, url)}  to try it: {paint(CYAN, f'{url}/docs')}"
+    hint = f"needs {event['needs']}" if "needs" in event else f"to try it: {paint(CYAN, f'{url}/docs')}"
+    return f"{paint(BOLD, 'serving')}   {paint(CYAN, url)}  {hint}"
 
 
 def _names(event: EventDict, paint: Paint) -> str:

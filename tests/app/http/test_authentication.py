@@ -266,6 +266,16 @@ async def test_the_document_says_what_needs_a_key_and_where_it_stands(client: ht
     assert document["components"]["securitySchemes"]["key"]["name"] == "X-API-Key"
 
 
+async def test_the_page_is_promised_to_none_who_would_not_be_shown_it(
+    client: httpx.AsyncClient, serving: Any, registry: Any
+) -> None:
+    assert (await client.get("/docs")).status_code == 401
+    assert "to who shows a key" in (await client.get("/")).text
+    async with serving(registry) as everybody:
+        assert (await everybody.get("/docs")).status_code == 200
+        assert "key" not in (await everybody.get("/")).text
+
+
 async def test_the_document_of_an_open_server_speaks_of_no_keys(serving: Any, registry: Any) -> None:
     async with serving(registry) as client:
         assert "security" not in (await client.get("/openapi.json")).text
