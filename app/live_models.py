@@ -60,6 +60,8 @@ class LiveModels:
         if self._slot is not None and self._loader.has_verdicts:
             self._loader.load(self._told())
             self._settle_losses(self._slot)
+            if self.is_short:
+                return
         self._take(self.registry)
         self._submit(self._load)
 

@@ -108,8 +108,12 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn does, with a limit on the time that a client takes to agree on keys."""
         await self.lifespan.startup()
-        if self.lifespan.should_exit or (self._live and self._live.is_short):
+        if self.lifespan.should_exit:
             sys.exit(STARTUP_FAILURE)
+        if self._live is not None and self._live.is_short:
+            await self.lifespan.shutdown()
+            self.status, self.should_exit = 1, True
+            return
         make = partial(
             Connection,
             self._app,

@@ -90,6 +90,10 @@ def test_a_replacement_that_lacks_a_model_does_not_join_until_it_has_it(models: 
         told = running.logged("not joining: others serve what cannot be loaded here")
 
         assert told["lost"] == ["shop-user"]
+        running.logged("worker ended", 2)
+        events = [line["event"] for line in running.log]
+        assert events.count("not joining: others serve what cannot be loaded here") == 1
+        assert not any("Traceback" in event or event == "bug" for event in events)
         assert statuses(url, "shop-user") == {200}
         path.write_bytes(content)
         running.logged("all workers serve", 2)
