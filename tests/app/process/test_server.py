@@ -44,7 +44,7 @@ def test_serves_and_stops_in_order(published: Path) -> None:
             "ready",
             "stopping",
         ]
-        assert running.log[0]["max_items"] == "7"
+        assert running.log[0]["max_items"] == 7
         assert running.log[1]["nearest"] == "ENCODERY_MAX_ITEMS"
         assert {line["name"] for line in running.log[3:6]} == {"text", "shop-user", "shop-item"}
 
