@@ -14,8 +14,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from app.places import read_regular
-
 PREFIX, PATH, TIMEOUT_S = "ENCODERY_", "/health/ready", 4.0
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # where to ask a server on every interface
 
@@ -41,6 +39,8 @@ class _Settings:
     """Those of the server that say where it listens: a variable comes before the file."""
 
     def __init__(self) -> None:
+        from app.places import read_regular  # nothing of the server is loaded before it is needed
+
         file = os.environ.get(f"{PREFIX}CONFIG")
         self._file: dict[str, Any] = tomllib.loads(read_regular(Path(file)).decode()) if file else {}
 
