@@ -34,6 +34,7 @@ from app.http.context import Context, Ctx
 from app.http.errors import ErrorBody, Failure, InvalidRequest
 from bundle import OutputType, Truncate
 
+UNNAMED = "default/not-specified"  # what infinity_client sends where its caller names no model
 _CODES = {"unknown_model": "model_not_found", "unknown_version": "model_not_found"}
 
 
@@ -129,6 +130,8 @@ async def embeddings(context: Context, request: Request) -> Response:
 
 def _named(context: Context, model: str | None) -> tuple[str | None, str | None]:
     """Name and version; of a model that is not there those of the default one, where a setting says so."""
+    if model == UNNAMED and model not in context.models.aliases:
+        return None, None
     name, version = named(context, model)
     if name is not None and context.settings.openai_unknown_model == "default":
         registry = context.registry

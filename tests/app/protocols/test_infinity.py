@@ -23,6 +23,24 @@ async def test_no_dimensions_are_all_of_them(client: httpx.AsyncClient, path: st
     assert len(answer["data"][0]["embedding"]) == tiny.DIM
 
 
+@pytest.mark.parametrize("path", ["/embeddings", "/v1/embeddings"])
+async def test_no_model_is_the_default_one(client: httpx.AsyncClient, path: str) -> None:
+    """infinity_client sends a name of its own whenever its caller says nothing."""
+    unnamed = await client.post(path, json=SENT | {"input": "hello", "model": "default/not-specified"})
+    other = await client.post(path, json=SENT | {"input": "hello", "model": "default/other"})
+
+    assert (unnamed.status_code, unnamed.json()["model"]) == (200, "text")
+    assert other.status_code == 404
+
+
+async def test_an_alias_of_the_name_for_no_model_comes_first(serving: Any, registry: Any) -> None:
+    async with serving(registry, model_aliases={"default/not-specified": "shop-user"}) as client:
+        answer = await client.post("/embeddings", json={"input": "hello", "model": "default/not-specified"})
+
+    assert answer.status_code == 400  # a user is no text
+    assert "object" in answer.json()["error"]["message"]
+
+
 @pytest.mark.parametrize("field", ["modality", "infinity_extra_modality"])
 @pytest.mark.parametrize("value", ["image", "audio", "video", "", 5, ["text"], {"text": 1}])
 async def test_what_is_no_text_is_refused(client: httpx.AsyncClient, field: str, value: Any) -> None:
