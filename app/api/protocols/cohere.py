@@ -9,15 +9,15 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from fastapi import Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, WithJsonSchema
 
-from app.api.inputs import check_count, is_media
+from app.api.inputs import check_count, described, is_media
 from app.api.large import NUMBER
 from app.api.protocols.base import NO_MEDIA, Protocol, expected_space, json_vectors, named, refuse_less, texts
-from app.api.protocols.foreign import ForeignRequest, Refusal, Texts
+from app.api.protocols.foreign import TEXT, ForeignRequest, Refusal
 from app.api.protocols.input_types import with_prompt_for
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import base64_rows
@@ -38,6 +38,7 @@ _BYTES: Mapping[EmbeddingType, float] = {
     "ubinary": 4 / 8,
     "base64": 4 * 4 / 3,
 }
+_TEXTS = {"anyOf": [{"type": "array", "items": TEXT, "minItems": 1}, {"type": "null"}]}
 _TRUNCATE: dict[str, Truncate] = {"NONE": "none", "START": "start", "END": "end"}
 
 
@@ -66,7 +67,7 @@ class EmbedRequest(ForeignRequest):
     refused: ClassVar = {"images": Refusal(NO_MEDIA, (None, []))}
 
     model: str | None = Field(None, description="default: the server's")
-    texts: Texts | None = None
+    texts: Annotated[Any, WithJsonSchema(_TEXTS)] = None
     inputs: Any = Field(
         None, description='`texts` in another form: [{"content": [{"type": "text", "text": ..}]}]'
     )
@@ -133,10 +134,21 @@ async def _texts(asked: EmbedRequest, settings: Settings) -> Any:
     if asked.texts is None and asked.inputs is None:
         raise InvalidRequest('"texts" is missing', code="missing_field", param="texts")
     if asked.texts is not None:
+        _check_texts(asked)
         return asked.texts
     if isinstance(asked.inputs, list):
         check_count(len(asked.inputs), settings)
     return await asyncio.to_thread(_joined, asked.inputs)  # of any number of parts
+
+
+def _check_texts(asked: EmbedRequest) -> None:
+    """Raise InvalidRequest for what is no list, and for a second form beside it."""
+    if asked.inputs is not None:
+        message = "texts and inputs are two forms of one field; send one of them"
+        raise InvalidRequest(message, code="invalid_value", param="inputs")
+    if not isinstance(asked.texts, list):
+        message = f"texts: expected a list of texts, this is {described(asked.texts)}"
+        raise InvalidRequest(message, code="wrong_type", param="texts")
 
 
 def _joined(inputs: Any) -> list[str]:

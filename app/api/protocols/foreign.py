@@ -72,9 +72,9 @@ class RefusedRequest(ForeignRequest):
 
 R = TypeVar("R", bound=ForeignRequest)
 
-_TEXT = {"type": "string", "minLength": 1}
+TEXT = {"type": "string", "minLength": 1}
 Texts = Annotated[
-    Any, WithJsonSchema({"anyOf": [_TEXT, {"type": "array", "items": _TEXT, "minItems": 1}]})
+    Any, WithJsonSchema({"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]})
 ]  # a text or a list of them, read by `texts`: in the API's document, what is taken
 
 

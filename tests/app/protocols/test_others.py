@@ -150,6 +150,27 @@ async def test_cohere_v1_has_bare_floats(client: httpx.AsyncClient) -> None:
     assert (typed["response_type"], [*typed["embeddings"]]) == ("embeddings_by_type", ["int8"])
 
 
+@pytest.mark.parametrize("path", ["/v1/embed", "/v2/embed"])
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"texts": ["a"], "inputs": [{"content": [{"type": "text", "text": "b"}]}]}, "send one of them"),
+        ({"texts": [], "inputs": []}, "send one of them"),
+        ({"texts": ["a"], "inputs": "b"}, "send one of them"),
+        ({"texts": "a"}, "texts: expected a list of texts, this is a string"),
+        ({"texts": 5}, "texts: expected a list of texts, this is a"),
+        ({"texts": {"a": "b"}}, "texts: expected a list of texts, this is an object"),
+    ],
+)
+async def test_cohere_takes_one_list_of_texts(
+    client: httpx.AsyncClient, path: str, body: dict[str, Any], told: str
+) -> None:
+    answer = await client.post(path, json=body)
+
+    assert answer.status_code == 400, answer.text
+    assert told in answer.json()["message"]
+
+
 async def test_cohere_takes_texts_in_parts_and_no_images(client: httpx.AsyncClient) -> None:
     parts = [{"content": [{"type": "text", "text": "hello "}, {"type": "text", "text": "world"}]}]
     image = [{"content": [{"type": "image_url", "image_url": {"url": "data:"}}]}]

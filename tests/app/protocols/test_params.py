@@ -38,7 +38,6 @@ BARE = {
     "/embed": ("inputs", {}),
     "/tokenize": ("inputs", {}),
     "/api/embed": ("input", {"model": "text"}),
-    "/v2/embed": ("texts", {"model": "text"}),
 }
 
 
