@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from fastapi import Response
 from pydantic import BaseModel
 
+from app.access import CALLER, NOBODY
 from app.engine import Refused
 from app.http.context import Context, Ctx
 from app.http.routes import RouteGroup
@@ -78,9 +79,11 @@ async def ready(context: Ctx, response: Response) -> Probe:
     return _probe(context, response, not_ready(context))
 
 
-@routes.get("/health", summary="How the server is")
-async def health(context: Ctx) -> Health:
-    """Details, for people. Always 200; probes have routes of their own."""
+@routes.get("/health", access="optional", response_model=Health, summary="How the server is")
+async def health(context: Ctx) -> Health | Response:
+    """Details, for people: always 200. Who shows no key where there are keys gets 200 or 503 and no word."""
+    if context.gate is not None and CALLER.get() is NOBODY:
+        return Response(status_code=503 if [*not_live(context), *not_ready(context)] else 200)
     registry, engine = context.registry, context.engine
     reasons = _without_names([*not_live(context), *not_ready(context)], keeping=registry.models)
     waiting = [engine.queued(loaded) for loaded in registry.loaded]

@@ -32,7 +32,11 @@ def check_key(context: Context, route: Route, request: Request) -> None:
     if gate is None or route.access == "open":
         CALLER.set(NOBODY)
         return
-    caller = gate.find(list(dict.fromkeys(_secrets(request.scope["headers"]))))
+    secrets = list(dict.fromkeys(_secrets(request.scope["headers"])))
+    if route.access == "optional" and not secrets:
+        CALLER.set(NOBODY)
+        return
+    caller = gate.find(secrets)
     CALLER.set(caller or NOBODY)
     try:
         _check(caller, route)
@@ -57,7 +61,7 @@ def _check(caller: Caller | None, route: Route) -> None:
             "send a key of this server, in the header Authorization: Bearer KEY, or in X-API-Key",
             code="invalid_api_key",
         )
-    if route.access != "any" and not caller.key.may(route.access):
+    if route.access not in ("any", "optional") and not caller.key.may(route.access):
         raise Forbidden(
             f"this path needs the scope {route.access}, which the key has not", code="missing_scope"
         )
@@ -88,8 +92,9 @@ def declare_keys(document: dict[str, Any], table: Routes) -> None:
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             scope = {"type": "http", "method": method.upper(), "path": path}
-            if table.find(scope).access != "open":
-                operation["security"] = [{name: []} for name in _SCHEMES]
+            if (access := table.find(scope).access) != "open":
+                none: list[dict[str, Any]] = [{}] if access == "optional" else []
+                operation["security"] = [*({name: []} for name in _SCHEMES), *none]
                 for status, meaning in _REFUSALS.items():
                     if "4XX" not in operation["responses"]:
                         operation["responses"].setdefault(status, {"description": meaning})

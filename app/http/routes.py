@@ -38,7 +38,7 @@ UNMATCHED = "unmatched"  # what the metrics call all paths at which there is not
 Handler: TypeAlias = Callable[[Context, Request], Awaitable[Response]]
 ErrorAnswer: TypeAlias = Callable[[BaseException], Response]
 Admission: TypeAlias = Callable[[Context, Request], None]
-Access: TypeAlias = Literal["open", "any"] | KeyScope
+Access: TypeAlias = Literal["open", "optional", "any"] | KeyScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,8 @@ class Route:
         handler: answers, or raises.
         error: turns what was raised into an answer, in the shape of the route's protocol.
         admission: raises by the head of a request what its body would meet; None where nothing is encoded.
-        access: the scope that a key needs; `any` for any key, `open` for none.
+        access: the scope that a key needs; `any` for any key, `open` for none, `optional` for one that may
+            be left out, so that less is told.
     """
 
     path: str

@@ -17,7 +17,8 @@ from app.main import create_app
 from app.settings import Settings
 from app.shared.listener import CannotServe
 
-OPEN = {"/", "/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
+OPTIONAL = "/health"  # answers less without a key
+OPEN = {OPTIONAL, "/", "/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
 SECRETS = {"search": "ek_search", "shop": "ek_shop", "prometheus": "ek_prometheus"}
 KEYS = """
 [search]
@@ -72,6 +73,8 @@ async def test_every_route_but_the_probes_wants_a_key(client: httpx.AsyncClient)
         {"Authorization": "Basic ek_search"},
     ):
         for method, path in everything(client):
+            if path == OPTIONAL and method in ("GET", "HEAD"):
+                continue
             answer = await client.request(method, path, headers=headers, json={"inputs": "hello"})
             expected = (
                 answer.status_code != 401
@@ -234,6 +237,25 @@ async def test_keys_that_changed_are_read_again_and_a_broken_file_changes_nothin
         assert (await status("search"), await status("shop")) == (200, 401)
 
 
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_health_without_a_key_is_a_status_and_no_word(client: httpx.AsyncClient, method: str) -> None:
+    """A probe that was set up for another server asks there, and has no key."""
+    ready = await client.request(method, "/health")
+    client.app.state.context.is_draining = True
+    unready = await client.request(method, "/health")
+
+    assert (ready.status_code, ready.content) == (200, b"")
+    assert (unready.status_code, unready.content) == (503, b"")
+
+
+async def test_health_tells_a_key_what_it_may_see(client: httpx.AsyncClient) -> None:
+    told = await client.get("/health", headers=bearer("shop"))
+    wrong = await client.get("/health", headers={"X-API-Key": "ek_nobodys"})
+
+    assert [model["name"] for model in told.json()["models"]] == ["shop-item", "shop-user"]
+    assert (wrong.status_code, wrong.json()["error"]["code"]) == (401, "invalid_api_key")
+
+
 async def test_one_key_may_come_from_a_setting(serving: Any, registry: Any) -> None:
     async with serving(registry, api_key="ek_only") as client:
         refused = await client.get("/metrics")
@@ -256,8 +278,10 @@ async def test_the_document_says_what_needs_a_key_and_where_it_stands(client: ht
     }
 
     assert {path for (path, _), operation in operations.items() if "security" not in operation} == OPEN - {
-        "/"
+        "/",
+        OPTIONAL,
     }
+    assert {} in operations[OPTIONAL, "get"]["security"]
     assert all(
         {"401", "403", "429"} & one["responses"].keys() or "4XX" in one["responses"]
         for one in operations.values()
