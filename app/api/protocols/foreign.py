@@ -11,7 +11,7 @@ from functools import cache
 from itertools import islice
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, WithJsonSchema
 
 from app.api.requests import invalid, nearest_field, unknown_field
 from app.http.errors import InvalidRequest
@@ -76,6 +76,10 @@ TEXT = {"type": "string", "minLength": 1}
 Texts = Annotated[
     Any, WithJsonSchema({"anyOf": [TEXT, {"type": "array", "items": TEXT, "minItems": 1}]})
 ]  # a text or a list of them, read by `texts`: in the API's document, what is taken
+
+
+Length = Annotated[int | None, AfterValidator(lambda asked: asked if asked and asked > 0 else None)]
+"""Of vectors; under 1 it is unset, as in Ollama, and in Infinity's client, which sends 0."""
 
 
 @cache

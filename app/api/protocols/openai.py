@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import Request, Response
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from app.api import vectors
 from app.api.models import answering, card_of
@@ -25,11 +25,11 @@ from app.api.protocols.base import (
     texts,
     texts_or_ids,
 )
-from app.api.protocols.foreign import ForeignRequest, Refusal, Texts
+from app.api.protocols.foreign import ForeignRequest, Length, Refusal, Texts
 from app.api.protocols.input_types import InputType, with_prompt_for
 from app.api.protocols.measured import measured
 from app.api.service import EncodeRequest, EncodeResult, encode
-from app.engine import Loaded
+from app.engine import Loaded, Registry
 from app.http.context import Context, Ctx
 from app.http.errors import ErrorBody, Failure, InvalidRequest
 from bundle import OutputType, Truncate
@@ -46,6 +46,11 @@ def openai_error(failure: Failure) -> dict[str, Any]:
 
 
 OPENAI = Protocol("OpenAI", body=openai_error, error=ErrorBody, statuses={422: 400})
+
+
+def _lowered(value: Any) -> Any:
+    """A word as Ollama compares it: in any case, and none where it is empty."""
+    return (value.lower() or None) if isinstance(value, str) else value
 
 
 class EmbeddingsRequest(ForeignRequest):
@@ -67,8 +72,10 @@ class EmbeddingsRequest(ForeignRequest):
 
     input: Texts = Field(description="a text, or a list of at most ENCODERY_MAX_ITEMS texts; no token ids")
     model: str | None = Field(None, description="`text`, or `text/2` for a version; default: the server's")
-    encoding_format: Literal["float", "base64"] | None = "float"
-    dimensions: int | None = Field(None, ge=0, description="only those the model was trained for; 0 for all")
+    encoding_format: Annotated[Literal["float", "base64"] | None, BeforeValidator(_lowered)] = Field(
+        "float", description="in any case; empty for float"
+    )
+    dimensions: Length = Field(None, description="only those the model was trained for; under 1 for all")
     output_dimension: int | None = Field(None, ge=0, description="Voyage's and Mistral's: the same")
     output_dtype: Literal["float", "int8", "uint8", "binary", "ubinary"] | None = Field(
         None, description="Voyage's and Mistral's: type of the vectors; all but float are of another space"
@@ -133,11 +140,15 @@ def _named(context: Context, model: str | None) -> tuple[str | None, str | None]
     if model == UNNAMED and model not in context.models.aliases:
         return None, None
     name, version = named(context, model)
-    if name is not None and context.settings.openai_unknown_model == "default":
-        registry = context.registry
-        if registry.resolve(name)[0] not in registry.models:
-            return None, None
-    return name, version
+    if name is None or context.settings.openai_unknown_model == "refuse":
+        return name, version
+    return (name, version) if _is_there(context.registry, name, version) else (None, None)
+
+
+def _is_there(registry: Registry, name: str, version: str | None) -> bool:
+    stands_for, its_version = registry.resolve(name)
+    model, version = registry.models.get(stands_for), version or its_version
+    return model is not None and (version is None or version in (*model.versions, *model.loading))
 
 
 def _content(answer: EncodeResult, encoding: str | None) -> dict[str, Any]:

@@ -219,4 +219,4 @@ async def test_cohere_is_told_that_there_are_no_texts(
 async def test_ollamas_older_route_names_its_own_field(client: httpx.AsyncClient) -> None:
     answer = await client.post("/api/embeddings", json={"model": "text", "prompt": " "})
 
-    assert answer.json()["error"].startswith("prompt[0]: the text is empty")
+    assert answer.json()["error"].startswith("prompt: the text is empty")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import httpx2 as httpx
 import numpy as np
@@ -112,3 +113,35 @@ async def test_what_writes_texts_is_refused_by_name(client: httpx.AsyncClient, p
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "unsupported")
     assert "/v1/embeddings" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/embeddings"])
+@pytest.mark.parametrize(
+    ("encoding", "kind"), [("", list), ("Float", list), ("BASE64", str), ("Base64", str), (None, list)]
+)
+async def test_an_encoding_is_read_in_any_case_and_unset_where_empty(
+    client: httpx.AsyncClient, path: str, encoding: str | None, kind: type
+) -> None:
+    answer = await client.post(path, json={"input": "hello", "encoding_format": encoding})
+
+    assert isinstance(answer.json()["data"][0]["embedding"], kind)
+
+
+@pytest.mark.parametrize("encoding", ["float32", " ", 5, ["float"]])
+async def test_another_encoding_is_refused_by_its_field(client: httpx.AsyncClient, encoding: Any) -> None:
+    answer = await client.post("/v1/embeddings", json={"input": "hello", "encoding_format": encoding})
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "encoding_format")
+
+
+@pytest.mark.parametrize("dimensions", [0, -1, -(1 << 40)])
+@pytest.mark.parametrize("more", [{}, {"output_dimension": tiny.DIM}])
+async def test_dimensions_under_1_are_unset(
+    client: httpx.AsyncClient, dimensions: int, more: dict[str, int]
+) -> None:
+    for path, body in (("/v1/embeddings", more), ("/api/embed", {"model": "text"})):
+        answer = await client.post(path, json={"input": "hello", "dimensions": dimensions} | body)
+
+        assert answer.status_code == 200
+        [vector] = answer.json().get("embeddings") or [one["embedding"] for one in answer.json()["data"]]
+        assert len(vector) == tiny.DIM

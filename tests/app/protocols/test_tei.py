@@ -108,7 +108,16 @@ async def test_info_tells_whether_texts_are_cut(moved: httpx.AsyncClient, client
 
 # Models by other names, and token ids, on OpenAI's route
 
-FOREIGN = ["text-embeddings-inference", "org/name", "/data/model", "gpt:3", "tex"]
+FOREIGN = [
+    "text-embeddings-inference",
+    "org/name",
+    "/data/model",
+    "gpt:3",
+    "tex",
+    "text/99",
+    "text:v9",
+    "shop-user/99",
+]
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -122,10 +131,10 @@ async def test_a_foreign_name_is_served_by_the_default_model_in_the_profile(
     assert (here.status_code, here.json()["error"]["code"]) == (404, "model_not_found")
 
 
-async def test_a_version_that_is_not_there_is_still_told(moved: httpx.AsyncClient) -> None:
-    answer = await moved.post("/v1/embeddings", json={"input": "dog", "model": "text/99"})
+async def test_a_version_of_another_model_that_is_there_still_counts(moved: httpx.AsyncClient) -> None:
+    answer = await moved.post("/v1/embeddings", json={"input": "dog", "model": "shop-user/1"})
 
-    assert answer.status_code == 404
+    assert answer.status_code == 400  # a text is no user
 
 
 async def test_token_ids_are_this_models_own_where_the_profile_says_so(

@@ -10,10 +10,12 @@ from fastapi import Request, Response
 from pydantic import Field, WithJsonSchema
 
 from app.api.protocols.base import NO_MEDIA, expected_space, json_response, json_vectors, refuse_less, texts
-from app.api.protocols.foreign import ForeignRequest, Refusal
+from app.api.protocols.foreign import ForeignRequest, Length, Refusal
 from app.api.protocols.ollama.protocol import OLLAMA, find, named_by
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.http.context import Context
+from app.http.errors import InvalidRequest
+from bundle import InputError
 
 _TEXTS = {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string", "minLength": 1}}]}
 
@@ -42,7 +44,7 @@ class EmbedRequest(ForeignRequest):
     model: str
     input: Annotated[Any, WithJsonSchema(_TEXTS)] = Field("", description="a text or a list of texts")
     truncate: bool | None = Field(True, description="cut what is too long; false refuses it")
-    dimensions: int | None = Field(None, ge=0, description="0 for all")
+    dimensions: Length = Field(None, description="under 1 for all")
     options: _Options | None = None
 
 
@@ -68,7 +70,7 @@ async def embed(context: Context, request: Request) -> Response:
         return json_response({"model": asked.model, "embeddings": []})
     ask = EncodeRequest(
         inputs=texts(asked.input),
-        dim=asked.dimensions or None,
+        dim=asked.dimensions,
         truncate="none" if asked.truncate is False else "end",
         unit=True,
     )
@@ -90,9 +92,11 @@ async def embeddings(context: Context, request: Request) -> Response:
     if not asked.prompt:
         find(context, asked.model)
         return json_response({"embedding": []})
-    answer = await _encoded(
-        context, request, asked, EncodeRequest(inputs=texts(asked.prompt), truncate="end")
-    )
+    ask = EncodeRequest(inputs=texts(asked.prompt), truncate="end")
+    try:
+        answer = await _encoded(context, request, asked, ask)
+    except InputError as error:  # of the one text, which is no list
+        raise InvalidRequest(f"prompt: {error.reason}", code=error.code, param="prompt") from None
     return json_response({"embedding": answer.vectors[0]}, answer.headers())
 
 
