@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 ANY_PROXY, ON_SOCKET = "*", "unix"  # among trusted proxies: whoever connects, whoever does on the Unix socket
 ANY_ORIGIN, LOCAL_ORIGINS = "*", "local"  # among origins: any, or a part of one; all of this machine
 DEFAULT_PORTS = {"http": "80", "https": "443"}  # which a browser leaves out
+ANY_HOST = "*"
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_HOST = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\.?")
 PREFIX_OF_PATHS = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
 _ORIGIN = re.compile(
     r"([a-z*][a-z0-9+.*-]*)://([a-z0-9._*-]*|\[[0-9a-f:.*]+\])(?::([0-9]{1,5}|[0-9]{0,4}\*))?/?"
@@ -65,6 +68,24 @@ def _as_sent(origin: str) -> str:
     return f"{scheme}://{host}" + (f":{port}" if port and port != DEFAULT_PORTS.get(scheme) else "")
 
 
+def _are_hosts(names: str) -> str:
+    for name in listed(names):
+        if not (name == ANY_HOST or _HOST.fullmatch(name) or _is_address(name)):
+            raise ValueError(
+                "a host is a name without scheme, port or path, as embed.example, or *.example for all "
+                f"under it; `{ANY_HOST}` for all; commas between them"
+            )
+    return names
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name.removeprefix("[").removesuffix("]"))
+    except ValueError:
+        return False
+    return True
+
+
 def _is_prefix(path: str) -> str:
     if path and not PREFIX_OF_PATHS.fullmatch(path):
         raise ValueError("a prefix of paths looks like /embeddings: no slash at its end")
@@ -86,4 +107,5 @@ Secret = Annotated[SecretStr, AfterValidator(_can_be_sent)]
 Mode = Annotated[str, AfterValidator(_is_mode)]
 TrustedProxies = Annotated[str, AfterValidator(_are_proxies)]
 Origins = Annotated[str, AfterValidator(_are_origins)]
+Hosts = Annotated[str, AfterValidator(_are_hosts)]
 PathPrefix = Annotated[str, AfterValidator(_is_prefix)]

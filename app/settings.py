@@ -24,6 +24,7 @@ from app.places import default_cache_dir, read_regular
 from app.setting_types import (
     MOST,
     Count,
+    Hosts,
     Mode,
     Number,
     Origins,
@@ -152,7 +153,7 @@ class _Settings(BaseSettings):
         description="origins of pages that may read the answers, with commas: `https://shop.example`, `*` "
         "for any part; `local` for pages and programs of this machine; `*` for all. By default none",
     )
-    allowed_hosts: str = Field(
+    allowed_hosts: Hosts = Field(
         "",
         description="names under which the server may be asked beside local ones, with commas: "
         "`embed.example`, `*.example`, `*` for all. By default none where it listens to this machine alone "

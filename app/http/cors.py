@@ -15,11 +15,11 @@ from app.setting_types import ANY_ORIGIN, LOCAL_ORIGINS, listed
 
 MAX_AGE_S = 600
 _METHODS = b"GET, HEAD, POST"
-_HERE = ("localhost", "127.0.0.1", "[::1]")
+_HERE = ("localhost", "127.0.0.1", "0.0.0.0", "[::1]")  # noqa: S104 - pages say so, nothing listens
 _LOCAL = (
     *(f"{scheme}://{host}{port}" for scheme in ("http", "https") for host in _HERE for port in ("", ":*")),
     *(f"{scheme}://*" for scheme in ("app", "tauri", "vscode-webview", "vscode-file")),  # desktop programs
-    "file://",
+    *("file://", "file://*"),
 )
 _EXPOSED = b", ".join(
     [

@@ -15,10 +15,9 @@ from ipaddress import ip_address
 from fastapi import Request
 
 from app.http.errors import Forbidden
-from app.setting_types import listed
+from app.setting_types import ANY_HOST, listed
 from app.settings import Settings
 
-ANY = "*"
 _LOCAL_SUFFIXES = (".localhost", ".local", ".internal", ".home.arpa")
 
 
@@ -53,7 +52,7 @@ def is_local(host: str) -> bool:
 @lru_cache(maxsize=64)
 def _is_allowed(host: str, allowed: str) -> bool:
     name, names = _without_port(host).lower().rstrip("."), listed(allowed.lower())
-    return ANY in names or any(
+    return ANY_HOST in names or any(
         name == one or (one.startswith("*.") and name.endswith(one[1:])) for one in names
     )
 

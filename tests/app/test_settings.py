@@ -312,3 +312,26 @@ def test_origins_are_kept_as_browsers_send_them(given: str, compared: str) -> No
 def test_what_no_browser_sends_as_an_origin_is_refused(given: str) -> None:
     with pytest.raises(SettingsError, match=r"ENCODERY_CORS_ORIGINS: .*https://shop\.example"):
         settings_from(cors_origins=given)
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    ["embed example", "a.example b.example", "https://embed.example", "embed.example:443", "embed.example/x",
+     "*embed.example", "a.*.example", "*.", "-a.example", "good.example,bad host", "é.example"],
+)  # fmt: skip
+def test_what_no_host_is_called_is_refused(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    """It would never be found in a request, and nobody would know why."""
+    monkeypatch.setenv("ENCODERY_ALLOWED_HOSTS", hosts)
+
+    with pytest.raises(SettingsError, match=r"ENCODERY_ALLOWED_HOSTS: .*a host is a name without"):
+        settings_from()
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    ["", "*", "embed.example, *.shop.example", "my_service", "xn--9ca.example.", "10.1.2.3,[::1],::1"],
+)
+def test_names_of_hosts_and_addresses_are_taken(monkeypatch: pytest.MonkeyPatch, hosts: str) -> None:
+    monkeypatch.setenv("ENCODERY_ALLOWED_HOSTS", hosts)
+
+    assert settings_from().allowed_hosts == hosts

@@ -11,6 +11,8 @@ import httpx2 as httpx
 import pytest
 from routes import paths
 
+from app.http.cors import LOCAL
+
 PAGE = "https://shop.example"
 ASKING = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type,x-api-key"}
 
@@ -84,3 +86,25 @@ async def test_every_page_has_a_policy(client: httpx.AsyncClient) -> None:
         if "html" in answer.headers.get("content-type", ""):
             assert "content-security-policy" in answer.headers, path
     assert (await client.get("/redoc")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("origin", "is_local"),
+    [
+        ("http://0.0.0.0", True),
+        ("https://0.0.0.0:8443", True),
+        ("http://localhost:3000", True),
+        ("http://[::1]:1", True),
+        ("file://", True),
+        ("file://localhost", True),
+        ("app://obsidian.md", True),
+        ("vscode-file://vscode-app", True),
+        ("http://0.0.0.0.evil.example", False),
+        ("http://10.0.0.0", False),
+        ("http://0.0.0.0:80@evil.example", False),
+        ("file:", False),
+        ("null", False),
+    ],
+)
+def test_what_is_local_is_what_ollama_allows_by_default(origin: str, is_local: bool) -> None:
+    assert LOCAL.allows(origin.encode()) is is_local
