@@ -8,7 +8,7 @@ What a name means to whom is the registry's to say.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator
@@ -42,6 +42,18 @@ def wrong_alias(name: str, target: Any) -> str | None:
         return f"{WRITE}, with a name as `encodery models list` shows it"
     if not (0 < len(name) <= LONGEST_NAME and name.isprintable()) or set(name) & set(",= "):
         return f"a name has 1 to {LONGEST_NAME} characters, none of them a space, comma or ="
+    return None
+
+
+def useless(name: str, target: str, versions: Mapping[str, Collection[str]]) -> str | None:
+    """Why an alias has no effect, given each model's versions that are there or come; None if it has one."""
+    model, _, version = target.partition("/")
+    if name in versions:
+        return "a model has this name"
+    if model not in versions:
+        return "its model is not there; `encodery models list` shows those that are"
+    if version and version not in versions[model]:
+        return "its version is not loaded; GET /models shows those that are"
     return None
 
 

@@ -11,12 +11,12 @@ Off unless a setting names a file. One that cannot be used stops the start; late
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import structlog
 
-from app.aliases import AliasTable, wrong_alias
+from app.aliases import AliasTable, useless, wrong_alias
 from app.settings import Settings
 from app.shared.audit import audit
 from app.shared.files import toml_table
@@ -52,14 +52,17 @@ class LiveAliases:
         self._told: AliasTable | None = None
         self._use(self._file.first() if self._file else {})
 
-    def tell_useless(self, models: Container[str]) -> None:
-        """Warn of aliases that lead nowhere, once for each time they are read."""
+    def tell_useless(self, versions: Mapping[str, Collection[str]]) -> None:
+        """Warn of aliases that lead nowhere, once for each time they are read.
+
+        Args:
+            versions: of each model, those that are there or come.
+        """
         if self.table is self._told:
             return
         self._told = self.table
         for name, target in self.table.items():
-            if name not in self._fixed and target.partition("/")[0] not in models:
-                why = "its model is not there; `encodery models list` shows those that are"
+            if name not in self._fixed and (why := useless(name, target, versions)):
                 log.warning("alias without effect", name=name, stands_for=target, reason=why)
 
     async def watch(self, then: Callable[[], None]) -> None:
@@ -93,19 +96,25 @@ def parse_file(content: bytes, where: str) -> dict[str, str]:
             f'{where} has {len(table)} aliases, the limit is {MOST}; a pattern such as "e5-*" is many'
         )
     for name, target in table.items():
-        if isinstance(target, dict):
-            wrong: str | None = 'a name with dots stands in quotes: "bge-small-en-v1.5" = "text"'
-        else:
-            wrong = wrong_alias(name, target)
+        number, line = _line(content.decode(), name)
+        wrong = _wrong_table(line) if isinstance(target, dict) else wrong_alias(name, target)
         if wrong:
-            raise AliasesError(f"{where}, line {_line(content.decode(), name)}: {wrong}")
+            raise AliasesError(f"{where}, line {number}: {wrong}")
     return table
 
 
-def _line(content: str, name: str) -> int:
-    """The number of the line on which a name is written; TOML's parser does not tell."""
+def _wrong_table(line: str) -> str:
+    """What is wrong where TOML reads a table: one was meant, or a name has dots."""
+    if line.lstrip().startswith("[") or "." not in line.partition("=")[0]:
+        return 'this is a table, and the file is one itself: each line of it is an alias, "name" = "model"'
+    return 'a name with dots stands in quotes: "bge-small-en-v1.5" = "text"'
+
+
+def _line(content: str, name: str) -> tuple[int, str]:
+    """The line on which a name is written, and its number; TOML's parser does not tell."""
     start = re.compile(rf"""\s*\[*\s*["']?{re.escape(name)}["']?\s*[=.\]]""")
-    return next((number for number, line in enumerate(content.splitlines(), 1) if start.match(line)), 1)
+    lines = enumerate(content.splitlines(), 1)
+    return next((found for found in lines if start.match(found[1])), (1, ""))
 
 
 def _tell_refused(reason: str) -> None:

@@ -81,7 +81,8 @@ def create_app(
 
         def take(registry: Registry) -> None:
             context.models = replace(registry, aliases=aliases.table)
-            aliases.tell_useless(registry.models)
+            models = registry.models.values()
+            aliases.tell_useless({model.name: [*model.versions, *model.loading] for model in models})
             metrics.watch(registry, engine)
 
         app.state.context, app.state.aliases = context, aliases

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from app.aliases import useless
 from app.proving.kept import Kept, NotPrivate, cache_directory
 from app.proving.plan import Plan, plan_of
 from app.proving.prover import Prover
@@ -153,9 +154,9 @@ def _known(settings: Settings, names: Sequence[str]) -> list[str]:
 
 
 def _warn_of_aliases(settings: Settings, plan: Plan) -> None:
+    versions = {model.name: [one.version for one in model.versions] for model in plan.models}
     for name, target in settings.model_aliases.items():
-        if name in plan.names or target.partition("/")[0] not in plan.names:
-            why = "a model has this name" if name in plan.names else "its model is not there"
+        if why := useless(name, target, versions):
             log.warning("alias without effect", name=name, stands_for=target, reason=why)
 
 

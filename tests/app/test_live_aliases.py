@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 from running import Server
@@ -102,11 +103,13 @@ async def test_lists_show_names_and_models_shows_patterns(serving: Any, registry
         ours = (await client.get("/models")).json()
         openai = {one["id"] for one in (await client.get("/v1/models")).json()["data"]}
         tags = {one["name"] for one in (await client.get("/api/tags")).json()["models"]}
+        kserve = (await client.get("/v2/models")).json()["models"]
 
     assert list(ours["aliases"]) == ["ada", "text-embedding-3-small", "text-embedding-*", "bge-*-en*", "shop"]
     assert {one["id"] for one in ours["data"]} == openai
     assert {"ada", "shop", "text-embedding-3-small"} <= openai
-    assert not any("*" in name for name in openai | tags)
+    assert not any("*" in name for name in openai | tags | set(kserve))
+    assert {"text", "ada", "shop"} <= set(kserve)
 
 
 async def test_without_a_file_no_other_name_is_known(client: httpx.AsyncClient) -> None:
@@ -138,7 +141,10 @@ async def test_a_pattern_for_all_takes_no_models_own_name(
         ('"a" = "text"\n\n# more\n"text-*" = "Text!"\n', "line 4: write name=model"),
         ('"a b" = "text"\n', "line 1: a name has 1 to 64 characters"),
         ('bge-v1.5 = "text"\n', "line 1: a name with dots stands in quotes"),
-        ('[aliases]\na = "text"\n', "line 1: a name with dots stands in quotes"),
+        ('# ours\n[aliases]\na = "text"\n', "line 2: this is a table"),
+        ('[[a]]\nb = "text"\n', "line 1: write name=model"),
+        ('a = {b = "text"}\n', "line 1: this is a table"),
+        ('[a.b]\nc = "text"\n', "line 1: this is a table"),
         ('a = "text"\na = "text"\n', r"says the same twice \(at line 2"),
         ('a = "text\n', r"no TOML in UTF-8 \(at line 1"),
         ("".join(f'm{n} = "text"\n' for n in range(1001)), "1001 aliases, the limit is 1000"),
@@ -177,6 +183,23 @@ async def test_the_file_is_read_again_and_a_wrong_one_changes_nothing(file: Path
         assert aliases.table.get("new-one") == "text"
     finally:
         watching.cancel()
+
+
+def test_who_wrote_an_alias_that_has_no_effect_is_told_why(file: Path) -> None:
+    """At every reading, and of a pattern, too."""
+    file.write_text('text = "shop-user"\n"a-*" = "absent"\nold = "text/7"\ngood = "text/2"\nany = "text"\n')
+    aliases = LiveAliases(Settings(aliases_file=file))
+    with structlog.testing.capture_logs() as told:
+        for _ in range(2):
+            aliases.tell_useless({"text": ["1", "2"], "shop-user": ["1"]})
+
+    reasons = {one["name"]: one["reason"].partition(";")[0] for one in told}
+    assert reasons == {
+        "text": "a model has this name",
+        "a-*": "its model is not there",
+        "old": "its version is not loaded",
+    }
+    assert len(told) == len(reasons)
 
 
 def test_a_process_that_takes_anothers_place_goes_on_with_the_copy(file: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from app.api import health
 from app.api.large import off_loop
+from app.api.models import names_of
 from app.api.protocols.base import json_response
 from app.api.protocols.foreign import parsed
 from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE
@@ -54,7 +55,7 @@ async def server() -> Response:
 async def models(context: Ctx) -> Response:
     """Names and other names, as KServe lists them."""
     registry = context.registry
-    return json_response({"models": [*registry.models, *registry.usable_aliases]})
+    return json_response({"models": [*registry.models, *names_of(registry)]})
 
 
 @KSERVE.get("/v2/models/{model}", "A model's tensors")
