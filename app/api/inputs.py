@@ -95,11 +95,11 @@ class TextOrIdInputs(TextInputs):
 
     def read(self, loaded: Loaded) -> list[Input]:
         preprocessor, inputs = loaded.encoder.preprocessor, list[Input]()
-        if not isinstance(preprocessor, Tokenizes) or not any(map(_are_ids, self.values)):
+        if not isinstance(preprocessor, Tokenizes) or not any(map(are_ids, self.values)):
             return TextInputs.read(self, loaded)
         for index, item in enumerate(self.values):
             try:
-                if _are_ids(item):
+                if are_ids(item):
                     inputs.append(preprocessor.of_ids(item))
                 else:
                     inputs += TextInputs.read(TextOrIdInputs([item], self.now_s), loaded)
@@ -108,7 +108,8 @@ class TextOrIdInputs(TextInputs):
         return inputs
 
 
-def _are_ids(item: Any) -> bool:
+def are_ids(item: Any) -> bool:
+    """Tell whether an input is a list of token ids, or may be one, as it is empty."""
     return isinstance(item, list) and set(map(type, item)) <= {int}
 
 

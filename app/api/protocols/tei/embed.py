@@ -12,7 +12,14 @@ from app.api.inputs import TextOrIdInputs
 from app.api.protocols.base import expected_space, json_vectors
 from app.api.protocols.measured import measured
 from app.api.protocols.tei.protocol import TEI
-from app.api.protocols.tei.requests import EmbedRequest, Options, SimilarityRequest, of_shape, work_of
+from app.api.protocols.tei.requests import (
+    EmbedRequest,
+    Options,
+    SimilarityRequest,
+    check_filled,
+    of_shape,
+    work_of,
+)
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.http.context import Context
 from bundle import InputError
@@ -52,6 +59,7 @@ async def encoded(
     context: Context, request: Request, values: Sequence[Any], options: Options
 ) -> EncodeResult:
     """The vectors of texts, or of lists of token ids."""
+    check_filled(values)
     ask = EncodeRequest(
         inputs=TextOrIdInputs(values, time.time()),
         dim=options.dim,

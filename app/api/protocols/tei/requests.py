@@ -24,23 +24,28 @@ from bundle import InputError, Truncate
 TOKEN_ID: Mapping[str, Any] = {"type": "integer", "minimum": 0, "maximum": (1 << 32) - 1}
 _IDS = {"type": "array", "items": TOKEN_ID, "minItems": 1}
 _INPUT = {"anyOf": [{"type": "string", "minLength": 1}, _IDS]}
-_INPUTS = {"anyOf": [*_INPUT["anyOf"], {"type": "array", "items": _INPUT, "minItems": 1}]}
+INPUTS = {"anyOf": [*_INPUT["anyOf"], {"type": "array", "items": _INPUT, "minItems": 1}]}
 
 
-class Cutting(ForeignRequest):
-    """What is done with a text that is too long, and what stands before every text."""
+class Truncating(ForeignRequest):
+    """What is done with a text that is too long."""
 
     truncate: bool | None = Field(
         default=None, description="cut what is too long; by default ENCODERY_AUTO_TRUNCATE says"
     )
     truncation_direction: Literal["left", "right", "Left", "Right"] = "right"
-    prompt_name: str | None = None
 
     def cut(self, *, is_default: bool) -> Truncate:
         """The truncation in our words; `is_default` where the request does not say."""
         if not (is_default if self.truncate is None else self.truncate):
             return "none"
         return "start" if self.truncation_direction.lower() == "left" else "end"
+
+
+class Cutting(Truncating):
+    """The same, and what stands before every text."""
+
+    prompt_name: str | None = None
 
 
 class EmbedRequest(Cutting):
@@ -52,7 +57,7 @@ class EmbedRequest(Cutting):
         )
     }
 
-    inputs: Annotated[Any, WithJsonSchema(_INPUTS)] = Field(
+    inputs: Annotated[Any, WithJsonSchema(INPUTS)] = Field(
         description="a text or a list of texts; a text may be given as token ids, as /tokenize tells them"
     )
     normalize: bool | None = Field(True, description="false gives what the model gives")
@@ -110,6 +115,13 @@ class Work:
             where = f"inputs.sentences[{error.index - 1}]" if error.index else "inputs.source_sentence"
         where = f"{place}{where}{error.path}"
         return InvalidRequest(f"{where}: {error.reason}", code=error.code, param=where)
+
+
+def check_filled(values: Sequence[Any]) -> None:
+    """Raise InputError for the first input that is empty, which TEI tells before all else that is wrong."""
+    for index, value in enumerate(values):
+        if value in ("", []):
+            raise InputError(index, "empty_input", "the text is empty; leave it out")
 
 
 def work_of(asked: EmbedRequest | SimilarityRequest, *, auto_truncate: bool) -> Work:
