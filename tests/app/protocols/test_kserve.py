@@ -288,3 +288,35 @@ async def test_a_wrong_length_of_the_header_is_refused(client: httpx.AsyncClient
     answer = await client.post("/v2/models/text/infer", json={"inputs": [GOOD]}, headers={LENGTH: length})
 
     assert answer.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("GET", "/v2/models/stats", "no statistics"),
+        ("GET", "/v2/models/text/stats", "no statistics"),
+        ("GET", "/v2/models/text/versions/1/stats", "no statistics"),
+        ("GET", "/v2/logging", "no setting of a running server"),
+        ("POST", "/v2/logging", "no setting of a running server"),
+        ("GET", "/v2/trace/setting", "no setting of a running server"),
+        ("POST", "/v2/models/text/trace/setting", "no setting of a running server"),
+        ("GET", "/v2/systemsharedmemory/status", "no memory is shared"),
+        ("GET", "/v2/systemsharedmemory/region/a/status", "no memory is shared"),
+        ("POST", "/v2/cudasharedmemory/region/a/register", "no memory is shared"),
+        ("POST", "/v2/cudasharedmemory/unregister", "no memory is shared"),
+    ],
+)
+async def test_what_is_not_had_of_tritons_extensions_is_told_as_such(
+    client: httpx.AsyncClient, method: str, path: str, told: str
+) -> None:
+    answer = await client.request(method, path)
+
+    assert answer.status_code == 404
+    assert told in answer.json()["error"]
+
+
+async def test_a_model_may_be_called_stats(serving: Any, registry: Any) -> None:
+    async with serving(registry, model_aliases={"stats": "text"}) as client:
+        answer = await client.get("/v2/models/stats")
+
+    assert (answer.status_code, answer.json()["name"]) == (200, "stats")

@@ -12,12 +12,13 @@ from app.api.large import off_loop
 from app.api.models import names_of
 from app.api.protocols.base import json_response
 from app.api.protocols.foreign import parsed
-from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE
+from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE, STATISTICS
 from app.api.protocols.tensors import WithNulls
 from app.api.requests import load_object
 from app.api.vectors import JSON
 from app.http.body import read_body
 from app.http.context import Context, Ctx
+from app.http.errors import UnknownPath
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration")
 
@@ -62,6 +63,8 @@ async def models(context: Ctx) -> Response:
 @KSERVE.get("/v2/models/{model}/versions/{version}", "A version's tensors")
 async def metadata(context: Ctx, model: str, version: str | None = None) -> Response:
     """Names, datatypes and shapes; -1 is any length."""
+    if model == "stats" and context.registry.resolve(model)[0] not in context.registry.models:
+        raise UnknownPath(STATISTICS)  # Triton's, of all models
     loaded = context.registry.find(model, version=version)
     return json_response(
         {
