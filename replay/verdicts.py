@@ -12,6 +12,7 @@ Which differences are better kept, and why, stands in verdicts/*.toml, one file 
     theirs = "200"
     ours = "4??"
     body = 'regular expression that is in the body of the request'
+    said = 'the same of their answer'
     answer = 'the same of our answer'
     differs = 'the same of the first difference'
 """
@@ -45,6 +46,7 @@ class Kept:
     theirs: str = "*"
     ours: str = "*"
     body: str = ""
+    said: str = ""
     answer: str = ""
     differs: str = ""
 
@@ -55,6 +57,7 @@ class Kept:
             and fnmatchcase(str(recorded.answer.status), self.theirs)
             and fnmatchcase(str(ours.status), self.ours)
             and re.search(self.body, recorded.text, re.DOTALL) is not None
+            and re.search(self.said, json.dumps(recorded.answer.body)) is not None
             and re.search(self.answer, json.dumps(ours.body)) is not None
             and re.search(self.differs, differences[0].what) is not None
         )

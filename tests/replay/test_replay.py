@@ -150,6 +150,15 @@ def test_a_row_holds_where_all_that_it_names_does() -> None:
     assert verdicts.judge(asked, ours, Table()).verdict == "wrong"
 
 
+def test_a_row_may_hold_for_what_the_other_said() -> None:
+    asked = Recorded("g", "n", "POST", "/embed", {}, b"{}", answer({"error": "KeyError: 'price'"}, 500))
+    ours = answer({"vectors": []}, 200)
+    for said, verdict in (("KeyError", "kept"), ("ValueError", "wrong")):
+        row = Kept(request="r", why="w", theirs="500", ours="200", said=said)
+
+        assert verdicts.judge(asked, ours, Table(kept=[row])).verdict == verdict
+
+
 def test_a_text_for_people_instead_of_json_is_a_matter_of_words_in_an_error_only() -> None:
     assert kinds(answer("no", 422), answer({"error": "no"}, 422)) == ["words"]
     assert kinds(answer("yes"), answer({"yes": 1})) == ["shape"]

@@ -115,7 +115,7 @@ def _check_fields(content: Mapping[str, Any], model: type[ForeignRequest], place
         missing = [name for name in fields if name not in content]
         known = {*fields, *model.ignored, *model.refused}
         for name in islice((name for name in content if name not in known), MOST_UNKNOWN):
-            if nearest := nearest_field(name, missing, likeness=SLIP):
+            if nearest := nearest_field(name.lower(), missing, likeness=SLIP):
                 raise unknown_field(nearest, fields, place.rstrip(".") or None)
     for name, inner in _objects(model).items():
         if isinstance(value := content.get(name), dict):

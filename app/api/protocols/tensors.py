@@ -145,7 +145,10 @@ def _from_json(place: _Place) -> list[Any]:
 
 def _decoded(place: _Place, values: list[Any]) -> list[Any]:
     """The strings that base64 stands for, where MLServer's `content_type` says so."""
-    if place.spec.parameters.get("content_type") != "base64":
+    content_type = place.spec.parameters.get("content_type")
+    if not isinstance(content_type, str | None):
+        raise place.wrong("parameters.content_type", "expected a text, as base64")
+    if content_type != "base64":
         return values
     found = list[Any]()
     for index, value in enumerate(values):

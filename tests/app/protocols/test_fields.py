@@ -145,13 +145,16 @@ TENSOR = {"name": "text", "shape": [1], "datatype": "BYTES"}
             "memory",
         ),
         (
-            {"inputs": [TENSOR | {"data": ["a"]}], "outputs": [{"parameters": {"classification": 2}}]},
+            {
+                "inputs": [TENSOR | {"data": ["a"]}],
+                "outputs": [{"name": "embedding", "parameters": {"classification": 2}}],
+            },
             "classification",
         ),
         (
             {
                 "inputs": [TENSOR | {"data": ["a"]}],
-                "outputs": [{"parameters": {"shared_memory_region": "r"}}],
+                "outputs": [{"name": "embedding", "parameters": {"shared_memory_region": "r"}}],
             },
             "memory",
         ),

@@ -267,6 +267,11 @@ WRONG = [
     {"inputs": [{**GOOD, "parameters": {"binary_data_size": -1}}]},
     {"inputs": [{**GOOD, "data": [[["hello"]], "a"]}]},
     {"inputs": [GOOD], "outputs": [{"name": "vector"}]},
+    {"inputs": [GOOD], "outputs": [{}]},
+    {"inputs": [GOOD], "outputs": [{"name": None}]},
+    {"inputs": [GOOD], "outputs": [{"parameters": {"binary_data": False}}]},
+    {"inputs": [{**GOOD, "parameters": {"content_type": 5}}]},
+    {"inputs": [{**GOOD, "parameters": {"content_type": ["base64"]}}]},
     {"inputs": [GOOD], "outputs": [{"name": "embedding"}, {"name": "vector"}]},
     {"inputs": [GOOD], "outputs": [{"name": "embedding", "parameters": {"binary_data": "yes"}}]},
     {"inputs": [GOOD], "outputs": [{"name": "embedding", "parameters": {"binary_data": 1}}]},
@@ -313,6 +318,17 @@ async def test_what_is_not_had_of_tritons_extensions_is_told_as_such(
 
     assert answer.status_code == 404
     assert told in answer.json()["error"]
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"x": {"y": 1}}, {"priority": "high"}, {"timeout": "soon"}, {"headers": {"a": "b"}}]
+)
+async def test_a_parameter_that_nobody_reads_changes_nothing(
+    client: httpx.AsyncClient, parameters: dict[str, Any]
+) -> None:
+    answer = await client.post("/v2/models/text/infer", json={"inputs": [GOOD], "parameters": parameters})
+
+    assert answer.status_code == 200, answer.text
 
 
 async def test_a_model_may_be_called_stats(serving: Any, registry: Any) -> None:

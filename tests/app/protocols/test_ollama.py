@@ -195,3 +195,12 @@ async def test_a_model_is_shown_with_its_size(client: httpx.AsyncClient, registr
 )
 def test_a_number_is_written_as_ollama_does(number: int, written: str) -> None:
     assert counted(number) == written
+
+
+@pytest.mark.parametrize("field", ["INPUT", "Input", "TRUNCATE", "Dimensions"])
+async def test_a_field_in_capitals_is_told_and_not_ignored(client: httpx.AsyncClient, field: str) -> None:
+    """Ollama reads it; an answer without a vector would say nothing of that."""
+    answer = await client.post("/api/embed", json={"model": "text", field: "hello"})
+
+    assert answer.status_code == 400
+    assert f'did you mean "{field.lower()}"?' in sentence(answer)

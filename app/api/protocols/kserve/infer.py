@@ -34,7 +34,7 @@ _REFUSED = {
 
 
 class _Output(WithNulls):
-    name: str = Field(EMBEDDING, json_schema_extra={"enum": [EMBEDDING]})
+    name: str = Field(json_schema_extra={"enum": [EMBEDDING]})
     parameters: dict[str, Any] = Field(default={})
 
 
