@@ -146,7 +146,7 @@ class Routes:
         self._templated: list[tuple[BaseRoute, Route]] = []
         self._declared: dict[str, list[str]] = {}  # methods by path, and how each path answers errors
         self._errors: dict[str, ErrorAnswer] = {}
-        self._absent = [told for group in groups for told in group.absent.items()]
+        self._absent = [(*told, group.error) for group in groups for told in group.absent.items()]
         self._roots = {group.root: group.error for group in groups if group.root is not None}
         own = RouteGroup()
         own.router.routes.extend(app.router.routes)
@@ -196,10 +196,12 @@ class Routes:
 
     def _unmatched(self, path: str) -> Route:
         """Return a route that raises 404 with the path that was meant, in the shape of its kin."""
+        for pattern, why, answer in self._absent:
+            if fnmatchcase(path, pattern):
+                return Route(UNMATCHED, _raising(errors.UnknownPath(why)), answer)
         meant = nearest_path(path, self._declared)
         hint = f"did you mean {' or '.join(self._declared[meant])} {meant}? " if meant else ""
         told = f"there is nothing at this path; {hint}/docs lists what there is"
-        told = next((why for pattern, why in self._absent if fnmatchcase(path, pattern)), told)
         error = errors.UnknownPath(told)
         return Route(UNMATCHED, _raising(error), self._answer_of(path, meant))
 

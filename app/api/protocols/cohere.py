@@ -56,6 +56,10 @@ COHERE = Protocol(
     error=_Error,
     statuses={422: 400},
     words={'"truncate":"end"': '"truncate":"END"'},
+    absent={
+        "/v2/rerank": "no model here ranks pairs; POST /score ranks candidates by their vectors",
+        "/v2/chat": "the models of this server give vectors, no texts; send texts to /v2/embed",
+    },
 )
 
 

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, Wit
 from app.api.requests import invalid, nearest_field, unknown_field
 from app.http.errors import InvalidRequest
 from app.http.routes import Access
+from bundle.values import json_type
 
 SLIP = 0.8  # likeness of names from which on one is taken for a slip of the other
 MOST_UNKNOWN = 16  # fields of a body that are looked at for slips
@@ -104,14 +105,21 @@ def parsed(content: Mapping[str, Any], model: type[R]) -> R:
         raise invalid(error) from None
 
 
+def _refused(where: str, value: Any, refusal: Refusal) -> InvalidRequest:
+    """The error for a field: of a word, that it is none, before what the word would mean."""
+    if any(isinstance(one, str) for one in refusal.harmless) and not isinstance(value, str):
+        told = f"{where}: expected a string, this is {json_type(value)}"
+        return InvalidRequest(told, code="wrong_type", param=where)
+    return InvalidRequest(f"{where}: {refusal.reason}", code="unsupported", param=where)
+
+
 def _check_fields(content: Mapping[str, Any], model: type[ForeignRequest], place: str = "") -> None:
     """Raise InvalidRequest for a field that is refused, or that is a slip of one that is not there."""
     fields = model.model_fields
     if not content.keys() <= fields.keys():
         for name, refusal in model.refused.items():
-            if content.get(name) not in refusal.harmless:
-                where = place + name
-                raise InvalidRequest(f"{where}: {refusal.reason}", code="unsupported", param=where)
+            if (value := content.get(name)) not in refusal.harmless:
+                raise _refused(place + name, value, refusal)
         missing = [name for name in fields if name not in content]
         known = {*fields, *model.ignored, *model.refused}
         for name in islice((name for name in content if name not in known), MOST_UNKNOWN):

@@ -84,7 +84,7 @@ async def test_an_unknown_path_is_told_in_the_shape_of_its_kin(
     ["/v2/", "/v2/nothing", "/v2/model", "/V2/Models/Text/Confg", "//v2//trace/setting",
      "/v2/models/text/versions", "/v2/systemsharedmemory/status", "/v2/logging", "/v2/%6dodelz",
      "/v2/repository/models/text/unload",
-     "/v2/health", "/v2/v1/embeddings", "/v2/encode", "/v2/rerank"],
+     "/v2/health", "/v2/v1/embeddings", "/v2/encode", "/v2/rank"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
 async def test_all_under_v2_is_refused_with_a_sentence_alone(

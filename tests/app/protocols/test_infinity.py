@@ -42,13 +42,28 @@ async def test_an_alias_of_the_name_for_no_model_comes_first(serving: Any, regis
 
 
 @pytest.mark.parametrize("field", ["modality", "infinity_extra_modality"])
-@pytest.mark.parametrize("value", ["image", "audio", "video", "", 5, ["text"], {"text": 1}])
+@pytest.mark.parametrize("value", ["image", "audio", "video", "", "Text"])
 async def test_what_is_no_text_is_refused(client: httpx.AsyncClient, field: str, value: Any) -> None:
     body = {"input": "https://shop.example/lamp", field: value}
     answer = await client.post("/embeddings", json=body)
 
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
     assert "only texts" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("field", ["modality", "infinity_extra_modality", "embedding_type"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [(5, "a number"), (True, "a boolean"), (["text"], "a list"), ({"text": 1}, "an object")],
+)
+async def test_what_is_no_word_is_told_as_that(
+    client: httpx.AsyncClient, field: str, value: Any, said: str
+) -> None:
+    answer = await client.post("/v1/embeddings", json={"input": "hello", field: value})
+
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "wrong_type", field)
+    assert error["message"] == f"{field}: expected a string, this is {said}"
 
 
 @pytest.mark.parametrize("path", ["/embeddings_image", "/embeddings_audio", "/classify"])

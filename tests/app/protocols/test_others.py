@@ -188,3 +188,19 @@ async def test_cohere_says_what_was_cut(client: httpx.AsyncClient) -> None:
 
     assert answer["meta"]["warnings"] == ["1 of the texts were too long and were cut"]
     assert refused.status_code == 400
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize(
+    ("path", "told"), [("/v2/rerank", "/score"), ("/v2/chat", "/v2/embed"), ("/v2/embed/", "/v2/embed")]
+)
+async def test_what_is_not_had_of_coheres_is_told_in_its_shape(
+    client: httpx.AsyncClient, method: str, path: str, told: str
+) -> None:
+    """What else is under /v2 is KServe's."""
+    answer = await client.request(method, path, json={})
+    other = await client.request(method, "/v2/nowhere", json={})
+
+    assert (answer.status_code, [*answer.json()]) == (404, ["message"])
+    assert told in answer.json()["message"]
+    assert (other.status_code, [*other.json()]) == (404, ["error"])

@@ -535,3 +535,17 @@ async def test_ids_have_a_place_of_their_own_in_the_result_cache(serving: Any, r
     assert [one.headers["x-embedding-cached"] for one in (first, again)] == ["0", "2"]
     np.testing.assert_allclose(first.json(), again.json()[::-1], atol=SAME)
     np.testing.assert_allclose(first.json()[0], of_texts[1], atol=SAME)
+
+
+@pytest.mark.parametrize(
+    "instances",
+    [[{"inputs": "dog"}] * 4, [{"inputs": ["dog", "cat"]}, {"inputs": ["dog", "cat"]}]],
+)
+async def test_too_many_instances_are_named_as_such(
+    serving: Any, registry: Registry, instances: list[dict[str, Any]]
+) -> None:
+    async with serving(registry, max_items=3) as client:
+        answer = await client.post("/vertex", json={"instances": instances})
+
+    assert answer.status_code == 422
+    assert answer.json()["error"].startswith("instances: 4 inputs, the limit is 3 (ENCODERY_MAX_ITEMS)")

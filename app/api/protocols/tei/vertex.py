@@ -22,6 +22,7 @@ from app.api.protocols.tei.requests import Options, Work, of_shape, work_of
 from app.api.vectors import JSON
 from app.http.context import Context
 from app.http.errors import InvalidRequest
+from app.settings import Settings
 from bundle import InputError
 
 _INSTANCES = {"type": "array", "items": {"type": "object"}}
@@ -39,15 +40,13 @@ class VertexRequest(ForeignRequest):
 async def vertex(context: Context, request: Request) -> Response:
     """What /embed or /similarity answers, for each instance."""
     asked = await TEI.read_as(context, request, lambda content: VertexRequest, "instances")
-    if len(asked.instances) > context.settings.max_items:
-        check_count(len(asked.instances), context.settings)
+    _check_most(len(asked.instances), context.settings)
     auto_truncate = context.settings.auto_truncate
     works = await off_loop(
         256 * len(asked.instances),
         lambda: [_work(one, index, auto_truncate=auto_truncate) for index, one in enumerate(asked.instances)],
     )
-    if (count := sum(len(work.values) for work in works)) > context.settings.max_items:
-        check_count(count, context.settings)
+    _check_most(sum(len(work.values) for work in works), context.settings)
     predictions: list[Any] = [None] * len(works)
     headers: Mapping[str, str] = {}
     numbers = 0
@@ -58,6 +57,15 @@ async def vertex(context: Context, request: Request) -> Response:
             numbers += vectors.size
     body = await off_loop(4 * numbers, lambda: to_json({"predictions": predictions}, numbers))
     return Response(body, headers=dict(headers), media_type=JSON)
+
+
+def _check_most(count: int, settings: Settings) -> None:
+    """Raise InvalidRequest for more inputs than the limit; none at all are no mistake here."""
+    if count > settings.max_items:
+        try:
+            check_count(count, settings)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"instances: {error}", code=error.code, param="instances") from None
 
 
 def _work(instance: Any, index: int, *, auto_truncate: bool) -> Work:
