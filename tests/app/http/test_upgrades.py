@@ -38,6 +38,8 @@ BODIES: dict[str, Any] = {
     "/encode": {"inputs": "hello"},
     "/score": {"query": "hello", "candidates": ["cat"]},
     "/rerank": {"query": "hello", "texts": ["cat"]},
+    "/v1/embed": {"texts": ["hello"]},
+    "/v2/embed": {"texts": ["hello"]},
     "/vertex": {"instances": [{"inputs": "hello"}]},
     "/similarity": {"inputs": {"source_sentence": "hello", "sentences": ["cat"]}},
     "/v2/models/text/infer": {"inputs": [TENSOR]},
