@@ -32,11 +32,11 @@ def check_key(context: Context, route: Route, request: Request) -> None:
     if gate is None or route.access == "open":
         CALLER.set(NOBODY)
         return
-    secrets = list(dict.fromkeys(_secrets(request.scope["headers"])))
-    if route.access == "optional" and not secrets:
+    shown = list(dict.fromkeys(_secrets(request.scope["headers"])))
+    if not shown and route.access == "optional":
         CALLER.set(NOBODY)
         return
-    caller = gate.find(secrets)
+    caller = gate.find(shown)
     CALLER.set(caller or NOBODY)
     try:
         _check(caller, route)
