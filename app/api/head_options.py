@@ -46,9 +46,9 @@ def admit(context: Context, request: Request) -> None:
         EngineError: too much work waits, or the server stops.
         InvalidRequest: there is no such priority, or no such time.
     """
-    if context.in_work < FEW and context.engine.is_calm and _size_of(request) <= FEW_BYTES:
-        return  # the check behind the parsing of such a body is soon enough
     priority, timeout_s, size = terms_of(request, context.settings)
+    if context.in_work < FEW and context.engine.is_calm and size <= FEW_BYTES:
+        return  # the check behind the parsing of such a body is soon enough
     context.engine.check_capacity(
         partial(_candidates, context, request), priority, timeout_s=timeout_s, size=size
     )

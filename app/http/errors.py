@@ -232,9 +232,9 @@ def answer(error: BaseException) -> Response:
 
 
 def documented(*kinds: type[EncoderyError]) -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI `responses` of a route that raises these."""
+    """The OpenAPI `responses` of a route that raises these; whose head is refused learns it on any route."""
     responses: dict[int | str, dict[str, Any]] = {}
-    for kind in kinds:
+    for kind in dict.fromkeys((*kinds, SuspectHead)):
         spec, meaning = TABLE[kind], (kind.__doc__ or "").splitlines()[0].rstrip(".")
         if spec.status in responses:
             meaning = f"{responses[spec.status]['description']}; or: {meaning}"

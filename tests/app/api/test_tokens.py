@@ -35,9 +35,11 @@ async def test_they_are_no_way_round_a_full_queue(serving: Any, only: Any, fake:
 async def test_their_time_is_the_requests(client: httpx.AsyncClient, path: str) -> None:
     body = {"inputs": ["cat dog " * 2000] * 40} if path == "/tokenize" else {"ids": [[1, 2, 3] * 1000] * 80}
     late = await client.post(path, json=body, headers={"X-Request-Timeout-Ms": "1"})
-    wrong = await client.post(path, json=body, headers={"X-Request-Timeout-Ms": "soon"})
+    small = {"inputs": "cat"} if path == "/tokenize" else {"ids": [1]}
+    wrong = await client.post(path, json=small, headers={"X-Request-Timeout-Ms": "soon"})
+    nameless = await client.post(path, json=small, headers={"X-Priority": ""})
 
-    assert (late.status_code, wrong.status_code) == (504, 422)
+    assert (late.status_code, wrong.status_code, nameless.status_code) == (504, 422, 422)
     assert (await client.post(path, json=BODIES[path])).status_code == 200
 
 
