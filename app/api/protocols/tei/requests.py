@@ -121,7 +121,7 @@ def check_filled(values: Sequence[Any]) -> None:
     """Raise InputError for the first input that is empty, which TEI tells before all else that is wrong."""
     for index, value in enumerate(values):
         if value in ("", []):
-            raise InputError(index, "empty_input", "the text is empty; leave it out")
+            raise InputError(index, "empty_input", "the text is empty or has no token; leave it out")
 
 
 def work_of(asked: EmbedRequest | SimilarityRequest, *, auto_truncate: bool) -> Work:
