@@ -6,8 +6,10 @@ The numbers shown are the step's own (loss, rate, metric); this module only draw
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import TextIO
 
@@ -16,6 +18,38 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as RichProgress
 
 LINE_EVERY_S = 15.0
+SILENT_S = 1.5  # a step that takes longer says what it is
+
+
+@contextmanager
+def phase(label: str, *, stream: TextIO | None = None, silent_s: float = SILENT_S) -> Iterator[None]:
+    """Around a step whose length nobody knows: says what it is once it is long, and how long it took.
+
+    Args:
+        label: what is done, as "read log.csv".
+        stream: where to write; by default standard error.
+        silent_s: seconds before the first line; the next come every 15 s.
+    """
+    out, start, is_over = stream or sys.stderr, time.monotonic(), threading.Event()
+
+    def tell() -> None:
+        wait = silent_s
+        while not is_over.wait(wait):
+            took_s = time.monotonic() - start
+            out.write(f"{label} ...\n" if wait == silent_s else f"{label} ... {took_s:.0f} s\n")
+            out.flush()
+            wait = LINE_EVERY_S
+
+    teller = threading.Thread(target=tell, name="phase", daemon=True)
+    teller.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        teller.join()
+    if (took_s := time.monotonic() - start) >= silent_s:
+        out.write(f"{label}: {took_s:.1f} s\n")
+        out.flush()
 
 
 class Progress:

@@ -191,7 +191,14 @@ class Toy:
         return []
 
 
-TOY_TRAINING = {"epochs": 6, "batch_size": 6, "learning_rate": 0.01, "metric": "score", "evaluate_every": 7}
+TOY_TRAINING = {
+    "epochs": 6,
+    "batch_size": 6,
+    "learning_rate": 0.01,
+    "metric": "score",
+    "evaluate_every": 7,
+    "threads": 1,
+}
 
 
 def toy_trainer(directory: Path, task: Toy, *, seed: int = 0, stop_at: int = -1, **changes: Any) -> Trainer:

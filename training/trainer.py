@@ -2,7 +2,8 @@
 
 The state of a run is a step number: epoch, position in the data, learning rate and dropout noise all
 follow from it, the seed and the saved generator, so a run that is killed and resumed ends with the same
-weights as one that was not: on the same machine, with the same number of threads.
+weights as one that was not: on the same machine, with the number of threads in `train.threads`. Where that is
+chosen by measuring (`training.threads`), to rounding: sums are then added up in another order.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -27,7 +28,9 @@ from bundle.progress import Progress
 from training.config.sections import TrainConfig
 from training.errors import ConfigError, DivergedError
 from training.errors import InterruptedRunError as InterruptedRunError  # noqa: PLC0414  # raised by `fit`
+from training.loggers import Logger, open_loggers
 from training.task import Task
+from training.threads import Threads
 
 LOG_EVERY = 25  # steps
 CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
@@ -54,6 +57,7 @@ class Trainer:
         seed: of everything random.
         directory: of the run; checkpoint, log and best weights go there.
         stop: says whether to stop after the current step (a signal, or a test's wish).
+        loggers: names, directory and step to where figures go besides the log.
 
     Raises:
         ConfigError: the directory's checkpoint cannot be read, or is of other data.
@@ -67,9 +71,11 @@ class Trainer:
         seed: int,
         directory: Path,
         stop: Callable[[State], bool] = lambda state: False,
+        loggers: Callable[[Sequence[str], Path, int], Sequence[Logger]] = open_loggers,
     ) -> None:
         self.task, self.config, self.directory, self._stop = task, config, directory, stop
         torch.manual_seed(seed)
+        self._threads = None if config.threads else Threads()
         if config.threads:
             torch.set_num_threads(config.threads)
         self._optimizer = make_optimizer(task, config)
@@ -81,6 +87,7 @@ class Trainer:
             self._restore()
         self._forget_log_after(self.state.step if resumed else -1)
         self._last_checkpoint = time.monotonic()
+        self._loggers = loggers(config.loggers, directory, self.state.step)
 
     def fit(self) -> State:
         """Train to the end, or from the checkpoint to the end; leaves the best weights in the model.
@@ -97,6 +104,7 @@ class Trainer:
             Progress(total=self.total_steps, label=label, unit="steps", done=self.state.step) as progress,
             _signals() as stop_requested,
             _deterministic(),
+            self._closing_loggers(),
         ):
             if self.state.step == 0:
                 self._evaluate()
@@ -122,6 +130,8 @@ class Trainer:
 
     def _step(self, batch: Any) -> dict[str, float]:
         self.task.model.train()
+        if self._threads is not None:
+            self._threads.follow(lambda: self._pass(batch))
         scale = learning_rate_scale(self.state.step, self.total_steps, self.config)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * scale
@@ -135,6 +145,13 @@ class Trainer:
         self._optimizer.step()
         self.state.step += 1
         return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _pass(self, batch: Any) -> None:
+        """Compute a step's gradients, and leave no trace of it."""
+        generator = torch.get_rng_state()
+        torch.autograd.backward(self.task.loss(batch)["loss"])
+        self._optimizer.zero_grad(set_to_none=True)
+        torch.set_rng_state(generator)
 
     def _refuse_not_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):
@@ -208,6 +225,16 @@ class Trainer:
     def _log(self, row: dict[str, float]) -> None:
         with (self.directory / LOG).open("a") as file:
             file.write(json.dumps(row) + "\n")
+        for logger in self._loggers:
+            logger.log(int(row["step"]), {name: value for name, value in row.items() if name != "step"})
+
+    @contextmanager
+    def _closing_loggers(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            for logger in self._loggers:
+                logger.close()
 
     def _forget_log_after(self, step: int) -> None:
         """Drop what a killed run logged after its last checkpoint: it will be logged again.

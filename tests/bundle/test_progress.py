@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import select
+import time
 from pathlib import Path
 
 import pytest
 
-from bundle.progress import LINE_EVERY_S, Progress
+from bundle.progress import LINE_EVERY_S, Progress, phase
 
 
 class Clock:
@@ -86,3 +88,28 @@ def test_the_default_stream_is_standard_error(capsys: pytest.CaptureFixture[str]
 
     assert captured.out == ""
     assert captured.err.startswith("x: 0/1 texts")
+
+
+def test_a_short_phase_says_nothing() -> None:
+    stream = io.StringIO()
+    with phase("read log.csv", stream=stream, silent_s=30.0):
+        pass
+
+    assert stream.getvalue() == ""
+
+
+def test_a_long_phase_says_what_it_is_while_it_runs() -> None:
+    stream = io.StringIO()
+    with phase("read log.csv", stream=stream, silent_s=0.01):
+        while not stream.getvalue():
+            time.sleep(0.005)
+
+    assert re.fullmatch(r"read log\.csv \.\.\.\nread log\.csv: \d+\.\d s\n", stream.getvalue())
+
+
+def test_a_phase_that_fails_tells_no_time() -> None:
+    stream = io.StringIO()
+    with pytest.raises(ZeroDivisionError), phase("x", stream=stream, silent_s=0.0):
+        raise ZeroDivisionError
+
+    assert ": " not in stream.getvalue()

@@ -19,6 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_training import Toy, toy_trainer
 
+from bundle.cores import usable_cores
 from training.config import TrainConfig
 from training.errors import ConfigError, DivergedError, InterruptedRunError
 from training.trainer import BEST, CHECKPOINT, LOG, State, learning_rate_scale
@@ -103,6 +104,15 @@ def test_optimizer_state_is_part_of_a_checkpoint(tmp_path: Path) -> None:
     resumed, _ = finish(tmp_path / "parts", optimizer="sgd")
 
     assert torch.equal(weights(uninterrupted), weights(resumed))
+
+
+def test_measuring_threads_leaves_no_trace(whole: tuple[Path, torch.Tensor, State], tmp_path: Path) -> None:
+    """The steps that are timed draw no dropout noise and move no weight; only sums may be ordered anew."""
+    task, state = finish(tmp_path, threads=0)
+
+    assert len(task.seen) > STEPS or usable_cores() == 1  # some batches were computed to be timed
+    torch.testing.assert_close(weights(task), whole[1], rtol=0, atol=1e-5)
+    assert state.step == STEPS
 
 
 CHILD = """

@@ -78,7 +78,9 @@ class TrainConfig(Section):
         metric: the validation metric that picks the best checkpoint and stops early; larger is better.
         patience: evaluations without a better value before stopping; 0 for never.
         checkpoint_every_s: seconds between checkpoints, besides one at each evaluation.
-        threads: of torch; 0 for all cores.
+        threads: of torch; 0 for as many as are fastest, measured at the start and again every now and
+            then. A fixed number repeats a run to the bit.
+        loggers: where figures go besides log.jsonl, by packages that have to be installed.
     """
 
     epochs: Positive = 1
@@ -94,6 +96,7 @@ class TrainConfig(Section):
     patience: Annotated[int, Field(ge=0)] = 0
     checkpoint_every_s: Annotated[float, Field(gt=0)] = 60.0
     threads: Annotated[int, Field(ge=0)] = 0
+    loggers: list[Literal["tensorboard", "mlflow"]] = []
 
 
 class Run(Section):

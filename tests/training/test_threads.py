@@ -1,0 +1,108 @@
+"""Torch's number of threads: chosen by timing the work, and followed while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+
+from training.threads import AGAIN_S, SHARE, Threads, powers_of_two
+
+
+class Machine:
+    """A machine on which a piece of work takes known seconds on each number of threads."""
+
+    def __init__(self, seconds: Mapping[int, float]) -> None:
+        self.seconds, self.number, self.now = dict(seconds), 0, 0.0
+        self.runs: list[int] = []
+        self.told: list[str] = []
+        self.threads = Threads(max(seconds), apply=self._apply, clock=lambda: self.now, tell=self.told.append)
+
+    def _apply(self, number: int) -> None:
+        self.number = number
+
+    def work(self) -> None:
+        self.runs.append(self.number)
+        self.now += self.seconds[self.number]
+
+    def follow(self) -> int:
+        self.threads.follow(self.work)
+        return self.number
+
+
+def test_small_work_beside_a_busy_core_takes_one_thread() -> None:
+    machine = Machine({1: 0.010, 2: 0.330})
+
+    assert machine.follow() == 1
+    assert machine.told == ["computing on 1 of 2 threads: 10.0 ms a step, 330.0 ms on 2"]
+
+
+@pytest.mark.parametrize(
+    "seconds", [{1: 1.0, 2: 0.6}, {1: 8.0, 2: 4.0}, {1: 0.1, 2: 0.099}, {1: 0.1, 2: 0.1}]
+)
+def test_all_cores_are_kept_unless_fewer_are_clearly_faster(seconds: Mapping[int, float]) -> None:
+    machine = Machine(seconds)
+
+    assert machine.follow() == 2
+    assert machine.told == []
+
+
+def test_the_best_number_may_lie_between() -> None:
+    machine = Machine({1: 0.4, 2: 0.25, 4: 0.2, 8: 0.5})
+
+    assert machine.follow() == 4
+
+
+def test_it_follows_a_machine_that_changes() -> None:
+    """A core that was busy is free, and then busy again."""
+    machine = Machine({1: 0.02, 2: 0.3})
+    machine.follow()
+    machine.seconds[2] = 0.012
+    machine.now += AGAIN_S
+    measured_before = len(machine.runs)
+    machine.now += 1 / SHARE
+
+    assert machine.follow() == 2
+    assert len(machine.runs) > measured_before
+
+    machine.seconds[2] = 0.3
+    machine.now += AGAIN_S + 1 / SHARE
+
+    assert machine.follow() == 1
+
+
+def test_measuring_takes_a_small_share_of_the_time() -> None:
+    machine = Machine({1: 0.9, 2: 0.8})
+    measuring = 0.0
+    while machine.now < 1000:
+        before = machine.now
+        machine.follow()
+        measuring += machine.now - before
+        machine.work()
+
+    assert measuring <= 1.2 * SHARE * machine.now
+
+
+def test_long_work_is_done_once_on_each_number_at_most() -> None:
+    machine = Machine({1: 9.0, 2: 5.0})
+    machine.follow()
+
+    assert machine.runs == [2, 1]
+
+
+def test_with_one_core_there_is_nothing_to_measure() -> None:
+    machine = Machine({1: 1.0})
+
+    assert machine.follow() == 1
+    assert machine.runs == []
+
+
+def test_candidates_end_with_all_cores() -> None:
+    assert [powers_of_two(cores) for cores in (1, 2, 3, 4, 6, 16)] == [
+        [1],
+        [1, 2],
+        [1, 2, 3],
+        [1, 2, 4],
+        [1, 2, 4, 6],
+        [1, 2, 4, 8, 16],
+    ]
