@@ -79,6 +79,7 @@ class Trainer:
         if config.threads:
             torch.set_num_threads(config.threads)
         self._optimizer = make_optimizer(task, config)
+        self._parameters = list(task.model.parameters())
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self.total_steps = config.epochs * task.steps_per_epoch
         self.state = State()
@@ -129,7 +130,8 @@ class Trainer:
         return self.task.batches(epoch, start)
 
     def _step(self, batch: Any) -> dict[str, float]:
-        self.task.model.train()
+        if not self.task.model.training:  # to tell every module is a good part of a small step
+            self.task.model.train()
         if self._threads is not None:
             self._threads.follow(lambda: self._pass(batch))
         scale = learning_rate_scale(self.state.step, self.total_steps, self.config)
@@ -139,12 +141,18 @@ class Trainer:
         self._refuse_not_finite("loss", parts["loss"].item())
         self._optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(parts["loss"])
-        limit = self.config.clip_norm or math.inf
-        norm = torch.nn.utils.clip_grad_norm_(self.task.model.parameters(), limit)
-        self._refuse_not_finite("gradient norm", norm.item())
+        self._clip()
         self._optimizer.step()
         self.state.step += 1
         return {name: float(value.detach()) for name, value in parts.items()}
+
+    def _clip(self) -> None:
+        """Scale gradients down to the largest norm, if there is one. Raises DivergedError."""
+        norms = [torch.linalg.vector_norm(one.grad) for one in self._parameters if one.grad is not None]
+        total = torch.linalg.vector_norm(torch.stack(norms))
+        self._refuse_not_finite("gradient norm", total.item())
+        if 0.0 < self.config.clip_norm < total:
+            torch.nn.utils.clip_grads_with_norm_(self._parameters, self.config.clip_norm, total)
 
     def _pass(self, batch: Any) -> None:
         """Compute a step's gradients, and leave no trace of it."""
