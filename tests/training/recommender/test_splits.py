@@ -44,14 +44,17 @@ def test_share_of_items_is_cold(share: float, expected: int) -> None:
     assert found.tolist() == sorted(found.tolist())
 
 
-def test_folds_have_disjoint_test_users_and_judge_by_the_next_ones() -> None:
-    folds = [split_users(103, 0, fold) for fold in range(10)]
+@given(count=st.integers(10, 300), most=st.none() | st.integers(1, 40))
+def test_no_fold_chooses_by_a_test_user_of_any_fold(count: int, most: int | None) -> None:
+    folds = [split_users(count, 0, fold, most=most) for fold in range(5)]
 
-    tests = np.concatenate([fold.test for fold in folds])
-    assert len(set(tests.tolist())) == len(tests) == 100
-    assert set(folds[0].validation) == set(folds[1].test)
+    for part in ("test", "validation"):
+        users = np.concatenate([getattr(fold, part) for fold in folds])
+        assert len(set(users.tolist())) == len(users) > 0
+    tests, validations = ({*np.concatenate([getattr(f, p) for f in folds])} for p in ("test", "validation"))
+    assert not tests & validations
     for fold in folds:
-        assert len({*fold.train, *fold.validation, *fold.test}) == 103
+        assert sorted([*fold.train, *fold.validation, *fold.test]) == list(range(count))
 
 
 def test_later_targets_are_of_users_who_were_there_before() -> None:

@@ -88,7 +88,7 @@ class InteractionsConfig(Section):
         protocol: `users` measures users that were not trained on. `time` trains on what happened before the
             moment at 85 % of the log, and measures what everybody took after it.
         split_seed: which 80/10/10 % of the users are for training, validation, test (`data.splits`).
-        fold: which tenth of them is the test.
+        fold: which tenth of them is the test, 0 to 4; the other five tenths are for validation.
         evaluation_users: most users for validation, and again for the test; all others are trained on.
         cold_items: share of the items kept out of training, to measure how new items are served.
     """
@@ -103,7 +103,7 @@ class InteractionsConfig(Section):
     core: Positive = 5
     protocol: Literal["users", "time"] = "users"
     split_seed: Annotated[int, Field(ge=0)] = 0
-    fold: Annotated[int, Field(ge=0, le=9)] = 0
+    fold: Annotated[int, Field(ge=0, le=4)] = 0
     evaluation_users: Positive | None = None
     cold_items: Annotated[float, Field(ge=0, lt=1)] = 0.0
 

@@ -6,7 +6,8 @@ are the targets. Source: Liang et al. 2018 (Mult-VAE), arXiv 1802.05814, section
 taken by time instead of at random.
 
 A split by time measures as deployment does instead: everybody is trained on up to a moment, and measured on
-what came after.
+what came after. The rows of training are split by time once more, to choose what the split by user cannot
+tell: what is popular now.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 
+FOLDS = 5  # with test users of their own; as many more have the validation users
 EVALUATION_SHARE = 0.1  # of the users, for validation and again for the test
 HISTORY_SHARE = 0.8  # of a measured user's interactions
 EARLIER_SHARE = 0.85  # of all interactions, where they are split by time
@@ -51,14 +53,15 @@ class SplitHistories:
 def split_users(count: int, seed: int, fold: int = 0, *, most: int | None = None) -> UserSplit:
     """80/10/10 % of the users, or `most` to be measured, twice; the same for the same arguments.
 
-    Folds 0 to 9 have disjoint test users; each has for its validation the next one's test users.
+    The test users of all folds are in one half of the users, and the validation users of all folds in the
+    other: a setting that any fold chose has seen no test user of any.
     """
     order = np.random.default_rng(seed).permutation(count)
     measured = int(EVALUATION_SHARE * count) if most is None else min(most, int(EVALUATION_SHARE * count))
-    order = np.roll(order, -fold * measured)
-    return UserSplit(
-        train=order[2 * measured :], validation=order[measured : 2 * measured], test=order[:measured]
-    )
+    test = order[fold * measured : (fold + 1) * measured]
+    validation = order[(FOLDS + fold) * measured : (FOLDS + fold + 1) * measured]
+    measures = np.concatenate([test, validation])
+    return UserSplit(train=order[~np.isin(order, measures)], validation=validation, test=test)
 
 
 def split_histories(users: Ints, histories: Sequence[Ints]) -> SplitHistories:
@@ -75,6 +78,14 @@ def split_histories(users: Ints, histories: Sequence[Ints]) -> SplitHistories:
         history=[histories[user][:cut] for user, cut in zip(fit, cuts, strict=True)],
         targets=[histories[user][cut:] for user, cut in zip(fit, cuts, strict=True)],
     )
+
+
+def divide(
+    histories: Sequence[Ints], times: npt.NDArray[np.float64], moment: float
+) -> tuple[list[Ints], list[Ints]]:
+    """Each user's rows before a moment, and those from it on; `times` are those of all rows, unix seconds."""
+    is_earlier = times < moment
+    return [rows[is_earlier[rows]] for rows in histories], [rows[~is_earlier[rows]] for rows in histories]
 
 
 def split_at_moment(users: Ints, earlier: Sequence[Ints], later: Sequence[Ints]) -> SplitHistories:
