@@ -10,7 +10,8 @@ from bundle.manifest import Metric
 from training.metrics import MetricValue
 from training.recommender import baselines
 from training.recommender.baselines import Floats
-from training.recommender.data.examples import EvaluationSplit, RecommenderExamples
+from training.recommender.data.examples import RecommenderExamples
+from training.recommender.data.held_out import EvaluationSplit
 from training.recommender.ranking import evaluate_scores, evaluate_vectors
 from training.recommender.settings import RecommenderRun
 from training.task import Encode

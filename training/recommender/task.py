@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.preprocess.features import FeaturePreprocessor, Features
-from bundle.preprocess.features.schema import FeatureSchema
+from bundle.preprocess.features.schema import FeatureSchema, input_names
 from bundle.publish import Draft
 from training.export import Exportable, draft_of, run_torch
 from training.provenance import of_run
@@ -122,16 +122,28 @@ class RecommenderTask:
         arrays = _arrays(self.examples.users, self.examples.training(batch.users))
         config, generator = self.run.loss, np.random.default_rng(batch.seed)
         low, high = config.target_fraction
+        targets = choose_targets(arrays[self._history], config.targets, (low, high), generator)
+        if self.examples.log.user_records.follow_rows:  # the hidden entries' rows must not tell of the user
+            records = self.examples.training_records(batch.users, targets.numpy())
+            arrays = self._with_features(arrays, _arrays(self.examples.users, records))
         step = Step(
             towers=self.model,
             known=self._known,
             arrays=arrays,
             history=self._history,
-            targets=choose_targets(arrays[self._history], config.targets, (low, high), generator),
+            targets=targets,
             shares=self._shares,
             generator=generator,
         )
         return {"loss": config.chosen.value(step)}
+
+    def _with_features(self, histories: list[Tensor], features: list[Tensor]) -> list[Tensor]:
+        """Take histories from the one, and what else is known of users from the other."""
+        specs = self.examples.user_schema.features
+        of_history = [spec.kind == "history" for spec in specs for _ in input_names(spec)]
+        return [
+            a if is_history else b for a, b, is_history in zip(histories, features, of_history, strict=True)
+        ]
 
     def evaluate(self) -> dict[str, float]:
         return self._evaluation.validate(self.encoders())

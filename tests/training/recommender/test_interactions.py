@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -14,6 +16,7 @@ from pyarrow import parquet
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig, InteractionsConfig
 from training.recommender.data.interactions import Interactions, read_interactions
+from training.recommender.data.records import Record
 
 HEADER = "user,item,time,title,price,tags,born\n"
 USER = [FeatureConfig(name="history", kind="history"), FeatureConfig(name="born", kind="time")]
@@ -82,17 +85,69 @@ def test_core_is_taken_until_nothing_changes(tmp_path: Path) -> None:
     assert (log.users, log.items) == (["u", "v"], ["a", "b"])
 
 
+def item_records(log: Interactions, rows: Sequence[int] | None = None) -> list[Record]:
+    """Of every item, by these rows of the log, or all."""
+    chosen = np.arange(len(log.item)) if rows is None else np.array(rows)
+    return log.item_records.of_each(log.item, chosen, len(log.items))
+
+
 def test_records_take_the_commonest_text_the_median_and_the_earliest(tmp_path: Path) -> None:
-    lines = "u,a,1,red,1,x|y,50\nv,a,2,blue,9,x|y,60\nu,a,3,red,2,z,40\n"
+    """The later row of a pair says nothing: it is no row of the log."""
+    lines = "u,a,1,red,1,x|y,50\nv,a,2,blue,9,x|y,60\nw,a,2,red,2,z,\nu,b,3,,,,40\nu,a,4,green,8,,10\n"
 
     log = read(tmp_path, lines)
 
-    assert log.item_records == [{"title": "red", "price": 2.0, "tags": ["x", "y"]}]
-    assert log.user_records == [{"born": 40.0}, {"born": 60.0}]
+    assert item_records(log) == [{"title": "red", "price": 2.0, "tags": ["x", "y"]}, {}]
+    users = log.user_records.of_each(log.user, np.arange(4), 3)
+    assert users == [{"born": 40.0}, {"born": 60.0}, {}]
+
+
+def test_record_is_told_by_the_rows_that_are_given_alone(tmp_path: Path) -> None:
+    """Ties go to the first by text."""
+    log = read(tmp_path, "u,a,1,red,1,,50\nv,a,2,blue,9,,60\nu,b,3,,,,40\n")
+
+    assert log.user_records.of(0, np.array([0])) == {"born": 50.0}
+    assert log.user_records.of(0, np.array([], dtype=np.int64)) == {}
+    assert item_records(log, [1, 2]) == [{"title": "blue", "price": 9.0}, {}]
+    assert item_records(log) == [{"title": "blue", "price": 5.0}, {}]
+
+
+def test_first_rows_are_those_that_tell_each_value_first(tmp_path: Path) -> None:
+    log = read(tmp_path, "u,a,1,,1,,\nv,a,2,red,2,,\nw,a,3,blue,3,,\nu,b,4,green,,,\n")
+
+    assert log.item_records.first_rows(log.item, np.arange(4)).tolist() == [0, 1, 3]
+
+
+def test_file_of_users_holds_facts_whatever_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "users.csv").write_text("user,born\nv,7\nu,5\nnobody,1\n")
+
+    log = read(tmp_path, "u,a,1,,,\nw,a,2,,,\n", header=HEADER.replace(",born", ""), users="users.csv")
+
+    assert not log.user_records.follow_rows
+    assert log.user_records.of(0, np.array([], dtype=np.int64)) == {"born": 5.0}
+    assert log.user_records.of(1, np.array([1])) == {}
+
+
+def test_core_of_a_log_that_is_split_in_time_is_that_of_what_was_before(tmp_path: Path) -> None:
+    """Of 21 pairs the last four are later: v and w come back, n is new, and so is the item z."""
+    square = [f"{user},{item},{time},,,," for time, (user, item) in enumerate(product("tuvw", "abcd"))]
+    lines = [*square[:15], "u,e,15,,,,", "t,e,16,,,,", "w,e,50,,,,", "n,a,61,,,,", "w,z,62,,,,", "v,e,63,,,,"]
+
+    log = read(tmp_path, "\n".join(lines), core=2, protocol="time")
+
+    assert log.later is not None
+    assert (log.users, log.items) == (list("tuvw"), list("abcde"))
+    assert (log.later.known, log.later.of_new_users, log.later.of_new_items) == (2, 1, 1)
+    assert pairs(log)[-2:] == [("w", "e", 50.0), ("v", "e", 63.0)]
+
+
+def test_log_of_one_moment_cannot_be_split_in_time(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"data.protocol: most of the log is of one time"):
+        read(tmp_path, "u,a,1,,,,\nv,a,1,,,,\n", protocol="time")
 
 
 def test_missing_values_are_left_out_of_records(tmp_path: Path) -> None:
-    assert read(tmp_path, "u,a,1,, ,,\n").item_records == [{}]
+    assert item_records(read(tmp_path, "u,a,1,, ,,\n")) == [{}]
 
 
 def test_items_may_come_from_a_file_of_their_own_in_gzip(tmp_path: Path) -> None:
@@ -104,7 +159,7 @@ def test_items_may_come_from_a_file_of_their_own_in_gzip(tmp_path: Path) -> None
     )
 
     assert log.items == ["A"]
-    assert log.item_records == [{"title": "red", "price": 1.0, "tags": ["x"]}]
+    assert item_records(log) == [{"title": "red", "price": 1.0, "tags": ["x"]}]
 
 
 ROWS = [
@@ -130,7 +185,7 @@ def test_log_may_be_of_another_kind_of_file(tmp_path: Path, name: str, write: Ca
     log = read_interactions(config, tmp_path, USER[:1], ITEM[:3])
 
     assert pairs(log) == [("7", "b", 0.0), ("7", "a", 86_400.0)]
-    assert log.item_records == [{"title": "red", "price": 1.5}, {}]
+    assert item_records(log) == [{"title": "red", "price": 1.5}, {}]
 
 
 def of_jsonl(directory: Path, *rows: str) -> Interactions:
@@ -146,7 +201,7 @@ def test_lists_are_bags_and_absent_fields_are_empty(tmp_path: Path) -> None:
         '{"user": "u", "item": "b", "time": 2}',
     )
 
-    assert log.item_records == [{"tags": ["x", "y"]}, {}]
+    assert item_records(log) == [{"tags": ["x", "y"]}, {}]
 
 
 @pytest.mark.parametrize(

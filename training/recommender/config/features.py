@@ -79,7 +79,8 @@ class InteractionsConfig(Section):
     Attributes:
         path: CSV or TSV with a line of names, JSONL (each also as .gz), or Parquet; a list's entries are
             joined by `|`.
-        items: another such file with one line per item, joined by the item column; "" if the log has all.
+        users, items: other such files with one line per user or item, joined by the user or item column;
+            "" if the log has all. What a file says holds at all times, what a row says from that row on.
         user, item, time: columns.
         where: conditions a line must meet, for example "Quantity > 0", "StockCode ~ ^[0-9]{5}"; signs are
             < <= > >= for numbers, == != for text, ~ !~ for regular expressions.
@@ -94,6 +95,7 @@ class InteractionsConfig(Section):
     """
 
     path: str
+    users: str = ""
     items: str = ""
     user: str
     item: str

@@ -9,7 +9,7 @@ their position in the vocabulary, which is what the towers see (`known[position]
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,17 +17,24 @@ import numpy.typing as npt
 
 from bundle.preprocess import Prepared
 from bundle.preprocess.features import FeaturePreprocessor, Features
-from bundle.preprocess.features.schema import ENTRY_FIELDS
 from bundle.preprocess.features.words import words
-from bundle.values import DAY_S
 from training.errors import ConfigError
-from training.recommender.data.features import fit_schema
-from training.recommender.data.interactions import column_of, read_interactions
+from training.recommender.data.features import fit_schema, key_features
+from training.recommender.data.held_out import (
+    EvaluationSplit,
+    InnerSplit,
+    evaluation_split,
+    introductions,
+    item_records,
+)
+from training.recommender.data.interactions import read_interactions
+from training.recommender.data.records import Record
 from training.recommender.data.splits import (
     EARLIER_SHARE,
     SplitHistories,
     UserSplit,
     cold_items,
+    divide,
     split_at_moment,
     split_histories,
     split_users,
@@ -36,26 +43,7 @@ from training.recommender.settings import RecommenderRun
 
 Ints = npt.NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class EvaluationSplit:
-    """A question with a known answer: users as a caller sends them, and which items they took.
-
-    Attributes:
-        users: inputs of the user tower.
-        candidates: numbers of the items that are ranked.
-        history: per user, positions among the candidates that are not ranked again.
-        targets: per user, positions among the candidates; at least one.
-        warm: per user, numbers of the history's items, for baselines that read no features.
-        ages_days: per user, how long before its newest event each of them was.
-    """
-
-    users: list[Features]
-    candidates: Ints
-    history: list[Ints]
-    targets: list[Ints]
-    warm: list[Ints]
-    ages_days: list[npt.NDArray[np.float64]]
+NEW_ITEMS_SHARE = 0.1  # of the known items, to choose by how new ones are ranked
 
 
 class RecommenderExamples:
@@ -65,14 +53,17 @@ class RecommenderExamples:
         run: the config.
         data: the directory that its paths are relative to.
 
+    Attributes:
+        item_records: of every item, as told by the rows that training or a measured user's history has.
+
     Raises:
         ConfigError: the declared features do not fit together, or the log cannot be used.
     """
 
     def __init__(self, run: RecommenderRun, data: Path) -> None:
-        self.id_name, self.history_name = _names(run)
+        self.id_name, self.history_name = key_features(run)
         self.log = read_interactions(run.data, data, run.user, run.item)
-        self._histories, self._later = self._by_time(run.data.protocol)
+        self._histories, self._later = self._by_time()
         self.now = float(self.log.time[np.concatenate(self._histories)].max())
         self.split = split_users(
             len(self.log.users), run.data.split_seed, run.data.fold, most=run.data.evaluation_users
@@ -81,13 +72,16 @@ class RecommenderExamples:
             self.split = self._everybody(self.split)
         if not (len(self.split.test) and len(self.split.train)):
             raise ConfigError(f"data: {len(self.log.users)} users are too few to split; 10 are the least")
-        self.cold = cold_items(len(self.log.items), run.data.cold_items, run.data.split_seed)
+        self._seed = run.data.split_seed
+        self.cold = cold_items(len(self.log.items), run.data.cold_items, self._seed)
         self.known = self._known()
+        self._training_rows = self._rows_of_known()
+        self.item_records = self._catalogue(self._seen(), self.cold)
         names = [self.log.items[number] for number in self.known]
         self.item_schema = fit_schema(
             "item",
             run.item,
-            [self.log.item_records[number] for number in self.known],
+            [self.item_records[number] for number in self.known],
             items=names,
             id_name=self.id_name,
             now=self.now,
@@ -95,7 +89,7 @@ class RecommenderExamples:
         self.user_schema = fit_schema(
             "user",
             run.user,
-            [self.log.user_records[user] for user in self.split.train],
+            [self.log.user_records.of(int(user), self._histories[user]) for user in self.split.train],
             items=names,
             content=[spec for spec in self.item_schema.features if spec.name != self.id_name],
             now=self.now,
@@ -103,23 +97,19 @@ class RecommenderExamples:
         self.users = FeaturePreprocessor(self.user_schema)
         self.items = FeaturePreprocessor(self.item_schema)
 
-    def _by_time(self, protocol: str) -> tuple[list[Ints], list[Ints]]:
+    def _by_time(self) -> tuple[list[Ints], list[Ints]]:
         """Divide every user's rows: those that training may see, and, if time is split, the later ones."""
         histories = self.log.histories()
-        if protocol == "users":
+        if self.log.later is None:
             return histories, []
-        moment = np.quantile(self.log.time, EARLIER_SHARE)
-        is_later = self.log.time >= moment
-        return [rows[~is_later[rows]] for rows in histories], [rows[is_later[rows]] for rows in histories]
+        return divide(histories, self.log.time, self.log.later.moment)
 
     def _everybody(self, split: UserSplit) -> UserSplit:
-        """Train on everybody but the validation users, measure everybody; of those who were there by then."""
-        there = np.array([len(rows) > 0 for rows in self._histories])
-        train = np.concatenate([split.train, split.test])
+        """Train on everybody but the validation users, and measure everybody."""
         return UserSplit(
-            train=train[there[train]],
-            validation=split.validation[there[split.validation]],
-            test=np.flatnonzero(there),
+            train=np.concatenate([split.train, split.test]),
+            validation=split.validation,
+            test=np.arange(len(self.log.users)),
         )
 
     def _known(self) -> Ints:
@@ -130,33 +120,70 @@ class RecommenderExamples:
         order = np.argsort(-counts, kind="stable")  # items are sorted by name
         return order[counts[order] > 0]
 
+    def _rows_of_known(self) -> list[Ints]:
+        is_known = np.zeros(len(self.log.items), dtype=np.bool_)
+        is_known[self.known] = True
+        histories = [self._histories[user] for user in self.split.train]
+        return [rows[is_known[self.log.item[rows]]] for rows in histories]
+
+    def _seen(self) -> Ints:
+        """Rows of the training users, and those that are shown of whoever is measured."""
+        measured = [self.split.validation] if self._later else [self.split.validation, self.split.test]
+        shown = split_histories(np.concatenate(measured), self._histories).history
+        return np.concatenate([*(self._histories[user] for user in self.split.train), *shown])
+
+    def _catalogue(self, seen: Ints, cold: Ints) -> list[Record]:
+        return item_records(self.log, seen, introductions(self.log, self._histories, cold), cold)
+
     def item_input(self, number: int) -> Features:
         """An item as its owner's catalogue would send it."""
-        return Features({self.id_name: self.log.items[number]} | self.log.item_records[number], self.now)
+        return Features({self.id_name: self.log.items[number]} | self.item_records[number], self.now)
 
-    def user_input(self, user: int, rows: Ints) -> Features:
-        """A user with the history that these rows of the log make, newest first."""
+    def user_input(self, user: int, rows: Ints, now: float | None = None) -> Features:
+        """A user as these rows of the log tell of it: the history, newest first, and the features."""
         history = [
             {"id": self.log.items[self.log.item[row]], "time": float(self.log.time[row])}
             for row in rows[::-1]
         ]
-        return Features({self.history_name: history} | self.log.user_records[user], self.now)
+        record = self.log.user_records.of(user, rows)
+        return Features({self.history_name: history} | record, self.now if now is None else now)
 
     def training(self, positions: Ints) -> list[Prepared]:
         """Prepare some training users, by their positions in the split, with all their history.
 
         They are prepared when a step wants them: all of them at once would be most of a large run's memory.
         """
-        users = self.split.train[positions]
-        inputs = [self.user_input(int(user), self._histories[user]) for user in users]
+        inputs = [
+            self.user_input(int(self.split.train[position]), self._training_rows[position])
+            for position in positions
+        ]
         return self.users.prepare(inputs, "end")
+
+    def training_records(self, positions: Ints, hidden: npt.NDArray[np.bool_]) -> list[Prepared]:
+        """Prepare the features alone of some training users, as told by what is not hidden of them.
+
+        Args:
+            positions: in the split, [n].
+            hidden: which entries of the histories that `training` prepares are targets, bool [n, h].
+        """
+        inputs = []
+        for position, targets in zip(positions, hidden, strict=True):
+            newest_first = self._training_rows[position][::-1]
+            is_shown = np.ones(len(newest_first), dtype=np.bool_)
+            is_shown[: len(targets)] = ~targets[: len(is_shown)]
+            user, rows = int(self.split.train[position]), newest_first[is_shown]
+            inputs.append(Features(self.log.user_records.of(user, rows), self.now))
+        return self.users.prepare(inputs, "end")
+
+    def training_rows(self) -> list[Ints]:
+        """Every training user's rows of known items, oldest first."""
+        return self._training_rows
 
     def training_items(self) -> list[Ints]:
         """Every training user's known items, as positions in the vocabulary."""
         position = np.full(len(self.log.items), -1, dtype=np.int64)
         position[self.known] = np.arange(len(self.known))
-        found = [position[self.log.item[self._histories[user]]] for user in self.split.train]
-        return [items[items >= 0] for items in found]
+        return [position[self.log.item[rows]] for rows in self._training_rows]
 
     def training_lately(self) -> npt.NDArray[np.float32]:
         """Count the training users that have each known item in the latest fifth of their history."""
@@ -168,83 +195,75 @@ class RecommenderExamples:
 
     def validation(self) -> EvaluationSplit:
         """Users to choose settings by."""
-        return self._new_users(split_histories(self.split.validation, self._histories))
+        return self._new_users(self.split.validation)
+
+    def validation_in_time(self) -> InnerSplit:
+        """Training users at the moment when 85 % of the training rows had happened, and what they took since.
+
+        Validation users are cut each at a time of its own, so they cannot tell what recency and popularity of
+        the last days are worth at one moment; these can. Known users are asked for, as in protocol T. Users
+        with rows on one side only are left out, and so are targets that nobody had taken before the moment.
+        Choose by this what is fitted to `histories` alone: the run's encoders are trained on these targets.
+        """
+        rows = np.concatenate(self._training_rows)
+        moment = float(np.quantile(self.log.time[rows], EARLIER_SHARE))
+        earlier, later = divide(self._training_rows, self.log.time, moment)
+        seen = np.concatenate(earlier)
+        found = split_at_moment(np.arange(len(earlier)), earlier, later)
+        users = SplitHistories(self.split.train[found.users], found.history, found.targets)
+        candidates = np.unique(self.log.item[seen])
+        now = float(self.log.time[seen].max(initial=-np.inf)) if len(seen) else moment
+        held_out = self._measured(users, candidates, asked=self.split.train, now=now)
+        return InnerSplit(earlier, held_out, self._catalogue(seen, self.cold), now)
+
+    def validation_of_new_items(self, share: float = NEW_ITEMS_SHARE) -> InnerSplit:
+        """Validation users' interest in known items that are kept out of `histories`, among these alone.
+
+        They are other items than protocol C asks for, and so are the users.
+        """
+        drawn = self.known[cold_items(len(self.known), share, self._seed + 1)]
+        drawn, cold = np.sort(drawn), np.union1d(drawn, self.cold)
+        histories = [rows[~np.isin(self.log.item[rows], drawn)] for rows in self._training_rows]
+        held_out = self._interest(self.split.validation, drawn, cold)
+        return InnerSplit(histories, held_out, self._catalogue(self._seen(), cold), self.now)
 
     def test(self) -> EvaluationSplit:
         """Users to report."""
-        if self._later:
-            return self._new_users(split_at_moment(self.split.test, self._histories, self._later))
-        return self._new_users(split_histories(self.split.test, self._histories))
-
-    def _new_users(self, found: SplitHistories) -> EvaluationSplit:
-        """New users, ranked over all items but the cold ones: protocol S."""
-        candidates = np.setdiff1d(np.arange(len(self.log.items)), self.cold)
-        return self._split_of(found.users, found.history, found.history, found.targets, candidates)
+        if not self._later:
+            return self._new_users(self.split.test)
+        found = split_at_moment(self.split.test, self._histories, self._later)
+        return self._measured(found, self._warm(), asked=self.split.test)
 
     def new_items(self, users: Ints | None = None) -> EvaluationSplit:
         """Users' (by default test users') interest in cold items, ranked among these alone: protocol C.
 
         The history is all a user took besides.
         """
-        users = self.split.test if users is None else users
+        return self._interest(self.split.test if users is None else users, self.cold, self.cold)
+
+    def _new_users(self, users: Ints) -> EvaluationSplit:
+        """New users, ranked over all items but the cold ones: protocol S."""
+        return self._measured(split_histories(users, self._histories), self._warm(), asked=users)
+
+    def _warm(self) -> Ints:
+        return np.setdiff1d(np.arange(len(self.log.items)), self.cold)
+
+    def _interest(self, users: Ints, asked: Ints, cold: Ints) -> EvaluationSplit:
+        """What users took of the items that are asked for, by what they took of those that are not cold."""
+        told = introductions(self.log, self._histories, cold)
         rows = [self._histories[user] for user in users]
-        nothing = [row[:0] for row in rows]
-        return self._split_of(users, rows, nothing, rows, self.cold)
+        shown = [row[~np.isin(self.log.item[row], cold)] for row in rows]
+        targets = [row[np.isin(self.log.item[row], asked) & ~np.isin(row, told)] for row in rows]
+        return self._measured(SplitHistories(users, shown, targets), asked, asked=users)
 
-    def _split_of(
-        self,
-        users: Ints,
-        shown: Sequence[Ints],
-        masked: Sequence[Ints],
-        targets: Sequence[Ints],
-        candidates: Ints,
+    def _measured(
+        self, found: SplitHistories, candidates: Ints, *, asked: Ints, now: float | None = None
     ) -> EvaluationSplit:
-        """Rows of the log to positions among the candidates; users without a target are left out."""
-        position = np.full(len(self.log.items), -1, dtype=np.int64)
-        position[candidates] = np.arange(len(candidates))
+        send = partial(self.user_input, now=now)
+        return evaluation_split(self.log, found, candidates, cold=self.cold, asked=len(asked), send=send)
 
-        def among(rows: Ints) -> Ints:
-            found = position[self.log.item[rows]]
-            return found[found >= 0]
-
-        kept = [index for index, rows in enumerate(targets) if len(among(rows))]
-        is_cold = np.isin(self.log.item, self.cold)
-        warm = [shown[index][~is_cold[shown[index]]] for index in kept]
-        return EvaluationSplit(
-            users=[self.user_input(int(users[index]), shown[index]) for index in kept],
-            candidates=candidates,
-            history=[among(masked[index]) for index in kept],
-            targets=[among(targets[index]) for index in kept],
-            warm=[self.log.item[rows] for rows in warm],
-            ages_days=[(self.log.time[rows].max(initial=0.0) - self.log.time[rows]) / DAY_S for rows in warm],
-        )
-
-    def texts(self) -> list[list[str]]:
-        """The words of each item's text features, for TF-IDF."""
+    def texts(self, records: Sequence[Record] | None = None) -> list[list[str]]:
+        """The words of each item's text features, for TF-IDF; by default of `item_records`."""
         names = [spec.name for spec in self.item_schema.features if spec.kind == "text"]
-        return [words(" ".join(record.get(name, "") for name in names)) for record in self.log.item_records]
-
-
-def _names(run: RecommenderRun) -> tuple[str, str]:
-    """The names of the item's id feature and of the user's history. Raises ConfigError."""
-    ids = [feature for feature in run.item if column_of(feature) == run.data.item]
-    if len(ids) != 1 or ids[0].kind != "category":
-        raise ConfigError(
-            f"item: exactly one feature of kind category must have column {run.data.item!r}, the id"
-        )
-    if ids[0].changed(("min_count", "max_size")):
-        raise ConfigError(f"item: {ids[0].name!r} is the id; which ids are known is up to data.core")
-    if any(feature.kind == "history" for feature in run.item):
-        raise ConfigError("item: a history belongs to the user side; move it there")
-    for feature in run.item:
-        if feature.name in ENTRY_FIELDS and feature is not ids[0]:
-            raise ConfigError(
-                f"item: {feature.name!r} means something else in a history; give the feature another name, "
-                f"with column = {column_of(feature)!r}"
-            )
-    histories = [feature.name for feature in run.user if feature.kind == "history"]
-    if len(histories) != 1:
-        raise ConfigError(
-            f"user: exactly one feature of kind history is needed, {len(histories)} are declared"
-        )
-    return ids[0].name, histories[0]
+        records = self.item_records if records is None else records
+        return [words(" ".join(record.get(name, "") for name in names)) for record in records]

@@ -14,14 +14,40 @@ from typing import Any, Literal
 
 import numpy as np
 
-from bundle.preprocess.features.schema import SCHEMA_VERSION, FeatureSchema, FeatureSpec
+from bundle.preprocess.features.schema import ENTRY_FIELDS, SCHEMA_VERSION, FeatureSchema, FeatureSpec
 from bundle.preprocess.features.words import bigrams, words
 from bundle.values import DAY_S
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig
-from training.recommender.data.interactions import Record
+from training.recommender.data.records import Record, column_of
+from training.recommender.settings import RecommenderRun
 
 SMALLEST_STD = 1e-6  # a constant number has no scale; it stands at 0
+
+
+def key_features(run: RecommenderRun) -> tuple[str, str]:
+    """The names of the item's id feature and of the user's history. Raises ConfigError."""
+    ids = [feature for feature in run.item if column_of(feature) == run.data.item]
+    if len(ids) != 1 or ids[0].kind != "category":
+        raise ConfigError(
+            f"item: exactly one feature of kind category must have column {run.data.item!r}, the id"
+        )
+    if ids[0].changed(("min_count", "max_size")):
+        raise ConfigError(f"item: {ids[0].name!r} is the id; which ids are known is up to data.core")
+    if any(feature.kind == "history" for feature in run.item):
+        raise ConfigError("item: a history belongs to the user side; move it there")
+    for feature in run.item:
+        if feature.name in ENTRY_FIELDS and feature is not ids[0]:
+            raise ConfigError(
+                f"item: {feature.name!r} means something else in a history; give the feature another name, "
+                f"with column = {column_of(feature)!r}"
+            )
+    histories = [feature.name for feature in run.user if feature.kind == "history"]
+    if len(histories) != 1:
+        raise ConfigError(
+            f"user: exactly one feature of kind history is needed, {len(histories)} are declared"
+        )
+    return ids[0].name, histories[0]
 
 
 def fit_schema(
@@ -73,9 +99,7 @@ def by_count(entries: Iterable[str], *, min_count: int = 1, max_size: int | None
 def _fit(feature: FeatureConfig, records: Sequence[Record], now: float) -> dict[str, Any]:
     values = [record[feature.name] for record in records if feature.name in record]
     if not values:
-        raise ConfigError(
-            f"feature {feature.name!r}: column {feature.column or feature.name!r} is always empty"
-        )
+        raise ConfigError(f"feature {feature.name!r}: column {column_of(feature)!r} is always empty")
     if feature.kind in ("number", "time"):
         return _fit_scale(feature, values, now)
     vocabulary = by_count(_entries(feature, values), min_count=feature.min_count, max_size=feature.max_size)

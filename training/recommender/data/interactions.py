@@ -2,9 +2,8 @@
 
     rows -> those that meet `where` -> first interaction of each (user, item) pair -> k-core
 
-Rows are read one by one and become numbers at once, so that memory holds 24 bytes for each, and not the
-file. Columns that feature declarations name are gathered per user and per item on the way. Knows nothing of
-splits, vocabularies or towers.
+Rows are read one by one and become numbers at once, so that memory holds 24 bytes for each, and 4 for each
+column that a feature names, and not the file. Knows nothing of vocabularies or towers.
 """
 
 from __future__ import annotations
@@ -13,13 +12,11 @@ import hashlib
 import operator
 import re
 from array import array
-from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -27,8 +24,9 @@ import numpy.typing as npt
 from training.data.tables import as_text, named_rows
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig, InteractionsConfig
+from training.recommender.data.records import Gathered, Records, column_of
+from training.recommender.data.splits import EARLIER_SHARE
 
-Record: TypeAlias = dict[str, Any]  # feature name -> JSON value, as a caller would send it
 Line: TypeAlias = Mapping[str, str]
 
 _CONDITION = re.compile(r"(\S+) (>=|<=|>|<|==|!=|~|!~) ?(.*)")
@@ -41,6 +39,22 @@ _NUMERIC: Mapping[str, Callable[[float, float], bool]] = {
 
 
 @dataclass(frozen=True)
+class LaterPairs:
+    """What happened from the moment on where a log is split in time.
+
+    Attributes:
+        moment: unix seconds.
+        known: pairs of users and items that were there before it: what can be asked for.
+        of_new_users, of_new_items: the other pairs; the second of known users.
+    """
+
+    moment: float
+    known: int
+    of_new_users: int
+    of_new_items: int
+
+
+@dataclass(frozen=True)
 class Interactions:
     """Binary, implicit feedback: each (user, item) pair once, at its first time.
 
@@ -48,8 +62,9 @@ class Interactions:
         users, items: names, sorted; an index below is a position here.
         user, item: int64 [n], one row per pair, in order of time (ties by line).
         time: float64 [n], unix seconds.
-        user_records, item_records: feature values of each user and item, without id and history.
+        user_records, item_records: what the features are; without id and history.
         sha256: digest of the files.
+        later: where the log is split in time, what is behind the moment.
     """
 
     users: list[str]
@@ -57,9 +72,10 @@ class Interactions:
     user: npt.NDArray[np.int64]
     item: npt.NDArray[np.int64]
     time: npt.NDArray[np.float64]
-    user_records: list[Record]
-    item_records: list[Record]
+    user_records: Records
+    item_records: Records
     sha256: str
+    later: LaterPairs | None = None
 
     def histories(self) -> list[npt.NDArray[np.int64]]:
         """List each user's row numbers, oldest first."""
@@ -70,7 +86,7 @@ class Interactions:
 def read_interactions(
     config: InteractionsConfig, data: Path, user: Sequence[FeatureConfig], item: Sequence[FeatureConfig]
 ) -> Interactions:
-    """Read, filter, and keep the core.
+    """Read, filter, and keep the core; of a log that is split in time the core of what was before.
 
     Args:
         config: where the log is and what its columns mean.
@@ -81,66 +97,78 @@ def read_interactions(
     Raises:
         ConfigError: a file, column, condition or value cannot be used; names the key and the line.
     """
-    gathered_users = _Gathered([f for f in user if f.kind != "history"])
-    gathered_items = _Gathered([f for f in item if column_of(f) != config.item])
-    rows = _read_rows(config, data / config.path, gathered_users, gathered_items)
-    if config.items:
-        for place, line in _lines(data / config.items, [config.item, *gathered_items.columns], "data.items"):
-            gathered_items.add(_item_name(line[config.item], config), line, place)
+    of_users = Gathered([f for f in user if f.kind != "history"], _READ)
+    of_items = Gathered([f for f in item if column_of(f) != config.item], _READ)
+    in_log = [part for part, file in ((of_users, config.users), (of_items, config.items)) if not file]
+    rows = _read_rows(config, data / config.path, in_log)
     if not len(rows.user):
         raise ConfigError(
             f"data: no row of {config.path} has a {config.user!r} and an {config.item!r}"
             + (" and meets data.where" if config.where else "")
         )
-    pairs = _first_times(rows)
-    core = _core(pairs, config.core)
-    if not len(core.user):
-        count = len(pairs.user)
-        raise ConfigError(
-            f"data.core: no user and item with {config.core} each is left of {count} pairs; lower it"
-        )
-    users, user_numbers = _sorted_names(core.users, core.user)
-    items, item_numbers = _sorted_names(core.items, core.item)
+    kept, later = _kept(_first_times(rows), config)
+    users, user_numbers = _sorted_names(kept.users, kept.user)
+    items, item_numbers = _sorted_names(kept.items, kept.item)
     return Interactions(
         users=users,
         items=items,
         user=user_numbers,
         item=item_numbers,
-        time=core.time,
-        user_records=[gathered_users.record(name) for name in users],
-        item_records=[gathered_items.record(name) for name in items],
-        sha256=_digest([data / path for path in (config.path, config.items) if path]),
+        time=kept.time,
+        user_records=_records(config, data, "users", of_users, users) or of_users.by_row(kept.line),
+        item_records=_records(config, data, "items", of_items, items) or of_items.by_row(kept.line),
+        sha256=_digest([data / path for path in (config.path, config.users, config.items) if path]),
+        later=later,
     )
 
 
-def column_of(feature: FeatureConfig) -> str:
-    """The column that a feature is read from."""
-    return feature.column or feature.name
+def _records(
+    config: InteractionsConfig,
+    data: Path,
+    side: Literal["users", "items"],
+    gathered: Gathered,
+    names: list[str],
+) -> Records | None:
+    """Read the file that a side has of its own, if it has one."""
+    path = config.users if side == "users" else config.items
+    if not path:
+        return None
+    column, found = (config.user if side == "users" else config.item), []
+    for place, line in _lines(data / path, [column, *gathered.columns], f"data.{side}"):
+        found.append(line[column] if side == "users" else _item_name(line[column], config))
+        gathered.add(line, place)
+    return gathered.by_name(found, names)
 
 
 @dataclass(frozen=True)
 class _LogRows:
-    """Rows of a log: int64 [n] numbers of users and items among their names, float64 [n] unix seconds."""
+    """Rows of a log: int64 [n] numbers of users and items among their names, float64 [n] unix seconds.
+
+    `line` counts the rows that were read, int64 [n].
+    """
 
     users: Sequence[str]
     items: Sequence[str]
     user: npt.NDArray[np.int64]
     item: npt.NDArray[np.int64]
     time: npt.NDArray[np.float64]
+    line: npt.NDArray[np.int64]
 
     def at(self, rows: npt.NDArray[Any]) -> _LogRows:
         """Choose rows, by their numbers or by True for each that is wanted."""
-        return _LogRows(self.users, self.items, self.user[rows], self.item[rows], self.time[rows])
+        return _LogRows(
+            self.users, self.items, self.user[rows], self.item[rows], self.time[rows], self.line[rows]
+        )
 
 
-def _read_rows(config: InteractionsConfig, path: Path, users: _Gathered, items: _Gathered) -> _LogRows:
-    """The rows that meet the conditions, as they stand in the file."""
+def _read_rows(config: InteractionsConfig, path: Path, in_log: Sequence[Gathered]) -> _LogRows:
+    """The rows that meet the conditions, as they stand in the file; `in_log` gathers their columns."""
     of_user: dict[str, int] = {}
     of_item: dict[str, int] = {}
     user_numbers, item_numbers, times = array("q"), array("q"), array("d")
     keep = [_condition(text) for text in config.where]
-    in_log = [] if config.items else items.columns
-    wanted = [config.user, config.item, config.time, *(c for c, _ in keep), *users.columns, *in_log]
+    gathered = [column for part in in_log for column in part.columns]
+    wanted = [config.user, config.item, config.time, *(c for c, _ in keep), *gathered]
     for place, line in _lines(path, wanted, "data.path"):
         user, item = line[config.user], _item_name(line[config.item], config)
         if not (user and item and all(test(line[column], place) for column, test in keep)):
@@ -148,15 +176,15 @@ def _read_rows(config: InteractionsConfig, path: Path, users: _Gathered, items: 
         times.append(_moment(line[config.time], f"data.time: {config.time!r}, {place}"))
         user_numbers.append(of_user.setdefault(user, len(of_user)))
         item_numbers.append(of_item.setdefault(item, len(of_item)))
-        users.add(user, line, place)
-        if not config.items:
-            items.add(item, line, place)
+        for part in in_log:
+            part.add(line, place)
     return _LogRows(
         list(of_user),
         list(of_item),
         np.array(user_numbers, dtype=np.int64),
         np.array(item_numbers, dtype=np.int64),
         np.array(times, dtype=np.float64),
+        np.arange(len(times)),
     )
 
 
@@ -167,14 +195,34 @@ def _first_times(rows: _LogRows) -> _LogRows:
     return by_time.at(np.sort(np.unique(pair, return_index=True)[1]))
 
 
+def _kept(pairs: _LogRows, config: InteractionsConfig) -> tuple[_LogRows, LaterPairs | None]:
+    """The core; of a log that is split in time the core of what was before, and what its users took later.
+
+    A core of all pairs would tell at the moment which users and items come back. Raises ConfigError.
+    """
+    if config.protocol == "users":
+        return _core(pairs, config.core), None
+    moment = float(np.quantile(pairs.time, EARLIER_SHARE))
+    if moment == pairs.time[0]:
+        raise ConfigError('data.protocol: most of the log is of one time, so use "users" or another column')
+    core, later = _core(pairs.at(pairs.time < moment), config.core), pairs.at(pairs.time >= moment)
+    has_user, has_item = np.isin(later.user, core.user), np.isin(later.item, core.item)
+    known = has_user & has_item
+    kept = pairs.at(np.isin(pairs.line, np.concatenate([core.line, later.line[known]])))
+    counts = LaterPairs(moment, int(known.sum()), int((~has_user).sum()), int((has_user & ~has_item).sum()))
+    return kept, counts
+
+
 def _core(pairs: _LogRows, least: int) -> _LogRows:
-    """The largest part in which every user and every item has at least `least` pairs."""
-    while True:
+    """The largest part in which every user and every item has at least `least` pairs. Raises ConfigError."""
+    count = len(pairs.user)
+    while len(pairs.user):
         users, items = np.bincount(pairs.user), np.bincount(pairs.item)
         enough = (users[pairs.user] >= least) & (items[pairs.item] >= least)
         if enough.all():
             return pairs
         pairs = pairs.at(enough)
+    raise ConfigError(f"data.core: no user and item with {least} each is left of {count} pairs; lower it")
 
 
 def _sorted_names(
@@ -255,42 +303,4 @@ def _moment(value: str, where: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-@dataclass
-class _Gathered:
-    """The values that lines give of each user or item, one per feature in the end.
-
-    Strings: the most frequent (ties by name). Numbers: the median. Times: the earliest.
-    """
-
-    features: Sequence[FeatureConfig]
-    seen: dict[str, list[Counter[str]]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.columns = [column_of(feature) for feature in self.features]
-        self.seen = defaultdict(lambda: [Counter() for _ in self.columns])
-        self._place: dict[tuple[int, str], str] = {}  # where a value first stood, for messages
-
-    def add(self, name: str, line: Line, place: str) -> None:
-        for position, column in enumerate(self.columns):
-            if value := line[column].strip():
-                self.seen[name][position][value] += 1
-                self._place.setdefault((position, value), place)
-
-    def record(self, name: str) -> Record:
-        values = {
-            feature.name: self._value(position, feature, counts)
-            for position, (feature, counts) in enumerate(zip(self.features, self.seen[name], strict=True))
-            if counts
-        }
-        return {key: value for key, value in values.items() if value is not None}
-
-    def _value(self, position: int, feature: FeatureConfig, counts: Counter[str]) -> Any:
-        if feature.kind in ("number", "time"):
-            read = _number if feature.kind == "number" else _moment
-            numbers = [
-                read(text, f"{feature.name}: {column_of(feature)!r}, {self._place[position, text]}")
-                for text in counts.elements()
-            ]
-            return median(numbers) if feature.kind == "number" else min(numbers)
-        text = min(counts, key=lambda value: (-counts[value], value))
-        return [part for part in text.split(feature.separator) if part] if feature.kind == "bag" else text
+_READ = {"number": _number, "time": _moment}  # kinds whose values are numbers

@@ -15,7 +15,8 @@ from bundle.progress import Progress
 from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.published import Published
-from training.recommender.data.examples import EvaluationSplit, RecommenderExamples
+from training.recommender.data.examples import RecommenderExamples
+from training.recommender.data.held_out import EvaluationSplit
 from training.recommender.ranking import evaluate_users
 from training.recommender.settings import RecommenderRun
 from training.recommender.suite.compare import Difference, Values, difference, joined

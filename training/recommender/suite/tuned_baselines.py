@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from training.recommender import baselines
-from training.recommender.data.examples import EvaluationSplit, RecommenderExamples
+from training.recommender.data.examples import RecommenderExamples
+from training.recommender.data.held_out import EvaluationSplit
 from training.recommender.ials import IALS
 
 Floats: TypeAlias = npt.NDArray[np.float32]

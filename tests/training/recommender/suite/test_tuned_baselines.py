@@ -9,7 +9,8 @@ import pytest
 import tiny_shop
 
 from training.config import parse_config
-from training.recommender.data.examples import EvaluationSplit, RecommenderExamples
+from training.recommender.data.examples import RecommenderExamples
+from training.recommender.data.held_out import EvaluationSplit
 from training.recommender.settings import RecommenderRun
 from training.recommender.suite.command import best, values_of
 from training.recommender.suite.tuned_baselines import (
@@ -62,6 +63,7 @@ def test_rivals_are_tuned_with_like_effort() -> None:
 
 def test_recency_halves_per_half_life() -> None:
     held_out = EvaluationSplit(
+        numbers=np.arange(1),
         users=[],
         candidates=np.arange(3),
         history=[],
