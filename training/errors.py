@@ -4,6 +4,7 @@
     └── TrainingError             one sentence for whoever started the run, with the way out
         ├── ConfigError           a setting, or the data it names, cannot be used
         ├── TeacherError          the pretrained encoder is not there, or not the expected one
+        ├── VectorError           an encoder's vectors are not finite, or not as many as the texts
         ├── DivergedError         the loss, its gradient or the validation metric is not finite
         ├── InterruptedRunError   somebody stopped the run; the same command goes on from its checkpoint
         ├── ExportError           the exported graph does not give torch's vectors
@@ -27,6 +28,10 @@ class ConfigError(TrainingError):
 
 class TeacherError(TrainingError):
     """The pretrained encoder is not there, or not the expected one."""
+
+
+class VectorError(TrainingError):
+    """An encoder's vectors are not finite, or not as many as the texts; nothing can be measured with them."""
 
 
 class DivergedError(TrainingError):

@@ -12,7 +12,7 @@ from training.recommender import baselines
 from training.recommender.baselines import Floats
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.held_out import EvaluationSplit
-from training.recommender.ranking import evaluate_scores, evaluate_vectors
+from training.recommender.ranking import evaluate_scores, evaluate_vectors, means
 from training.recommender.settings import RecommenderRun
 from training.task import Encode
 
@@ -60,7 +60,7 @@ class Evaluation:
         users = encoders[self._run.user_name](held_out.users)
         inputs = [self._examples.item_input(int(number)) for number in held_out.candidates]
         items = encoders[self._run.item_name](inputs)
-        return evaluate_vectors(users, items, held_out.history, held_out.targets)
+        return means(evaluate_vectors(users, items, held_out.history, held_out.targets))
 
     def _interactions(self) -> Floats:
         """Mark the items of each training user, float32 (users, items) of 0 and 1."""
@@ -74,7 +74,7 @@ class Evaluation:
         counts[self._examples.known] = self._counts
         everybody = np.ones((len(held_out.users), 1), dtype=np.float32)
         items = counts[held_out.candidates, None]
-        return evaluate_vectors(everybody, items, held_out.history, held_out.targets)
+        return means(evaluate_vectors(everybody, items, held_out.history, held_out.targets))
 
     def _item_item_scores(self, held_out: EvaluationSplit) -> dict[str, Floats]:
         """Scores (n, candidates) of ItemCF and of EASE."""
