@@ -25,13 +25,14 @@ COPY LICENSE NOTICE ./
 COPY app ./app
 COPY bundle ./bundle
 COPY encodery ./encodery
+COPY tabular ./tabular
 COPY models /srv/models
 COPY dev.py pyproject.toml ./
 # This directory goes on the path of the environment, and the version where importlib.metadata finds it.
 # Whatever the umask of the checkout was, any uid may read this, and only root may write it.
 RUN python -c "import dev, pathlib; dev.register(pathlib.Path('/opt/venv/bin/python'))" \
     && rm -r dev.py pyproject.toml __pycache__ \
-    && python -m compileall -q app bundle encodery \
+    && python -m compileall -q app bundle encodery tabular \
     && chmod -R u=rwX,go=rX /srv
 
 # Where a volume may keep proofs and prepared weights from start to start: it takes owner and mode from here.

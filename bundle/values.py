@@ -1,12 +1,14 @@
 """JSON values, checked: strings, finite numbers and moments.
 
-Each function gives the value or raises `BadValueError`, whose message never repeats it.
+Each function gives the value or raises `BadValueError`, whose message never repeats it. `number_in` is for
+files, which belong to whoever reads them, and does.
 """
 
 from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -91,3 +93,32 @@ _JSON_TYPES: Mapping[type, str] = {
 def json_type(value: Any) -> str:
     """What a JSON value is, for messages."""
     return _JSON_TYPES.get(type(value), "something else")
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?", re.ASCII)
+
+
+def number_in(text: str) -> float:
+    """The finite number that a text is, in ASCII digits with a decimal point.
+
+    Python's `float` alone would take "nan", "1_000" and digits of every script. Raises ValueError.
+    """
+    if _NUMBER.fullmatch(text):
+        number = float(text)
+        if math.isfinite(number):
+            return number
+        raise ValueError(f"{_short(text)} is beyond the range of numbers")
+    if text.lower().lstrip("+-") in ("nan", "inf", "infinity"):
+        raise ValueError(f"{_short(text)} is no finite number; leave it empty if it is missing")
+    if _THOUSANDS.fullmatch(text):
+        raise ValueError(f"{_short(text)} is no number: leave out the commas")
+    if "," in text and _NUMBER.fullmatch(text.replace(",", ".", 1)):
+        raise ValueError(f"{_short(text)} is no number: write the decimals after a point, not a comma")
+    if "_" in text and _NUMBER.fullmatch(text.replace("_", "")):
+        raise ValueError(f"{_short(text)} is no number: leave out the underscores")
+    raise ValueError(f"{_short(text)} is no number")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 40 else f"{text[:39]}…")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from docs.examples import ROOT
 
-PACKAGES = ("bundle", "app", "training", "encodery", "clients/python/encodery_client")
+PACKAGES = ("bundle", "tabular", "app", "training", "encodery", "clients/python/encodery_client")
 WIDELY = 3  # files that name a class, its own among them
 OWN_WORDS = ("Error", "Config")  # end names that say enough
 

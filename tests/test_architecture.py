@@ -1,4 +1,4 @@
-"""The import rule: `app -> bundle <- training`, and a server that never loads what only training needs.
+"""The import rule: `app -> bundle <- tabular <- training`; a server never loads what only training needs.
 
 Held twice, since either way alone can be fooled: by reading every import statement, also those inside
 functions, and by importing for real and looking at what is loaded.
@@ -30,10 +30,13 @@ PICKLES = {
 
 # What no module of a package may import, not even lazily.
 FORBIDDEN = {
-    "bundle": {"app", "training", "encodery", "asyncio"} | WEB | TRAINING_ONLY | PICKLES,
-    "app": {"training", "encodery"} | TRAINING_ONLY | PICKLES,
+    "bundle": {"app", "training", "encodery", "tabular", "asyncio"} | WEB | TRAINING_ONLY | PICKLES,
+    "tabular": {"app", "training", "encodery", "asyncio"} | WEB | TRAINING_ONLY | PICKLES,
+    "app": {"training", "encodery", "tabular"} | TRAINING_ONLY | PICKLES,
     "training": {"app", "encodery"} | WEB,
-    "clients/python/encodery_client": {"app", "bundle", "encodery", "training"} | WEB | TRAINING_ONLY,
+    "clients/python/encodery_client": {"app", "bundle", "encodery", "tabular", "training"}
+    | WEB
+    | TRAINING_ONLY,
 }
 
 
@@ -113,7 +116,7 @@ def test_nobody_asks_which_kind_an_input_is(package: str) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("package", ["app", "bundle"])
+@pytest.mark.parametrize("package", ["app", "bundle", "tabular"])
 def test_nothing_that_was_sent_or_published_is_run(package: str) -> None:
     """numpy reads pickles, too, where it is asked to; `run_path`, `eval` and `exec` need no explanation."""
     calls = [

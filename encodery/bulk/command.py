@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -20,11 +21,17 @@ from encodery.bulk.backends import Backend, EncodedChunk, LocalBackend, Options,
 from encodery.bulk.errors import BulkError
 from encodery.bulk.outputs import EMBEDDING, ROW, TRUNCATED, assemble, beside, check_output
 from encodery.bulk.parts import Parts
-from encodery.bulk.rows import InputRow, Selection, count_rows, read_rows
+from encodery.bulk.rows import InputRow, Selection, check_columns, read_rows, survey
+from tabular import RowCounts
 
 CHUNK_ROWS, CHUNK_CHARS = 4096, 4_000_000
 AHEAD = 2  # chunks being encoded while one is written and another read
 REQUEST_S = 600.0  # patience with a server that is busy, retries included
+
+
+def say(line: str) -> None:
+    """Write a line to standard error."""
+    sys.stderr.write(line + "\n")
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,7 @@ class Job:
         keep: columns that go into the output as they are.
         models: directory of bundles; not used with a URL.
         url: of a server.
+        tell: takes what is to be told before anything is encoded.
     """
 
     source: Path
@@ -47,6 +55,7 @@ class Job:
     column: str | None = None
     keep: Sequence[str] = ()
     options: Options = field(default_factory=Options)
+    tell: Callable[[str], None] = say
 
 
 @dataclass(frozen=True)
@@ -57,6 +66,7 @@ class Summary:
     bad: int
     truncated: int
     meta: dict[str, Any]
+    counts: RowCounts
 
 
 def run(job: Job) -> Summary:
@@ -65,11 +75,13 @@ def run(job: Job) -> Summary:
     if reserved := {ROW, EMBEDDING, TRUNCATED} & set(job.keep):
         raise BulkError(f"--keep {', '.join(reserved)}: the output has a column of that name already")
     parts = Parts(beside(job.out, ".partial"))
-    total = count_rows(job.source)
+    found = survey(job.source)
     with parts.locked(), closing(_backend(job)) as backend:
-        parts.begin(_description(job, backend))
         selection = Selection(backend.kind.columns(backend.schema, job.column), job.keep)
-        _encode(job.source, selection, backend, parts, total)
+        for sentence in check_columns(job.source, found, selection):
+            job.tell(sentence)
+        parts.begin(_description(job, backend))
+        _encode(job.source, selection, backend, parts, found.rows)
         summary = _summary(job, backend, parts)
         assemble(job.out, parts.all(), summary.meta)
     shutil.rmtree(parts.directory)
@@ -119,7 +131,7 @@ def _add(parts: Parts, chunk: Sequence[InputRow], encoded: EncodedChunk) -> None
         if row.number not in faults
     ]
     bad = [
-        {ROW: row.number, "reason": faults[row.number], "input": row.source}
+        {ROW: row.number, "line": row.line, "reason": faults[row.number], "input": row.source}
         for row in chunk
         if row.number in faults
     ]
@@ -178,7 +190,10 @@ def _summary(job: Job, backend: Backend, parts: Parts) -> Summary:
     """Count what was written, so that it is true of every run that took part."""
     found = parts.all()
     rows, truncated, end = 0, 0, found[-1].end if found else 0
+    counts = RowCounts(job.source.name, "row" if job.source.suffix == ".parquet" else "line", read=end)
     for part in found:
+        for bad in part.bad_rows():
+            counts.add_bad(bad["reason"], bad["line"])
         for kept in part.rows():
             rows += 1
             truncated += kept[TRUNCATED]
@@ -191,4 +206,4 @@ def _summary(job: Job, backend: Backend, parts: Parts) -> Summary:
         "input": job.source.name,
         "encodery": __version__,
     }
-    return Summary(rows, end - rows, truncated, meta)
+    return Summary(rows, end - rows, truncated, meta, counts)

@@ -45,6 +45,11 @@ class Part:
         with self.kept.open() as file:
             yield from map(json.loads, file)
 
+    def bad_rows(self) -> Iterator[dict[str, Any]]:
+        """Read what was set aside, in order."""
+        with self.bad.open() as file:
+            yield from map(json.loads, file)
+
 
 @dataclass(frozen=True)
 class Parts:

@@ -53,7 +53,7 @@ def training() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] in ("app", "bundle", "encodery", "training"):
+        if (error.name or "").partition(".")[0] in ("app", "bundle", "encodery", "tabular", "training"):
             raise
         fail(
             f"training needs packages that are not installed ({error.name}); "

@@ -20,7 +20,9 @@ class Truncation(StrEnum):
 
 
 def encode(  # noqa: PLR0917  # typer calls it, by name
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Rows to encode: .jsonl, .csv or .parquet.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Rows to encode: .jsonl, .csv, .tsv or .parquet.")
+    ],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="File for the vectors: .parquet, .npy or .jsonl.")
     ],
@@ -75,4 +77,4 @@ def encode(  # noqa: PLR0917  # typer calls it, by name
     if summary.truncated:
         typer.echo(f"{summary.truncated:,} rows were too long and were cut", err=True)
     if summary.bad:
-        typer.echo(f"{summary.bad:,} bad rows, with reasons in {out}.bad.jsonl", err=True)
+        typer.echo(f"{summary.counts.report()}\nbad rows are in {out}.bad.jsonl", err=True)

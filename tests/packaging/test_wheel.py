@@ -28,20 +28,21 @@ def read(wheel: zipfile.ZipFile, name: str) -> str:
     return wheel.read(path).decode()
 
 
-def test_wheel_holds_the_four_packages_and_no_tests_or_models(wheel: zipfile.ZipFile) -> None:
+def test_wheel_holds_the_packages_and_no_tests_or_models(wheel: zipfile.ZipFile) -> None:
     top = {path.partition("/")[0] for path in wheel.namelist()}
 
     assert {name for name in top if not name.endswith(".dist-info")} == {
         "app",
         "bundle",
         "encodery",
+        "tabular",
         "training",
     }
 
 
 def test_wheel_holds_every_file_of_the_packages(wheel: zipfile.ZipFile) -> None:
     """Static pages and configs, too: what git knows is what is shipped."""
-    packages = ["app", "bundle", "encodery", "training"]
+    packages = ["app", "bundle", "encodery", "tabular", "training"]
     tracked = subprocess.run(
         ["git", "ls-files", "-z", *packages], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split("\0")

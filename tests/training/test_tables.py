@@ -16,8 +16,8 @@ import pytest
 import tiny_training
 from pyarrow import parquet
 
+from tabular import BadRows
 from training.config import parse_config
-from training.data.tables import LISTED, BadRows
 from training.errors import ConfigError
 from training.text.config.data import SourceConfig, TextDataConfig
 from training.text.data.readers import read_labels, read_pairs, read_scored_pairs, read_texts, read_triplets
@@ -83,11 +83,12 @@ def test_numbers_of_jsonl_are_scores_and_labels(tmp_path: Path) -> None:
 
 BAD = [
     ('{"first": "a"}', "second missing"),
-    ('{"first": "a", "second": null}', "second is None, expected a text"),
-    ('{"first": "a", "second": 7}', "second is 7, expected a text"),
+    ('{"first": "a", "second": null}', "second: null, expected a text"),
+    ('{"first": "a", "second": 7}', "second: a number, expected a text"),
     ('{"first": " ", "second": "b"}', "first is empty"),
     ('{"first": "a", ', "no JSON: "),
-    ('["a", "b"]', '["a", "b"] is no JSON object'),
+    ('["a", "b"]', "a list, expected an object"),
+    ('"a"', "a bare string, expected an object"),
 ]
 
 
@@ -100,7 +101,8 @@ def test_a_bad_row_is_named_with_file_line_and_reason(tmp_path: Path, line: str,
 
     assert str(caught.value).startswith(f"p.jsonl, line 3: {reason}")
     assert read_pairs(tmp_path, [source], [], skipped).first == ["a"]
-    assert skipped.found == [str(caught.value)]
+    assert skipped.report().startswith(f"read 2 rows of p.jsonl, used 1, left out 1: 1 x {reason}")
+    assert skipped.report().endswith(" (line 3)")
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv"])
@@ -112,7 +114,8 @@ def test_a_line_with_too_few_fields_is_a_bad_row(tmp_path: Path, ending: str) ->
     pairs = read_pairs(tmp_path, [SourceConfig(path=path, columns={"first": "first"})], [], skipped)
 
     assert pairs.first == ["a"]
-    assert skipped.found == [f"rows.{ending}, line 3: 1 fields, expected 2"]
+    told = "1 x 1 fields, expected 2 (line 3)"
+    assert skipped.report() == f"read 2 rows of rows.{ending}, used 1, left out 1: {told}"
 
 
 def test_bad_rows_of_plain_formats_may_be_skipped_too(tmp_path: Path) -> None:
@@ -122,10 +125,10 @@ def test_bad_rows_of_plain_formats_may_be_skipped_too(tmp_path: Path) -> None:
 
     assert read_pairs(tmp_path, [SourceConfig(path="p.tsv")], [], skipped).first == ["a"]
     assert read_scored_pairs(tmp_path, [SourceConfig(path="g.csv")], skipped).scores.tolist() == [1.0]
-    assert skipped.found == [
-        "p.tsv, line 2: 2 fields, expected source, first, second",
-        "g.csv, line 1: the score is much",
-        "g.csv, line 2: the score is nan",
+    assert skipped.report().splitlines() == [
+        "read 2 rows of p.tsv, used 1, left out 1: 1 x 2 fields, expected source, first, second (line 2)",
+        "read 3 rows of g.csv, used 1, left out 2: 1 x score: 'much' is no number (line 1); "
+        "1 x score: 'nan' is no finite number; leave it empty if it is missing (line 2)",
     ]
 
 
@@ -136,10 +139,11 @@ def test_parquet_names_rows_that_lack_something_and_files_that_are_none(tmp_path
     (tmp_path / "no.parquet").write_bytes(b"no such thing")
 
     assert pairs.first == ["a", "d"]
-    assert skipped.found == ["rows.parquet, row 2: second is None, expected a text"]
-    with pytest.raises(ConfigError, match=r"no\.parquet, after row 0: it is no sound Parquet file"):
+    told = "1 x second: null, expected a text (row 2)"
+    assert skipped.report() == f"read 3 rows of rows.parquet, used 2, left out 1: {told}"
+    with pytest.raises(ConfigError, match=r"no\.parquet: it is no sound Parquet file"):
         read_pairs(tmp_path, [SourceConfig(path="no.parquet")], [])
-    with pytest.raises(ConfigError, match=r"rows\.parquet has the columns first, second; expected"):
+    with pytest.raises(ConfigError, match=r"rows\.parquet has no column 'x'; it has first, second"):
         read_pairs(tmp_path, [source.model_copy(update={"columns": {"second": "x"}})], [])
 
 
@@ -147,16 +151,6 @@ def test_pyarrow_is_imported_for_parquet_only() -> None:
     code = "import sys, training.commands, training.text.task; sys.exit('pyarrow' in sys.modules)"
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-def test_the_report_counts_all_and_lists_the_first() -> None:
-    assert BadRows().report() == ""
-    many = BadRows("skip", [f"p.tsv, line {n}: bad" for n in range(LISTED + 5)]).report().splitlines()
-
-    assert many[0] == "left out 25 bad rows:"
-    assert many[1] == "  p.tsv, line 0: bad"
-    assert many[-1] == "  and 5 more"
-    assert len(many) == LISTED + 2
 
 
 def test_a_limit_counts_rows_good_or_bad(tmp_path: Path) -> None:
@@ -168,13 +162,13 @@ def test_a_limit_counts_rows_good_or_bad(tmp_path: Path) -> None:
 
 def test_a_column_that_is_not_there_stops_in_any_case(tmp_path: Path) -> None:
     source = SourceConfig(path=write(tmp_path, "csv"), columns={"text": "body"})
-    with pytest.raises(ConfigError, match=r"rows\.csv has the columns id, question, .*; expected body"):
+    with pytest.raises(ConfigError, match=r"rows\.csv has no column 'body'; it has id, question"):
         read_texts(tmp_path, source, BadRows("skip"))
 
 
 def test_columns_of_an_unknown_kind_of_file_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("<a/>")
-    with pytest.raises(ConfigError, match=r"a\.xml: named columns are read from \.jsonl, \.csv"):
+    with pytest.raises(ConfigError, match=r"a\.xml: rows are read from \.csv, \.tsv, \.jsonl"):
         read_texts(tmp_path, SourceConfig(path="a.xml", columns={"text": "body"}))
 
 
@@ -209,5 +203,6 @@ def test_a_task_lists_what_it_left_out(
         _ = strict.model
 
     assert lenient.steps_per_epoch > 0
-    assert "left out 1 bad rows:\n  pairs.tsv.gz, line 651: 2 fields" in capsys.readouterr().err
+    told = "left out 1: 1 x 2 fields, expected source, first, second (line 651)"
+    assert f"read 651 rows of pairs.tsv.gz, used 650, {told}" in capsys.readouterr().err
     assert strict.data_sha256 != lenient.data_sha256

@@ -1,13 +1,11 @@
-"""Text files, plain or gzipped, line by line; what cannot be read is named with the file and the line."""
+"""Where the files of a config are, what is in them as a whole, and those of the suite as text."""
 
 from __future__ import annotations
 
-import csv
 import gzip
 import hashlib
 import os
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
@@ -31,30 +29,6 @@ def refuse_absent(path: Path) -> None:
     """Raises ConfigError if the file is not there."""
     if not path.is_file():
         raise ConfigError(f"{path} does not exist; say where the data is by --data or ENCODERY_DATA")
-
-
-def lines(path: Path) -> Iterator[str]:
-    """Lines with their ends. Raises ConfigError, with the file and the line, for what cannot be read."""
-    number = 0
-    with open_text(path) as file:
-        try:
-            for number, line in enumerate(file, start=1):  # noqa: B007  # the error says how far it got
-                yield line
-        except UnicodeDecodeError:
-            raise ConfigError(f"{path.name}, after line {number}: it is not UTF-8; convert it") from None
-        except (gzip.BadGzipFile, EOFError, zlib.error):
-            raise ConfigError(
-                f"{path.name}, after line {number}: it is no gzip file, or is cut short; copy it again"
-            ) from None
-
-
-def csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """The number of a row's last line, and its fields; blank lines left out. Raises ConfigError."""
-    rows = csv.reader(lines(path))
-    try:
-        yield from ((rows.line_num, row) for row in rows if row)
-    except csv.Error as error:
-        raise ConfigError(f"{path.name}, line {rows.line_num}: {error}") from None
 
 
 def files_sha256(directory: Path, paths: Sequence[str]) -> str:

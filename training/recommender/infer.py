@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from training.data.tables import as_text, columns_of, named_rows
+from tabular import column_names
+from training.data.files import refuse_absent
+from training.data.tables import BadRows, as_config_error, good_rows, text_of_row
 from training.errors import ConfigError
 from training.recommender.data.columns import Guess, Roles, Table, guess_kind, guess_roles, guess_side
 
@@ -51,16 +53,14 @@ def infer(paths: Sequence[Path]) -> str:
 
 def read(path: Path) -> Table:
     """Columns of a file's first rows, as text: CSV, TSV, JSONL or Parquet. Raises ConfigError."""
-    header = columns_of(path)
-    if not header or len(set(header)) < len(header):
-        raise ConfigError(f"{path.name}: the first line must name the columns, each once")
+    refuse_absent(path)
+    with as_config_error():
+        header = column_names(path)
     columns: dict[str, list[str]] = {name: [] for name in header}
-    for row in islice(named_rows(path, {name: name for name in header}), ROWS):
-        if not row.values:  # JSONL may leave out what is empty
-            raise ConfigError(f"{row.place}: {row.fault}")
-        for name, value in row.values.items():
-            columns[name].append(as_text(value, row.place))
-    if not columns[header[0]]:
+    for row in islice(good_rows(path, header, BadRows(), may_lack=True), ROWS):
+        for name, value in text_of_row(row).items():
+            columns[name].append(value)
+    if not header or not columns[header[0]]:
         raise ConfigError(f"{path.name} has no rows")
     return columns
 

@@ -68,8 +68,7 @@ def mine(
     settings = load_config_as(config, TextRun)
     bad = BadRows(settings.data.bad_rows)
     pairs = read_pairs(data_directory(data), settings.data.pairs, settings.data.pair_sources, bad)
-    if bad.found:
-        say(bad.report())
+    say(bad.report())
     encoder = Store(models).load(name)
     count = write_triplets(pairs, lambda inputs: encoder.encode(inputs, truncate="end"), rules, out)
     say(f"wrote {count:,} triplets for {len(pairs.first):,} pairs to {out}")

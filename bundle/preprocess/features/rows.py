@@ -1,17 +1,26 @@
 """Features in the rows of a file: each in the column of its name.
 
-A value that is absent, null or an empty string is missing. Where a file has nothing but strings, a number is
-read from one and a list, such as a history, from JSON.
+A value that is absent, null or nothing but blanks is missing; blanks around a string are no part of it. Where
+a file has nothing but strings, a number is read from one, and a list, such as a history, from JSON, from the
+text that Python gives of a list, or from entries parted by `|`.
 """
 
 from __future__ import annotations
 
+import ast
 import json
 import math
+import re
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any
 
 from bundle.preprocess.kind import Columns, Schema
+from bundle.values import number_in
+
+SEPARATOR = "|"
+_NUMERIC = re.compile(r"[+-]?[\d.]+(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
+_PRINTED_BY_NUMPY = re.compile(r"""['"]\s+['"]""")
 
 
 def columns(schema: Schema, column: str | None) -> Columns:
@@ -27,17 +36,65 @@ def columns(schema: Schema, column: str | None) -> Columns:
     return Columns(tuple(features), are_all_needed=False, value=value)
 
 
+def entries_in(text: str, separator: str = SEPARATOR) -> list[Any]:
+    """The entries of a list that stands in a text: JSON, Python's own, or entries parted by a sign.
+
+    Raises ValueError with a sentence, for a text in brackets that is neither.
+    """
+    text = text.strip()
+    if not text.startswith("["):
+        return [entry.strip() for entry in text.split(separator) if entry.strip()]
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        found = _literal(text)
+    if not isinstance(found, list):
+        raise ValueError(f'no list; write it in JSON, ["a", "b"], or its entries parted by {separator!r}')
+    return found
+
+
+def _literal(text: str) -> Any:
+    """A list as Python, and so pandas, prints it; None for anything else."""
+    if _PRINTED_BY_NUMPY.search(text):  # without commas, which Python would read as one string
+        return None
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+
+
 def _value(value: Any, name: str, feature: Schema) -> Any:
-    if value is None or value == "" or (isinstance(value, float) and math.isnan(value)):
+    if isinstance(value, str):
+        value = value.strip()
+    if value is None or value == "" or (isinstance(value, (float, Decimal)) and math.isnan(value)):
         return None
     if hasattr(value, "isoformat"):
         return value.isoformat()
+    types = {kind for one in (feature, *feature.get("anyOf", ())) for kind in _types(one)}
+    try:
+        return _of_text(value, types) if isinstance(value, str) else _of_number(value, types)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _types(feature: Schema) -> list[str]:
     types = feature.get("type", [])
-    if isinstance(value, str) and ("number" in types or "array" in types):
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise ValueError(f"{name} is no {'list in JSON' if 'array' in types else 'number'}") from None
-    if "string" in types and isinstance(value, int) and not isinstance(value, bool):
-        return str(value)  # an id that some tool took for a number
+    return [types] if isinstance(types, str) else list(types)
+
+
+def _of_text(text: str, types: set[str]) -> Any:
+    if "array" in types:
+        return entries_in(text)
+    if types >= {"number", "string"}:  # a time
+        return number_in(text) if _NUMERIC.fullmatch(text) else text
+    return number_in(text) if "number" in types else text
+
+
+def _of_number(value: Any, types: set[str]) -> Any:
+    """A number as the feature has it: where ids are meant, 1001.0 is "1001", as pandas makes of it."""
+    if isinstance(value, Decimal):
+        value = int(value) if value == value.to_integral_value() else float(value)
+    is_id = "string" in types and "number" not in types and not isinstance(value, bool)
+    if is_id and isinstance(value, (int, float)) and math.isfinite(value) and value == int(value):
+        return str(int(value))
     return value

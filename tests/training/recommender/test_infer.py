@@ -97,7 +97,7 @@ def test_a_log_may_be_of_another_kind_of_file(tmp_path: Path, name: str) -> None
 
 def test_file_of_no_known_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "log.xlsx").write_text("x")
-    with pytest.raises(ConfigError, match=r"log.xlsx: its columns are known by .jsonl, .csv, .tsv, .parquet"):
+    with pytest.raises(ConfigError, match=r"log.xlsx: rows are read from .csv, .tsv, .jsonl, .parquet"):
         infer([tmp_path / "log.xlsx"])
 
 
@@ -153,7 +153,7 @@ def test_any_column_gets_a_kind_and_a_reason(column: str, values: list[str]) -> 
     ("content", "message"),
     [
         ("a,b\n1,2\n", "must be a log of who took what and when"),
-        ("a,a\n1,2\n", "must name the columns, each once"),
+        ("a,a\n1,2\n", "has two columns 'a'; rename one"),
         ("user,item,time\n", "has no rows"),
         ("user,item,time\n1,2\n", "2 fields, expected 3"),
     ],

@@ -181,19 +181,29 @@ READERS: dict[str, Read] = {
             "labels",
             "l.csv",
             "text,label\na,b\n",
-            "l.csv has the columns text, label; expected text and category",
+            "l.csv has no column 'category'; it has text, label",
         ),
-        ("labels", "l.csv", "", "l.csv has the columns none; expected"),
+        ("labels", "l.csv", "", "l.csv is empty; expected a line of column names"),
         ("labels", "l.csv", "text,category\na,b\nlonely\n", "l.csv, line 3: 1 fields, expected 2"),
-        ("graded", "g.csv", "a,b,1\n\na,b,much\n", "g.csv, line 3: the score is much"),
+        ("graded", "g.csv", "a,b,1\n\na,b,much\n", "g.csv, line 3: score: 'much' is no number"),
         ("graded", "g.csv", "a,b\n", "g.csv, line 1: 2 fields, expected first, second, score"),
-        ("graded", "g.csv", "a,b,nan\n", "g.csv, line 1: the score is nan"),
+        ("graded", "g.csv", "a,b,nan\n", "g.csv, line 1: score: 'nan' is no finite number"),
         ("graded", "g.csv", "", "g.csv has no usable row; expected first, second, score"),
-        ("graded", "g.csv", "a,b,1\n" + '"' + "x" * 200_000 + '",b,1\n', "g.csv, line 2: field larger than"),
-        ("texts", "a.txt.gz", b"plain text", "a.txt.gz, after line 0: it is no gzip file, or is cut short"),
-        ("texts", "a.txt.gz", gzip.compress(b"a\n" * 9, mtime=0)[:-9], "a.txt.gz, after line"),
+        ("texts", "a.txt.gz", b"plain text", "a.txt.gz is no gzip file"),
+        (
+            "texts",
+            "a.txt.gz",
+            gzip.compress(b"a\n" * 9, mtime=0)[:-9],
+            "a.txt.gz, after line 0: the gzip file",
+        ),
+        ("texts", "a.txt", gzip.compress(b"a\n"), "a.txt is a gzip file; add .gz to its name"),
         *(
-            (reader, "latin.csv", b"text,category,1\n" * 9000 + b"a,\xe9,1\n", "latin.csv, after line")
+            (
+                reader,
+                "latin.csv",
+                b"text,category,1\n" * 9000 + b"a,\xe9,1\n",
+                "latin.csv, line 9001: byte 0xE9",
+            )
             for reader in ("texts", "labels")
         ),
     ],

@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from training.data.tables import as_text, named_rows
+from training.data.tables import BadRows, good_rows, text_of_row
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig, InteractionsConfig
 from training.recommender.data.records import Gathered, Records, column_of
@@ -238,10 +238,8 @@ def _sorted_names(
 def _lines(path: Path, columns: Sequence[str], key: str) -> Iterator[tuple[str, Line]]:
     """Read the place of each row, and its values by column, as text. Raises ConfigError."""
     try:
-        for row in named_rows(path, {column: column for column in columns}):
-            if not row.values:  # JSONL may leave out what is empty
-                raise ConfigError(f"{row.place}: {row.fault}")
-            yield row.place, {column: as_text(value, row.place) for column, value in row.values.items()}
+        for row in good_rows(path, columns, BadRows(), may_lack=True):
+            yield row.place, text_of_row(row)
     except ConfigError as error:
         raise ConfigError(f"{key}: {error}") from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle.preprocess import Preprocessor
+from training.console import say
 from training.data.tables import BadRows
 from training.text.config.data import TextDataConfig
 from training.text.data.readers import (
@@ -118,8 +118,7 @@ def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> Text
         graded=read_scored_pairs(directory, config.graded_pairs, bad),
         labelled=read_labels(directory, config.labels, bad),
     )
-    if bad.found:
-        sys.stderr.write(bad.report() + "\n")
+    say(bad.report())
     return examples
 
 

@@ -1,13 +1,12 @@
 """Texts, pairs, triplets, labels and graded pairs from files.
 
-Every one of them as named columns (`training.data.tables`), and in a plain format: one text a line;
-tab-separated (source, first, second); tab-separated (first, second, negative); CSV with the columns text and
-category; CSV (first, second, score) without a header.
+Every one of them as named columns (`tabular`), and in a plain format: one text a line; tab-separated
+(source, first, second); tab-separated (first, second, negative); CSV with the columns text and category; CSV
+(first, second, score) without a header. Labels are read without the blanks around them.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +17,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from training.data.files import csv_rows, files_sha256, lines, open_text
-from training.data.tables import BadRows, TableRow, named_csv, named_rows
+from bundle.values import BadValueError, json_type, number_of
+from tabular import FORMATS, BadRows, Lines, Row, named_rows
+from tabular.separated import csv_records
+from tabular.values import number_of_text, text_of
+from training.data.files import files_sha256, open_text, refuse_absent
+from training.data.tables import as_config_error
 from training.errors import ConfigError
 from training.text.config.data import COLUMNS, RowKind, SourceConfig
 
@@ -154,75 +157,100 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """The checked rows of a file, by field; the first `limit` that are there, good or bad."""
     path, bad = directory / source.path, bad or BadRows()
-    if source.named:
-        rows = named_rows(path, {name: source.columns.get(name, name) for name in (*COLUMNS[kind], *also)})
-    else:
-        rows = PLAIN[kind](path)
-    for row in islice(rows, source.limit):
-        values = dict(row.values)
-        fault = row.fault or _fault(values, named=source.named)
-        if fault:
-            bad.add(row, fault)
-        else:
-            yield values
+    refuse_absent(path)
+    fields = (*COLUMNS[kind], *also)
+    columns = {name: source.columns.get(name, name) if source.named else name for name in fields}
+    with as_config_error():
+        rows = named_rows(path, list(columns.values())) if source.named else PLAIN[kind](path)
+        for row in bad.counting(islice(rows, source.limit), path.name):
+            values = {name: row.content[column] for name, column in columns.items() if column in row.content}
+            if fault := _fault(values, columns, named=source.named):
+                bad.add(row, fault)
+            else:
+                yield values
 
 
-def _fault(values: dict[str, Any], *, named: bool) -> str:
+def _fault(values: dict[str, Any], columns: Mapping[str, str], *, named: bool) -> str:
     """Why the values cannot be used, or ""; turns scores to numbers and labels to names in place.
 
     An empty text of a plain format has no token and is left out later, as it always was.
     """
     for name, value in values.items():
-        if name == "score":
-            values[name] = _number(value)
-            if not math.isfinite(values[name]):
-                return f"the score is {value}"
-        elif name in ("label", "source") and isinstance(value, int) and not isinstance(value, bool):
-            values[name] = str(value)
-        elif not isinstance(value, str):
-            return f"{name} is {value!r}, expected a text"
-        elif named and not value.strip():
-            return f"{name} is empty"
+        column = columns[name]
+        read: Callable[[Any], Any] = _READ.get(name, _text)
+        try:
+            values[name] = read(value)
+        except ValueError as error:
+            return f"{column}: {error}"
+        if named and isinstance(value, str) and not value.strip():
+            return f"{column} is empty"
     return ""
 
 
-def _number(value: Any) -> float:
-    """NaN for what is none."""
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{json_type(value)}, expected a text")
+    return value
+
+
+def _score(value: Any) -> float:
     try:
-        return math.nan if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return math.nan
+        number = number_of_text(value) if isinstance(value, str) else number_of(value)
+    except BadValueError as error:
+        raise ValueError(error.message) from None
+    if number is None:
+        raise ValueError("the score is missing")
+    return number
 
 
-def _plain_texts(path: Path) -> Iterator[TableRow]:
-    stripped = ((number, line.rstrip("\r\n")) for number, line in enumerate(lines(path), start=1))
-    return (
-        TableRow(f"{path.name}, line {number}", {"text": line}) for number, line in stripped if line.strip()
-    )
+def _label(value: Any) -> str:
+    if value is None or isinstance(value, (bool, list, dict)):
+        raise ValueError(f"{json_type(value)}, expected a text or a number")
+    return text_of(value).strip()
 
 
-def _separated_by_tabs(*names: str) -> Callable[[Path], Iterator[TableRow]]:
-    def read(path: Path) -> Iterator[TableRow]:
-        for number, line in enumerate(lines(path), start=1):
-            yield _row(path, number, line.rstrip("\r\n").split("\t"), names)
+_READ: Mapping[str, Callable[[Any], Any]] = {"score": _score, "label": _label, "source": _label}
+
+
+def _plain_texts(path: Path) -> Iterator[Row]:
+    """Blank lines are no rows."""
+    lines = Lines(path, is_table=False)
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            fault = lines.fault(number, number) if lines.faults else ""
+            yield Row(f"{path.name}, line", number, {"text": line.rstrip("\r\n")}, fault)
+
+
+def _separated_by_tabs(*names: str) -> Callable[[Path], Iterator[Row]]:
+    def read(path: Path) -> Iterator[Row]:
+        lines = Lines(path, is_table=False)
+        for number, line in enumerate(lines, start=1):
+            if line := line.rstrip("\r\n"):  # a blank line is no row
+                fault = lines.fault(number, number) if lines.faults else ""
+                yield _row(path, number, line.split("\t"), names, fault)
 
     return read
 
 
-def _row(path: Path, number: int, fields: Sequence[str], names: Sequence[str]) -> TableRow:
-    fault = "" if len(fields) == len(names) else f"{len(fields)} fields, expected {', '.join(names)}"
-    return TableRow(f"{path.name}, line {number}", dict(zip(names, fields, strict=False)), fault)
+def _row(path: Path, number: int, fields: Sequence[str], names: Sequence[str], fault: str) -> Row:
+    if not fault and len(fields) != len(names):
+        fault = f"{len(fields)} fields, expected {', '.join(names)}"
+    return Row(f"{path.name}, line", number, dict(zip(names, fields, strict=False)), fault)
 
 
-def _plain_labels(path: Path) -> Iterator[TableRow]:
-    return named_csv(path, {"text": "text", "label": "category"})
+def _plain_labels(path: Path) -> Iterator[Row]:
+    for row in FORMATS[".csv"].rows(path, ["text", "category"]):  # whatever the file is called
+        if row.fault:
+            yield row
+        else:
+            yield row._replace(content={"text": row.content["text"], "label": row.content["category"]})
 
 
-def _plain_scores(path: Path) -> Iterator[TableRow]:
-    return (_row(path, number, fields, COLUMNS["graded"]) for number, fields in csv_rows(path))
+def _plain_scores(path: Path) -> Iterator[Row]:
+    return (_row(path, line, fields, COLUMNS["graded"], fault) for line, fields, fault in csv_records(path))
 
 
-PLAIN: Mapping[RowKind, Callable[[Path], Iterator[TableRow]]] = {
+PLAIN: Mapping[RowKind, Callable[[Path], Iterator[Row]]] = {
     "texts": _plain_texts,
     "pairs": _separated_by_tabs("source", "first", "second"),
     "triplets": _separated_by_tabs("first", "second", "negative"),
