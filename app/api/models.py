@@ -173,7 +173,7 @@ async def schema(name: str, context: Ctx, version: str | None = None) -> dict[st
 )
 async def model_version(context: Ctx, model: str | None = None) -> ModelVersion:
     """The current version of the default model, or of `model`."""
-    return _version(context.registry.find(model or context.settings.default_model))
+    return _version(context.registry.find(model or context.default_model))
 
 
 def answering(registry: Registry) -> Iterator[tuple[str, Loaded]]:

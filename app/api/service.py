@@ -243,7 +243,7 @@ def resolve(context: Context, asked: EncodeRequest) -> Target:
 
 def find(context: Context, asked: EncodeRequest) -> engine.Loaded:
     """The encoder. Raises EngineError."""
-    name, space = asked.model or context.settings.default_model, _unquantized(asked)
+    name, space = asked.model or context.default_model, _unquantized(asked)
     return context.registry.find(name, version=asked.version, space=space, dim=asked.dim, unit=asked.unit)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, cast
 from fastapi import Depends, Request
 
 from app.access import ANYBODY, CALLER, Gate
-from app.engine import Engine, Registry
+from app.engine import Engine, Registry, UnknownModel
 from app.http.cors import Cors
 from app.http.descriptors import Descriptors
 from app.http.proxies import Proxies
@@ -60,6 +60,17 @@ class Context:
             return self.models
         models = {name: model for name, model in self.models.models.items() if key.may_ask(name)}
         return Registry(models, self.models.aliases)
+
+    @property
+    def default_model(self) -> str:
+        """The model of a request that names none. Raises UnknownModel where there is none for the caller."""
+        registry, name = self.registry, self.settings.default_model
+        if registry.resolve(name)[0] not in registry.models:
+            raise UnknownModel(
+                "the request names no model, and the default one (ENCODERY_DEFAULT_MODEL) is not there; "
+                f"name one of: {', '.join(registry.models)}"
+            )
+        return name
 
 
 async def context_of(request: Request) -> Context:  # FastAPI would run a plain function on a thread

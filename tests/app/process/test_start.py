@@ -162,6 +162,7 @@ def test_among_several_none_is_guessed(tmp_path: Path) -> None:
 
         assert get(url, "/health/ready")["ok"]
         assert encode(url).status_code == 404
+        assert "name one of: shop-item, shop-user" in encode(url).json()["error"]["message"]
 
 
 @pytest.mark.parametrize("name", ["ENCODERY_DEFAULT_MODEL", "ENCODERY_REQUIRED_MODELS"])

@@ -15,7 +15,7 @@ from app.http.context import Ctx
 async def info(context: Ctx) -> Response:
     """What TEI's /info says, of the default model."""
     settings = context.settings
-    manifest = context.registry.find(settings.default_model).manifest
+    manifest = context.registry.find(context.default_model).manifest
     return json_response(
         {
             "model_id": manifest.name,

@@ -100,7 +100,7 @@ async def embed_all(context: Context, request: Request) -> Response:
     values = texts_or_ids(asked.inputs).values
     check_count(len(values), context.settings)
     check_filled(values)
-    prompt_of(context.registry.find(context.settings.default_model), asked.prompt_name)
+    prompt_of(context.registry.find(context.default_model), asked.prompt_name)
     refuse("Model gives no vector per token; POST /embed gives one per text")
 
 

@@ -85,7 +85,7 @@ def _beside(context: Context, request: Request, pieces: Iterator[T], size: int) 
 
 
 def _default(context: Context) -> tuple[Loaded, Tokenizes]:
-    loaded = context.registry.find(context.settings.default_model)
+    loaded = context.registry.find(context.default_model)
     if not isinstance(loaded.encoder.preprocessor, Tokenizes):
         raise InvalidRequest("the default model has no tokens; it takes no texts", code=OTHER_KIND)
     return loaded, loaded.encoder.preprocessor
