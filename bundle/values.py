@@ -26,6 +26,8 @@ class BadValueError(Exception):
 
 def unix_time(value: Any, path: str = "") -> float:
     """Seconds since 1970 from a number of seconds or an ISO 8601 string (UTC unless it says otherwise)."""
+    if type(value) is float and OLDEST_S <= value < NEWEST_S:  # nearly always
+        return value
     if isinstance(value, str):
         try:
             moment = datetime.fromisoformat(value)

@@ -30,8 +30,10 @@ FEATURES: list[dict[str, Any]] = [
 NAMES = [feature["name"] for feature in FEATURES]
 
 
-def loaded(features: list[dict[str, Any]] = FEATURES) -> FeaturePreprocessor:
-    schema = {"schema_version": 1, "side": "user", "features": features}
+def loaded(
+    features: list[dict[str, Any]] = FEATURES, version: int = 1, side: str = "user"
+) -> FeaturePreprocessor:
+    schema = {"schema_version": version, "side": side, "features": features}
     return FeaturePreprocessor(FeatureSchema.from_bytes(json.dumps(schema).encode()))
 
 
@@ -288,10 +290,9 @@ def test_message_never_repeats_the_value(values: dict[Any, Any]) -> None:
     assert SECRET not in str(refusal(values))
 
 
-def test_long_lists_are_not_read_beyond_the_limit() -> None:
-    """A million entries cost no more than the few that count; only those are checked."""
-    _, facts = read(history=["A"] * 4 + [5] * 1_000_000)
-    assert facts.truncated == (Truncation("history", 1_000_004, 4, "entries"),)
+def test_a_list_over_the_limit_is_checked_to_its_end() -> None:
+    """The newest entries may stand anywhere, so what stands last must be right, too."""
+    assert refusal({"history": [*["A"] * 10_000, 5.0]}).path == ".history[10000]"
 
 
 # features.json.
@@ -315,7 +316,8 @@ def test_long_lists_are_not_read_beyond_the_limit() -> None:
         ({"features": [FEATURES[6] | {"content": [FEATURES[3] | {"name": "time"}]}]}, "id or time"),
         ({"features": [FEATURES[6] | {"content": [FEATURES[3], FEATURES[3]]}]}, "same name"),
         ({"features": [FEATURES[6] | {"content": [FEATURES[6]]}]}, "content"),
-        ({"schema_version": 2}, "schema_version"),
+        ({"schema_version": 3}, "schema_version"),
+        ({"features": [FEATURES[0] | {"uppercase": True}]}, "schema_version 2"),
         ({"side": "shop"}, "side"),
     ],
 )
@@ -339,7 +341,7 @@ def test_schema_round_trip() -> None:
 def test_json_schema_names_every_feature_and_its_limits() -> None:
     properties = ALL.schema()["properties"]
     assert list(properties) == NAMES
-    assert "3 items are known; the first 4 entries are read" in properties["history"]["description"]
+    assert "3 items are known; the newest 4 entries are read" in properties["history"]["description"]
     assert ALL.schema()["additionalProperties"] is False
 
 
@@ -442,3 +444,92 @@ def test_an_item_may_be_named_by_its_id_where_the_model_knows_ids() -> None:
         assert items.record_of(other) is other
     assert of("user").record_of("7") == "7"
     assert of("item", name="code").record_of("7") == "7"
+
+
+# Schema version 2: what two entries are the same, and what counts once.
+
+TWO = loaded(
+    [
+        {"name": "id", "kind": "category", "vocabulary": ["85123A", "22423"], "uppercase": True},
+        {"name": "country", "kind": "category", "vocabulary": ["GB", "DE"]},
+        {"name": "tags", "kind": "bag", "vocabulary": ["red", "blue"], "max_length": 3},
+        {"name": "title", "kind": "text", "vocabulary": ["lamp", "red"], "max_length": 3},
+        {"name": "price", "kind": "number", "log1p": False, **SCALE},
+    ],
+    version=2,
+    side="item",
+)
+
+
+def two(**values: Any) -> tuple[dict[str, list[Any]], FeatureFacts]:
+    (prepared,) = TWO.prepare([Features(values, NOW)])
+    return {name: array.tolist() for name, array in prepared.arrays.items()}, prepared.facts
+
+
+@pytest.mark.parametrize(
+    ("odd", "plain"),
+    [
+        ({"id": " 85123a\n"}, {"id": "85123A"}),
+        ({"id": "85123\u0101"}, {"id": "85123\u0100"}),
+        ({"country": "\tGB "}, {"country": "GB"}),
+        ({"tags": [" red", "", "blue ", "red"]}, {"tags": ["red", "blue"]}),
+        ({"title": "Lamp LAMP red lamp"}, {"title": "lamp red"}),
+        ({"id": ""}, {}),
+        ({"country": " "}, {"country": None}),
+        ({"tags": ["", " "]}, {"tags": []}),
+    ],
+)
+def test_two_ways_to_say_the_same_are_the_same(odd: dict[str, Any], plain: dict[str, Any]) -> None:
+    assert two(**odd) == two(**plain)
+
+
+@pytest.mark.parametrize("country", ["gb", "G B"])
+def test_case_matters_where_the_schema_does_not_say_otherwise(country: str) -> None:
+    assert two(country=country)[1].unknown == ("country",)
+
+
+def test_the_limit_counts_different_words() -> None:
+    arrays, facts = two(title="lamp " * 50 + "red shade oak")
+
+    assert arrays["title"] == [FIRST, FIRST + 1, UNKNOWN]
+    assert facts.truncated == (Truncation("title", 4, 3, "words"),)
+
+
+def test_pairs_are_those_of_the_text_as_it_stands_each_once_up_to_the_cut() -> None:
+    vocabulary = ["bag", "lunch bag", "bag lunch", "bag red", "red oak"]
+    title = {"name": "title", "kind": "text", "vocabulary": vocabulary, "max_length": 3, "bigrams": True}
+    text = "lunch bag lunch bag red oak lunch bag"
+    (prepared,) = loaded([title], version=2).prepare([Features({"title": text})])
+
+    # lunch, bag, red; oak is the fourth word, and what follows is not read.
+    assert prepared.arrays["title"].tolist() == [UNKNOWN, FIRST, UNKNOWN, FIRST + 1, FIRST + 2, FIRST + 3]
+
+
+def test_an_encoder_of_version_1_reads_as_it_was_trained() -> None:
+    assert read(country=" GB")[1].unknown == ("country",)
+    assert read(country="")[1].unknown == ("country",)
+    assert read(title="lamp lamp")[0]["title"] == [FIRST, FIRST]
+    assert read(tags=["red", "red"])[0]["tags"] == [FIRST, FIRST]
+
+
+@pytest.mark.parametrize(
+    "values", [{}, {"id": None}, {"id": "99"}, {"title": "?!"}, {"title": "oak", "tags": []}]
+)
+def test_an_item_of_which_nothing_is_known_is_told(values: dict[str, Any]) -> None:
+    assert two(**values)[1].empty_item
+
+
+@pytest.mark.parametrize("values", [{"id": 22423}, {"title": "oak lamp"}, {"price": 0}, {"tags": ["red"]}])
+def test_an_item_of_which_something_is_known_is_not(values: dict[str, Any]) -> None:
+    assert not two(**values)[1].empty_item
+
+
+def test_a_user_is_no_empty_item() -> None:
+    assert not read()[1].empty_item
+
+
+def test_the_schema_says_that_case_means_nothing() -> None:
+    properties = TWO.schema()["properties"]
+
+    assert "in any case of letters" in properties["id"]["description"]
+    assert "in any case of letters" not in properties["country"]["description"]

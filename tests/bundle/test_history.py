@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import feature_objects
 
 from bundle import Features, InputError, Truncation
@@ -23,8 +24,8 @@ HISTORY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def loaded(feature: dict[str, Any]) -> FeaturePreprocessor:
-    schema = {"schema_version": 1, "side": "user", "features": [feature]}
+def loaded(feature: dict[str, Any], version: int = 1) -> FeaturePreprocessor:
+    schema = {"schema_version": version, "side": "user", "features": [feature]}
     return FeaturePreprocessor(FeatureSchema.from_bytes(json.dumps(schema).encode()))
 
 
@@ -67,7 +68,17 @@ def test_history_ages_do_not_depend_on_now() -> None:
 
 def test_entry_without_a_time_is_as_old_as_the_one_before_it() -> None:
     history = ["A", {"id": "B", "time": 3 * DAY_S}, {"id": "C", "time": DAY_S}, "A"]
-    assert read(history=history)[0]["history_age"] == [0.0, 0.0, 2.0, 2.0]
+    arrays, facts = read(history=history)
+    assert arrays["history_age"] == [0.0, 0.0, 2.0, 2.0]
+    assert facts == FeatureFacts(undated_entries=(0, 3))
+
+
+def test_entries_without_a_time_before_all_others_are_as_old_as_the_first_that_has_one() -> None:
+    """Oldest first: the entry without a time is not the newest."""
+    history = ["A", {"id": "B", "time": DAY_S}, {"id": "C", "time": 3 * DAY_S}]
+    arrays, facts = read(history=history)
+    assert (arrays["history"], arrays["history_age"]) == ([FIRST + 2, FIRST, FIRST + 1], [0.0, 2.0, 2.0])
+    assert facts.undated_entries == (0,)
 
 
 def test_unknown_items_are_skipped_and_the_others_keep_their_ages() -> None:
@@ -82,6 +93,46 @@ def test_history_is_cut_to_the_newest() -> None:
     arrays, facts = read(history=["A", "B", "C", "A", "B", "C"])
     assert arrays["history"] == [FIRST, FIRST + 1, FIRST + 2, FIRST]
     assert facts.truncated == (Truncation("history", 6, 4, "entries"),)
+
+
+@pytest.mark.parametrize("order", [lambda days: days, lambda days: -days, lambda days: days * 7 % 11])
+def test_the_newest_entries_are_read_in_whichever_order_they_come(order: Any) -> None:
+    """Of ten entries the four newest, though it is only the times that say which they are."""
+    items = ["A", "B", "C"]
+    dated = [{"id": items[days % 3], "time": NOW - days * DAY_S} for days in range(10)]
+    arrays, facts = read(history=sorted(dated, key=lambda entry: order((NOW - entry["time"]) / DAY_S)))
+    assert arrays["history"] == [FIRST, FIRST + 1, FIRST + 2, FIRST]
+    assert arrays["history_age"] == [0.0, 1.0, 2.0, 3.0]
+    assert facts == FeatureFacts(truncated=(Truncation("history", 10, 4, "entries"),))
+
+
+def test_places_are_those_of_the_list_as_it_was_sent() -> None:
+    history = [{"id": item, "time": days * DAY_S} for days, item in enumerate(["Z", "A", "Y", "B"])]
+    assert read(history=history)[1].unknown_entries == (0, 2)
+
+
+def test_a_date_to_come_does_not_make_the_others_old_and_is_told() -> None:
+    """It is as old as the newest of the others: 2099 is a slip, and so is the end of a calendar."""
+    history = [{"id": "A", "time": NOW}, {"id": "B", "time": NOW - 2 * DAY_S}]
+    for slip in ("2099-01-01", "9999-12-31T23:59:59Z", NOW + 1.1 * DAY_S):
+        arrays, facts = read(history=[*history, {"id": "C", "time": slip}, "A"])
+        assert dict(zip(arrays["history"], arrays["history_age"], strict=True))[FIRST + 1] == 2.0
+        assert arrays["history_age"] == [0.0, 0.0, 0.0, 2.0]
+        assert facts == FeatureFacts(future_entries=(2,), undated_entries=(3,))
+
+
+def test_clocks_and_time_zones_may_differ_by_a_day() -> None:
+    history = [{"id": "A", "time": NOW + 0.9 * DAY_S}, {"id": "B", "time": NOW - 0.1 * DAY_S}]
+    arrays, facts = read(history=history)
+    assert arrays["history_age"] == [0.0, 1.0]
+    assert facts.warnings == {}
+
+
+def test_dates_that_are_all_to_come_say_nothing_and_are_told() -> None:
+    history = [{"id": "A", "time": NOW + 9 * DAY_S}, {"id": "B", "time": NOW + 5 * DAY_S}]
+    arrays, facts = read(history=history)
+    assert arrays["history_age"] == [0.0, 0.0]
+    assert facts.future_entries == (0, 1)
 
 
 @pytest.mark.parametrize(("history", "unknown"), [([], ()), (None, ()), (["Z", "Y"], ("history",))])
@@ -112,6 +163,52 @@ def test_bad_history_entry_is_refused_with_its_place(entry: Any, code: str, path
     assert (error.code, error.path) == (code, f".history{path}")
 
 
+# Schema version 2: an item counts once.
+
+ONCE = loaded(HISTORY | {"uppercase": True, "max_length": 2}, version=2)
+
+
+def once(*history: Any) -> tuple[dict[str, list[Any]], FeatureFacts]:
+    (prepared,) = ONCE.prepare([Features({"history": list(history)}, NOW)])
+    return {name: array.tolist() for name, array in prepared.arrays.items()}, prepared.facts
+
+
+def test_an_item_counts_once_as_old_as_its_oldest_entry() -> None:
+    """As in training, which knows of each item the first purchase only."""
+    ages = {"A": 0, "B": 1, "a ": 5}
+    arrays, facts = once(*({"id": item, "time": NOW - days * DAY_S} for item, days in ages.items()))
+    assert arrays == {"history": [FIRST + 1, FIRST], "history_age": [1.0, 5.0]}
+    assert facts == FeatureFacts(repeated_entries=1)
+
+
+def test_repeats_change_nothing_of_a_history_without_times() -> None:
+    arrays, facts = once(*["A"] * 20, "B", "A")
+    assert (arrays, facts) == (once("B", "A")[0], FeatureFacts(repeated_entries=20))
+
+
+def test_the_limit_counts_different_items_that_are_known() -> None:
+    arrays, facts = once("A", "A", "Z", "B", "C", "B")
+    assert arrays["history"] == [FIRST, FIRST + 2]
+    assert facts == FeatureFacts(
+        truncated=(Truncation("history", 3, 2, "items"),),
+        unknown=("history",),
+        unknown_entries=(2,),
+        repeated_entries=2,
+    )
+
+
+@pytest.mark.parametrize("name", [" a", "A\n", {"id": "a", "time": NOW}])
+def test_blanks_and_the_case_of_ids_mean_nothing(name: Any) -> None:
+    assert once(name) == once("A")
+
+
+@pytest.mark.parametrize("name", ["", "  ", {"id": ""}])
+def test_an_empty_id_is_skipped_and_told(name: Any) -> None:
+    assert once(name, "A") == (
+        once("A")[0], FeatureFacts(unknown=("history",), unknown_entries=(0,))
+    )  # fmt: skip
+
+
 # Items never seen, told of in a history.
 
 CONTENT: list[dict[str, Any]] = [
@@ -137,7 +234,9 @@ def test_new_item_is_an_entry_with_its_content_and_the_answer_says_which_was_whi
         "history_new_title": [[FIRST, FIRST + 1]],
         "history_new_price": [[0.0, 0.0]],
     }
-    assert facts == FeatureFacts(unknown=("history",), new_entries=(2,), unknown_entries=(0,))
+    assert facts == FeatureFacts(
+        unknown=("history",), new_entries=(2,), unknown_entries=(0,), undated_entries=(0, 3)
+    )
 
 
 def test_history_without_a_new_item_says_so_by_padding() -> None:
@@ -197,6 +296,58 @@ def test_new_items_are_padded_in_a_batch() -> None:
     assert arrays["history_new"].tolist() == [[PAD, PAD], [1, 2]]
     assert arrays["history_new_title"][1].tolist() == [[FIRST, PAD, PAD], [FIRST, FIRST + 1, FIRST]]
     assert arrays["history_new_price"].shape == (2, 2, 2)
+
+
+TOLD_ONCE = loaded(HISTORY | {"content": CONTENT, "max_length": 3}, version=2)
+
+
+def test_a_new_item_counts_once_by_its_id_and_without_one_it_is_like_no_other() -> None:
+    new = {"id": "Z ", "title": "lamp"}
+    history = [
+        new,
+        {"id": "Z", "title": "café"},
+        {"title": "lamp"},
+        {"title": "lamp"},
+        {"id": "Y", "title": " "},
+    ]
+    (prepared,) = TOLD_ONCE.prepare([Features({"history": history}, NOW)])
+
+    assert prepared.arrays["history"].tolist() == [UNKNOWN] * 3
+    assert prepared.arrays["history_new_title"].tolist() == [[FIRST + 1], [FIRST], [FIRST]]
+    assert prepared.facts == FeatureFacts(
+        unknown=("history",), new_entries=(1, 2, 3), unknown_entries=(4,), repeated_entries=1
+    )
+
+
+ENTRIES = st.fixed_dictionaries(
+    {"id": st.sampled_from(["A", "B", "C", "Z", " A"])},
+    optional={"time": st.integers(-40, 40).map(lambda days: NOW + days * DAY_S), "title": st.just("lamp")},
+)
+
+
+@given(history=st.lists(ENTRIES, max_size=8))
+def test_every_entry_is_read_or_told(history: list[dict[str, Any]]) -> None:
+    (prepared,) = TOLD_ONCE.prepare([Features({"history": history}, NOW)])
+    facts, ages = prepared.facts, prepared.arrays["history_age"]
+    distinct = len(history) - len(facts.unknown_entries) - facts.repeated_entries
+    cut = distinct - facts.truncated[0].limit if facts.truncated else 0
+
+    assert len(ages) == max(1, distinct - cut)
+    assert facts.empty_history == (distinct == 0)
+    assert (ages >= 0).all()
+    assert (np.diff(ages) >= 0).all()
+    items = prepared.arrays["history"]
+    assert len(set(items[items >= FIRST])) == (items >= FIRST).sum()
+
+
+@given(history=st.lists(ENTRIES, max_size=8).filter(lambda one: all("time" in entry for entry in one)))
+def test_the_order_of_dated_entries_means_nothing(history: list[dict[str, Any]]) -> None:
+    """As far as their times tell them apart."""
+    history = list({entry["time"]: entry for entry in history if entry["time"] <= NOW}.values())
+    there, back = TOLD_ONCE.prepare([Features({"history": one}, NOW) for one in (history, history[::-1])])
+    for name, array in there.arrays.items():
+        if name != "history_new":
+            assert np.array_equal(np.sort(array, axis=0), np.sort(back.arrays[name], axis=0))
 
 
 @given(values=feature_objects(["history", "title"]))

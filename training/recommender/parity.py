@@ -46,6 +46,7 @@ def user_parity_inputs(examples: RecommenderExamples) -> list[Input]:
         [{"id": ids[0], "time": 0}, {"id": ids[-1], "time": examples.now}],
         [{"id": ids[0], "time": "2011-06-01T12:00:00Z"}, ids[1], ids[1]],
         (ids * 30)[:2000],
+        [f" {ids[0].lower()} ", ids[1]],
         *(
             [one, *ids[:2]]
             for one in _with_content(examples, _odd_values(examples.item_schema, examples.id_name))

@@ -18,10 +18,12 @@ from bundle.preprocess.base import Arrays
 from bundle.preprocess.facts import Truncation
 from bundle.preprocess.features import schema as specs
 from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN
-from bundle.preprocess.features.words import bigrams, words
+from bundle.preprocess.features.vocabulary import Vocabulary
+from bundle.preprocess.features.words import bigrams, distinct, distinct_bigrams, words
 from bundle.values import DAY_S, BadValueError, id_of, json_type, number_of, string_of, unix_time
 
 ID_TYPES, AS_TEXT = ("string", "integer"), "an integer is read as its decimal text"  # what `id_of` takes
+ANY_CASE = "in any case of letters"
 
 
 class Findings:
@@ -31,8 +33,12 @@ class Findings:
         self.now = now
         self.truncated: list[Truncation] = []
         self.unknown: dict[str, None] = {}  # a dict, to keep the order of the schema
+        self.is_known = False  # one feature at least has a value that training saw
         self.new_entries: list[int] = []
         self.unknown_entries: list[int] = []
+        self.undated_entries: Sequence[int] = ()
+        self.future_entries: Sequence[int] = ()
+        self.repeated_entries = 0
         self.empty_history = False
 
 
@@ -51,72 +57,113 @@ class FeatureField(Protocol):
 
 
 class _Category:
-    def __init__(self, spec: specs.CategorySpec) -> None:
+    def __init__(self, spec: specs.CategorySpec, version: int) -> None:
         self.name = spec.name
-        self._spec, self._index = spec, index_of(spec.vocabulary)
+        self._spec = spec
+        self._vocabulary = Vocabulary(spec.vocabulary, uppercase=spec.uppercase, is_exact=version == 1)
 
     def arrays(self, value: Any, findings: Findings) -> Arrays:
-        if value is None:
-            return {self.name: np.array([MISSING], dtype=np.int64)}
-        index = self._index.get(id_of(value), UNKNOWN)
+        index = MISSING if value is None else self._vocabulary.find(id_of(value))
         if index == UNKNOWN:
             findings.unknown[self.name] = None
+        elif index != MISSING:
+            findings.is_known = True
         return {self.name: np.array([index], dtype=np.int64)}
 
     def schema(self) -> dict[str, Any]:
-        known = f"{len(self._index)} values are known"
-        return {"type": [*ID_TYPES, "null"], "description": described(self._spec.description, known, AS_TEXT)}
+        known = f"{len(self._vocabulary)} values are known"
+        case = ANY_CASE if self._spec.uppercase else ""
+        return {
+            "type": [*ID_TYPES, "null"],
+            "description": described(self._spec.description, known, AS_TEXT, case),
+        }
 
 
-class _Bag:
-    """Bags and texts: indices [k], empty for a missing value."""
+class _Listed:
+    """What bags and texts share: indices [k] of their first entries, MISSING if there is none."""
 
-    def __init__(self, spec: specs.BagSpec | specs.TextSpec) -> None:
+    unit: str
+
+    def __init__(self, spec: specs.BagSpec | specs.TextSpec, vocabulary: Vocabulary) -> None:
         self.name = spec.name
-        self._spec, self._index = spec, index_of(spec.vocabulary)
-        self._is_text = spec.kind == "text"
-        self._has_bigrams = spec.kind == "text" and spec.bigrams
+        self._limit, self._vocabulary = spec.max_length, vocabulary
 
-    def arrays(self, value: Any, findings: Findings) -> Arrays:
-        entries = self._entries(value)
-        limit = self._spec.max_length
-        if len(entries) > limit:
-            unit = "words" if self._is_text else "entries"
-            findings.truncated.append(Truncation(self.name, len(entries), limit, unit))
-            entries = entries[:limit]
-        found = [self._index.get(entry, UNKNOWN) for entry in entries]
+    def _indices(self, entries: Sequence[str], findings: Findings) -> list[int]:
+        """Indices of the first entries, up to the limit; tells what is cut, unknown and known."""
+        if len(entries) > self._limit:
+            findings.truncated.append(Truncation(self.name, len(entries), self._limit, self.unit))
+        found = [self._vocabulary.find(entry) for entry in entries[: self._limit]]
         if UNKNOWN in found:
             findings.unknown[self.name] = None
-        if self._has_bigrams:
-            found += [self._index[pair] for pair in bigrams(entries) if pair in self._index]
+        if found and max(found) >= FIRST:
+            findings.is_known = True
+        return found
+
+    def _array(self, found: Sequence[int]) -> Arrays:
         return {self.name: np.array(found or [MISSING], dtype=np.int64)}
+
+
+class _Bag(_Listed):
+    unit = "entries"
+
+    def __init__(self, spec: specs.BagSpec, version: int) -> None:
+        self._spec, self._is_exact = spec, version == 1
+        vocabulary = Vocabulary(spec.vocabulary, uppercase=spec.uppercase, is_exact=self._is_exact)
+        super().__init__(spec, vocabulary)
+
+    def arrays(self, value: Any, findings: Findings) -> Arrays:
+        return self._array(self._indices(self._entries(value), findings))
 
     def _entries(self, value: Any) -> list[str]:
         if value is None:
             return []
-        if self._is_text:
-            return words(string_of(value))
         if not isinstance(value, (list, tuple)):
             raise BadValueError(f"expected a list of strings, got {json_type(value)}")
-        return [id_of(entry, f"[{position}]") for position, entry in enumerate(value)]
+        entries = [id_of(entry, f"[{position}]") for position, entry in enumerate(value)]
+        if self._is_exact:
+            return entries
+        return [entry for entry in distinct(list(map(self._vocabulary.normal, entries))) if entry]
 
     def schema(self) -> dict[str, Any]:
-        noun, limit = "words" if self._is_text else "values", self._spec.max_length
-        noun = "words and pairs of neighbouring ones" if self._has_bigrams else noun
-        known = f"{len(self._index)} {noun} are known; the first {limit} are read"
-        if self._is_text:
-            return {"type": ["string", "null"], "description": described(self._spec.description, known)}
+        known = f"{len(self._vocabulary)} values are known; the first {self._limit} are read"
+        case = ANY_CASE if self._spec.uppercase else ""
         return {
             "type": ["array", "null"],
             "items": {"type": list(ID_TYPES)},
-            "description": described(self._spec.description, known, AS_TEXT),
+            "description": described(self._spec.description, known, AS_TEXT, case),
         }
+
+
+class _Text(_Listed):
+    """A bag of words, and of known pairs of neighbours."""
+
+    unit = "words"
+
+    def __init__(self, spec: specs.TextSpec, version: int) -> None:
+        super().__init__(spec, Vocabulary(spec.vocabulary, is_exact=True))  # words are normal already
+        self._spec, self._counts_once = spec, version > 1
+
+    def arrays(self, value: Any, findings: Findings) -> Arrays:
+        read = [] if value is None else words(string_of(value))
+        entries = distinct(read) if self._counts_once else read
+        found = self._indices(entries, findings)
+        if self._spec.bigrams:
+            entries = entries[: self._limit]
+            pairs = distinct_bigrams(read, entries) if self._counts_once else bigrams(entries)
+            found += [index for index in map(self._vocabulary.find, pairs) if index != UNKNOWN]
+        return self._array(found)
+
+    def schema(self) -> dict[str, Any]:
+        noun = "words and pairs of neighbouring ones" if self._spec.bigrams else "words"
+        known = f"{len(self._vocabulary)} {noun} are known; the first {self._limit} are read"
+        counted = "each counts once" if self._counts_once else ""
+        return {"type": ["string", "null"], "description": described(self._spec.description, known, counted)}
 
 
 class _Number:
     """[value, missing flag]; a missing value stands at the mean."""
 
-    def __init__(self, spec: specs.NumberSpec) -> None:
+    def __init__(self, spec: specs.NumberSpec, version: int) -> None:
         self.name = spec.name
         self._spec = spec
 
@@ -124,6 +171,7 @@ class _Number:
         if value is None:
             return {self.name: np.array([0.0, 1.0], dtype=np.float32)}
         number = number_of(value)
+        findings.is_known = True
         if self._spec.log1p:
             number = math.copysign(math.log1p(abs(number)), number)
         return {self.name: _standardised(number, self._spec)}
@@ -135,7 +183,7 @@ class _Number:
 class _Time:
     """[log age in days, missing flag], the age counted back from the request's `now`."""
 
-    def __init__(self, spec: specs.TimeSpec) -> None:
+    def __init__(self, spec: specs.TimeSpec, version: int) -> None:
         self.name = spec.name
         self._spec = spec
 
@@ -145,6 +193,7 @@ class _Time:
         moment = unix_time(value)
         if findings.now is None:
             raise BadValueError('a time needs the request\'s "now"; send it', code="missing_now")
+        findings.is_known = True
         age_days = max(0.0, (findings.now - moment) / DAY_S)
         return {self.name: _standardised(math.log1p(age_days), self._spec)}
 
@@ -152,10 +201,11 @@ class _Time:
         return time_schema(self._spec.description)
 
 
-FIELDS: Mapping[str, Callable[[Any], FeatureField]] = {
+# Kind -> what reads it, made of its spec and the schema's version.
+FIELDS: Mapping[str, Callable[[Any, int], FeatureField]] = {
     "category": _Category,
     "bag": _Bag,
-    "text": _Bag,
+    "text": _Text,
     "number": _Number,
     "time": _Time,
 }
@@ -164,10 +214,6 @@ FIELDS: Mapping[str, Callable[[Any], FeatureField]] = {
 def _standardised(number: float, spec: specs.NumberSpec | specs.TimeSpec) -> npt.NDArray[np.float32]:
     scaled = (number - spec.mean) / spec.std
     return np.array([min(max(scaled, -spec.clip), spec.clip), 0.0], dtype=np.float32)
-
-
-def index_of(vocabulary: Sequence[str]) -> dict[str, int]:
-    return {entry: position for position, entry in enumerate(vocabulary, start=FIRST)}
 
 
 def described(*parts: str) -> str:

@@ -68,4 +68,16 @@ class FeatureFacts(Facts):
     unknown_entries: tuple[int, ...] = warning_field(
         "places in the history of items never seen of which nothing is told; they were skipped"
     )
+    repeated_entries: int = warning_field(
+        "how many entries of the history are of an item that an older entry has; an item counts once", 0
+    )
+    undated_entries: tuple[int, ...] = warning_field(
+        "places in the history of entries without a time among others that have one; each was taken for as "
+        "old as the one before it"
+    )
+    future_entries: tuple[int, ...] = warning_field(
+        "places in the history of entries that happened more than a day after `now`; each was taken for as "
+        "old as the newest of the others"
+    )
     empty_history: bool = warning_field("a history held nothing that the encoder knows", False)
+    empty_item: bool = warning_field("of the item nothing is known: neither its id nor any content", False)

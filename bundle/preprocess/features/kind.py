@@ -31,7 +31,12 @@ FEATURES = Kind(
     noun="an object of features",
     plural="objects of features",
     json_schema={"type": "object", "description": "features, as GET /models/{name}/schema declares them"},
-    examples=({"history": [{"id": "85123A", "time": "2011-11-02"}, "22423"], "country": "France"},),
+    examples=(
+        {
+            "history": [{"id": "85123A", "time": "2011-11-02"}, {"id": "22423", "time": "2011-10-20"}],
+            "country": "France",
+        },
+    ),
     limits=(Limit("bytes", _json_bytes, _LARGEST_OBJECT, CHARS_PER_REQUEST),),
     columns=columns,
     tensors=tensors,

@@ -31,9 +31,10 @@ class FeaturePreprocessor:
     """
 
     def __init__(self, schema: FeatureSchema) -> None:
-        self.side = schema.side
+        self.side, version = schema.side, schema.schema_version
         self._features: list[FeatureField] = [
-            History(spec) if spec.kind == "history" else FIELDS[spec.kind](spec) for spec in schema.features
+            History(spec, version) if spec.kind == "history" else FIELDS[spec.kind](spec, version)
+            for spec in schema.features
         ]
         self._uses_now = any(spec.kind in ("time", "history") for spec in schema.features)
         self._names = {feature.name for feature in self._features}
@@ -64,7 +65,11 @@ class FeaturePreprocessor:
             unknown=tuple(findings.unknown),
             new_entries=tuple(findings.new_entries),
             unknown_entries=tuple(findings.unknown_entries),
+            repeated_entries=findings.repeated_entries,
+            undated_entries=tuple(findings.undated_entries),
+            future_entries=tuple(findings.future_entries),
             empty_history=findings.empty_history,
+            empty_item=self.side == "item" and not findings.is_known,
         )
         return Prepared(arrays, cost=1 + sum([one.size for one in arrays.values()]) // VALUES, facts=facts)
 

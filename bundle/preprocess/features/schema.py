@@ -3,6 +3,11 @@
 The file decides how a raw value becomes a number, so it is part of the space id. Index layout of every
 vocabulary: 0 pad, 1 missing, 2 unknown, then the entries in order (training sorts them by count
 descending, then by name, so that the same data gives the same file).
+
+Two versions are read, each as its encoders were trained:
+
+    1  entries are compared as they stand; words, entries and items count as often as they come
+    2  blanks around entries mean nothing, an empty one is missing; all count once
 """
 
 from __future__ import annotations
@@ -16,7 +21,7 @@ from bundle.errors import ManifestError
 from bundle.words import first_error
 
 PAD, MISSING, UNKNOWN, FIRST = 0, 1, 2, 3
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # that training writes
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,47}$")]
 Positive: TypeAlias = Annotated[int, Field(ge=1)]
@@ -30,18 +35,20 @@ class _Spec(BaseModel):
 
 
 class CategorySpec(_Spec):
-    """One string out of a vocabulary."""
+    """One string out of a vocabulary; with `uppercase` the case of its letters means nothing."""
 
     kind: Literal["category"]
     vocabulary: list[str]
+    uppercase: bool = False
 
 
 class BagSpec(_Spec):
-    """A set of strings out of a vocabulary, in no order."""
+    """A set of strings out of a vocabulary, in no order; `uppercase` as in `CategorySpec`."""
 
     kind: Literal["bag"]
     vocabulary: list[str]
     max_length: Positive
+    uppercase: bool = False
 
 
 class TextSpec(_Spec):
@@ -81,15 +88,17 @@ ContentSpec: TypeAlias = Annotated[
 
 
 class HistorySpec(_Spec):
-    """Items, newest first; each an id alone, or a record with `id`, `time`, and what `content` declares.
+    """Items; each an id alone, or a record with `id`, `time`, and what `content` declares.
 
-    The content is read of items that are not in the vocabulary. Only the newest max_length are read.
+    The content is read of items that are not in the vocabulary. Only the newest max_length are read: by
+    their times, or the first ones where there are no times. `uppercase`, of ids, as in `CategorySpec`.
     """
 
     kind: Literal["history"]
     vocabulary: list[str]
     max_length: Positive
     content: list[ContentSpec] = []
+    uppercase: bool = False
 
 
 FeatureSpec: TypeAlias = Annotated[
@@ -129,7 +138,7 @@ class FeatureSchema(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    schema_version: Literal[1]
+    schema_version: Literal[1, 2]
     side: Literal["user", "item"]
     features: Annotated[list[FeatureSpec], Field(min_length=1)]
 
@@ -148,6 +157,8 @@ class FeatureSchema(BaseModel):
             vocabulary = getattr(feature, "vocabulary", [])
             if len(set(vocabulary)) != len(vocabulary):
                 raise ValueError(f"the vocabulary of {feature.name!r} holds an entry twice")
+            if self.schema_version == 1 and getattr(feature, "uppercase", False):
+                raise ValueError(f"uppercase, of {feature.name!r}, is of schema_version 2")
         return self
 
     @classmethod

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
-from itertools import groupby, pairwise
+from collections.abc import Collection, Iterator, Sequence
+from itertools import groupby, pairwise, takewhile
 
 LONG = 1024  # characters; what is shorter takes 0.5 ms at the worst
 _WORD = re.compile(r"[^\W_]+")
@@ -48,3 +48,13 @@ def _decomposed(text: str) -> str:
 def bigrams(of: Sequence[str]) -> list[str]:
     """Neighbouring words in order, joined by a space, which no word holds."""
     return [f"{one} {next_one}" for one, next_one in pairwise(of)]
+
+
+def distinct(of: Sequence[str]) -> list[str]:
+    """Each word once, in order. "lunch bag lunch bag" is no more of a lunch bag than "lunch bag"."""
+    return list(dict.fromkeys(of))
+
+
+def distinct_bigrams(of: Sequence[str], among: Collection[str]) -> list[str]:
+    """Each pair of neighbouring words once, in order, up to the first word that is not among these."""
+    return distinct(bigrams(list(takewhile(set(among).__contains__, of))))

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundle.preprocess.features import FeaturePreprocessor, Features
+from bundle.preprocess.features.schema import FIRST
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig
 from training.recommender.data.features import by_count, fit_schema
@@ -47,6 +48,29 @@ def test_pairs_of_words_are_counted_where_they_are_declared() -> None:
 
     assert spec.bigrams
     assert spec.vocabulary == ["lamp", "red", "red lamp"]
+
+
+def test_a_word_and_an_entry_count_once_a_record() -> None:
+    text = fit(
+        FeatureConfig(name="t", kind="text", bigrams=True, min_count=2), ["lamp lamp lamp", "lamp red"]
+    )
+    bag = fit(FeatureConfig(name="b", kind="bag", min_count=2), [["red", "red"], ["lamp"], ["lamp"]])
+
+    assert (text.vocabulary, bag.vocabulary) == (["lamp"], ["lamp"])
+
+
+@pytest.mark.parametrize("kind", ["category", "history"])
+def test_serving_folds_the_case_of_ids_where_training_did(kind: Any) -> None:
+    feature = FeatureConfig(name="items", kind=kind)
+    schema = fit_schema(
+        "user", [feature], [], items=["85123A"], id_name="items", uppercase_items=True, now=NOW
+    )
+    value = "85123a " if kind == "category" else [" 85123a", "85123A"]
+
+    (prepared,) = FeaturePreprocessor(schema).prepare([Features({"items": value})])
+    assert schema.schema_version == 2
+    assert not prepared.facts.unknown
+    assert prepared.arrays["items"].tolist() == [FIRST]
 
 
 def test_id_and_history_take_the_known_items_in_their_order() -> None:

@@ -84,6 +84,7 @@ class RecommenderExamples:
             [self.item_records[number] for number in self.known],
             items=names,
             id_name=self.id_name,
+            uppercase_items=run.data.uppercase_items,
             now=self.now,
         )
         self.user_schema = fit_schema(
@@ -92,6 +93,7 @@ class RecommenderExamples:
             [self.log.user_records.of(int(user), self._histories[user]) for user in self.split.train],
             items=names,
             content=[spec for spec in self.item_schema.features if spec.name != self.id_name],
+            uppercase_items=run.data.uppercase_items,
             now=self.now,
         )
         self.users = FeaturePreprocessor(self.user_schema)

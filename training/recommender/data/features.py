@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bundle.preprocess.features.schema import ENTRY_FIELDS, SCHEMA_VERSION, FeatureSchema, FeatureSpec
-from bundle.preprocess.features.words import bigrams, words
+from bundle.preprocess.features.words import distinct, distinct_bigrams, words
 from bundle.values import DAY_S
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig
@@ -58,6 +58,7 @@ def fit_schema(
     items: Sequence[str],
     id_name: str | None = None,
     content: Sequence[FeatureSpec] = (),
+    uppercase_items: bool = False,
     now: float,
 ) -> FeatureSchema:
     """Fit all that `FeaturePreprocessor` needs to know.
@@ -69,21 +70,21 @@ def fit_schema(
         items: known items in the order of the vocabulary; of the id feature and of histories alike.
         id_name: which feature is the item's id.
         content: what a history may tell of an item that is not known, as fitted for the item side.
+        uppercase_items: the case of the items' ids means nothing.
         now: unix time that ages are counted back from.
 
     Raises:
         ConfigError: no training record has a value for a feature.
     """
     fitted = []
+    known = {"vocabulary": list(items), "uppercase": uppercase_items}
     for feature in features:
         common = {"name": feature.name, "kind": feature.kind, "description": feature.description}
         if feature.kind == "history":
             fields = [spec.model_dump() for spec in content]
-            fitted.append(
-                common | {"vocabulary": list(items), "max_length": feature.max_length, "content": fields}
-            )
+            fitted.append(common | known | {"max_length": feature.max_length, "content": fields})
         elif feature.name == id_name:
-            fitted.append(common | {"vocabulary": list(items)})
+            fitted.append(common | known)
         else:
             fitted.append(common | _fit(feature, records, now))
     return FeatureSchema.model_validate({"schema_version": SCHEMA_VERSION, "side": side, "features": fitted})
@@ -113,13 +114,15 @@ def _entries(feature: FeatureConfig, values: Sequence[Any]) -> Iterable[str]:
     if feature.kind == "category":
         return values
     if feature.kind == "bag":
-        return (entry for value in values for entry in value)
+        return (entry for value in values for entry in set(value))
     return (entry for value in values for entry in _terms(value, feature))
 
 
 def _terms(text: str, feature: FeatureConfig) -> list[str]:
-    found = words(text)[: feature.max_length]
-    return found + bigrams(found) if feature.bigrams else found
+    """Words and pairs, each once, as the preprocessor reads them."""
+    read = words(text)
+    found = distinct(read)[: feature.max_length]
+    return found + distinct_bigrams(read, found) if feature.bigrams else found
 
 
 def _fit_scale(feature: FeatureConfig, values: Sequence[float], now: float) -> dict[str, Any]:

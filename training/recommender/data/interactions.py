@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bundle.preprocess.features.vocabulary import normal
 from training.data.tables import BadRows, good_rows, text_of_row
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig, InteractionsConfig
@@ -276,7 +277,7 @@ def _condition(text: str) -> tuple[str, Callable[[str, str], bool]]:
 
 
 def _item_name(value: str, config: InteractionsConfig) -> str:
-    return value.upper() if config.uppercase_items else value
+    return normal(value, uppercase=config.uppercase_items)
 
 
 def _number(value: str, where: str) -> float:
