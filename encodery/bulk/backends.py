@@ -25,12 +25,19 @@ Vectors = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Identity:
-    """The identity of vectors, as the output's metadata has it."""
+    """The identity of vectors, and how they are compared, as the output's metadata has it.
+
+    Attributes:
+        metric: as in the manifest.
+        normalized: all vectors have norm 1.
+    """
 
     model: str
     version: str
     space: str
     dim: int
+    metric: str
+    normalized: bool
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,16 @@ class EncodedChunk:
     Attributes:
         vectors: float32 [good, dim], of the inputs without a fault, in order.
         faults: position in the chunk to the reason.
-        truncated: positions in the chunk of inputs that were cut.
+        warnings: position in the chunk to what is to be told of that input, by name, as /encode has it.
     """
 
     vectors: Vectors
     faults: Mapping[int, str]
-    truncated: frozenset[int]
+    warnings: Mapping[int, Mapping[str, Any]]
+
+    def told(self, position: int) -> Mapping[str, Any]:
+        """What is to be told of the input at that position; empty for nothing."""
+        return self.warnings.get(position, {})
 
 
 class Backend(Protocol):
@@ -116,7 +127,9 @@ class LocalBackend:
         self._dim = options.dim or manifest.dim
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="forward")
         space = manifest.space_of(self._dim)
-        self.identity = Identity(manifest.name, manifest.version, space, self._dim)
+        self.identity = Identity(
+            manifest.name, manifest.version, space, self._dim, manifest.metric, manifest.normalized
+        )
         self.kind, self.schema = encoder.kind, encoder.schema()
 
     def encode(self, values: Sequence[Any]) -> EncodedChunk:
@@ -129,8 +142,9 @@ class LocalBackend:
 
         list(self._pool.map(run, groups))
         good = [position for position in range(len(values)) if position not in faults]
-        truncated = frozenset(at for at, one in zip(good, prepared, strict=True) if one.facts.truncated)
-        return EncodedChunk(self._encoder.cut(vectors, self._dim), faults, truncated)
+        told = ((at, one.facts.warnings) for at, one in zip(good, prepared, strict=True))
+        warnings = {at: found for at, found in told if found}
+        return EncodedChunk(self._encoder.cut(vectors, self._dim), faults, warnings)
 
     def close(self) -> None:
         self._pool.shutdown()
@@ -148,7 +162,7 @@ class LocalBackend:
             try:
                 good += self._prepare_all([value], now)
             except InputError as error:
-                faults[position] = error.reason
+                faults[position] = _reason(error.path, error.reason)
         return good, faults
 
     def _prepare_all(self, values: Sequence[Any], now: float) -> list[Prepared]:
@@ -172,7 +186,8 @@ class RemoteBackend:
 
     def __init__(self, client: Client, model: str, version: str | None, options: Options) -> None:
         self._client, self.schema = client, client.schema(model)
-        self.kind = _kind(client.model(model), version)
+        manifest = _manifest(client.model(model), version)
+        self.kind = KINDS[manifest["kind"]]
         self._parameters: dict[str, Any] = {"truncate": options.truncate}
         if options.dim is not None:
             self._parameters["dimensions"] = options.dim
@@ -182,7 +197,10 @@ class RemoteBackend:
             self._parameters["prompt"] = options.prompt
         # An input that it takes, to learn which vectors it gives.
         first = client.answer(self.schema["examples"][:1], **self._parameters | {"truncate": "end"})
-        self.identity = Identity(first.model, first.version, first.space, first.vectors.shape[1])
+        dim = first.vectors.shape[1]
+        self.identity = Identity(
+            first.model, first.version, first.space, dim, manifest["metric"], manifest["normalized"]
+        )
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="requests")
 
     def encode(self, values: Sequence[Any]) -> EncodedChunk:
@@ -199,31 +217,37 @@ class RemoteBackend:
         from encodery_client import RequestRefused
 
         if not values:
-            return EncodedChunk(np.zeros((0, self.identity.dim), np.float32), {}, frozenset())
+            return EncodedChunk(np.zeros((0, self.identity.dim), np.float32), {}, {})
         try:
             with _as_bulk_error():
                 answer = self._client.answer(values, **self._parameters)
-            truncated = frozenset(warning.index for warning in answer.warnings if warning.truncated)
-            return EncodedChunk(answer.vectors, {}, truncated)
+            warnings = {warning.index: dict(warning.details) for warning in answer.warnings}
+            return EncodedChunk(answer.vectors, {}, warnings)
         except RequestRefused as refused:
             bad = refused.index
             if bad is None:
                 raise BulkError(f"the server refuses: {refused}") from None
-            reason = {0: str(refused).partition(": ")[2]}
-            alone = EncodedChunk(np.zeros((0, self.identity.dim), np.float32), reason, frozenset())
+            path = (refused.param or "").partition("]")[2]
+            reason = {0: _reason(path, str(refused).partition(": ")[2])}
+            alone = EncodedChunk(np.zeros((0, self.identity.dim), np.float32), reason, {})
             before, after = self._part(values[:bad]), self._part(values[bad + 1 :])
             return _joined([(0, before), (bad, alone), (bad + 1, after)])
 
 
-def _kind(detail: Mapping[str, Any], version: str | None) -> Kind:
-    """Find the kind of a version in what GET /models/{name} answers. Raises BulkError."""
+def _reason(path: str, reason: str) -> str:
+    """Why an input is bad, after the place in it, for example `history[2].time`."""
+    return f"{path.lstrip('.')}: {reason}" if path else reason
+
+
+def _manifest(detail: Mapping[str, Any], version: str | None) -> Mapping[str, Any]:
+    """Find the manifest of a version in what GET /models/{name} answers. Raises BulkError."""
     wanted = version or detail["current"]
-    names = [manifest["kind"] for manifest in detail["versions"] if manifest["version"] == wanted]
-    if not names:
+    found = next((one for one in detail["versions"] if one["version"] == wanted), None)
+    if found is None:
         raise BulkError(f"the server has not loaded {detail['name']}/{wanted}")
-    if names[0] not in KINDS:
-        raise BulkError(f"{detail['name']} takes inputs of the kind {names[0]!r}; upgrade encodery")
-    return KINDS[names[0]]
+    if found["kind"] not in KINDS:
+        raise BulkError(f"{detail['name']} takes inputs of the kind {found['kind']!r}; upgrade encodery")
+    return dict(found)
 
 
 def _joined(parts: Iterable[tuple[int, EncodedChunk]]) -> EncodedChunk:
@@ -232,7 +256,7 @@ def _joined(parts: Iterable[tuple[int, EncodedChunk]]) -> EncodedChunk:
     return EncodedChunk(
         np.concatenate([part.vectors for _, part in parts]),
         {start + at: reason for start, part in parts for at, reason in part.faults.items()},
-        frozenset(start + at for start, part in parts for at in part.truncated),
+        {start + at: told for start, part in parts for at, told in part.warnings.items()},
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
@@ -15,11 +15,12 @@ from typing import Any
 
 from bundle import Store
 from bundle.cores import usable_cores
+from bundle.preprocess.facts import warning_names
 from bundle.progress import Progress
 from encodery import __version__
 from encodery.bulk.backends import Backend, EncodedChunk, LocalBackend, Options, RemoteBackend
 from encodery.bulk.errors import BulkError
-from encodery.bulk.outputs import EMBEDDING, ROW, TRUNCATED, assemble, beside, check_output
+from encodery.bulk.outputs import EMBEDDING, ROW, TRUNCATED, WARNINGS, assemble, beside, check_output
 from encodery.bulk.parts import Parts
 from encodery.bulk.rows import InputRow, Selection, check_columns, read_rows, survey
 from tabular import RowCounts
@@ -60,11 +61,15 @@ class Job:
 
 @dataclass(frozen=True)
 class Summary:
-    """Counts of a finished job, and the metadata of its output."""
+    """Counts of a finished job, and the metadata of its output.
+
+    Attributes:
+        warnings: name to the number of rows about which that was to be told.
+    """
 
     rows: int
     bad: int
-    truncated: int
+    warnings: Mapping[str, int]
     meta: dict[str, Any]
     counts: RowCounts
 
@@ -72,7 +77,7 @@ class Summary:
 def run(job: Job) -> Summary:
     """Encode the file, going on where an earlier run stopped. Raises EncoderyError."""
     check_output(job.out)
-    if reserved := {ROW, EMBEDDING, TRUNCATED} & set(job.keep):
+    if reserved := {ROW, EMBEDDING, TRUNCATED, WARNINGS} & set(job.keep):
         raise BulkError(f"--keep {', '.join(reserved)}: the output has a column of that name already")
     parts = Parts(beside(job.out, ".partial"))
     found = survey(job.source)
@@ -83,7 +88,7 @@ def run(job: Job) -> Summary:
         parts.begin(_description(job, backend))
         _encode(job.source, selection, backend, parts, found.rows)
         summary = _summary(job, backend, parts)
-        assemble(job.out, parts.all(), summary.meta)
+        assemble(job.out, parts.all(), summary.meta, backend.kind.facts)
     shutil.rmtree(parts.directory)
     return summary
 
@@ -126,8 +131,8 @@ def _add(parts: Parts, chunk: Sequence[InputRow], encoded: EncodedChunk) -> None
     faults = {whole[position].number: reason for position, reason in encoded.faults.items()}
     faults |= {row.number: row.fault for row in chunk if row.fault}
     kept = [
-        {ROW: row.number, **row.kept, TRUNCATED: position in encoded.truncated}
-        for position, row in enumerate(whole)
+        {ROW: row.number, **row.kept, TRUNCATED: TRUNCATED in told, WARNINGS: told}
+        for row, told in zip(whole, map(encoded.told, range(len(whole))), strict=True)
         if row.number not in faults
     ]
     bad = [
@@ -189,21 +194,25 @@ def _description(job: Job, backend: Backend) -> dict[str, Any]:
 def _summary(job: Job, backend: Backend, parts: Parts) -> Summary:
     """Count what was written, so that it is true of every run that took part."""
     found = parts.all()
-    rows, truncated, end = 0, 0, found[-1].end if found else 0
+    rows, end = 0, found[-1].end if found else 0
     counts = RowCounts(job.source.name, "row" if job.source.suffix == ".parquet" else "line", read=end)
+    names = warning_names(backend.kind.facts)  # type: ignore[arg-type]  # mypy takes it for a Facts
+    warnings = Counter(dict.fromkeys(names, 0))
     for part in found:
         for bad in part.bad_rows():
             counts.add_bad(bad["reason"], bad["line"])
         for kept in part.rows():
             rows += 1
-            truncated += kept[TRUNCATED]
+            warnings.update(kept[WARNINGS].keys())
     meta = {
         **asdict(backend.identity),
+        "dtype": "float32",
         "rows": rows,
         "bad": end - rows,
-        "truncated": truncated,
+        "truncated": warnings[TRUNCATED],
+        "warnings": dict(warnings),
         "prompt": job.options.prompt,
         "input": job.source.name,
         "encodery": __version__,
     }
-    return Summary(rows, end - rows, truncated, meta, counts)
+    return Summary(rows, end - rows, warnings, meta, counts)

@@ -1,23 +1,29 @@
 """Writes parts as one output: JSONL, .npy or Parquet, written beside and renamed, so never half there.
 
-With it come OUT.meta.json (model, version, space, dim, counts), OUT.bad.jsonl where rows were bad, and
-for .npy, which has vectors only, OUT.rows.npy with the number of each row.
+With it come OUT.meta.json (model, version, space, dim, metric, counts), OUT.bad.jsonl where rows were bad,
+and for .npy, which has vectors only, OUT.rows.npy with the number of each row.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 import orjson
 
+from bundle import Facts
+from bundle.preprocess.facts import warning_names
 from encodery.bulk.errors import BulkError
 from encodery.bulk.parts import Part
 
-EMBEDDING, ROW, TRUNCATED = "embedding", "row", "truncated"
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+EMBEDDING, ROW, TRUNCATED, WARNINGS = "embedding", "row", "truncated", "warnings"
 
 
 def check_output(path: Path) -> None:
@@ -35,15 +41,22 @@ def check_output(path: Path) -> None:
             raise BulkError("Parquet needs pyarrow: pip install pyarrow") from None
 
 
-def assemble(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
-    """Write the output and what goes with it; the output itself last."""
+def assemble(path: Path, parts: Sequence[Part], meta: Mapping[str, Any], facts: type[Facts]) -> None:
+    """Write the output and what goes with it; the output itself last.
+
+    Args:
+        path: of the output.
+        parts: all of it, in order.
+        meta: what goes into OUT.meta.json.
+        facts: what can be told of an input.
+    """
     bad = beside(path, ".bad.jsonl")
     _concatenate(bad, [part.bad for part in parts])
     if not bad.stat().st_size:
         bad.unlink()
     beside(path, ".meta.json").write_text(json.dumps(dict(meta), indent=1) + "\n")
     temporary = beside(path, ".tmp")
-    WRITERS[path.suffix](temporary, parts, meta)
+    WRITERS[path.suffix](temporary, parts, meta, facts)
     if path.suffix == ".npy":
         np.save(
             beside(path, ".rows.npy"),
@@ -57,7 +70,7 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
-def _jsonl(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
+def _jsonl(path: Path, parts: Sequence[Part], meta: Mapping[str, Any], facts: type[Facts]) -> None:
     with path.open("wb") as file:
         for part in parts:
             for kept, vector in zip(part.rows(), np.load(part.vectors), strict=True):
@@ -66,7 +79,7 @@ def _jsonl(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
                 )
 
 
-def _npy(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
+def _npy(path: Path, parts: Sequence[Part], meta: Mapping[str, Any], facts: type[Facts]) -> None:
     header = {"descr": "<f4", "fortran_order": False, "shape": (meta["rows"], meta["dim"])}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
@@ -74,24 +87,45 @@ def _npy(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
             file.write(np.load(part.vectors).astype("<f4", copy=False).tobytes())
 
 
-def _parquet(path: Path, parts: Sequence[Part], meta: Mapping[str, Any]) -> None:
+def _parquet(path: Path, parts: Sequence[Part], meta: Mapping[str, Any], facts: type[Facts]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    empty = pa.schema([(ROW, pa.int64()), (TRUNCATED, pa.bool_())])
-    inferred = [pa.Table.from_pylist(list(part.rows())).schema for part in parts]
+    types = get_type_hints(facts)
+    told = pa.struct({name: _arrow_type(types[name]) for name in warning_names(facts)})  # type: ignore[arg-type]  # mypy takes it for a Facts
+    empty = pa.schema([(ROW, pa.int64()), (TRUNCATED, pa.bool_()), (WARNINGS, told)])
+    inferred = [pa.Table.from_pylist(list(map(_but_warnings, part.rows()))).schema for part in parts]
     kept = pa.unify_schemas([empty, *inferred], promote_options="permissive")
     schema = kept.append(pa.field(EMBEDDING, pa.list_(pa.float32(), meta["dim"])))
-    metadata = {f"encodery.{name}": str(value) for name, value in meta.items()}
+    metadata = {
+        f"encodery.{name}": value if isinstance(value, str) else json.dumps(value)
+        for name, value in meta.items()
+    }
     with parquet.ParquetWriter(path, schema.with_metadata(metadata)) as writer:
         for part in parts:
-            table = pa.Table.from_pylist(list(part.rows()), schema=kept)
+            rows = [{**row, WARNINGS: row[WARNINGS] or None} for row in part.rows()]
+            table = pa.Table.from_pylist(rows, schema=kept)
             values = pa.array(np.load(part.vectors).ravel())
             embedding = pa.FixedSizeListArray.from_arrays(values, meta["dim"])
             writer.write_table(table.append_column(schema.field(EMBEDDING), embedding))
 
 
-WRITERS: Mapping[str, Callable[[Path, Sequence[Part], Mapping[str, Any]], None]] = {
+def _but_warnings(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != WARNINGS}
+
+
+def _arrow_type(hint: Any) -> pa.DataType:
+    """The column type of a fact, or of a part of one."""
+    import pyarrow as pa
+
+    if get_origin(hint) is tuple:
+        return pa.list_(_arrow_type(get_args(hint)[0]))
+    if is_dataclass(hint):
+        return pa.struct({name: _arrow_type(of) for name, of in get_type_hints(hint).items()})
+    return {str: pa.string(), int: pa.int64(), bool: pa.bool_()}[hint]
+
+
+WRITERS: Mapping[str, Callable[[Path, Sequence[Part], Mapping[str, Any], type[Facts]], None]] = {
     ".parquet": _parquet,
     ".npy": _npy,
     ".jsonl": _jsonl,

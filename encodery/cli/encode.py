@@ -74,7 +74,7 @@ def encode(  # noqa: PLR0917  # typer calls it, by name
     except KeyboardInterrupt:
         fail("stopped; give the same command to go on", INTERRUPTED)
     typer.echo(f"{out}: {summary.rows:,} vectors of {summary.meta['space']}", err=True)
-    if summary.truncated:
-        typer.echo(f"{summary.truncated:,} rows were too long and were cut", err=True)
+    if told := ", ".join(f"{name} {count:,}" for name, count in summary.warnings.items() if count):
+        typer.echo(f"rows with warnings: {told}", err=True)
     if summary.bad:
         typer.echo(f"{summary.counts.report()}\nbad rows are in {out}.bad.jsonl", err=True)

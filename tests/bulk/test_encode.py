@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
+import math
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,12 @@ from pyarrow import parquet
 from running import serving
 
 from bundle import KINDS, EncoderyError, Features, Store, Text, publish
+from bundle.preprocess.facts import warning_names
+from bundle.preprocess.features import FeatureFacts
 from encodery.bulk.backends import LocalBackend, Options, RemoteBackend
 from encodery.bulk.command import Job, Summary, run
 from encodery.bulk.errors import BulkError
+from encodery.bulk.outputs import assemble
 from encodery.bulk.parts import Parts
 from encodery.bulk.rows import Selection, read_rows
 from encodery_client import Client
@@ -109,8 +114,11 @@ def test_the_output_says_which_vectors_these_are(published: Path, tmp_path: Path
     meta = json.loads((tmp_path / "out.parquet.meta.json").read_text())
     assert (meta["model"], meta["version"], meta["dim"]) == ("text", "1", 4)
     assert meta["space"] == manifest.space_of(4)
+    assert (meta["metric"], meta["normalized"], meta["dtype"]) == ("cosine", True, "float32")
     inside = parquet.read_schema(out).metadata
     assert inside[b"encodery.space"].decode() == meta["space"]
+    assert (inside[b"encodery.metric"], inside[b"encodery.normalized"]) == (b"cosine", b"true")
+    assert json.loads(inside[b"encodery.warnings"]) == meta["warnings"]
     assert parquet.read_schema(out).field("embedding").type == pa.list_(pa.float32(), 4)
 
 
@@ -137,7 +145,95 @@ def test_columns_are_kept_and_cut_rows_are_marked(published: Path, tmp_path: Pat
 
     found = [json.loads(line) for line in out.read_text().splitlines()]
     assert [(row["sku"], row["truncated"]) for row in found] == [("a", False), (None, True)]
-    assert done.truncated == 1
+    assert (done.warnings["truncated"], done.meta["truncated"]) == (1, 1)
+
+
+ODD_USERS: list[dict[str, Any]] = [
+    {"country": "GB", "history": ["A1"]},
+    {"country": "XX", "history": ["never seen", "A1"]},
+    {"history": []},
+    {"history": [{"id": "A1", "time": "2099-01-01"}, "B2", {"id": "C1", "time": tiny.NOW}]},
+]
+TOLD: list[dict[str, Any]] = [
+    {},
+    {"unknown": ["history", "country"], "unknown_entries": [0]},
+    {"empty_history": True},
+    {"undated_entries": [1], "future_entries": [0]},
+]
+
+
+@pytest.mark.parametrize("output", ["out.jsonl", "out.npy", "out.parquet"])
+def test_what_the_api_warns_of_is_kept(published: Path, tmp_path: Path, output: str) -> None:
+    """Beside each vector, and counted in the metadata, under the names of the HTTP API."""
+    source, out = write(tmp_path / "in.jsonl", ODD_USERS), tmp_path / output
+
+    run(job(published, source, out, model="shop-user", options=Options(now=tiny.NOW)))
+
+    counts = json.loads((tmp_path / f"{output}.meta.json").read_text())["warnings"]
+    assert counts == dict.fromkeys(warning_names(FeatureFacts), 0) | {
+        name: sum(name in told for told in TOLD) for one in TOLD for name in one
+    }
+    if out.suffix == ".jsonl":
+        assert [json.loads(line)["warnings"] for line in out.read_text().splitlines()] == TOLD
+    if out.suffix == ".parquet":
+        rows = parquet.read_table(out)["warnings"].to_pylist()
+        assert rows[0] is None
+        assert [{name: value for name, value in row.items() if value} for row in rows[1:]] == TOLD[1:]
+
+
+def test_histories_of_parquet_may_have_times_and_gaps(published: Path, tmp_path: Path) -> None:
+    """A list of structs has all of their fields in every entry, and times of a type of their own."""
+    first, later = datetime(2023, 11, 1, tzinfo=UTC), datetime(2023, 11, 3, tzinfo=UTC)
+    rows = [
+        {
+            "history": [
+                {"id": "B2", "time": later, "weight": None},
+                {"id": "A1", "time": first, "weight": None},
+            ]
+        },
+        {"history": [{"id": "B2", "time": None, "weight": None}]},
+    ]
+    out = tmp_path / "out.npy"
+
+    done = run(job(published, write(tmp_path / "in.parquet", rows), out, model="shop-user"))
+
+    entries = [{"id": "B2", "time": later.timestamp()}, {"id": "A1", "time": first.timestamp()}]
+    users = [Features({"history": entries}), Features({"history": ["B2"]})]
+    assert done.bad == 0
+    np.testing.assert_allclose(np.load(out), Store(published).load("shop-user").encode(users), atol=SAME)
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (
+            {"history": [{"id": "A1", "time": 1_700_000_000_000}]},
+            "history[0].time: expected seconds since 1970",
+        ),
+        ({"history": ["A1", 5.5]}, "history[1]: expected an item id or an object"),
+        ({"history": [{"id": "A1", "time": math.inf}]}, "history[0].time: expected a finite number"),
+    ],
+)
+@pytest.mark.parametrize("source", ["in.jsonl", "in.csv"])
+def test_a_bad_value_is_a_bad_row_with_its_place(
+    published: Path, tmp_path: Path, source: str, row: dict[str, Any], reason: str
+) -> None:
+    rows = [row, {"history": ["A1"]}]
+
+    done = run(job(published, write(tmp_path / source, rows), tmp_path / "out.npy", model="shop-user"))
+
+    (bad,) = map(json.loads, (tmp_path / "out.npy.bad.jsonl").read_text().splitlines())
+    assert (done.rows, bad["row"]) == (1, 0)
+    assert bad["reason"].startswith(reason)
+
+
+def test_every_kinds_warnings_have_columns_in_parquet(tmp_path: Path) -> None:
+    """The schema is that of the kind, whatever the rows have, so that files can be put together."""
+    meta = {"dim": 2}
+    for name, kind in KINDS.items():
+        assemble(tmp_path / f"{name}.parquet", [], meta, kind.facts)
+        told = parquet.read_schema(tmp_path / f"{name}.parquet").field("warnings").type
+        assert [field.name for field in told] == list(warning_names(kind.facts))
 
 
 BAD = [
@@ -312,7 +408,7 @@ def test_a_server_whose_inputs_are_unknown_here_is_refused(
         RemoteBackend(client, "fake", version, Options())
 
 
-def test_rows_that_a_server_cut_are_marked() -> None:
+def test_what_a_server_warns_of_is_kept() -> None:
     server = FakeServer()
     server.warnings = [{"index": 0, "unknown": ["text"]}, {"index": 1, "truncated": [{"length": 9}]}]
     client = Client("http://fake", transport=server.transport)
@@ -320,7 +416,7 @@ def test_rows_that_a_server_cut_are_marked() -> None:
     with closing(RemoteBackend(client, "fake", None, Options())) as backend:
         encoded = backend.encode(["a", "b", "c"])
 
-    assert encoded.truncated == {1}
+    assert encoded.warnings == {0: {"unknown": ["text"]}, 1: {"truncated": [{"length": 9}]}}
 
 
 @pytest.mark.e2e

@@ -1,8 +1,9 @@
 """Features in the rows of a file: each in the column of its name.
 
-A value that is absent, null or nothing but blanks is missing; blanks around a string are no part of it. Where
-a file has nothing but strings, a number is read from one, and a list, such as a history, from JSON, from the
-text that Python gives of a list, or from entries parted by `|`.
+A value that is absent, null, NaN or nothing but blanks is missing, and so is one within a list or a record of
+it; blanks around a string are no part of it. Where a file has nothing but strings, a number is read from one,
+and a list, such as a history, from JSON, from the text that Python gives of a list, or from entries parted by
+`|`.
 """
 
 from __future__ import annotations
@@ -64,12 +65,11 @@ def _literal(text: str) -> Any:
 
 
 def _value(value: Any, name: str, feature: Schema) -> Any:
+    value = _plain(value)
     if isinstance(value, str):
         value = value.strip()
-    if value is None or value == "" or (isinstance(value, (float, Decimal)) and math.isnan(value)):
+    if value is None or value == "":
         return None
-    if hasattr(value, "isoformat"):
-        return value.isoformat()
     types = {kind for one in (feature, *feature.get("anyOf", ())) for kind in _types(one)}
     try:
         return _of_text(value, types) if isinstance(value, str) else _of_number(value, types)
@@ -98,3 +98,16 @@ def _of_number(value: Any, types: set[str]) -> Any:
     if is_id and isinstance(value, (int, float)) and math.isfinite(value) and value == int(value):
         return str(int(value))
     return value
+
+
+def _plain(value: Any) -> Any:
+    """As it stands in a request: times as text, and nothing in place of what is missing in a record."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(one) for one in value]
+    if isinstance(value, Mapping):
+        return {
+            name: one for name, one in zip(value, map(_plain, value.values()), strict=True) if one is not None
+        }
+    if isinstance(value, (float, Decimal)) and math.isnan(value):
+        return None
+    return value.isoformat() if hasattr(value, "isoformat") else value

@@ -101,6 +101,7 @@ class FakeServer:
             return httpx.Response(200, json={"default": self.model, "models": [model | facts]})
         if request.url.path == f"/models/{self.model}":
             manifest = {"name": self.model, "version": self.version, "prompts": self.prompts, **facts}
+            manifest |= {"metric": "cosine", "normalized": True}
             return httpx.Response(200, json=model | {"versions": [manifest]})
         if request.url.path == f"/models/{self.model}/schema":
             return httpx.Response(200, json={"title": self.model, "examples": ["hello world"]})

@@ -9,8 +9,6 @@ users or items holds facts that no time changes; they are the same whatever is s
 
 from __future__ import annotations
 
-import ast
-import json
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +17,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bundle.preprocess.features.rows import entries_in
 from bundle.preprocess.features.vocabulary import normal
+from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig
 
 Ints = npt.NDArray[np.int64]
@@ -27,27 +27,6 @@ Record: TypeAlias = dict[str, Any]  # feature name -> JSON value, as a caller wo
 Read: TypeAlias = Callable[[str, str], float]  # a text and where it stands, for messages, to a value
 
 MISSING = -1  # the code of an empty field
-
-
-def entries_of(text: str, separator: str) -> list[str]:
-    """The entries of a bag: of a list that is written out, or between separators; empty ones left out."""
-    found = listed(text)
-    entries = text.split(separator) if found is None else found
-    return [entry for entry in map(normal, entries) if entry]
-
-
-def listed(text: str) -> list[str] | None:
-    """The entries of a list as JSON or Python writes it, ['Pork', 'Beef']; None if a text is none."""
-    if not (text.startswith("[") and text.endswith("]")):
-        return None
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            continue
-        if isinstance(found, list) and all(isinstance(one, str | int | float) for one in found):
-            return [str(one) for one in found]
-    return None
 
 
 def column_of(feature: FeatureConfig) -> str:
@@ -174,5 +153,15 @@ class Gathered:
             places = self._places[position]
             return np.array([read(texts[code], where + places[code]) for code in used], dtype=np.float64)
         if feature.kind == "bag":
-            return [entries_of(texts[code], feature.separator) for code in used]
+            return [self._entries(position, texts[code], code) for code in used]
         return [texts[code] for code in used]
+
+    def _entries(self, position: int, text: str, code: int) -> list[str]:
+        """The entries of a bag. Raises ConfigError."""
+        feature = self.features[position]
+        try:
+            found = entries_in(text, feature.separator)
+        except ValueError as error:
+            place = self._places[position][code]
+            raise ConfigError(f"{feature.name}: {column_of(feature)!r}, {place}: {error}") from None
+        return [entry for entry in (normal(str(one)) for one in found) if entry]
