@@ -31,6 +31,8 @@ from bundle.preprocess.features.schema import ENTRY_FIELDS, PAD, UNKNOWN, Histor
 from bundle.preprocess.features.vocabulary import Vocabulary
 from bundle.values import BadValueError, id_of, json_type, nearest, unix_time
 
+WHEN = "when it happened; more than a day after `now`, it is taken for as old as the newest of the others"
+
 
 class _Read:
     """A history's entries as they were given: lists, since a history may have hundreds.
@@ -218,7 +220,7 @@ class History:
         case = ANY_CASE if self._spec.uppercase else ""
         entry: dict[str, Any] = {
             "type": "object",
-            "properties": {"id": {"type": list(ID_TYPES)}, "time": time_schema("when it happened")},
+            "properties": {"id": {"type": list(ID_TYPES)}, "time": time_schema(WHEN)},
             "additionalProperties": False,
         }
         if self._content:

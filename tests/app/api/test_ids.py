@@ -98,7 +98,7 @@ async def test_candidates_may_be_bare_ids(client: httpx.AsyncClient) -> None:
     whole = await ranked(*({"id": one} for one in ("22423", "22699", "71053", "22720", "gone")))
 
     assert bare == whole
-    assert bare[1] == [{"param": "candidates[4]", "unknown": ["id"]}]
+    assert bare[1] == [{"param": "candidates[4]", "unknown": ["id"], "empty_item": True}]
 
 
 @pytest.mark.parametrize("wrong", [22423.0, True, None, ["22423"]])

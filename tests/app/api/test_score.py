@@ -101,9 +101,8 @@ async def test_shorter_vectors_are_scored_in_their_own_space(client: httpx.Async
 
 
 async def test_warnings_say_which_candidate_training_had_not_seen(client: httpx.AsyncClient) -> None:
-    answer = (
-        await score(client, query={"history": ["gone"]}, candidates=[{"id": "A1"}, {"id": "new"}])
-    ).json()
+    candidates = [{"id": "A1"}, {"id": "new"}, {}]
+    answer = (await score(client, query={"history": ["gone"]}, candidates=candidates)).json()
 
     assert {
         "param": "query",
@@ -111,8 +110,9 @@ async def test_warnings_say_which_candidate_training_had_not_seen(client: httpx.
         "unknown_entries": [0],
         "empty_history": True,
     } in answer["warnings"]
-    assert {"param": "candidates[1]", "unknown": ["id"]} in answer["warnings"]
-    assert len(answer["warnings"]) == 2
+    assert {"param": "candidates[1]", "unknown": ["id"], "empty_item": True} in answer["warnings"]
+    assert {"param": "candidates[2]", "empty_item": True} in answer["warnings"]
+    assert len(answer["warnings"]) == 3
 
 
 async def test_only_answered_candidates_are_warned_of(client: httpx.AsyncClient) -> None:
