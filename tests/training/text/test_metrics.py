@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from training.errors import VectorError
 from training.text.metrics import cosines, first_hit_rate, ranks, spearman
 
 
@@ -62,3 +63,36 @@ def test_first_hit_rate_by_hand() -> None:
     keys = np.array([[2.0, 0], [5, 1], [0, 1]])
 
     assert first_hit_rate(queries, keys) == pytest.approx(2 / 3)
+
+
+def test_a_hit_among_equals_counts_as_its_chance() -> None:
+    """Vectors that are all alike find one of n; the pair whose key is there twice, half."""
+    same = np.ones((8, 3), dtype=np.float32)
+    queries, keys = np.eye(3), np.array([[1.0, 0, 0], [3.0, 0, 0], [0, 0, 1]])
+
+    assert first_hit_rate(same, same * 7) == pytest.approx(1 / 8)
+    assert first_hit_rate(queries, keys) == pytest.approx(
+        (1 / 2 + 1 / 3 + 1) / 3
+    )  # the second is at 0 to all
+
+
+@given(st.permutations(range(6)))
+def test_the_order_of_pairs_changes_no_hit_rate(order: list[int]) -> None:
+    queries = np.array([[1.0, 0], [1, 0], [0, 1], [1, 1], [1, 1], [-1, 0]])
+    keys = np.array([[1.0, 0], [1, 0], [1, 0], [1, 1], [0, 1], [0, 1]])
+
+    assert first_hit_rate(queries[order], keys[order]) == pytest.approx(first_hit_rate(queries, keys))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused_and_never_a_cosine_of_zero(bad: float) -> None:
+    sound, holed = np.ones((5, 2)), np.ones((5, 2))
+    holed[3, 1] = bad
+
+    for a, b in ((sound, holed), (holed, sound)):
+        with pytest.raises(VectorError, match=r"1 of 5 vectors are not finite .*row 3"):
+            cosines(a, b)
+        with pytest.raises(VectorError, match=r"1 of 5 vectors are not finite .*row 3"):
+            first_hit_rate(a, b)
+        with pytest.raises(VectorError, match="not finite"):
+            spearman(a[:, 1], b[:, 1])
