@@ -56,7 +56,7 @@ def measure(
     state = trainer.fit() if trained else trainer.state
     [encode] = task.encoders().values()
     figures = {}
-    for one in find_tasks(data / "text", "dev"):
+    for one in find_tasks(data / "text", "dev").tasks:
         vectors = Vectors(encode, one.texts())
         figures[one.about.name] = one.score(vectors)[one.about.headline].mean
     return {"figures": figures, "best": state.best, "step": state.step}

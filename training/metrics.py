@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,15 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class MetricValue:
-    """The value of a metric: a mean over users, queries or texts, with its standard error."""
+    """The value of a metric: a mean over users, queries or texts, with its standard error.
+
+    Attributes:
+        chosen: what was chosen on the way to it, on other data: a probe's l2.
+    """
 
     mean: float
     standard_error: float
+    chosen: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, values: npt.NDArray[np.float64]) -> MetricValue:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
-from training.text.suite.ranked import DEPTH, NOBODY, Ints, first
+from training.text.suite.ranked import NOBODY, Places, places_of
 
 K1, B = 1.2, 0.75
 WORD = re.compile(r"\w+")
@@ -59,15 +59,13 @@ class BM25:
                 scores[rows] += idf * tf * (K1 + 1) / (tf + self._saturation[rows])
         return scores
 
-    def search(self, queries: Sequence[str]) -> Ints:
-        """The best documents of each query; those without a word in common are none. int64 [q, DEPTH]."""
-        best = np.full((len(queries), DEPTH), NOBODY, dtype=np.int64)
-        for row, query in zip(best, queries, strict=True):
-            scores = self.scores(query)
-            top = first(scores, DEPTH)
-            top = top[scores[top] > 0]
-            row[: len(top)] = top
-        return best
+    def places(self, query: str, gains: Mapping[int, float], own: int = NOBODY) -> Places:
+        """Where the relevant documents stand; one without a word in common, or `own`, is not found at all."""
+        scores = self.scores(query)
+        found = scores > 0
+        if own != NOBODY:
+            found[own] = False
+        return places_of(scores, gains, found)
 
 
 def words_of(text: str) -> list[str]:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from training.data.files import files_sha256, open_text
+from training.data.files import open_text
 from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text.suite.kmeans import kmeans, v_measure
-from training.text.suite.splits import in_half
-from training.text.suite.task import LabelledTexts, Split, TaskDescription, VectorsOf
+from training.text.suite.splits import Split, in_half
+from training.text.suite.task import LabelledTexts, TaskDescription, VectorsOf
 
 FIGURE = "v_measure"
 STARTS = 10
@@ -30,21 +30,32 @@ class Clustering:
     @classmethod
     def of(cls, directory: Path, split: Split) -> Clustering | None:
         """Read `title*.txt` and `label*.txt`, one a line each; the splits are halves of the texts."""
-        titles, labels = sorted(directory.glob("title*.txt")), sorted(directory.glob("label*.txt"))
-        if len(titles) != 1 or len(labels) != 1:
+        titles, others = sorted(directory.glob("title*.txt")), sorted(directory.glob("label*.txt"))
+        if len(titles) != 1 or len(others) != 1:
             return None
-        texts, names = _lines(titles[0]), _lines(labels[0])
+        [labels_file] = others
+        texts, names = _lines(titles[0]), _lines(labels_file)
         if len(texts) != len(names):
             raise ConfigError(
-                f"{directory}: {titles[0].name} has {len(texts)} lines, {labels[0].name} has {len(names)}"
+                f"{directory}: {titles[0].name} has {len(texts)} lines, {labels_file.name} has {len(names)}"
             )
-        rows = LabelledTexts(texts, names).where(in_half(split))
-        if not rows.texts:
-            raise ConfigError(f"{titles[0]} has no text for the split {split}")
-        digest = files_sha256(directory, [titles[0].name, labels[0].name])
-        size = f"{len(rows.texts):,} texts, {len(set(rows.labels))} labels"
-        where = f"a fixed half of {titles[0].name}"
-        return cls(TaskDescription(directory.name, "clustering", where, size, digest, FIGURE), rows, {})
+        rows = LabelledTexts(texts, names).where(in_half(split)).in_fixed_order()
+        labels = len(set(rows.labels))
+        if rows.labels and not 1 < labels < len(rows.labels):
+            raise ConfigError(
+                f"{directory}: {labels} labels for {len(rows.labels)} texts of the split {split}; clusters "
+                "need at least 2 labels, and fewer than texts"
+            )
+        about = TaskDescription.of(
+            directory,
+            [titles[0].name, labels_file.name],
+            kind="clustering",
+            split=f"a fixed half of {titles[0].name}",
+            size=f"{len(rows.texts):,} texts, {labels} labels",
+            headline=FIGURE,
+            judged=len(rows.texts),
+        )
+        return cls(about, rows, {})
 
     def texts(self) -> Sequence[str]:
         return self.labelled.texts

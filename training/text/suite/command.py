@@ -17,8 +17,9 @@ from training.text.suite.find import find_tasks
 from training.text.suite.maps import Map, map_of
 from training.text.suite.page import page
 from training.text.suite.results import MeasuredEncoder, Result, Results, results_of
+from training.text.suite.splits import Split
 from training.text.suite.subjects import Subject, pretrained, published
-from training.text.suite.task import EvaluationTask, Split
+from training.text.suite.task import EvaluationTask
 from training.text.suite.vectors import encoded, speed
 from training.text.teacher import cache_directory
 
@@ -65,9 +66,11 @@ def run(comparison: Comparison, *, data: Path, split: str, out: Path) -> Results
     chosen = next((one for one in SPLITS if one == split), None)
     if chosen is None:
         raise ConfigError(f"--split is {split!r}; it must be dev or test")
-    tasks, subjects = find_tasks(data, chosen), comparison.subjects()
+    subjects = comparison.subjects()
     first = lengths(subjects[0], comparison.dimensions)
-    results = Results("text", chosen, _now(), _machine(), [], [task.about for task in tasks], [])
+    found = find_tasks(data, chosen)
+    tasks, without = found.tasks, {one.name: one.why for one in found.without}
+    results = Results("text", chosen, _now(), _machine(), [], [task.about for task in tasks], without, [])
     maps: list[Map] = []
     for number, subject in enumerate(subjects):
         wanted = first if number == 0 else subject.dimensions
@@ -76,8 +79,8 @@ def run(comparison: Comparison, *, data: Path, split: str, out: Path) -> Results
         results.figures.extend(rows)
         maps.extend(drawn)
     for task in tasks:
-        for name, found in task.baselines.items():
-            results.figures.extend(results_of(task.about, name, None, found))
+        for name, values in task.baselines.items():
+            results.figures.extend(results_of(task.about, name, None, values))
     out.mkdir(parents=True, exist_ok=True)
     (out / "results.json").write_text(results.to_json(), encoding="utf-8")
     (out / "results.html").write_text(page(results, maps), encoding="utf-8")
@@ -104,8 +107,10 @@ def _measure(
         ) as bar:
             for task in tasks:
                 for dim in dimensions:
+                    bar.advance(0, f"{task.about.name} at {dim}")
                     rows += results_of(task.about, subject.name, dim, task.score(partial(table.at, dim=dim)))
-                    bar.advance(1, task.about.name)
+                    bar.advance(1, f"{task.about.name} at {dim}")
+        zeros = {dim: count for dim in dimensions if (count := table.zeros(dim))}
         maps = [
             map_of(task.about, task.labelled, partial(table.at, dim=subject.dim))
             for task in tasks
@@ -119,6 +124,7 @@ def _measure(
         dimensions=dimensions,
         texts=len(table.rows),
         seconds=table.seconds,
+        zero_vectors=zeros,
         texts_per_s=speed(subject, texts),
     )
     return measured, rows, maps

@@ -5,18 +5,27 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from training.text.metrics import finite
 from training.text.suite.task import Floats
 
 Ints = npt.NDArray[np.int64]
 
 ROUNDS = 100
+ALIKE = 1e-6
 
 
 def kmeans(vectors: Floats, k: int, random: np.random.Generator) -> Ints:
     """The cluster of each row, int64 (n,): Lloyd's rounds from a k-means++ start until none moves.
 
+    Vectors that are all alike, but for what float32 rounds, are one cluster.
+
+    Raises:
+        VectorError: a vector is not finite.
+
     Source: Arthur and Vassilvitskii 2007.
     """
+    if not len(vectors) or float(finite(vectors, "texts").std(axis=0).max()) < ALIKE:
+        return np.zeros(len(vectors), dtype=np.int64)
     centres = _spread(vectors, k, random)
     clusters = np.full(len(vectors), -1, dtype=np.int64)
     for _ in range(ROUNDS):

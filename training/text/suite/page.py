@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from training.text.suite.maps import Map
-from training.text.suite.results import Results, dimension_table, full_table, speed_table
+from training.text.suite.results import Results, dimension_table, full_table, marked, remarks, speed_table
 from training.text.suite.svg import Plot, Point, decades, legend, scatter
 from training.text.suite.task import TaskDescription
 
@@ -77,7 +77,7 @@ def _head(results: Results) -> str:
 
 
 def _figures(results: Results) -> str:
-    heads = {(task.name, task.headline) for task in results.tasks}
+    heads = {(marked(task), task.headline) for task in results.tasks}
     table = full_table(results)
     return (
         "<h2>Figures at full length</h2>"
@@ -91,7 +91,7 @@ def _figures(results: Results) -> str:
 def _dimensions(results: Results) -> str:
     first = results.encoders[0]
     panels = (
-        _card(f"<h3>{escape(task.name)}</h3>" + _dimension_plot(results, task).svg())
+        _card(f"<h3>{escape(marked(task))}</h3>" + _dimension_plot(results, task).svg())
         for task in results.tasks
     )
     return (
@@ -165,8 +165,9 @@ def _maps(maps: Sequence[Map]) -> str:
 
 def _data(results: Results) -> str:
     head = ["task", "kind", "of", "split", "sha256 of the files"]
-    rows = [[task.name, task.kind, task.size, task.split, task.sha256[:16]] for task in results.tasks]
-    return "<h2>Data</h2>" + _card(_table([head, *rows]))
+    rows = [[marked(task), task.kind, task.size, task.split, task.sha256[:16]] for task in results.tasks]
+    said = "".join(f"<p>{escape(one)}</p>" for one in remarks(results))
+    return "<h2>Data</h2>" + _card(_table([head, *rows])) + (_card(said) if said else "")
 
 
 def _table(table: Sequence[Sequence[str]], strong: Iterable[int] = ()) -> str:

@@ -1,90 +1,156 @@
-"""Rankings of documents and what they are worth. q queries, n documents, d dimensions."""
+"""Where relevant documents stand among all, and what that is worth. q queries, n documents, d dimensions.
+
+Only places of relevant documents count, so nothing is sorted: for each of them, how many documents have a
+larger score and how many have the same. Ties are counted in expectation over their orders, so that neither
+the order of a file nor a seed decides anything: an encoder that gives one vector to all documents gets what
+a random ranking gets on average.
+Source: McSherry and Najork 2008, Computing information retrieval performance measures efficiently in the
+presence of tied scores.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
 from training.metrics import MetricValue
+from training.text.metrics import DIGITS, finite
 from training.text.suite.task import Floats
 
 Ints = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.float64]
 Documents = Callable[[int, int], Floats]  # rows start..stop of the documents' vectors, float32 [n, d]
 
-DEPTH = 100  # documents that are looked at
 AT = 10
 RECALL_AT = (10, 100)
+NOWHERE = 2**40  # documents above one that is not found at all
 NOBODY = -1  # stands for no document
-QUERIES, DOCUMENTS = 512, 8192  # scored at a time: 17 MB
-DIGITS = 6  # scores nearer than float32 can tell apart are ties, on every machine and over HTTP
+QUERIES, DOCUMENTS, PAIRS = 256, 8192, 512  # scored and compared at a time: 17 and 34 MB
 
 
-def search(queries: Floats, documents: Documents, count: int) -> Ints:
-    """The DEPTH nearest documents of each query by inner product, ties in their order. int64 [q, DEPTH]."""
-    best = np.full((len(queries), DEPTH), NOBODY, dtype=np.int64)
-    scores = np.full((len(queries), DEPTH), -np.inf, dtype=np.float32)
-    for start in range(0, count, DOCUMENTS):
-        block = documents(start, min(start + DOCUMENTS, count))
-        numbers = np.arange(start, start + len(block))
-        for low in range(0, len(queries), QUERIES):
-            rows = slice(low, low + QUERIES)
-            found = np.round(queries[rows] @ block.T, DIGITS)
-            all_scores = np.concatenate([scores[rows], found], axis=1)
-            all_numbers = np.concatenate([best[rows], np.broadcast_to(numbers, found.shape)], axis=1)
-            for row in range(len(found)):
-                top = first(all_scores[row], DEPTH)
-                scores[low + row], best[low + row] = all_scores[row, top], all_numbers[row, top]
-    return best
+@dataclass(frozen=True)
+class Places:
+    """Where the relevant documents of one query stand: each at a rank of above + 1 to above + tied.
+
+    Attributes:
+        above: documents with a larger score, int64 [r].
+        tied: documents with the same score, itself among them, int64 [r].
+        gains: of relevance, above 0, float64 [r].
+    """
+
+    above: Ints
+    tied: Ints
+    gains: Scores
 
 
-def first(scores: npt.NDArray[np.floating], depth: int) -> Ints:
-    """Places of the `depth` largest scores, largest first, ties in their order."""
-    places = np.arange(len(scores))
-    if len(scores) > depth:
-        threshold = np.partition(scores, len(scores) - depth)[len(scores) - depth]
-        places = np.flatnonzero(scores >= threshold)  # ties at the end are all still here
-    order = np.argsort(-scores[places], kind="stable")[:depth]
-    return np.asarray(places[order], dtype=np.int64)
+def places_of(scores: Scores, gains: Mapping[int, float], found: npt.NDArray[np.bool_]) -> Places:
+    """Places by the scores of one query with all documents, float64 [n]; only those `found` are ranked."""
+    rows = np.array(list(gains), dtype=np.int64)
+    ranked = np.sort(np.round(scores[found], DIGITS))
+    own = np.round(scores[rows], DIGITS)
+    high, low = np.searchsorted(ranked, own, side="right"), np.searchsorted(ranked, own, side="left")
+    above = np.where(found[rows], len(ranked) - high, NOWHERE)
+    return Places(above, np.maximum(high - low, 1), np.array(list(gains.values()), dtype=np.float64))
 
 
-def ranking_metrics(best: Ints, relevant: Sequence[Mapping[int, float]]) -> dict[str, MetricValue]:
-    """Means over queries of the metrics below, with their standard errors.
+def search(
+    queries: Floats, documents: Documents, count: int, relevant: Sequence[Mapping[int, float]], own: Ints
+) -> list[Places]:
+    """Places by the inner product, among all documents but those that are the query itself.
 
     Args:
-        best: documents of each query, best first, int64 [q, k].
-        relevant: per query the gain of each relevant document, above 0; at least one.
+        queries: float32 [q, d].
+        documents: their vectors, in blocks.
+        count: how many there are.
+        relevant: per query the gain of each relevant document, above 0.
+        own: per query a document that is left out, or NOBODY. int64 [q].
+
+    Raises:
+        VectorError: a vector is not finite.
     """
-    rows = [row[row != NOBODY].tolist() for row in best]
-    pairs = list(zip(rows, relevant, strict=True))
+    wide = finite(queries, "queries").astype(np.float64)
+    asked = np.repeat(np.arange(len(relevant)), [len(gains) for gains in relevant])  # [p], ascending
+    wanted = np.array([row for gains in relevant for row in gains], dtype=np.int64)  # [p]
+    blocks = [(start, min(start + DOCUMENTS, count)) for start in range(0, count, DOCUMENTS)]
+    scores = np.zeros(len(wanted))
+    for start, stop in blocks:
+        block = finite(documents(start, stop), "documents").astype(np.float64)
+        here = np.flatnonzero((wanted >= start) & (wanted < stop))
+        scores[here] = np.einsum("pd,pd->p", wide[asked[here]], block[wanted[here] - start])
+    scores = np.round(scores, DIGITS)
+    above, tied = np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=np.int64)
+    for start, stop in blocks:
+        block = documents(start, stop).astype(np.float64)
+        for low in range(0, len(wide), QUERIES):
+            products = np.round(wide[low : low + QUERIES] @ block.T, DIGITS)  # [q, n]
+            left_out = own[low : low + QUERIES] - start
+            inside = np.flatnonzero((left_out >= 0) & (left_out < stop - start))
+            products[inside, left_out[inside]] = -np.inf
+            first, last = np.searchsorted(asked, [low, low + QUERIES])
+            for at in range(first, last, PAIRS):
+                pairs = slice(at, min(at + PAIRS, last))
+                rows = products[asked[pairs] - low]
+                above[pairs] += np.count_nonzero(rows > scores[pairs, None], axis=1)
+                tied[pairs] += np.count_nonzero(rows == scores[pairs, None], axis=1)
+    ends = np.cumsum([0, *(len(gains) for gains in relevant)])
+    return [
+        Places(
+            above[a:b], np.maximum(tied[a:b], 1), np.array(list(relevant[query].values()), dtype=np.float64)
+        )
+        for query, (a, b) in enumerate(pairwise(ends))
+    ]
+
+
+def ranking_metrics(found: Sequence[Places]) -> dict[str, MetricValue]:
+    """Means over queries of the metrics below, with their standard errors.
+
+    A query without a relevant document counts as 0, as pytrec_eval counts it, and so BEIR and mteb.
+    """
     values = {
-        f"ndcg@{AT}": [ndcg(row, gains) for row, gains in pairs],
-        f"mrr@{AT}": [reciprocal_rank(row, gains) for row, gains in pairs],
-        "hit@1": [float(bool(row) and row[0] in gains) for row, gains in pairs],
-        **{f"recall@{at}": [recall(row, gains, at) for row, gains in pairs] for at in RECALL_AT},
+        f"ndcg@{AT}": [ndcg(one) for one in found],
+        f"mrr@{AT}": [reciprocal_rank(one) for one in found],
+        "hit@1": [reciprocal_rank(one, 1) for one in found],
+        **{f"recall@{at}": [recall(one, at) for one in found] for at in RECALL_AT},
     }
-    return {name: MetricValue.of(np.array(found)) for name, found in values.items()}
+    return {name: MetricValue.of(np.array(rows)) for name, rows in values.items()}
 
 
-def ndcg(best: Sequence[int], gains: Mapping[int, float], at: int = AT) -> float:
+def ndcg(places: Places, at: int = AT) -> float:
     """DCG / ideal DCG, DCG = sum gain / log2(1 + rank), both cut at `at`.
 
     Source: Järvelin and Kekäläinen 2002, with linear gains, as trec_eval and BEIR count.
     """
-    ideal = sorted(gains.values(), reverse=True)
-    return _dcg([gains.get(one, 0.0) for one in best[:at]]) / _dcg(ideal[:at])
+    if not len(places.gains):
+        return 0.0
+    discounts = 1.0 / np.log2(1.0 + np.arange(1, at + 1))
+    sums = np.concatenate([[0.0], np.cumsum(discounts)])
+    first, last = np.minimum(places.above, at), np.minimum(places.above + places.tied, at)
+    expected = (sums[last] - sums[first]) / places.tied
+    ideal = np.sort(places.gains)[::-1][:at]
+    return float(places.gains @ expected / (ideal @ discounts[: len(ideal)]))
 
 
-def reciprocal_rank(best: Sequence[int], gains: Mapping[int, float], at: int = AT) -> float:
-    """1 / rank of the first relevant document, 0 if none is among the first `at`."""
-    return next((1.0 / rank for rank, one in enumerate(best[:at], start=1) if one in gains), 0.0)
+def reciprocal_rank(places: Places, at: int = AT) -> float:
+    """1 / rank of the first relevant document, 0 if none is in the first `at`; at 1, whether it is first."""
+    if not len(places.gains):
+        return 0.0
+    best = int(places.above.min())
+    same = places.above == best
+    tied, relevant = int(places.tied[same][0]), int(same.sum())
+    total, none_yet = 0.0, 1.0
+    for place in range(1, min(tied - relevant + 1, at - best) + 1):
+        chance = none_yet * relevant / (tied - place + 1)
+        total += chance / (best + place)
+        none_yet -= chance
+    return total
 
 
-def recall(best: Sequence[int], gains: Mapping[int, float], at: int) -> float:
-    """The share of the relevant documents that are among the first `at`."""
-    return sum(one in gains for one in best[:at]) / len(gains)
-
-
-def _dcg(gains: Sequence[float]) -> float:
-    return float(sum(gain / np.log2(1 + rank) for rank, gain in enumerate(gains, start=1)))
+def recall(places: Places, at: int) -> float:
+    """The share of all relevant documents that are among the first `at`."""
+    if not len(places.gains):
+        return 0.0
+    return float(np.clip((at - places.above) / places.tied, 0.0, 1.0).mean())

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from training.metrics import MetricValue
-from training.text.suite.task import Split, TaskDescription
+from training.text.suite.probe import GRADIENT
+from training.text.suite.splits import Split
+from training.text.suite.task import ENOUGH, TaskDescription
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+FEW = "(few)"  # marks a task with too few to judge by
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class MeasuredEncoder:
         dimensions: lengths that were measured, the longest first.
         texts: distinct texts encoded.
         seconds: what that took; nothing where vectors were kept from an earlier run.
+        zero_vectors: how many of the texts have a vector of 0, by dimension, where there are any. A cosine
+            with them counts as 0.
         texts_per_s: on a fixed sample of them, the best of several passes.
     """
 
@@ -30,12 +35,17 @@ class MeasuredEncoder:
     dimensions: tuple[int, ...]
     texts: int
     seconds: float
+    zero_vectors: Mapping[int, int]
     texts_per_s: float
 
 
 @dataclass(frozen=True)
 class Result:
-    """One metric of one encoder, or of a method without vectors: then `dimension` is None."""
+    """One metric of one encoder, or of a method without vectors: then `dimension` is None.
+
+    Attributes:
+        chosen: what was chosen on other data on the way to it.
+    """
 
     task: str
     kind: str
@@ -44,11 +54,16 @@ class Result:
     dimension: int | None
     value: float
     standard_error: float
+    chosen: Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Results:
-    """All of it; the first encoder is the one that is measured."""
+    """All of it; the first encoder is the one that is measured.
+
+    Attributes:
+        without: sets that have no such split, and why.
+    """
 
     suite: str
     split: Split
@@ -56,6 +71,7 @@ class Results:
     machine: str
     encoders: list[MeasuredEncoder]
     tasks: list[TaskDescription]
+    without: Mapping[str, str]
     figures: list[Result]
 
     def to_json(self) -> str:
@@ -83,7 +99,7 @@ def results_of(
 ) -> list[Result]:
     """Name a task's metric values."""
     return [
-        Result(about.name, about.kind, name, encoder, dimension, one.mean, one.standard_error)
+        Result(about.name, about.kind, name, encoder, dimension, one.mean, one.standard_error, one.chosen)
         for name, one in found.items()
     ]
 
@@ -107,7 +123,7 @@ def full_table(results: Results) -> list[list[str]]:
             full = [found[one.name, one.dimensions[0]] for one in encoders]
             bare = [found.get((one, None)) for one in methods]
             shares = [_share(full[0], one) for one in [*full[1:], *bare]]
-            table.append([task.name, name, *map(_value, full), *map(_value, bare), *shares])
+            table.append([marked(task), name, *map(_value, full), *map(_value, bare), *shares])
     return table
 
 
@@ -118,7 +134,7 @@ def dimension_table(results: Results) -> list[list[str]]:
     for task in results.tasks:
         found = results.of(task, task.headline)
         table.append(
-            [task.name, task.headline, *(_value(found[first.name, dim]) for dim in first.dimensions)]
+            [marked(task), task.headline, *(_value(found[first.name, dim]) for dim in first.dimensions)]
         )
     return table
 
@@ -143,8 +159,36 @@ def report(results: Results) -> str:
             *aligned(dimension_table(results)),
         ]
     lines += ["", "speed, in batches, on this machine", *aligned(speed_table(results)), ""]
-    lines += [f"{task.name}: {task.size}; {task.split}" for task in results.tasks]
-    return "\n".join(lines)
+    lines += [f"{marked(task)}: {task.size}; {task.split}" for task in results.tasks]
+    return "\n".join([*lines, *remarks(results)])
+
+
+def marked(task: TaskDescription) -> str:
+    """Its name, with a mark if its metrics are over too few."""
+    return f"{task.name} {FEW}" if task.is_small else task.name
+
+
+def remarks(results: Results) -> list[str]:
+    """What a reader of the figures has to know besides, a sentence each."""
+    small = [task for task in results.tasks if task.is_small]
+    said = [
+        f"{FEW} {task.name} has only {task.judged} to judge by, fewer than {ENOUGH[task.kind]}: mostly chance"
+        for task in small
+    ]
+    said += [f"{task.name}: {note}" for task in results.tasks for note in task.notes]
+    for one in results.encoders:
+        said += [
+            f"{one.name} at {dim} dimensions: {count:,} of {one.texts:,} texts have a vector of 0"
+            for dim, count in one.zero_vectors.items()
+        ]
+    said += [f"{name} was passed over: {why}" for name, why in results.without.items()]
+    unsolved = [row for row in results.figures if row.chosen.get("gradient", 0.0) > GRADIENT]
+    said += [
+        f"{row.task}, {row.encoder} at {row.dimension} dimensions: the probe did not converge; its gradient "
+        f"is still {row.chosen['gradient']:.1e}"
+        for row in unsolved
+    ]
+    return said
 
 
 def aligned(table: Sequence[Sequence[str]]) -> list[str]:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from training.data.files import files_sha256, open_text
+import numpy as np
+
+from bundle.progress import Progress
+from training.data.files import open_text
 from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text.suite.bm25 import BM25
-from training.text.suite.ranked import ranking_metrics, search
-from training.text.suite.splits import in_half
-from training.text.suite.task import Floats, LabelledTexts, Split, TaskDescription, VectorsOf
+from training.text.suite.ranked import NOBODY, Ints, ranking_metrics, search
+from training.text.suite.splits import Split, in_half
+from training.text.suite.task import Floats, LabelledTexts, NoSuchSplit, TaskDescription, VectorsOf, counted
 
 CORPUS, QUERIES, QRELS = "corpus.jsonl", "queries.jsonl", "qrels.tsv"
 
@@ -26,62 +28,77 @@ class Retrieval:
     """Documents, queries, and which document is how relevant to a query.
 
     Attributes:
-        relevant: per query the gain of each relevant document, by its number; never empty.
+        relevant: per query the gain of each relevant document, by its number.
+        own: per query the document of its own id, which is not ranked, or NOBODY. int64 [q].
     """
 
     about: TaskDescription
     documents: list[str]
     queries: list[str]
     relevant: list[dict[int, float]]
+    own: Ints
     labelled: LabelledTexts | None = None
 
     @classmethod
-    def of(cls, directory: Path, split: Split) -> Retrieval | None:
+    def of(cls, directory: Path, split: Split) -> Retrieval | NoSuchSplit | None:
         """Read the BEIR form: corpus.jsonl, queries.jsonl, and qrels.tsv or qrels/dev.tsv, qrels/test.tsv.
 
-        Without judgements for dev, the dev and the test split are the halves of the queries.
+        Judgements of a split are used whole; qrels.tsv is for both, which are then halves of its queries.
         """
         if not all((directory / name).is_file() for name in (CORPUS, QUERIES)):
             return None
-        given = {name: f"qrels/{name}.tsv" for name in ("dev", "test")}
-        there = {name: path for name, path in given.items() if (directory / path).is_file()}
-        path = there.get(split, "") if "dev" in there else there.get("test", QRELS)
-        if not (directory / path).is_file():
-            return None
-        halved = "dev" not in there
-        where = f"a fixed half of the queries of {path}" if halved else f"the file {path}"
-        return cls._read(directory, path, split if halved else None, where)
+        if (directory / (given := f"qrels/{split}.tsv")).is_file():
+            return cls._read(directory, given, None)
+        if (directory / QRELS).is_file():
+            return cls._read(directory, QRELS, split)
+        there = sorted(path.name for path in directory.glob("qrels/*.tsv"))
+        return NoSuchSplit(directory.name, f"it has qrels/{there[0]} and no {given}") if there else None
 
     @classmethod
-    def _read(cls, directory: Path, qrels: str, half: Split | None, where: str) -> Retrieval:
-        documents: list[str] = []
-        numbers: dict[str, list[int]] = defaultdict(list)  # MedQuAD has ids that stand for several texts
-        for one in _json(directory / CORPUS):
-            numbers[one["_id"]].append(len(documents))
-            documents.append(f"{one.get('title') or ''} {one['text']}".strip())
+    def _read(cls, directory: Path, qrels: str, half: Split | None) -> Retrieval:
+        corpus = _Texts.of(directory / CORPUS)
+        numbers = {key: number for number, key in enumerate(corpus.by_id)}
         relevance = read_qrels(directory / qrels, numbers)
         kept = in_half(half) if half else None
-        queries = {
-            one["_id"]: one["text"]
-            for one in _json(directory / QUERIES)
-            if one["_id"] in relevance and (kept is None or kept(one["_id"]))
-        }
-        if not queries:
+        asked = _Texts.of(directory / QUERIES)
+        ids = [key for key in asked.by_id if key in relevance and (kept is None or kept(key))]
+        if not any(relevance[key] for key in ids):
             raise ConfigError(f"{directory / qrels} marks no document as relevant for a query of {QUERIES}")
-        about = TaskDescription(
-            name=directory.name,
+        own = [NOBODY if key in relevance[key] else numbers.get(key, NOBODY) for key in ids]
+        notes = [
+            *corpus.notes(CORPUS),
+            *asked.notes(QUERIES),
+            *counted(
+                sum(not relevance[key] for key in ids), "queries have no relevant document, and count as 0"
+            ),
+            *counted(len(relevance.keys() - asked.by_id.keys()), f"judged queries are not in {QUERIES}"),
+            *counted(
+                sum(one != NOBODY for one in own), "queries are documents, and not ranked for themselves"
+            ),
+        ]
+        about = TaskDescription.of(
+            directory,
+            [CORPUS, QUERIES, qrels],
             kind="retrieval",
-            split=where,
-            size=f"{len(queries):,} queries, {len(documents):,} documents",
-            sha256=files_sha256(directory, [CORPUS, QUERIES, qrels]),
+            split=f"a fixed half of the queries of {qrels}" if half else f"the file {qrels}",
+            size=f"{len(ids):,} queries, {len(numbers):,} documents",
             headline="ndcg@10",
+            judged=len(ids),
+            notes=notes,
         )
-        return cls(about, documents, list(queries.values()), [relevance[one] for one in queries])
+        documents, queries = list(corpus.by_id.values()), [asked.by_id[key] for key in ids]
+        relevant = [{numbers[one]: gain for one, gain in relevance[key].items()} for key in ids]
+        return cls(about, documents, queries, relevant, np.array(own, dtype=np.int64))
 
     @cached_property
     def baselines(self) -> Mapping[str, Mapping[str, MetricValue]]:
         """BM25 on the same documents and queries."""
-        return {"bm25": ranking_metrics(BM25(self.documents).search(self.queries), self.relevant)}
+        with Progress(total=len(self.queries), label=f"{self.about.name}: BM25", unit="queries") as progress:
+            index, places = BM25(self.documents), []
+            for query, gains, own in zip(self.queries, self.relevant, self.own.tolist(), strict=True):
+                places.append(index.places(query, gains, own))
+                progress.advance(1)
+        return {"bm25": ranking_metrics(places)}
 
     def texts(self) -> Sequence[str]:
         return [*self.queries, *self.documents]
@@ -92,12 +109,13 @@ class Retrieval:
         def documents(start: int, stop: int) -> Floats:
             return vectors(self.documents[start:stop])
 
-        return ranking_metrics(search(vectors(self.queries), documents, len(self.documents)), self.relevant)
+        found = search(vectors(self.queries), documents, len(self.documents), self.relevant, self.own)
+        return ranking_metrics(found)
 
 
-def read_qrels(path: Path, numbers: Mapping[str, Sequence[int]]) -> dict[str, dict[int, float]]:
+def read_qrels(path: Path, documents: Container[str]) -> dict[str, dict[str, float]]:
     """Query to the gains of its relevant documents; a score of 0 says that one is not relevant."""
-    relevance: dict[str, dict[int, float]] = defaultdict(dict)
+    relevance: dict[str, dict[str, float]] = defaultdict(dict)
     with open_text(path) as file:
         for line, text in enumerate(file, start=1):
             fields = text.split()
@@ -105,26 +123,50 @@ def read_qrels(path: Path, numbers: Mapping[str, Sequence[int]]) -> dict[str, di
                 continue
             try:
                 query, document, score = fields
-                if (gain := float(score)) > 0:
-                    if document not in numbers:
-                        raise ConfigError(f"{path}, line {line}: {CORPUS} has no document {document!r}")
-                    relevance[query].update(dict.fromkeys(numbers[document], gain))
+                gain = float(score)
             except ValueError:
                 raise ConfigError(f"{path}, line {line}: expected query-id, corpus-id, score") from None
+            if not np.isfinite(gain):
+                raise ConfigError(f"{path}, line {line}: the score is not finite")
+            if gain > 0 and document not in documents:
+                raise ConfigError(f"{path}, line {line}: {CORPUS} has no document {document[:60]!r}")
+            relevance[query] |= {document: gain} if gain > 0 else {}
     return relevance
 
 
-def _json(path: Path) -> list[dict[str, Any]]:
-    """Objects with _id and text, one a line."""
-    rows = []
-    with open_text(path) as file:
-        for number, line in enumerate(file, start=1):
-            if line.strip():
+@dataclass(frozen=True)
+class _Texts:
+    """The texts of a file by id, in the order of their first line.
+
+    Attributes:
+        replaced: lines whose id came again with another text. The later one stands, as BEIR reads it.
+    """
+
+    by_id: dict[str, str]
+    replaced: int
+
+    @classmethod
+    def of(cls, path: Path) -> _Texts:
+        """Read objects with _id, text and perhaps title, one a line."""
+        by_id: dict[str, str] = {}
+        replaced = 0
+        with open_text(path) as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
                 try:
                     row = json.loads(line)
-                    rows.append({**row, "_id": str(row["_id"]), "text": str(row["text"])})
-                except (ValueError, KeyError, TypeError):
+                    key, text = str(row["_id"]), f"{row.get('title') or ''} {row['text']}".strip()
+                    if not isinstance(row["text"], str):
+                        raise TypeError  # null is no text
+                except (ValueError, KeyError, TypeError, AttributeError):
                     raise ConfigError(
                         f'{path}, line {number}: expected {{"_id": ..., "text": ...}}'
                     ) from None
-    return rows
+                replaced += by_id.get(key, text) != text
+                by_id[key] = text
+        return cls(by_id, replaced)
+
+    def notes(self, name: str) -> list[str]:
+        """What is to be told of them."""
+        return counted(self.replaced, f"lines of {name} were replaced by a later one of the same id")

@@ -3,22 +3,27 @@
     directory -> find -> tasks -> texts -> encoded once -> vectors of a length -> score -> metrics
 
 A task knows its texts and its metrics; it knows neither which encoder gave the vectors nor how long they
-are. A new kind of task is one more small class, and one row in `training.text.suite.find`.
+are. The encoder sees texts alone: no id, no label, no place in a file.
+
+A new kind of task is one more small class, and one row in `training.text.suite.find`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from training.data.files import files_sha256
+from training.errors import ConfigError
 from training.metrics import MetricValue
+from training.text.suite.splits import in_fixed_order
 
 Floats: TypeAlias = npt.NDArray[np.float32]
-Split: TypeAlias = Literal["dev", "test"]
 VectorsOf: TypeAlias = Callable[[Sequence[str]], Floats]  # texts to float32 [n, d], L2-normalised
 
 
@@ -34,6 +39,20 @@ class LabelledTexts:
         rows = [(text, label) for text, label in zip(self.texts, self.labels, strict=True) if kept(text)]
         return LabelledTexts([text for text, _ in rows], [label for _, label in rows])
 
+    def in_fixed_order(self) -> LabelledTexts:
+        """Order them by themselves, not as a file has them."""
+        order = in_fixed_order(
+            f"{text}\n{label}" for text, label in zip(self.texts, self.labels, strict=True)
+        )
+        return LabelledTexts([self.texts[row] for row in order], [self.labels[row] for row in order])
+
+
+Kind: TypeAlias = Literal["similarity", "retrieval", "classification", "clustering"]
+
+# So many judged queries, pairs or texts are enough for a figure; with fewer it is mostly chance.
+ENOUGH: Mapping[Kind, int] = {"similarity": 100, "retrieval": 30, "classification": 100, "clustering": 100}
+FEWEST = 2  # there is no standard error of one
+
 
 @dataclass(frozen=True)
 class TaskDescription:
@@ -41,19 +60,63 @@ class TaskDescription:
 
     Attributes:
         name: of its directory.
-        kind: similarity, retrieval, classification or clustering.
         split: what its metrics are of, in words: `the file stsb-en-dev.csv`.
         size: how much that is, in words: `1,500 pairs`.
         sha256: digest over the files that were read.
         headline: the metric to choose an encoder by.
+        judged: how many queries, pairs or texts its metrics are over.
+        is_small: whether these are too few, so that its metrics are mostly chance.
+        notes: what was left out or replaced on the way, in words.
     """
 
     name: str
-    kind: str
+    kind: Kind
     split: str
     size: str
     sha256: str
     headline: str
+    judged: int
+    is_small: bool
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        directory: Path,
+        files: Sequence[str],
+        *,
+        kind: Kind,
+        split: str,
+        size: str,
+        headline: str,
+        judged: int,
+        notes: Sequence[str] = (),
+    ) -> TaskDescription:
+        """Describe a task that was read from these files. Raises ConfigError if there is next to nothing."""
+        if judged < FEWEST:
+            raise ConfigError(
+                f"{directory}: {size} in {split}; at least {FEWEST} are needed for a figure, "
+                f"and {ENOUGH[kind]} for one that says something"
+            )
+        digest, is_small = files_sha256(directory, files), judged < ENOUGH[kind]
+        return cls(directory.name, kind, split, size, digest, headline, judged, is_small, tuple(notes))
+
+
+def counted(count: int, what: str) -> list[str]:
+    """A note of how many of something there are, if there are any."""
+    return [f"{count:,} {what}"] if count else []
+
+
+@dataclass(frozen=True)
+class NoSuchSplit:
+    """A set that has no part for the split that is asked for.
+
+    Attributes:
+        why: in words, with the way out.
+    """
+
+    name: str
+    why: str
 
 
 class EvaluationTask(Protocol):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from text_sets import write_csv, write_retrieval
 
 WORDS = {"<cats>": ["cat", "sat", "mat"], "dogs": ["dog", "ran", "hello"], "lamps": ["red", "blue", "lamp"]}
 
@@ -16,11 +15,6 @@ WORDS = {"<cats>": ["cat", "sat", "mat"], "dogs": ["dog", "ran", "hello"], "lamp
 def sentence(random: np.random.Generator, label: str) -> str:
     words = random.choice(WORDS[label], size=int(random.integers(2, 8)))
     return " ".join(["the", *words])
-
-
-def write_csv(path: Path, rows: Iterable[Sequence[object]]) -> None:
-    with path.open("w", newline="") as file:
-        csv.writer(file).writerows(rows)
 
 
 @pytest.fixture(scope="session")
@@ -50,13 +44,3 @@ def sets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "titles" / "label_set.txt").write_text("".join(f"{label}\n" for _, label in titles))
     write_retrieval(root / "found", [(f"d{i}", text) for i, (text, _) in enumerate(labelled(60))])
     return root
-
-
-def write_retrieval(directory: Path, documents: Sequence[tuple[str, str]]) -> None:
-    """The query of a document is its words in another order."""
-    queries = [(f"q{i}", " ".join(sorted(text.split()))) for i, (_, text) in enumerate(documents)]
-    for name, rows in (("corpus", documents), ("queries", queries)):
-        lines = (json.dumps({"_id": key, "title": "", "text": text}) for key, text in rows)
-        (directory / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
-    pairs = (f"q{i}\t{key}\t1" for i, (key, _) in enumerate(documents))
-    (directory / "qrels.tsv").write_text("\n".join(["query-id\tcorpus-id\tscore", *pairs]) + "\n")

@@ -22,6 +22,7 @@ from training.published import Published
 from training.text.suite.command import Comparison, run
 from training.text.suite.maps import map_of
 from training.text.suite.page import page
+from training.text.suite.probe import GRADIENT, L2
 from training.text.suite.results import Results, report
 from training.text.suite.subjects import published as published_at
 from training.text.suite.svg import decades, scatter, steps
@@ -80,16 +81,31 @@ def test_results_json_keeps_its_form(found: tuple[Results, Path]) -> None:
     content = json.loads((out / "results.json").read_text())
 
     assert list(content) == [
-        *("schema_version", "suite", "split", "created", "machine", "encoders", "tasks", "figures")
+        *("schema_version", "suite", "split", "created", "machine", "encoders", "tasks", "without", "figures")
     ]
     assert list(content["encoders"][0]) == [
-        *("name", "version", "space", "source", "dimensions", "texts", "seconds", "texts_per_s")
+        *(
+            "name",
+            "version",
+            "space",
+            "source",
+            "dimensions",
+            "texts",
+            "seconds",
+            "zero_vectors",
+            "texts_per_s",
+        )
     ]
-    assert list(content["tasks"][0]) == ["name", "kind", "split", "size", "sha256", "headline"]
+    assert list(content["tasks"][0]) == [
+        *("name", "kind", "split", "size", "sha256", "headline", "judged", "is_small", "notes")
+    ]
     assert list(content["figures"][0]) == [
-        *("task", "kind", "figure", "encoder", "dimension", "value", "standard_error")
+        *("task", "kind", "figure", "encoder", "dimension", "value", "standard_error", "chosen")
     ]
-    assert (content["schema_version"], content["split"]) == (1, "dev")
+    assert (content["schema_version"], content["split"], content["without"]) == (2, "dev", {})
+    probes = [row["chosen"] for row in content["figures"] if row["figure"] == "accuracy"]
+    assert {row["l2"] for row in probes} <= set(L2)
+    assert all(row["gradient"] <= GRADIENT for row in probes)
     assert content["figures"] == [asdict(row) for row in results.figures]
 
 
@@ -108,12 +124,26 @@ def test_a_server_gets_the_figures_of_its_bundle(
 ) -> None:
     over_http = run(Comparison("text", Published(tmp_path, url)), data=sets, split="dev", out=tmp_path)
 
-    local = {replace(row, value=0, standard_error=0): row.value for row in found[0].figures}
-    assert {replace(row, value=0, standard_error=0): row.value for row in over_http.figures} == pytest.approx(
-        local, abs=HTTP_TOLERANCE
-    )
+    def values(results: Results) -> dict[tuple[str, str, int | None], float]:
+        return {(row.task, row.figure, row.dimension): row.value for row in results.figures}
+
+    assert values(over_http) == pytest.approx(values(found[0]), abs=HTTP_TOLERANCE)
     assert over_http.encoders[0].source == "server"
     assert over_http.encoders[0].space == found[0].encoders[0].space
+
+
+def test_too_few_are_marked_wherever_a_figure_is_shown(found: tuple[Results, Path]) -> None:
+    """54 pairs, about 30 queries, 72 and 30 texts, about 60 titles: too few but for the queries."""
+    results, out = found
+    text, shown = (out / "results.html").read_text(), report(results)
+
+    small = {task.name: task.judged for task in results.tasks if task.is_small}
+    assert set(small) >= {"graded", "intents", "spoken", "titles"}
+    for name, judged in small.items():
+        assert f"{name} (few)" in shown
+        assert f"(few) {name} has only {judged} to judge by, fewer than" in shown
+        assert f"{name} (few)" in text
+        assert f"(few) {name} has only {judged} to judge by" in text
 
 
 @pytest.mark.e2e
@@ -218,7 +248,7 @@ def test_the_page_escapes_what_comes_from_the_data(found: tuple[Results, Path]) 
 def test_a_map_shows_the_most_frequent_labels() -> None:
     labels = [f"l{number % 14}" for number in range(2800)] + ["l3"] * 10
     examples_ = LabelledTexts([f"text {number}" for number in range(2810)], labels)
-    about = TaskDescription("set", "clustering", "", "", "", "v_measure")
+    about = TaskDescription("set", "clustering", "", "", "", "v_measure", 2810, is_small=False)
 
     drawn = map_of(about, examples_, lambda texts: np.random.default_rng(0).normal(size=(len(texts), 3)))
 

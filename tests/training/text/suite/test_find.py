@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from text_sets import write_beir, write_csv
 
 from training.errors import ConfigError
 from training.text.suite.classification import Classification
 from training.text.suite.clustering import Clustering
 from training.text.suite.find import find_tasks
+from training.text.suite.ranked import NOBODY
 from training.text.suite.retrieval import Retrieval
 from training.text.suite.similarity import Similarity
-from training.text.suite.splits import held_out, in_half, share
+from training.text.suite.splits import Split, held_out, in_half, plain, share
+from training.text.suite.task import ENOUGH, NoSuchSplit
 
 
 def test_every_form_is_found(sets: Path) -> None:
-    found = [(task.about.kind, task.about.name, task.about.split) for task in find_tasks(sets, "dev")]
+    found = [(task.about.kind, task.about.name, task.about.split) for task in find_tasks(sets, "dev").tasks]
 
     assert found == [
         ("similarity", "graded", "the file graded-dev.csv"),
@@ -26,14 +33,14 @@ def test_every_form_is_found(sets: Path) -> None:
         ("classification", "spoken", "the list 'val' of data.json"),
         ("clustering", "titles", "a fixed half of title_set.txt"),
     ]
-    assert [task.about.split for task in find_tasks(sets, "test")][2:4] == [
+    assert [task.about.split for task in find_tasks(sets, "test").tasks][2:4] == [
         "the file test.csv",
         "the list 'test' of data.json",
     ]
 
 
 def test_a_set_may_be_the_directory_itself(sets: Path) -> None:
-    assert [task.about.name for task in find_tasks(sets / "graded", "dev")] == ["graded"]
+    assert [task.about.name for task in find_tasks(sets / "graded", "dev").tasks] == ["graded"]
 
 
 def test_halves_are_disjoint_whole_and_for_ever() -> None:
@@ -50,7 +57,7 @@ def test_halves_are_disjoint_whole_and_for_ever() -> None:
 
 def test_dev_and_test_share_no_judged_text(sets: Path) -> None:
     for name in ("found", "titles"):
-        [dev], [test] = find_tasks(sets / name, "dev"), find_tasks(sets / name, "test")
+        [dev], [test] = find_tasks(sets / name, "dev").tasks, find_tasks(sets / name, "test").tasks
         judged = [set(task.queries if isinstance(task, Retrieval) else task.texts()) for task in (dev, test)]
         assert judged[0]
         assert judged[1]
@@ -59,35 +66,93 @@ def test_dev_and_test_share_no_judged_text(sets: Path) -> None:
 
 
 def test_what_is_judged_is_never_learned_from(sets: Path) -> None:
-    task = Classification.of(sets / "intents", "dev")
+    for split in ("dev", "test"):
+        task = Classification.of(sets / "intents", split)
 
-    assert task is not None
-    assert not set(task.judged.texts) & {*task.fit.texts, *task.kept.texts}
-    assert not set(task.fit.texts) & set(task.kept.texts)
+        assert isinstance(task, Classification)
+        assert not {plain(text) for text in task.judged.texts} & {plain(text) for text in task.train.texts}
 
 
-def test_dev_reads_no_test_file(sets: Path, tmp_path: Path) -> None:
-    """The test file is not even CSV; dev does not notice, test does."""
-    for name in ("graded-dev.csv", "graded-test.csv"):
-        (tmp_path / name).write_bytes((sets / "graded" / name).read_bytes())
-    with (tmp_path / "graded-test.csv").open("a") as file:
-        file.write("no score\n")
+def test_texts_that_are_judged_in_other_words_are_not_learned_from(tmp_path: Path) -> None:
+    """Case, width, spaces and signs make no other text; what was left out is counted."""
+    train = [(f"text {number}", "ab"[number % 2]) for number in range(20)]
+    copies = [("Where is my CARD?", "a"), ("where  is my card", "b"), ("\uff57here is my card!!", "a")]
+    write_csv(tmp_path / "train.csv", [("text", "category"), *train, *copies])
+    write_csv(
+        tmp_path / "test.csv", [("text", "category"), ("where is my card", "a"), (":)", "b"), ("new", "c")]
+    )
 
-    assert Similarity.of(tmp_path, "dev") is not None
-    with pytest.raises(ConfigError, match="graded-test"):
+    task = Classification.of(tmp_path, "test")
+
+    assert isinstance(task, Classification)
+    assert sorted(task.train.texts) == sorted(text for text, _ in train)
+    assert task.about.notes == (
+        "3 texts to learn from were left out: a judged text is the same",
+        "1 judged texts have a label that nothing is learned of",
+    )
+    assert plain(":)") != plain(":(")
+
+
+OPENED: list[list[str]] = []  # the files that Python opened, while somebody listens
+sys.addaudithook(lambda event, given: event == "open" and OPENED and OPENED[-1].append(str(given[0])))
+
+
+@contextmanager
+def opened() -> Iterator[list[str]]:
+    """Whatever is opened in the context."""
+    OPENED.append(["start"])
+    yield OPENED[-1]
+    OPENED.pop()
+
+
+@pytest.mark.parametrize(("split", "other"), [("dev", "test"), ("test", "dev")])
+def test_no_file_of_the_other_split_is_opened(sets: Path, tmp_path: Path, split: Split, other: Split) -> None:
+    root = tmp_path / "copy"
+    shutil.copytree(sets, root)
+    (root / "intents" / "dev.csv").write_bytes((root / "intents" / "test.csv").read_bytes())
+    (root / "found" / "qrels").mkdir()
+    for each in ("dev", "test"):
+        (root / "found" / "qrels" / f"{each}.tsv").write_bytes((root / "found" / "qrels.tsv").read_bytes())
+
+    with opened() as names:
+        found = find_tasks(root, split)
+
+    assert len(found.tasks) == 5
+    files = [Path(name).name for name in names if str(root) in name]
+    assert [name for name in files if other in name] == []
+    assert {name for name in files if split in name} == {
+        *(f"graded-{split}.csv", f"{split}.tsv", f"{split}.csv")
+    }
+
+
+def test_a_test_file_is_used_whole_and_never_halved_for_dev(sets: Path, tmp_path: Path) -> None:
+    (tmp_path / "graded").mkdir()
+    (tmp_path / "graded" / "sts-test.csv").write_text("".join(f"a{i},b{i},{i % 5}\n" for i in range(40)))
+    shutil.copytree(sets / "found", tmp_path / "found")
+    (tmp_path / "found" / "qrels").mkdir()
+    (tmp_path / "found" / "qrels.tsv").rename(tmp_path / "found" / "qrels" / "test.tsv")
+    shutil.copytree(sets / "titles", tmp_path / "titles")
+
+    test, dev = find_tasks(tmp_path, "test"), find_tasks(tmp_path, "dev")
+
+    assert [(task.about.split, task.about.judged) for task in test.tasks[:2]] == [
+        *(("the file sts-test.csv", 40), ("the file qrels/test.tsv", 60))
+    ]
+    assert [task.about.name for task in dev.tasks] == ["titles"]
+    assert [(one.name, one.why) for one in dev.without] == [
+        ("graded", "it has sts-test.csv and no file for the dev split"),
+        ("found", "it has qrels/test.tsv and no qrels/dev.tsv"),
+    ]
+
+
+def test_other_names_than_a_splits_are_no_split(tmp_path: Path) -> None:
+    (tmp_path / "latest.csv").write_text("a,b,1\nc,d,2\n")
+
+    assert Similarity.of(tmp_path, "test") is None
+    for name in ("a-test.csv", "b_test.csv"):
+        (tmp_path / name).write_text("a,b,1\nc,d,2\n")
+    with pytest.raises(ConfigError, match=r"several test files: a-test.csv, b_test.csv"):
         Similarity.of(tmp_path, "test")
-
-
-def test_a_graded_set_without_a_dev_file_is_halved(tmp_path: Path) -> None:
-    (tmp_path / "test.csv").write_text("".join(f"a{i},b{i},{i % 5}\n" for i in range(40)))
-
-    dev, test = Similarity.of(tmp_path, "dev"), Similarity.of(tmp_path, "test")
-
-    assert dev is not None
-    assert test is not None
-    assert not set(dev.texts()) & set(test.texts())
-    assert len(dev.pairs.first) + len(test.pairs.first) == 40
-    assert dev.about.split == "a fixed half of test.csv"
 
 
 def test_judgements_of_beirs_folders_are_taken_as_they_are(sets: Path, tmp_path: Path) -> None:
@@ -100,27 +165,46 @@ def test_judgements_of_beirs_folders_are_taken_as_they_are(sets: Path, tmp_path:
 
     task = Retrieval.of(tmp_path, "dev")
 
-    assert task is not None
+    assert isinstance(task, Retrieval)
     assert task.relevant == [{1: 2.0}, {3: 1.0}]
-    assert Retrieval.of(tmp_path, "test") is None
+    assert isinstance(Retrieval.of(tmp_path, "test"), NoSuchSplit)
 
 
-def test_an_id_of_several_documents_stands_for_all_of_them(tmp_path: Path) -> None:
-    rows = [("d", "one"), ("d", "two"), ("e", "three")]
-    corpus = "".join(json.dumps({"_id": key, "text": text}) + "\n" for key, text in rows)
-    (tmp_path / "corpus.jsonl").write_text(corpus)
-    (tmp_path / "queries.jsonl").write_text('{"_id": "q0", "text": "?"}\n')
-    (tmp_path / "qrels.tsv").write_text("q0\td\t1\n")
+def test_lines_of_one_id_are_one_document_the_last_as_beir_reads_it(tmp_path: Path) -> None:
+    corpus = [("d", "one"), ("d", "two"), ("e", "three"), ("e", "three")]
+    write_beir(tmp_path, corpus, ["q0", "q1"], ["q0 d 1", "q1 e 2"])
 
-    task = Retrieval.of(tmp_path, "dev" if in_half("dev")("q0") else "test")
+    task = Retrieval.of(tmp_path, "test")
 
-    assert task is not None
-    assert (task.documents, task.relevant) == (["one", "two", "three"], [{0: 1.0, 1: 1.0}])
+    assert isinstance(task, Retrieval)
+    assert (task.documents, task.relevant) == (["two", "three"], [{0: 1.0}, {1: 2.0}])
+    assert task.about.notes == ("1 lines of corpus.jsonl were replaced by a later one of the same id",)
+
+
+def test_a_query_does_not_find_itself_unless_it_is_marked_as_relevant(tmp_path: Path) -> None:
+    """As BEIR; sets whose questions and answers share numbers are left as they are meant."""
+    corpus = [(key, f"text of {key}") for key in ("a", "b", "c")]
+    write_beir(tmp_path, corpus, ["a", "b", "c"], ["a b 1", "b b 1", "c a 0"])
+
+    task = Retrieval.of(tmp_path, "test")
+
+    assert isinstance(task, Retrieval)
+    assert task.own.tolist() == [0, NOBODY, 2]
+    assert task.about.notes == (
+        "1 queries have no relevant document, and count as 0",
+        "2 queries are documents, and not ranked for themselves",
+    )
+    same = {text: row for row, text in enumerate(task.documents)}
+    found = task.score(lambda texts: np.eye(3, dtype=np.float32)[[same[text] for text in texts]])
+    assert found["hit@1"].mean == pytest.approx((0.5 + 1 + 0) / 3)  # b and c are alike to a
 
 
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
+        ("corpus.jsonl", '{"_id": "d0", "text": null}\n', "corpus.jsonl, line 1: expected"),
+        ("corpus.jsonl", "[1]\n", "corpus.jsonl, line 1: expected"),
+        ("qrels.tsv", "q0\td0\tnan\n", "line 1: the score is not finite"),
         ("qrels.tsv", "q0\td0\n", "line 1: expected query-id, corpus-id, score"),
         ("qrels.tsv", "q0\tnone\t1\n", "no document 'none'"),
         ("qrels.tsv", "query-id\tcorpus-id\tscore\n", "marks no document as relevant for a query"),
@@ -149,8 +233,47 @@ def test_titles_without_as_many_labels_are_refused(tmp_path: Path) -> None:
 def test_a_directory_without_tasks_says_so(tmp_path: Path) -> None:
     (tmp_path / "notes.csv").write_text("hello\n")
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "graded").mkdir()
+    (tmp_path / "graded" / "test.csv").write_text("a,b,1\n")
 
-    with pytest.raises(ConfigError, match="holds no task with a dev split"):
+    with pytest.raises(ConfigError, match=r"holds no task with a dev split.*graded: it has test.csv"):
         find_tasks(tmp_path, "dev")
     with pytest.raises(ConfigError, match="is no directory"):
         find_tasks(tmp_path / "none", "dev")
+
+
+@pytest.mark.parametrize("name", ["graded", "found", "intents", "titles"])
+def test_next_to_nothing_is_refused_and_too_few_are_told(sets: Path, tmp_path: Path, name: str) -> None:
+    [task] = find_tasks(sets / name, "test").tasks
+
+    assert task.about.is_small == (task.about.judged < ENOUGH[task.about.kind])
+    write_csv(tmp_path / "test.csv", [("a", "b", 1.0)])
+    with pytest.raises(ConfigError, match=r"1 pairs in the file test.csv; at least 2 are needed"):
+        find_tasks(tmp_path, "test")
+
+
+@pytest.mark.parametrize(
+    ("labels", "complaint"),
+    [(["a"] * 40, "1 labels for"), ([str(number) for number in range(40)], "labels for .* fewer than texts")],
+)
+def test_labels_that_say_nothing_are_refused(tmp_path: Path, labels: list[str], complaint: str) -> None:
+    texts = [f"text {number}" for number in range(40)]
+    (tmp_path / "titles.txt").write_text("\n".join(texts) + "\n")
+    (tmp_path / "labels.txt").write_text("\n".join(labels) + "\n")
+
+    with pytest.raises(ConfigError, match=complaint):
+        find_tasks(tmp_path, "test")
+
+
+def test_a_constant_score_or_a_single_label_is_refused(tmp_path: Path) -> None:
+    for name in ("graded", "labelled"):
+        (tmp_path / name).mkdir()
+    write_csv(tmp_path / "graded" / "test.csv", [("a", "b", 1.0), ("c", "d", 1.0)])
+    rows = [("text", "category"), *((f"text {number}", "a") for number in range(30))]
+    write_csv(tmp_path / "labelled" / "train.csv", rows)
+    write_csv(tmp_path / "labelled" / "test.csv", [rows[0], ("other", "a"), ("another", "a")])
+
+    with pytest.raises(ConfigError, match="every score is 1"):
+        find_tasks(tmp_path / "graded", "test")
+    with pytest.raises(ConfigError, match="30 texts of 1 labels to learn from"):
+        find_tasks(tmp_path / "labelled", "test")

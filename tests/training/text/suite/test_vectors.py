@@ -40,7 +40,7 @@ def test_each_text_is_encoded_once_in_chunks(tmp_path: Path, monkeypatch: pytest
     with encoded(fake.subject, ["a", "bb", "a", "ccc", "bb"], tmp_path) as table:
         full, cut = table.at(["ccc", "a", "ccc"], 3), table.at(["ccc", "a"], 2)
 
-    assert fake.asked == ["a", "bb", "ccc"]
+    assert sorted(fake.asked) == ["a", "bb", "ccc"]
     assert full == pytest.approx(np.array([[3, 1, 2], [1, 1, 2], [3, 1, 2]]) / np.sqrt([[14], [6], [14]]))
     assert cut == pytest.approx(np.array([[3, 1], [1, 1]]) / np.sqrt([[10], [2]]))
 
