@@ -116,6 +116,9 @@ def _measure(
             for task in tasks
             if with_maps and task.labelled
         ]
+    with Progress(total=1, label=f"{subject.name}: speed", unit="samples") as bar:
+        texts_per_s = speed(subject, texts)
+        bar.advance(1)
     measured = MeasuredEncoder(
         name=subject.name,
         version=subject.version,
@@ -125,7 +128,7 @@ def _measure(
         texts=len(table.rows),
         seconds=table.seconds,
         zero_vectors=zeros,
-        texts_per_s=speed(subject, texts),
+        texts_per_s=texts_per_s,
     )
     return measured, rows, maps
 

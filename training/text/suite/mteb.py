@@ -22,6 +22,7 @@ from torch import Tensor
 
 from training.errors import ConfigError
 from training.published import Published
+from training.text.metrics import finite
 from training.text.suite.subjects import Subject, published
 from training.text.suite.task import Floats
 
@@ -64,12 +65,16 @@ class MtebEncoder:
         Args:
             inputs: batches, each with the list `text`.
             about: task, split and prompt type, which make no difference to encoders without prompts.
+
+        Raises:
+            VectorError: a vector is not finite; mteb would rank it somehow.
         """
         texts = [str(text) for batch in inputs for text in batch["text"]]
         vectors = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         there = [row for row, text in enumerate(texts) if text.strip()]
         if there:
-            found = self.subject.encode([texts[row] for row in there])[:, : self.dimensions]
+            every = finite(self.subject.encode([texts[row] for row in there]), self.subject.name)
+            found = every[:, : self.dimensions]
             vectors[there] = found / np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
         return vectors
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from bundle.preprocess.text import Text
 from bundle.store import Store
-from training.errors import ConfigError
+from training.errors import ConfigError, VectorError
 from training.text.suite.mteb import MtebEncoder
 
 TOLERANCE = 1e-6  # the same graph, in other batches
@@ -44,6 +45,16 @@ def test_a_shorter_length_is_normalised_again(published: Path) -> None:
     assert np.linalg.norm(vectors[[0, 2]], axis=1) == pytest.approx([1.0, 1.0], abs=TOLERANCE)
     with pytest.raises(ConfigError, match="only to 8, 4"):
         MtebEncoder("text", models=published, dimensions=5)
+
+
+def test_a_vector_that_is_not_finite_is_never_ranked(published: Path) -> None:
+    broken = MtebEncoder("text", models=published)
+    broken.subject = replace(
+        broken.subject, encode=lambda texts: np.full((len(texts), 8), np.nan, dtype=np.float32)
+    )
+
+    with pytest.raises(VectorError, match="text: 2 of 2 vectors are not finite"):
+        broken.encode(BATCHES)
 
 
 def test_similarity_is_the_cosine(encoder: MtebEncoder) -> None:
