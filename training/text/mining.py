@@ -28,7 +28,8 @@ class MiningRules:
     Attributes:
         first: rank of the nearest candidate that is taken, from 0; the very nearest are often right.
         last: rank after the farthest.
-        margin: a candidate's cosine must be below this share of the positive's.
+        margin: a candidate's cosine must be below this share of the positive's; below a negative one by the
+            same distance.
         count: negatives per query at most.
     """
 
@@ -66,7 +67,8 @@ def mine(
     negatives: list[npt.NDArray[np.int64]] = []
     for start in range(0, len(queries), block):
         end = start + block
-        limits = rules.margin * np.einsum("nd,nd->n", queries[start:end], positives[start:end])
+        near_positive = np.einsum("nd,nd->n", queries[start:end], positives[start:end])
+        limits = near_positive - (1 - rules.margin) * np.abs(near_positive)
         most = rules.last + max((len(rows) for rows in excluded[start:end]), default=0)
         rows, scores = nearest(queries[start:end], corpus, most, block=block)
         for i, wrong in enumerate(excluded[start:end]):

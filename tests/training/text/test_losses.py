@@ -77,6 +77,61 @@ def test_infonce_with_hard_negatives_by_hand() -> None:
     assert both == pytest.approx((forth + back) / 2, abs=EXACT)
 
 
+def test_what_is_alike_is_no_negative() -> None:
+    """Pairs e1, e1, e2, T = 1: rows 1 and 2 have copies of each other's key.
+
+    Unmasked, row 1 costs log((2e + 1) / e); masked, it sees e1 and e2: log((e + 1) / e) = log(1 + 1/e).
+    Row 3 sees e1 twice and e2: log((e + 2) / e). Copies in both directions, so `symmetric` gives the same.
+    """
+    rows = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    alike = torch.tensor([[False, True, False], [True, False, False], [False, False, False]])
+    wanted = (2 * math.log(1 + 1 / math.e) + math.log(1 + 2 / math.e)) / 3
+
+    assert losses.infonce(rows, rows, 1.0, alike=alike).item() == pytest.approx(wanted, abs=EXACT)
+    assert losses.infonce(rows, rows, 1.0, alike=alike, symmetric=True).item() == pytest.approx(
+        wanted, abs=EXACT
+    )
+
+
+def test_a_row_without_any_negative_costs_nothing() -> None:
+    rows, alike = random(3, 4), ~torch.eye(3, dtype=torch.bool)
+
+    assert losses.infonce(rows, rows, 0.1, alike=alike, symmetric=True).item() == pytest.approx(0, abs=EXACT)
+
+
+def test_the_same_text_twice_is_no_partner_and_no_negative() -> None:
+    """Rows 1 and 2 are one text, under two labels; row 3 has the label of the first, row 4 its own."""
+    rows, labels = random(4, 3), torch.tensor([0, 1, 0, 2])
+    texts = torch.tensor([7, 7, 8, 9])
+    z = torch.nn.functional.normalize(rows.detach(), dim=-1)
+    near = z @ z.T
+    first = -(near[0, 2] - torch.logsumexp(near[0, [2, 3]], 0))
+    third = -(near[2, 0] - torch.logsumexp(near[2, [0, 1, 3]], 0))
+
+    found = losses.supervised_contrast(rows, labels, 1.0, texts=texts)
+
+    assert found.item() == pytest.approx(((first + third) / 2).item(), abs=EXACT)
+
+
+@pytest.mark.parametrize("length", [0.0, 1e-9, 1e-30])
+def test_a_vector_without_length_has_no_gradient(length: float) -> None:
+    """Divided by an epsilon of 1e-12 it would have one of 1e12, and clipping would leave nothing else."""
+    for name, loss in OF_TWO.items():
+        rows = random(4, 3).detach()
+        rows[1] = length
+        rows.requires_grad_()
+        loss(rows, random(4, 3, seed=1)).backward()
+
+        assert rows.grad is not None
+        assert rows.grad.abs().max() < 1e3, name
+
+
+def test_unit_keeps_the_direction_of_all_others() -> None:
+    rows = torch.tensor([[3.0, 4.0], [3e-6, 4e-6], [0.0, 0.0]])
+
+    torch.testing.assert_close(losses.unit(rows), torch.tensor([[0.6, 0.8], [0.6, 0.8], [0.0, 0.0]]))
+
+
 def test_triplet_by_hand() -> None:
     """Anchor (1, 0). Row 1: positive itself, negative at a right angle. Row 2: the other way around.
 

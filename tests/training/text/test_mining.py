@@ -77,6 +77,15 @@ def test_rules_choose_the_candidates(rules: dict[str, Any], rows: list[int]) -> 
     assert found.tolist() == rows
 
 
+@pytest.mark.parametrize(("margin", "rows"), [(1.0, [2, 3]), (0.5, [3]), (1.5, [1, 2, 3])])
+def test_a_margin_keeps_away_from_a_positive_behind_the_query_too(margin: float, rows: list[int]) -> None:
+    """The positive's cosine is -0.5: below it by half of 0.5 is -0.75, above it by half -0.25."""
+    corpus = at(80, 110, 125, 150)  # cosines 0.17, -0.34, -0.57, -0.87
+    (found,) = mine(at(0), at(120), corpus, [NONE], MiningRules(margin=margin, count=9))
+
+    assert found.tolist() == rows
+
+
 @pytest.mark.parametrize("block", [1, 5, 100])
 def test_negatives_do_not_depend_on_blocks(block: int) -> None:
     queries, corpus = unit(40, 6), unit(90, 6, seed=1)

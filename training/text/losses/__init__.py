@@ -10,6 +10,7 @@ from training.text.losses.distillation import Sides, cosine_distance, cross_simi
 from training.text.losses.graded import cosent
 from training.text.losses.labels import cross_entropy, supervised_contrast
 from training.text.losses.matryoshka import mean_over
+from training.text.losses.unit import unit
 
 __all__ = [
     "Distance",
@@ -25,4 +26,5 @@ __all__ = [
     "similarity_kl",
     "supervised_contrast",
     "triplet",
+    "unit",
 ]

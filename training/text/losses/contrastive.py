@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.text.losses.unit import cosine, unit
+
 Distance: TypeAlias = Literal["cosine", "euclidean"]
 
 
@@ -18,6 +20,7 @@ def infonce(
     *,
     symmetric: bool = False,
     negatives: Tensor | None = None,
+    alike: Tensor | None = None,
 ) -> Tensor:
     """mean_i -log( exp(q_i.k_i / T) / sum_j exp(q_i.k_j / T) ) over L2-normalised rows.
 
@@ -33,10 +36,14 @@ def infonce(
         temperature: T.
         symmetric: ask in both directions.
         negatives: (m, d), hard negatives.
+        alike: bool (n, n + m), what is no negative of a row, such as another copy of its positive; never its
+            own key. For `symmetric`, it holds in both directions.
     """
-    q, k = F.normalize(queries, dim=-1), F.normalize(keys, dim=-1)
-    columns = k if negatives is None else torch.cat([k, F.normalize(negatives, dim=-1)])  # (n + m, d)
+    q, k = unit(queries), unit(keys)
+    columns = k if negatives is None else torch.cat([k, unit(negatives)])  # (n + m, d)
     scores = q @ columns.T / temperature  # (n, n + m)
+    if alike is not None:
+        scores = scores.masked_fill(alike, -torch.inf)
     positives = torch.arange(len(q), device=q.device)
     loss = F.cross_entropy(scores, positives)
     return (loss + F.cross_entropy(scores[:, : len(q)].T, positives)) / 2 if symmetric else loss
@@ -57,9 +64,7 @@ def triplet(
         distance: D.
     """
     if distance == "cosine":
-        gap = F.cosine_similarity(anchors, negatives, dim=-1) - F.cosine_similarity(
-            anchors, positives, dim=-1
-        )
+        gap = cosine(anchors, negatives) - cosine(anchors, positives)
     else:
         gap = F.pairwise_distance(anchors, positives) - F.pairwise_distance(anchors, negatives)
     return F.relu(gap + margin).mean()

@@ -8,12 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from training.text.losses.unit import cosine, unit
+
 Sides: TypeAlias = tuple[Tensor, Tensor]
 
 
 def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
     """mean_i (1 - cos(s_i, t_i)); student and teacher (n, d)."""
-    return (1.0 - F.cosine_similarity(student, teacher, dim=-1)).mean()
+    return (1.0 - cosine(student, teacher)).mean()
 
 
 def mse(student: Tensor, teacher: Tensor) -> Tensor:
@@ -37,7 +39,7 @@ def similarity_kl(student: Tensor, teacher: Tensor, temperature: float) -> Tenso
         temperature: T.
     """
     own = torch.eye(len(student), dtype=torch.bool, device=student.device)
-    s, t = F.normalize(student, dim=-1), F.normalize(teacher, dim=-1)
+    s, t = unit(student), unit(teacher)
     log_p = (s @ s.T / temperature).masked_fill(own, -1e9).log_softmax(-1)  # (n, n)
     log_q = (t @ t.T / temperature).masked_fill(own, -1e9).log_softmax(-1)  # (n, n)
     return F.kl_div(log_p, log_q, reduction="batchmean", log_target=True)
@@ -53,9 +55,7 @@ def cross_similarity_kl(student: Sides, teacher: Sides, temperature: float) -> T
         teacher: a (n, d') and b (n, d').
         temperature: T.
     """
-    s, t = (
-        F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T / temperature for a, b in (student, teacher)
-    )  # (n, n)
+    s, t = (unit(a) @ unit(b).T / temperature for a, b in (student, teacher))  # (n, n)
     rows, columns = (
         F.kl_div(x.log_softmax(-1), y.log_softmax(-1), reduction="batchmean", log_target=True)
         for x, y in ((s, t), (s.T, t.T))

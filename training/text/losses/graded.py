@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+
+from training.text.losses.unit import cosine
 
 
 def cosent(first: Tensor, second: Tensor, scores: Tensor, scale: float) -> Tensor:
@@ -19,7 +20,7 @@ def cosent(first: Tensor, second: Tensor, scores: Tensor, scale: float) -> Tenso
         scores: (n,), on any scale.
         scale: sharpness; 20 in the source.
     """
-    cosines = F.cosine_similarity(first, second, dim=-1) * scale  # (n,)
+    cosines = cosine(first, second) * scale  # (n,)
     gaps = cosines.unsqueeze(0) - cosines.unsqueeze(1)  # (n, n): row i, column j
     ordered = scores.unsqueeze(1) > scores.unsqueeze(0)
     return torch.cat([gaps.new_zeros(1), gaps[ordered]]).logsumexp(0)  # the 0 is the 1 of the formula
