@@ -83,6 +83,7 @@ def measure(directory: Path, *, is_judged: bool) -> dict[str, float]:
     import torch
 
     from training.config import parse_config
+    from training.metrics import MetricValue, Validation
     from training.recommender.settings import RecommenderRun
     from training.recommender.task import RecommenderTask
     from training.trainer import Trainer
@@ -93,9 +94,10 @@ def measure(directory: Path, *, is_judged: bool) -> dict[str, float]:
     class Timed(RecommenderTask):
         judging_s = 0.0
 
-        def evaluate(self) -> dict[str, float]:
+        def evaluate(self) -> Validation:
             started = time.process_time()
-            figures = super().evaluate() if is_judged else {"ndcg@100": 0.0}
+            nothing = Validation({"ndcg@100": MetricValue(0.0, 0.0)})
+            figures = super().evaluate() if is_judged else nothing
             self.judging_s += time.process_time() - started
             return figures
 

@@ -22,6 +22,7 @@ from bundle.manifest import Metric
 from bundle.publish import Draft
 from training.config import TrainConfig, parse_config
 from training.data.stream import Stream
+from training.metrics import MetricValue, Validation
 from training.task import Encode
 from training.text.settings import TextRun
 from training.trainer import State, Trainer
@@ -135,6 +136,7 @@ class Toy:
         broken_at: the step whose loss is not a number.
         seconds: how long a step takes at least.
         scores: validation figures to give one after the other, in place of the true one.
+        losses: held-out losses to give with them; none if it is empty.
     """
 
     data_sha256 = "0" * 64
@@ -146,6 +148,7 @@ class Toy:
         broken_at: int | None = None,
         seconds: float = 0.0,
         scores: Sequence[float] = (),
+        losses: Sequence[float] = (),
     ) -> None:
         random = np.random.default_rng(0)
         inputs = random.normal(size=(60, 4)).astype(np.float32)
@@ -157,6 +160,7 @@ class Toy:
         )
         self.stream = Stream(np.ones(60, dtype=np.int64), 6, seed=0)
         self.broken_at, self.seconds, self.scores = broken_at, seconds, list(scores)
+        self.losses = list(losses)
         self.seen: list[int] = []
 
     @property
@@ -176,10 +180,15 @@ class Toy:
         error = (self.model(self.inputs[rows]) - self.targets[rows]).square().mean()
         return {"loss": error * (math.nan if batch == self.broken_at else 1.0)}
 
-    def evaluate(self) -> dict[str, float]:
+    starts_learned = False
+
+    def evaluate(self) -> Validation:
         if self.scores:
-            return {"score": self.scores.pop(0)}
-        return {"score": -(self.model(self.inputs) - self.targets).square().mean().item()}
+            score = MetricValue(self.scores.pop(0), 0.0)
+            return Validation({"score": score}, self.losses.pop(0) if self.losses else None)
+        errors = (self.model(self.inputs) - self.targets).square().double().flatten()
+        errors = errors.detach()
+        return Validation({"score": MetricValue.of(-errors.numpy())}, float(errors.mean()))
 
     def encoders(self) -> dict[str, Encode]:
         return {}

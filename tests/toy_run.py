@@ -24,6 +24,7 @@ from training.config import Run, Section
 from training.errors import ConfigError
 from training.export import Exportable, draft_of, run_torch
 from training.kinds import KINDS, RunKind
+from training.metrics import MetricValue, Validation
 from training.provenance import of_run
 from training.task import Encode
 
@@ -70,8 +71,11 @@ class PictureTask:
         vectors = self.model(torch.from_numpy(arrays["cells"]))
         return {"loss": (vectors - torch.from_numpy(quarters(batch))).square().mean()}
 
-    def evaluate(self) -> dict[str, float]:
-        return {"nearness": -error_of(self._encode(self.pictures), self.pictures)}
+    starts_learned = False
+
+    def evaluate(self) -> Validation:
+        nearness = -error_of(self._encode(self.pictures), self.pictures)
+        return Validation({"nearness": MetricValue(nearness, 0.0)})
 
     def encoders(self) -> dict[str, Encode]:
         return {self.run.name: self._encode}

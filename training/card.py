@@ -10,6 +10,7 @@ from typing import Any
 from bundle.manifest import Metric
 from bundle.preprocess import KINDS
 from bundle.publish import Draft
+from training.metrics import ERROR
 from training.provenance import Provenance
 
 
@@ -59,11 +60,15 @@ def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
 
 
 def metrics_table(metrics: Mapping[str, Metric]) -> list[str]:
-    """Lines of a Markdown table: metric, value, baselines."""
+    """Lines of a Markdown table: metric, value ± standard error, baselines."""
+    errors = {name.removesuffix(ERROR): metrics[name].value for name in metrics if name.endswith(ERROR)}
     rows = [
-        f"| {name} | {metric.value:.4f} | "
+        f"| {name} | {metric.value:.4f}"
+        + (f" ± {errors[name]:.4f}" if name in errors else "")
+        + " | "
         + (", ".join(f"{other} {value:.4f}" for other, value in metric.baselines.items()) or "none")
         + " |"
         for name, metric in metrics.items()
+        if not name.endswith(ERROR)
     ]
     return ["| figure | this encoder | baselines |", "|---|---|---|", *rows]

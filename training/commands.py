@@ -1,6 +1,6 @@
 """What the command line does with a run of any kind: one function per command, for `encodery.cli`.
 
-train     config -> task -> loop -> metrics -> bundles
+train     config -> task -> loop -> metrics -> verdict -> bundles
 evaluate  the same metrics for bundles on disk, or for a server
 
 Commands about runs of one kind are in the room of that kind.
@@ -18,12 +18,13 @@ from training.card import metrics_table
 from training.config import Run, load_config
 from training.console import say
 from training.data.files import data_directory
-from training.errors import InterruptedRunError
+from training.errors import InterruptedRunError, NothingLearnedError
 from training.kinds import KINDS
 from training.published import Published
 from training.run import draw_curves, open_run, write_metrics
 from training.task import Task
 from training.trainer import Trainer
+from training.verdict import is_the_start, refusal, validation_metrics, verdict
 
 MakeTask: TypeAlias = Callable[[Run, Path], Task]
 
@@ -39,6 +40,7 @@ def train(
     data: Path | None = None,
     models: Path,
     run: Path | None = None,
+    force: bool = False,
     make: MakeTask = make_task,
 ) -> list[Manifest]:
     """Train, prove and publish what a config describes; goes on where an interrupted run stopped.
@@ -48,30 +50,40 @@ def train(
         data: directory that its paths are relative to; by default ENCODERY_DATA, or `data`.
         models: where to publish.
         run: directory of the run; by default `runs/NAME`.
+        force: publish the weights of the start, too, if no step was better.
         make: settings and directory of the data to a task.
 
     Raises:
+        NothingLearnedError: no step was better than the start, and it is not to be published by force.
         TrainingError: see `training.errors`.
         BundleError: what was trained cannot be published.
     """
     settings = load_config(config)
     directory = open_run(run or Path("runs") / settings.name, settings)
     try:
-        return _train(make(settings, data_directory(data)), settings, directory, models)
+        task = make(settings, data_directory(data))
+        metrics = _train(task, settings, directory, force=force)
+        return _publish(task, metrics, models)
     except KeyboardInterrupt:  # outside of the loop, which writes a checkpoint first
         raise InterruptedRunError(
             "stopped; what is done so far is kept, run the same command to go on"
         ) from None
 
 
-def _train(task: Task, settings: Run, directory: Path, models: Path) -> list[Manifest]:
+def _train(task: Task, settings: Run, directory: Path, *, force: bool) -> dict[str, Metric]:
+    metric = settings.train.metric
     state = Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
-    say(f"best {settings.train.metric} {state.best:.4f} at step {state.best_step}; {draw_curves(directory)}")
-    if state.best_step == 0:
-        say("no evaluation was better than the one before training: the weights are those of the start")
-    metrics = task.score(task.encoders())
+    encoders = task.encoders()  # from here on the weights are those that are published
+    metrics = validation_metrics(task.evaluate(), state.start) | task.score(encoders)
     write_metrics(directory, metrics)
     say("\n".join(metrics_table(metrics)))
+    say("\n".join([*verdict(state, metric, starts_learned=task.starts_learned), f"{draw_curves(directory)}"]))
+    if is_the_start(state, metric) and not task.starts_learned and not force:
+        raise NothingLearnedError(refusal(state, metric))
+    return metrics
+
+
+def _publish(task: Task, metrics: dict[str, Metric], models: Path) -> list[Manifest]:
     manifests = publish(models, task.drafts(metrics))
     for manifest in manifests:
         say(f"published {manifest.name}/{manifest.version}, space {manifest.space}")

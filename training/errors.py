@@ -5,6 +5,7 @@
         ├── ConfigError           a setting, or the data it names, cannot be used
         ├── TeacherError          the pretrained encoder is not there, or not the expected one
         ├── VectorError           an encoder's vectors are not finite, or not as many as the texts
+        ├── NothingLearnedError   no step was better than the start, whose weights nobody asked for
         ├── DivergedError         the loss, its gradient or the validation metric is not finite
         ├── InterruptedRunError   somebody stopped the run; the same command goes on from its checkpoint
         ├── ExportError           the exported graph does not give torch's vectors
@@ -32,6 +33,10 @@ class TeacherError(TrainingError):
 
 class VectorError(TrainingError):
     """An encoder's vectors are not finite, or not as many as the texts; nothing can be measured with them."""
+
+
+class NothingLearnedError(TrainingError):
+    """No step was better than the start; its weights are published only by force."""
 
 
 class DivergedError(TrainingError):

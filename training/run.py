@@ -13,6 +13,7 @@ from pathlib import Path
 from bundle.manifest import Metric
 from training.config import Run
 from training.errors import ConfigError
+from training.metrics import ERROR, VALIDATION_LOSS
 from training.trainer import CHECKPOINT, LOG
 
 
@@ -43,7 +44,7 @@ def write_metrics(directory: Path, metrics: Mapping[str, Metric]) -> None:
 
 
 def draw_curves(directory: Path) -> Path:
-    """curves.png: every logged value against the step, losses above, metrics below."""
+    """curves.png: every logged value against the step, losses above; metrics and their errors below."""
     import matplotlib  # noqa: PLC0415  # a second to import; only needed at the end of a run
 
     matplotlib.use("Agg")
@@ -55,8 +56,18 @@ def draw_curves(directory: Path) -> Path:
         row = json.loads(line)
         step = int(row.pop("step"))
         for name, value in row.items():
-            (losses if "loss" in row else metrics)[name].append((step, value))
+            is_loss = "loss" in row or name == VALIDATION_LOSS
+            (losses if is_loss else metrics)[name].append((step, value))
+    errors = {name: metrics.pop(name + ERROR, []) for name in list(metrics) if not name.endswith(ERROR)}
     figure, panels = plt.subplots(2, 1, figsize=(8, 8), sharex=True)
+    for name, points in metrics.items():
+        steps, values = zip(*points, strict=True)
+        if spread := [error for _, error in errors[name]]:
+            low, high = (
+                [value + sign * error for value, error in zip(values, spread, strict=True)]
+                for sign in (-1, 1)
+            )
+            panels[1].fill_between(steps, low, high, alpha=0.2)
     for panel, curves, title in zip(panels, (losses, metrics), ("loss", "validation"), strict=True):
         for name, points in sorted(curves.items()):
             panel.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 40 else None)

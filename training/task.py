@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.publish import Draft
+from training.metrics import Validation
 
 # Inputs to float32 [n, dim]: a torch module, a loaded bundle or a server behind HTTP, all measured alike.
 Encode: TypeAlias = Callable[[Sequence[Input]], npt.NDArray[np.float32]]
@@ -47,8 +48,13 @@ class Task(Protocol):
         """`loss`, the scalar to minimise, and its parts for the log."""
         ...
 
-    def evaluate(self) -> dict[str, float]:
-        """Metrics on the validation split, larger is better."""
+    @property
+    def starts_learned(self) -> bool:
+        """Whether the start follows from the data of the run, as a closed form does: worth publishing."""
+        ...
+
+    def evaluate(self) -> Validation:
+        """Measure the validation split."""
         ...
 
     def encoders(self) -> dict[str, Encode]:

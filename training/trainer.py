@@ -15,9 +15,9 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,26 +26,45 @@ import torch
 
 from bundle.progress import Progress
 from training.config.sections import TrainConfig
+from training.console import say
 from training.errors import ConfigError, DivergedError
 from training.errors import InterruptedRunError as InterruptedRunError  # noqa: PLC0414  # raised by `fit`
 from training.loggers import Logger, open_loggers
+from training.metrics import MetricValue, Validation, said
 from training.task import Task
 from training.threads import Threads
 
-LOG_EVERY = 25  # steps
+LOGGED, EVALUATED = 200, 5  # points of a curve, and evaluations of a run at least
 CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
 
 
 @dataclass
 class State:
-    """The state of a run: everything besides the weights that a resumed run needs."""
+    """The state of a run: everything besides the weights that a resumed run needs.
+
+    Attributes:
+        step: how many are done.
+        best: the largest value of `train.metric`.
+        best_loss: the loss over the held-out examples then; infinite if the task takes none.
+        best_step: after which step that was.
+        evaluations: besides the one before training.
+        evaluations_since_best: how many were not better; as good is not better, though it is kept.
+        done: whether the run is over.
+        start: the metrics before training.
+        start_loss: the loss over the held-out examples before training.
+        metrics: those of the best step.
+    """
 
     step: int = 0
     best: float = -math.inf
+    best_loss: float = math.inf
     best_step: int = 0
+    evaluations: int = 0
     evaluations_since_best: int = 0
     done: bool = False
-    metrics: dict[str, float] = field(default_factory=dict)
+    start: Mapping[str, MetricValue] = field(default_factory=dict)
+    start_loss: float = math.inf
+    metrics: Mapping[str, MetricValue] = field(default_factory=dict)
 
 
 class Trainer:
@@ -82,6 +101,9 @@ class Trainer:
         self._parameters = list(task.model.parameters())
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self.total_steps = config.epochs * task.steps_per_epoch
+        few = max(1, self.total_steps // EVALUATED)
+        self._evaluate_every = config.evaluate_every or min(task.steps_per_epoch, few)
+        self._log_every = max(1, self.total_steps // LOGGED)
         self.state = State()
         resumed = (directory / CHECKPOINT).exists()
         if resumed:
@@ -93,7 +115,8 @@ class Trainer:
     def fit(self) -> State:
         """Train to the end, or from the checkpoint to the end; leaves the best weights in the model.
 
-        The weights it starts with are measured as well: a fine-tuned encoder is never worse than it was.
+        The weights it starts with are measured as well: a fine-tuned encoder is never worse than it was. Of
+        equal figures the one with the smaller held-out loss is better, and of equal losses the later.
 
         Raises:
             InterruptedRunError: stopped on request, with a checkpoint.
@@ -107,6 +130,8 @@ class Trainer:
             _deterministic(),
             self._closing_loggers(),
         ):
+            for caution in cautions(self.config, self.total_steps, self._evaluate_every):
+                say(caution)
             if self.state.step == 0:
                 self._evaluate()
             while not self.state.done:
@@ -170,12 +195,11 @@ class Trainer:
 
     def _after_step(self, parts: dict[str, float], progress: Progress) -> None:
         step = self.state.step
-        every = self.config.evaluate_every or self.task.steps_per_epoch
-        best = "" if self.state.best == -math.inf else f" {self.config.metric} {self.state.best:.4f}"
-        progress.advance(1, f"loss {parts['loss']:.4f}{best}")
-        if step % LOG_EVERY == 0:
+        best = self.state.metrics[self.config.metric]
+        progress.advance(1, f"loss {parts['loss']:.4f} {self.config.metric} {said(best)}")
+        if step % self._log_every == 0:
             self._log({"step": step} | parts)
-        if step % every == 0 or step == self.total_steps:
+        if step % self._evaluate_every == 0 or step == self.total_steps:
             self._evaluate()
             self._save()
         elif time.monotonic() - self._last_checkpoint > self.config.checkpoint_every_s:
@@ -184,23 +208,34 @@ class Trainer:
     def _evaluate(self) -> None:
         self.task.model.eval()
         with torch.no_grad():
-            metrics = self.task.evaluate()
-        self._log({"step": self.state.step} | metrics)
-        if self.config.metric not in metrics:
+            found = self.task.evaluate()
+        self._log({"step": self.state.step} | found.row())
+        if self.config.metric not in found.metrics:
             raise ConfigError(
-                f"train.metric is {self.config.metric!r}; this run's metrics are {', '.join(metrics)}"
+                f"train.metric is {self.config.metric!r}; this run's metrics are {', '.join(found.metrics)}"
             )
-        value = metrics[self.config.metric]
-        self._refuse_not_finite(self.config.metric, value)
+        for name, value in found.metrics.items():
+            self._refuse_not_finite(name, value.mean)
         state = self.state
-        if value > state.best:
-            state.best, state.best_step, state.evaluations_since_best = value, state.step, 0
-            state.metrics = metrics
-            _write(self.directory / BEST, self.task.model.state_dict())
+        if state.step == 0:
+            state.start, state.start_loss = found.metrics, _loss_of(found)
         else:
-            state.evaluations_since_best += 1
+            state.evaluations += 1
+        self._keep_best(found)
         patience_is_over = 0 < self.config.patience <= state.evaluations_since_best
         state.done = patience_is_over or state.step >= self.total_steps
+
+    def _keep_best(self, found: Validation) -> None:
+        """Of equal figures the smaller loss is better; the later of equals is kept, though not better."""
+        state = self.state
+        value = found.metrics[self.config.metric].mean
+        loss = _loss_of(found)
+        now, best = (value, -loss), (state.best, -state.best_loss)
+        state.evaluations_since_best = 0 if now > best else state.evaluations_since_best + 1
+        if now >= best:
+            state.best, state.best_loss, state.best_step = value, loss, state.step
+            state.metrics = found.metrics
+            _write(self.directory / BEST, self.task.model.state_dict())
 
     def _save(self) -> None:
         _write(
@@ -209,7 +244,7 @@ class Trainer:
                 "model": self.task.model.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "generator": torch.get_rng_state(),
-                "state": asdict(self.state),
+                "state": _as_saved(self.state),
                 "data": self.task.data_sha256,
             },
         )
@@ -224,8 +259,8 @@ class Trainer:
             self.task.model.load_state_dict(saved["model"])
             self._optimizer.load_state_dict(saved["optimizer"])
             torch.set_rng_state(saved["generator"])
-            self.state = State(**saved["state"])
-        except (RuntimeError, ValueError, TypeError, KeyError):
+            self.state = _as_read(saved["state"])
+        except (RuntimeError, ValueError, TypeError, KeyError, AttributeError):
             raise ConfigError(
                 f"{path} is of another version of this code; give --run another directory"
             ) from None
@@ -275,6 +310,54 @@ def learning_rate_scale(step: int, total: int, config: TrainConfig) -> float:
         return 1.0
     progress = (step - config.warmup_steps) / max(1, total - config.warmup_steps)
     return 1.0 - progress if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+def cautions(config: TrainConfig, total: int, every: int) -> list[str]:
+    """Name the settings that cannot do what they are for in a run of so many steps.
+
+    Args:
+        config: the settings.
+        total: steps of the run.
+        every: steps between evaluations.
+    """
+    found, evaluations = [], -(-total // every)
+    if config.warmup_steps >= total:
+        found.append(
+            f"train.warmup_steps is {config.warmup_steps} and the run has {total} steps: "
+            f"the learning rate never reaches its peak; a tenth would be {max(1, total // 10)}"
+        )
+    if config.patience >= evaluations > 0:
+        found.append(
+            f"train.patience is {config.patience} and the run is evaluated {evaluations} times: "
+            "it can never stop early; lower patience or evaluate_every, or leave patience out"
+        )
+    return found
+
+
+def _loss_of(found: Validation) -> float:
+    return math.inf if found.loss is None else found.loss
+
+
+def _as_saved(state: State) -> dict[str, Any]:
+    """The state as torch reads it back without running anything: numbers and tensors."""
+
+    def tensors(metrics: Mapping[str, MetricValue]) -> dict[str, Any]:
+        return {
+            name: (one.mean, one.standard_error, None if one.values is None else torch.from_numpy(one.values))
+            for name, one in metrics.items()
+        }
+
+    return vars(state) | {"start": tensors(state.start), "metrics": tensors(state.metrics)}
+
+
+def _as_read(saved: dict[str, Any]) -> State:
+    def metrics(tensors: dict[str, Any]) -> dict[str, MetricValue]:
+        return {
+            name: MetricValue(mean, error, None if values is None else values.numpy())
+            for name, (mean, error, values) in tensors.items()
+        }
+
+    return State(**saved | {name: metrics(saved[name]) for name in ("start", "metrics")})
 
 
 def _write(path: Path, content: Any) -> None:

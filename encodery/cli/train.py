@@ -15,12 +15,15 @@ def train(
     data: Data = None,
     models_dir: ModelsDir = None,
     run: Annotated[Path | None, typer.Option(help="Directory of the run; default: runs/NAME.")] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish even if no step was better than the start.")
+    ] = False,
 ) -> None:
     """Train, prove and publish what a config describes. Goes on where an interrupted run stopped."""
     with training():
         from training.commands import train as command
 
-        command(config, data=data, models=directory_of(models_dir), run=run)
+        command(config, data=data, models=directory_of(models_dir), run=run, force=force)
 
 
 def import_pretrained(

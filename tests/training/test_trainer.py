@@ -54,7 +54,7 @@ def test_training_learns(whole: tuple[Path, torch.Tensor, State]) -> None:
     untrained = Toy()
     untrained.model.eval()
 
-    assert whole[2].best > untrained.evaluate()["score"] / 2  # the squared error halves at least
+    assert whole[2].best > untrained.evaluate().metrics["score"].mean / 2  # the squared error halves at least
 
 
 def test_the_same_seed_gives_the_same_weights_metrics_and_log(
@@ -208,7 +208,8 @@ def test_the_best_weights_are_left_in_the_model(tmp_path: Path) -> None:
     with pytest.raises(InterruptedRunError):
         toy_trainer(tmp_path / "part", at_step_14, stop_at=14).fit()
 
-    assert (state.best, state.best_step, state.metrics) == (0.9, 14, {"score": 0.9})
+    assert (state.best, state.best_step, state.metrics["score"].mean) == (0.9, 14, 0.9)
+    assert (state.start["score"].mean, state.evaluations) == (0.0, 9)
     assert torch.equal(weights(task), weights(at_step_14))
     assert not task.model.training
 
@@ -223,10 +224,35 @@ def test_weights_that_training_only_makes_worse_are_left_as_they_were(tmp_path: 
 
 
 def test_training_stops_early_when_the_figure_no_longer_rises(tmp_path: Path) -> None:
-    task = Toy(scores=[0.0, 0.1, 0.5, 0.5, 0.4, 0.6])  # a tie is not better
+    task = Toy(scores=[0.0, 0.1, 0.5, 0.5, 0.4, 0.6])  # a tie is kept, and is not better
     state = toy_trainer(tmp_path / "run", task, patience=2).fit()
 
-    assert (state.step, state.best_step, state.done) == (28, 14, True)
+    assert (state.step, state.best_step, state.done) == (28, 21, True)
+
+
+@pytest.mark.parametrize(
+    ("scores", "losses", "best_step", "last"),
+    [
+        ([1.0] * 10, [], 60, 60),  # nothing tells them apart: the last
+        ([1.0] * 10, [9.0, 8, 7, 5, 6, 5, 5, 6, 6, 6], 42, 60),  # the smallest loss, and its last
+        ([1.0] * 10, [1.0, 2, 3, 4, 5, 6, 7, 8, 9, 9], 0, 60),  # every step made it worse
+        ([0.5, 1.0, 1.0] + [0.9] * 7, [0.1, 3.0, 2.0] + [1.0] * 7, 14, 60),  # the figure counts first
+    ],
+)
+def test_of_equal_figures_the_smaller_loss_and_then_the_later_step_is_best(
+    tmp_path: Path, scores: list[float], losses: list[float], best_step: int, last: int
+) -> None:
+    state = toy_trainer(tmp_path / "run", Toy(scores=scores, losses=losses)).fit()
+
+    assert (state.best_step, state.step) == (best_step, last)
+
+
+def test_a_loss_that_still_falls_keeps_a_run_going(tmp_path: Path) -> None:
+    """The figure is at its end from the start; after the third evaluation the loss rises as well."""
+    task = Toy(scores=[1.0] * 10, losses=[5.0, 4, 3, 2, 3, 4, 5, 6, 7, 8])
+    state = toy_trainer(tmp_path / "run", task, patience=2).fit()
+
+    assert (state.best_step, state.step) == (21, 35)
 
 
 def test_a_better_figure_restarts_the_patience(tmp_path: Path) -> None:
@@ -241,6 +267,52 @@ def test_without_evaluate_every_each_epoch_is_evaluated(tmp_path: Path) -> None:
     toy_trainer(tmp_path / "run", Toy(), evaluate_every=0).fit()
 
     assert [row["step"] for row in rows(tmp_path / "run") if "score" in row] == [0, 10, 20, 30, 40, 50, 60]
+
+
+def test_a_run_of_one_epoch_is_evaluated_five_times(tmp_path: Path) -> None:
+    toy_trainer(tmp_path / "run", Toy(), evaluate_every=0, epochs=1).fit()
+    found = rows(tmp_path / "run")
+
+    assert [row["step"] for row in found if "score" in row] == [0, 2, 4, 6, 8, 10]
+    assert [row["step"] for row in found if "loss" in row] == list(range(1, 11))  # all, since they are few
+
+
+def test_figures_are_logged_with_their_standard_error_and_the_held_out_loss(tmp_path: Path) -> None:
+    state = toy_trainer(tmp_path / "run", Toy()).fit()
+    first = next(row for row in rows(tmp_path / "run") if "score" in row)
+
+    assert set(first) == {"step", "score", "score, standard error", "validation_loss"}
+    assert first["score, standard error"] == state.start["score"].standard_error > 0
+    assert first["validation_loss"] == pytest.approx(-first["score"])
+
+
+def test_settings_that_can_do_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    toy_trainer(tmp_path / "a", Toy(), warmup_steps=60, patience=9).fit()
+    told = capsys.readouterr().err
+    toy_trainer(tmp_path / "b", Toy(), warmup_steps=59, patience=8).fit()
+
+    assert (
+        "train.warmup_steps is 60 and the run has 60 steps: the learning rate never reaches its peak" in told
+    )
+    assert "train.patience is 9 and the run is evaluated 9 times: it can never stop early" in told
+    assert "train.warmup_steps" not in (rest := capsys.readouterr().err)
+    assert "train.patience" not in rest
+
+
+def test_a_checkpoint_of_an_earlier_state_is_refused(tmp_path: Path) -> None:
+    """As written before figures had standard errors."""
+    with pytest.raises(InterruptedRunError):
+        toy_trainer(tmp_path / "run", Toy(), stop_at=9).fit()
+    path = tmp_path / "run" / CHECKPOINT
+    saved = torch.load(path, weights_only=True)
+    saved["state"] = {name: saved["state"][name] for name in ("step", "best", "best_step", "done")} | {
+        "evaluations_since_best": 0,
+        "metrics": {"score": 0.5},
+    }
+    torch.save(saved, path)
+
+    with pytest.raises(ConfigError, match="another version of this code"):
+        toy_trainer(tmp_path / "run", Toy())
 
 
 def test_a_loss_that_is_not_finite_is_refused_and_the_checkpoint_is_from_before(tmp_path: Path) -> None:

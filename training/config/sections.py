@@ -74,8 +74,9 @@ class TrainConfig(Section):
         warmup_steps: linear, from 0.
         schedule: after the warm-up, down to 0 at the last step (`constant` stays).
         clip_norm: largest gradient norm; 0 for no clipping.
-        evaluate_every: steps between evaluations; 0 for once per epoch.
-        metric: the validation metric that picks the best checkpoint and stops early; larger is better.
+        evaluate_every: steps between evaluations; 0 for once per epoch, and at least five times a run.
+        metric: the validation metric that picks the best checkpoint and stops early; larger is better, and
+            the smaller held-out loss where it is equal.
         patience: evaluations without a better value before stopping; 0 for never.
         checkpoint_every_s: seconds between checkpoints, besides one at each evaluation.
         threads: of torch; 0 for as many as are fastest, measured at the start and again every now and

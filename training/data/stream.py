@@ -51,10 +51,3 @@ class Stream:
             order[start : start + size] = bucket[np.argsort(self._lengths[bucket], kind="stable")]
         batches = order.reshape(self.steps, self._batch_size)
         return np.asarray(random.permutation(batches), dtype=np.int64)
-
-
-def held_out(n: int, seed: int, share: float = 0.02, most: int = 2000) -> tuple[RowNumbers, RowNumbers]:
-    """Row numbers for training and for validation, by chance: (n - k,), (k,)."""
-    order = np.random.default_rng(seed).permutation(n)
-    k = min(most, max(1, int(n * share))) if n > 1 else 0
-    return np.sort(order[k:]), np.sort(order[:k])

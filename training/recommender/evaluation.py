@@ -30,10 +30,9 @@ class Evaluation:
         self._run, self._examples, self._counts = run, examples, counts
         self._validation = examples.validation()
 
-    def validate(self, encoders: Mapping[str, Encode]) -> dict[str, float]:
+    def validate(self, encoders: Mapping[str, Encode]) -> Mapping[str, MetricValue]:
         """Measure validation users; larger is better."""
-        found = self._of_encoders(encoders, self._validation)
-        return {name: value.mean for name, value in found.items()}
+        return self._of_encoders(encoders, self._validation)
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
         """Recall and NDCG on test users, with standard errors and the baselines of the same data."""

@@ -23,6 +23,7 @@ from bundle.preprocess.features import FeaturePreprocessor, Features
 from bundle.preprocess.features.schema import FeatureSchema, input_names
 from bundle.publish import Draft
 from training.export import Exportable, draft_of, run_torch
+from training.metrics import Validation
 from training.provenance import of_run
 from training.recommender import baselines
 from training.recommender.config.towers import InitialisationConfig
@@ -145,8 +146,12 @@ class RecommenderTask:
             a if is_history else b for a, b, is_history in zip(histories, features, of_history, strict=True)
         ]
 
-    def evaluate(self) -> dict[str, float]:
-        return self._evaluation.validate(self.encoders())
+    @property
+    def starts_learned(self) -> bool:
+        return self.run.towers.initialisation is not None
+
+    def evaluate(self) -> Validation:
+        return Validation(self._evaluation.validate(self.encoders()))
 
     def encoders(self) -> dict[str, Encode]:
         users, items = self._exported()

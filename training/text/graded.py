@@ -7,33 +7,36 @@ from collections.abc import Sequence
 from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.preprocess.text import Text
+from training.metrics import ERROR, MetricValue
 from training.task import Encode
 from training.text.data.readers import ScoredPairs
-from training.text.metrics import cosines, spearman
+from training.text.metrics import cosines, spearman_values
 from training.text.teacher import Teacher
 
 
 def graded_metrics(
     name: str, graded: ScoredPairs, encode: Encode, *, teacher: Teacher | None, dimensions: Sequence[int]
 ) -> dict[str, Metric]:
-    """`spearman NAME`, and the same at each length; the first one with the teacher's beside it."""
+    """`spearman NAME`, and the same at each length, with standard errors; the first beside the teacher's."""
     baselines = {}
     if teacher is not None:
         baselines["teacher"] = graded_spearman(
             lambda inputs: teacher.encode([_text(item) for item in inputs]), graded
-        )
-    metrics = {f"spearman {name}": Metric(value=graded_spearman(encode, graded), baselines=baselines)}
-    for m in dimensions:
-        value = graded_spearman(_cut(encode, m), graded)
-        metrics[f"spearman {name} at {m} dimensions"] = Metric(value=value)
-    return metrics
+        ).mean
+    figures = {f"spearman {name}": graded_spearman(encode, graded)}
+    figures |= {
+        f"spearman {name} at {m} dimensions": graded_spearman(_cut(encode, m), graded) for m in dimensions
+    }
+    metrics = {figure: Metric(value=value.mean) for figure, value in figures.items()}
+    metrics[f"spearman {name}"] = Metric(value=figures[f"spearman {name}"].mean, baselines=baselines)
+    return metrics | {figure + ERROR: Metric(value=value.standard_error) for figure, value in figures.items()}
 
 
-def graded_spearman(encode: Encode, graded: ScoredPairs) -> float:
+def graded_spearman(encode: Encode, graded: ScoredPairs) -> MetricValue:
     """Spearman's correlation of cosines with the given scores."""
     vectors = encode([Text(text) for text in (*graded.first, *graded.second)])
     half = len(graded.first)
-    return spearman(cosines(vectors[:half], vectors[half:]), graded.scores)
+    return MetricValue.of(spearman_values(cosines(vectors[:half], vectors[half:]), graded.scores))
 
 
 def _cut(encode: Encode, dim: int) -> Encode:

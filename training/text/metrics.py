@@ -63,22 +63,68 @@ def cosines(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(np.divide(products, norms, out=np.zeros(len(a)), where=norms > 0))
 
 
-def first_hit_rate(queries: Floats, keys: Floats) -> float:
-    """The share of queries whose own key, the one of its row, has the largest cosine among all keys.
+def first_hits(
+    queries: Floats, keys: Floats, right: npt.NDArray[np.bool_], left_out: npt.NDArray[np.bool_]
+) -> npt.NDArray[np.float64]:
+    """Whether a right key has the largest cosine to its query; of several, the share that is right. (n,).
 
-    Where several keys have that cosine, any of them may come first, each as likely: with all vectors alike
-    it is 1 / n, in whatever order.
+    So vectors that are all alike get what chance gets, whatever the order.
+
+    Args:
+        queries: (n, d).
+        keys: (m, d).
+        right: (n, m), the keys that belong to a query, at least one.
+        left_out: (n, m), keys that are not asked about, as the query's own text; none that is right.
 
     Raises:
         VectorError: a row is not finite.
     """
     q, k = (_unit(finite(side, name)) for side, name in ((queries, "queries"), (keys, "keys")))
-    near = np.round(q @ k.T, DIGITS)  # (n, n)
-    best = near.max(axis=1, keepdims=True)
-    first = near == best
-    return float((np.diagonal(first) / first.sum(axis=1)).mean())
+    scores = np.where(left_out, -np.inf, np.round(q @ k.T, DIGITS))
+    nearest = scores == scores.max(axis=1, keepdims=True)
+    return np.asarray((nearest & right).sum(1) / nearest.sum(1))
 
 
 def _unit(rows: Floats) -> npt.NDArray[np.float64]:
     wide = rows.astype(np.float64)
     return np.asarray(wide / np.maximum(np.linalg.norm(wide, axis=1, keepdims=True), 1e-12))
+
+
+def spearman_values(a: Floats, b: Floats) -> npt.NDArray[np.float64]:
+    """What each pair contributes to Spearman's correlation: (n,), whose mean it is.
+
+    By the influence of a pair on the covariance of the ranks, its own product and its part in the ranks of
+    the others; so the standard error is that of a mean, and two encoders are compared pair by pair.
+    Source: Croux and Dehon 2010, doi 10.1007/s10260-010-0142-z, section 2.
+    """
+    rho, n = spearman(a, b), len(a)
+    x, y = ((ranks(one) - (n + 1) / 2) / n for one in (a, b))
+    scale = float(np.sqrt((x @ x) * (y @ y))) / n
+    if not scale:
+        return np.full(n, rho)
+    influence = x * y + _mean_above(x, y) + _mean_above(y, x)
+    return np.asarray(rho + (influence - influence.mean()) / scale)
+
+
+def _mean_above(places: Floats, values: Floats) -> npt.NDArray[np.float64]:
+    """Sum of the values whose place is above each one's, half of those at it, over n. (n,)."""
+    _, inverse = np.unique(places, return_inverse=True)
+    at = np.bincount(inverse, weights=values)
+    above = at[::-1].cumsum()[::-1] - at / 2
+    return np.asarray(above[inverse] / len(values))
+
+
+def uniformity_values(vectors: Floats) -> npt.NDArray[np.float64]:
+    """What each vector contributes to -log mean_{i != j} exp(-2 |v_i - v_j|^2): (n,), whose mean it is.
+
+    0 if all are alike; vectors are L2-normalised before. The mean is over pairs, so a vector counts twice
+    (Hajek's projection of a U-statistic), divided by the mean for the logarithm.
+    Source: Wang and Isola 2020, arXiv 2005.10242, eq. 2, with the sign turned.
+    """
+    v = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+    if len(v) < 2:
+        return np.zeros(len(v))
+    near = np.exp(-2 * (2 - 2 * v.astype(np.float64) @ v.T))
+    np.fill_diagonal(near, 0.0)
+    each = near.sum(1) / (len(v) - 1)  # (n,)
+    return np.asarray(-np.log(each.mean()) - 2 * (each - each.mean()) / each.mean())

@@ -86,6 +86,15 @@ def _loss_rules(run: TextRun) -> Iterator[_Rule]:
             model.hidden.dropout and model.hidden.widths,
             f"loss.{name} needs dropout: set model.hidden.dropout and widths, or two passes are alike",
         )
+        size = (
+            "pairs_per_step" if loss.objective.key == "pairs" and run.train.pairs_per_step else "batch_size"
+        )
+        yield _Rule(
+            loss.contrasts,
+            getattr(run.train, size) > 1,
+            f"loss.{name} compares the examples of a batch, so one by itself teaches nothing: "
+            f"train.{size} is 1; it must be at least 2",
+        )
     yield _Rule(True, losses, "[loss] names no loss with a weight: there is nothing to learn from")
     yield _Rule(
         True,

@@ -27,6 +27,7 @@ from training.data.tables import BadRows
 from training.errors import ConfigError
 from training.export import Exportable, draft_of, run_torch
 from training.layers import halve_layers
+from training.metrics import Validation
 from training.provenance import of_run
 from training.task import Encode
 from training.text.chunks import in_chunks
@@ -40,7 +41,7 @@ from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.encoders.tuned import tuned
 from training.text.graded import graded_metrics, graded_spearman
 from training.text.learner import TextLearner, groups_of, special_ids
-from training.text.objectives import Objective, Plan, Sizes, Sources, objectives_of
+from training.text.objectives import Objective, Plan, Sizes, Sources, objectives_of, validate
 from training.text.parity import parity_texts
 from training.text.pretrained.directory import Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
@@ -166,7 +167,8 @@ class TextTask:
     def _plan(self) -> Plan:
         run = self.run
         pairs = run.train.pairs_per_step or run.train.batch_size
-        return Plan([self.dim, *run.model.dimensions], run.train.batch_size, run.seed, pairs)
+        dimensions = [self.dim, *run.model.dimensions]
+        return Plan(dimensions, run.train.batch_size, run.seed, pairs, normalized=run.model.normalize)
 
     def _check_graded(self) -> None:
         """Every graded sentence must have a vector. Raises ConfigError."""
@@ -233,13 +235,17 @@ class TextTask:
         vectors: Tensor = self.model.encoder(*inputs)
         return vectors
 
-    def evaluate(self) -> dict[str, float]:
-        metrics = {} if self.graded is None else {"spearman": graded_spearman(self._encode, self.graded)}
-        for objective in self._learning.objectives:
-            metrics |= objective.evaluate(
-                lambda prepared: torch.from_numpy(run_torch(self.model.encoder, self.preprocessor, prepared))
-            )
-        return metrics
+    @property
+    def starts_learned(self) -> bool:
+        return False  # what it starts from is older than the run
+
+    def evaluate(self) -> Validation:
+        graded = {} if self.graded is None else {"spearman": graded_spearman(self._encode, self.graded)}
+        return validate(
+            self._learning.objectives,
+            lambda prepared: torch.from_numpy(run_torch(self.model.encoder, self.preprocessor, prepared)),
+            graded,
+        )
 
     def _encode(self, inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
         return run_torch(self.model.encoder, self.preprocessor, self.preprocessor.prepare(inputs, "end"))

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from bundle.preprocess import KINDS
 from bundle.preprocess.text import Text
-from training.data.stream import Stream, held_out
+from training.data.stream import Stream
 from training.errors import ConfigError
 from training.text.config.data import SourceConfig
 from training.text.config.model import VocabularyConfig
@@ -93,14 +93,6 @@ def test_the_longest_rows_are_seen_too() -> None:
 def test_a_stream_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one"):
         Stream(np.zeros(0, dtype=np.int64), 4, 0)
-
-
-@given(n=st.integers(0, 300), seed=st.integers(0, 3))
-def test_held_out_rows_are_never_trained_on(n: int, seed: int) -> None:
-    rows, held = held_out(n, seed)
-
-    assert sorted([*rows, *held]) == list(range(n))
-    assert len(held) == (max(1, int(n * 0.02)) if n > 1 else 0)
 
 
 def write(path: Path, content: str | bytes) -> SourceConfig:

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from training.errors import VectorError
-from training.text.metrics import cosines, first_hit_rate, ranks, spearman
+from training.text.metrics import (
+    cosines,
+    first_hits,
+    ranks,
+    spearman,
+    spearman_values,
+    uniformity_values,
+)
 
 
 def test_ties_share_their_mean_rank() -> None:
@@ -57,31 +67,35 @@ def test_cosines_of_half_precision_do_not_overflow() -> None:
     np.testing.assert_allclose(cosines(large, large), [1.0])
 
 
-def test_first_hit_rate_by_hand() -> None:
+NONE = np.zeros((3, 3), dtype=bool)
+
+
+def test_first_hits_by_hand() -> None:
     """Query 1 and 3 find their own key; query 2 points at key 3. Lengths do not count."""
     queries = np.array([[1.0, 0], [0, 9], [0, 1]])
     keys = np.array([[2.0, 0], [5, 1], [0, 1]])
 
-    assert first_hit_rate(queries, keys) == pytest.approx(2 / 3)
+    assert first_hits(queries, keys, np.eye(3, dtype=bool), NONE).tolist() == [1, 0, 1]
 
 
-def test_a_hit_among_equals_counts_as_its_chance() -> None:
-    """Vectors that are all alike find one of n; the pair whose key is there twice, half."""
-    same = np.ones((8, 3), dtype=np.float32)
-    queries, keys = np.eye(3), np.array([[1.0, 0, 0], [3.0, 0, 0], [0, 0, 1]])
+def test_another_partner_is_a_hit_and_the_text_itself_is_not_asked_about() -> None:
+    """Keys 2 and 3 are one text, the partner of queries 2 and 3; key 1 is query 3's own text."""
+    queries = np.array([[1.0, 0], [1, 1], [1, 0.1]])
+    keys = np.array([[1.0, 0], [1, 1], [1, 1]])
+    right = np.array([[True, False, False], [False, True, True], [False, True, True]])
+    own = np.array([[False] * 3, [False] * 3, [True, False, False]])
 
-    assert first_hit_rate(same, same * 7) == pytest.approx(1 / 8)
-    assert first_hit_rate(queries, keys) == pytest.approx(
-        (1 / 2 + 1 / 3 + 1) / 3
-    )  # the second is at 0 to all
+    assert first_hits(queries, keys, right, NONE).tolist() == [1, 1, 0]
+    assert first_hits(queries, keys, right, own).tolist() == [1, 1, 1]
 
 
-@given(st.permutations(range(6)))
-def test_the_order_of_pairs_changes_no_hit_rate(order: list[int]) -> None:
-    queries = np.array([[1.0, 0], [1, 0], [0, 1], [1, 1], [1, 1], [-1, 0]])
-    keys = np.array([[1.0, 0], [1, 0], [1, 0], [1, 1], [0, 1], [0, 1]])
+@given(st.integers(2, 12), st.integers(0, 5))
+def test_vectors_that_are_all_alike_hit_by_chance(n: int, seed: int) -> None:
+    """Whatever stands first: the share of keys that are right."""
+    right = np.eye(n, dtype=bool) | (np.random.default_rng(seed).random((n, n)) < 0.3)
+    hits = first_hits(np.ones((n, 4)), np.ones((n, 4)), right, np.zeros((n, n), dtype=bool))
 
-    assert first_hit_rate(queries[order], keys[order]) == pytest.approx(first_hit_rate(queries, keys))
+    np.testing.assert_allclose(hits, right.mean(1))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -93,6 +107,60 @@ def test_what_is_not_finite_is_refused_and_never_a_cosine_of_zero(bad: float) ->
         with pytest.raises(VectorError, match=r"1 of 5 vectors are not finite .*row 3"):
             cosines(a, b)
         with pytest.raises(VectorError, match=r"1 of 5 vectors are not finite .*row 3"):
-            first_hit_rate(a, b)
+            first_hits(a, b, np.eye(5, dtype=bool), np.zeros((5, 5), dtype=bool))
         with pytest.raises(VectorError, match="not finite"):
             spearman(a[:, 1], b[:, 1])
+
+
+@given(st.permutations(range(6)))
+def test_the_order_of_pairs_changes_no_hit_rate(order: list[int]) -> None:
+    queries = np.array([[1.0, 0], [1, 0], [0, 1], [1, 1], [1, 1], [-1, 0]])
+    keys = np.array([[1.0, 0], [1, 0], [1, 0], [1, 1], [0, 1], [0, 1]])
+    right, own = np.eye(6, dtype=bool), np.zeros((6, 6), dtype=bool)
+    hits = first_hits(queries[order], keys[order], right, own)
+
+    np.testing.assert_allclose(hits, first_hits(queries, keys, right, own)[order])
+
+
+def jackknife(statistic: Callable[[NDArray[np.intp]], float], n: int) -> float:
+    """The standard error from leaving out one after the other: Efron and Stein 1981."""
+    left_out = np.array([statistic(np.delete(np.arange(n), i)) for i in range(n)])
+    return float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
+
+
+@pytest.mark.parametrize("kind", ["continuous", "graded", "binary"])
+@pytest.mark.parametrize("noise", [0.3, 3.0])
+def test_the_standard_error_of_spearman_is_the_jackknifes(kind: str, noise: float) -> None:
+    random = np.random.default_rng(0)
+    scores = random.normal(size=300)
+    near = scores + noise * random.normal(size=300)
+    if kind != "continuous":
+        scores = np.round(2 * scores) if kind == "graded" else (scores > 0).astype(float)
+    values = spearman_values(near, scores)
+
+    # 0.15: how many ties there are is taken as given, and varies a little itself.
+    assert values.mean() == pytest.approx(spearman(near, scores))
+    assert values.std(ddof=1) / 300**0.5 == pytest.approx(
+        jackknife(lambda rows: spearman(near[rows], scores[rows]), 300), rel=0.15
+    )
+
+
+def test_a_constant_has_no_correlation_and_no_error() -> None:
+    assert spearman_values(np.ones(9), np.arange(9.0)).tolist() == [0.0] * 9
+
+
+def test_the_standard_error_of_uniformity_is_the_jackknifes() -> None:
+    vectors = np.random.default_rng(0).normal(size=(200, 6)) + 0.5
+    values = uniformity_values(vectors)
+    v = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    near = np.exp(-2 * (2 - 2 * v @ v.T))[~np.eye(200, dtype=bool)]
+
+    assert values.mean() == pytest.approx(-np.log(near.mean()))
+    assert values.std(ddof=1) / 200**0.5 == pytest.approx(
+        jackknife(lambda rows: float(uniformity_values(vectors[rows]).mean()), 200), rel=0.1
+    )
+
+
+@pytest.mark.parametrize("n", [1, 5])
+def test_vectors_that_are_all_alike_are_not_uniform(n: int) -> None:
+    np.testing.assert_allclose(uniformity_values(np.ones((n, 3))), 0.0, atol=1e-12)

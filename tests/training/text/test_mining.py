@@ -159,6 +159,6 @@ output_dim = 16
 [loss.infonce]
 weight = 1.0
 [train]
-epochs = 1
+epochs = 8
 metric = "pair_first_hit"
 """

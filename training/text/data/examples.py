@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bundle.preprocess import Preprocessor
 from training.console import say
+from training.data.stream import RowNumbers
 from training.data.tables import BadRows
 from training.text.config.data import TextDataConfig
 from training.text.data.readers import (
@@ -31,13 +32,18 @@ from training.text.data.tokenised import Tokenised, tokenise
 
 @dataclass(frozen=True)
 class TextExamples:
-    """The content of the files; the texts source by source, for the teacher's cache."""
+    """The content of the files; the texts source by source, for the teacher's cache.
+
+    Attributes:
+        validation: key of [data] to the numbers of its examples that come from files to measure by.
+    """
 
     texts: list[list[str]]
     pairs: Pairs
     triplets: Triplets
     graded: ScoredPairs
     labelled: Labelled
+    validation: Mapping[str, RowNumbers] = field(default_factory=dict)
 
     @property
     def corpus(self) -> list[str]:

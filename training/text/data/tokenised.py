@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,24 @@ class Tokenised:
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each kept text. (n,)."""
         return np.diff(self.ends, prepend=0)
+
+    @cached_property
+    def keys(self) -> npt.NDArray[np.uint64]:
+        """A number for each kept text: the same for the same tokens, in any `Tokenised`. (n,).
+
+        The sum of a 64-bit hash of every token with its place: of a million texts, two that differ share a
+        number with a chance of 3e-8.
+        """
+        if not len(self):
+            return np.zeros(0, dtype=np.uint64)
+        starts = self.ends - self.lengths
+        places = np.arange(len(self.ids)) - np.repeat(starts, self.lengths)
+        tokens = self.ids.astype(np.uint64) << np.uint64(32) | (places + 1).astype(np.uint64)
+        return np.add.reduceat(_hashed(tokens), starts)
+
+    def keys_of(self, numbers: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+        """Find the keys of texts by number in the original list."""
+        return self.keys[np.searchsorted(self.kept, numbers)]
 
     def at(self, positions: npt.NDArray[np.int64]) -> list[Prepared]:
         """Find texts by position among the kept ones."""
@@ -80,6 +99,13 @@ def tokenise(preprocessor: Preprocessor, texts: Sequence[str]) -> Tokenised:
     return Tokenised(
         np.concatenate(parts), np.cumsum(lengths, dtype=np.int64), np.array(kept, dtype=np.int64)
     )
+
+
+def _hashed(numbers: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """SplitMix64's finaliser, one to one. Source: Steele et al. 2014, doi 10.1145/2660193.2660195."""
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        numbers = (numbers ^ (numbers >> np.uint64(shift))) * np.uint64(factor)
+    return numbers ^ (numbers >> np.uint64(31))
 
 
 def _prepared(preprocessor: Preprocessor, texts: Sequence[str]) -> Iterator[tuple[int, Prepared]]:

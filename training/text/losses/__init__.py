@@ -6,7 +6,14 @@ nothing of texts, files or the loop.
 
 from training.text.losses.contrastive import Distance, infonce, triplet
 from training.text.losses.denoising import reconstruction
-from training.text.losses.distillation import Sides, cosine_distance, cross_similarity_kl, mse, similarity_kl
+from training.text.losses.distillation import (
+    Sides,
+    cosine_distance,
+    cross_similarity_kl,
+    cross_similarity_rows,
+    mse,
+    similarity_kl,
+)
 from training.text.losses.graded import cosent
 from training.text.losses.labels import cross_entropy, supervised_contrast
 from training.text.losses.matryoshka import mean_over
@@ -19,6 +26,7 @@ __all__ = [
     "cosine_distance",
     "cross_entropy",
     "cross_similarity_kl",
+    "cross_similarity_rows",
     "infonce",
     "mean_over",
     "mse",

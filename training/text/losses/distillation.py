@@ -55,9 +55,14 @@ def cross_similarity_kl(student: Sides, teacher: Sides, temperature: float) -> T
         teacher: a (n, d') and b (n, d').
         temperature: T.
     """
+    return cross_similarity_rows(student, teacher, temperature).mean()
+
+
+def cross_similarity_rows(student: Sides, teacher: Sides, temperature: float) -> Tensor:
+    """What each pair contributes to `cross_similarity_kl`, whose mean it is: (n,)."""
     s, t = (unit(a) @ unit(b).T / temperature for a, b in (student, teacher))  # (n, n)
     rows, columns = (
-        F.kl_div(x.log_softmax(-1), y.log_softmax(-1), reduction="batchmean", log_target=True)
+        F.kl_div(x.log_softmax(-1), y.log_softmax(-1), reduction="none", log_target=True).sum(-1)
         for x, y in ((s, t), (s.T, t.T))
     )
     return (rows + columns) / 2

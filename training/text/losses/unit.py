@@ -14,7 +14,7 @@ def unit(vectors: Tensor) -> Tensor:
     The gradient of a direction grows as 1 / length: one zero row, divided by the usual epsilon of 1e-12, has
     a gradient of 1e12, and after clipping nothing else in the batch is learned.
     """
-    lengths = vector_norm(vectors, dim=-1, keepdim=True)  # (n, 1)
+    lengths: Tensor = vector_norm(vectors, dim=-1, keepdim=True)  # (n, 1)
     return (vectors / lengths.clamp(min=SHORTEST)).masked_fill(lengths < SHORTEST, 0.0)
 
 

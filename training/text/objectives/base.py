@@ -11,7 +11,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 import numpy as np
@@ -21,11 +20,14 @@ from torch import Tensor, nn
 
 from bundle.preprocess import Prepared
 from training.config.sections import NotNegative, Section
-from training.data.stream import RowNumbers, Stream, held_out
+from training.data.holdout import Keys
+from training.data.stream import RowNumbers
 from training.errors import ConfigError
+from training.metrics import MetricValue, Validation
 from training.text.data.examples import TextExamples, TokenExamples
 from training.text.data.tokenised import Tokenised
-from training.text.losses import mean_over
+from training.text.losses import mean_over, unit
+from training.text.objectives.split import Split
 
 Vectors: TypeAlias = Callable[[Sequence[Prepared]], Tensor]  # (n, d), with gradients in training
 Terms: TypeAlias = dict[str, Tensor]  # name of a loss -> its weighted value
@@ -50,6 +52,7 @@ class Loss(Section):
         needs: the key of [data] that it learns from; None if a teacher's texts are enough.
         follows_teacher: whether it learns a teacher's vectors.
         needs_dropout: whether it tells two passes of a text apart by dropout alone.
+        contrasts: whether it compares the examples of a batch, and learns nothing of one by itself.
     """
 
     weight: NotNegative = 1.0
@@ -59,6 +62,7 @@ class Loss(Section):
     needs: ClassVar[str | None] = None
     follows_teacher: ClassVar[bool] = False
     needs_dropout: ClassVar[bool] = False
+    contrasts: ClassVar[bool] = False
 
     def head(self, sizes: Sizes) -> nn.Module | None:
         """Make what is trained beside the encoder, and thrown away after training. Raises ConfigError."""
@@ -74,12 +78,14 @@ class Plan:
         batch_size: examples per step.
         seed: of the order and of what is held out.
         pairs_per_step: pairs per step.
+        normalized: whether vectors, whole and cut, are served L2-normalised.
     """
 
     dimensions: Sequence[int]
     batch_size: int
     seed: int
     pairs_per_step: int
+    normalized: bool
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,20 @@ class Objective(ABC, Generic[L]):
     def __init__(self, chosen: Mapping[str, L], sources: Sources) -> None:
         self._losses, self._plan = chosen, sources.plan
         self._texts = self._parts(sources.tokens)
-        self._split = Split(self._texts, self._batch_size(), self._plan.seed, self.key)
+        self._split = Split(
+            self._texts,
+            self._batch_size(),
+            self._plan.seed,
+            key=self.key,
+            classes=self._classes(sources.examples),
+            given=sources.examples.validation.get(self.key),
+        )
+        alone = next((name for name, loss in chosen.items() if loss.contrasts), None)
+        if alone is not None and self._split.batch_size == 1:
+            raise ConfigError(
+                f"loss.{alone} compares the examples of a batch, and data.{self.key} leaves "
+                f"{len(self._split.learned)} to learn from, in batches of 1; give it more"
+            )
 
     @abstractmethod
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
@@ -136,6 +155,10 @@ class Objective(ABC, Generic[L]):
         """Examples per step."""
         return self._plan.batch_size
 
+    def _classes(self, examples: TextExamples) -> RowNumbers | None:
+        """Classes of the examples, each of which is held out in its share."""
+        return None
+
     @property
     def steps(self) -> int:
         """Batches in one pass over the examples."""
@@ -143,16 +166,30 @@ class Objective(ABC, Generic[L]):
 
     def loss(self, step: int, vectors: Vectors) -> Terms:
         """Take the weighted losses of the batch at a step, counted from the start of training."""
-        at = self._batch(step, vectors)
+        return self._terms(self._split.batch(step), step, vectors)
+
+    def validate(self, vectors: Vectors) -> Validation:
+        """Measure the held-out examples, and take their loss in batches as in training."""
+        rows = self._split.held_out
+        batches = np.array_split(rows, -(-len(rows) // self._split.batch_size))
+        terms = [self._terms(batch, number, vectors) for number, batch in enumerate(batches)]
+        sums = [len(batch) * sum(map(float, one.values())) for batch, one in zip(batches, terms, strict=True)]
+        return Validation(self._measure(rows, vectors), sum(sums) / len(rows))
+
+    def _terms(self, rows: RowNumbers, number: int, vectors: Vectors) -> Terms:
+        at = self._batch(rows, number, vectors)
         return mean_over(self._plan.dimensions, lambda m: self._weighted(at(m)))
 
     @abstractmethod
-    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[L]]:
-        """Encode the batch of a step; return how a loss is taken of it, by the dimensions that are kept."""
+    def _batch(self, rows: RowNumbers, number: int, vectors: Vectors) -> Callable[[int], Value[L]]:
+        """Encode a batch, of which all that is random follows from its number.
+
+        Returns how a loss is taken of it, by the dimensions that are kept.
+        """
 
     @abstractmethod
-    def evaluate(self, vectors: Vectors) -> dict[str, float]:
-        """Measure the held-out examples: the metrics of the losses, larger is better."""
+    def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
+        """Measure examples: the metrics of the losses, larger is better."""
 
     def _weighted(self, value: Value[L]) -> Terms:
         return {name: loss.weight * value(loss) for name, loss in self._losses.items()}
@@ -161,38 +198,25 @@ class Objective(ABC, Generic[L]):
         """The vectors of each part of the examples, (n, d) each."""
         return [vectors(part.of(rows)) for part in self._texts]
 
+    def _keys(self, rows: RowNumbers) -> list[Keys]:
+        """The keys of each part of the examples, (n,) each: equal for equal texts."""
+        return [part.keys_of(rows) for part in self._texts]
 
-class Split:
-    """Numbers of the examples that are whole: to learn from, in batches, and to measure.
+    def _cut(self, vectors: Tensor, dim: int) -> Tensor:
+        """Keep the leading dimensions, as they are served: L2-normalised again. (n, d) -> (n, dim)."""
+        return unit(vectors[:, :dim]) if self._plan.normalized else vectors[:, :dim]
 
-    Args:
-        texts: the parts of an example, row by row; one without a token leaves its example out.
-        batch_size: examples per step.
-        seed: of the order and of what is held out.
-        key: of [data], for the message.
 
-    Raises:
-        ConfigError: there are fewer than two: one to learn from, one to measure.
-    """
-
-    def __init__(self, texts: Sequence[Tokenised], batch_size: int, seed: int, key: str) -> None:
-        whole = reduce(np.intersect1d, [part.kept for part in texts])
-        if len(whole) < 2:
-            raise ConfigError(f"data.{key} has {len(whole)} usable examples; at least 2 are needed")
-        rows, held = held_out(len(whole), seed)
-        self.learned: RowNumbers = whole[rows]
-        self.held_out: RowNumbers = whole[held]
-        lengths = sum(part.lengths_of(self.learned) for part in texts)
-        self._stream = Stream(np.asarray(lengths, dtype=np.int64), batch_size, seed)
-
-    @property
-    def steps(self) -> int:
-        """Batches in one pass."""
-        return self._stream.steps
-
-    def batch(self, step: int) -> RowNumbers:
-        """Numbers of the examples of a step."""
-        return self.learned[self._stream.rows(step)]
+def validate(
+    objectives: Sequence[Objective[Any]], vectors: Vectors, others: Mapping[str, MetricValue]
+) -> Validation:
+    """Measure the held-out examples of all objectives; `others` are metrics of the run besides."""
+    with torch.no_grad():
+        each = [objective.validate(vectors) for objective in objectives]
+    metrics = dict(others)
+    for one in each:
+        metrics |= one.metrics
+    return Validation(metrics, sum(one.loss or 0.0 for one in each))
 
 
 def zero_filled(vectors: Tensor, dim: int) -> Tensor:

@@ -14,6 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from bundle.preprocess import Facts, Prepared
 from training.config.sections import Positive
+from training.data.stream import RowNumbers
+from training.metrics import MetricValue
 from training.text import losses
 from training.text.data.examples import TokenExamples
 from training.text.data.tokenised import IDS, Tokenised
@@ -49,28 +51,32 @@ class DenoisingObjective(Objective["DenoisingLoss"]):
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.corpus]
 
-    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[DenoisingLoss]]:
-        texts = self._corpus.of(self._split.batch(step))
-        random = np.random.default_rng([self._plan.seed, step])
+    def _batch(
+        self, rows: RowNumbers, number: int, vectors: Vectors
+    ) -> Callable[[int], Value[DenoisingLoss]]:
+        texts = self._corpus.of(rows)
+        random = np.random.default_rng([self._plan.seed, number])
         damaged = vectors([damage(text, self._deleted, self._specials, random) for text in texts])
         ids, mask = self._targets(texts)
         return lambda m: (
             lambda loss: losses.reconstruction(self._decoder(zero_filled(damaged, m), ids), ids, mask)
         )
 
-    def evaluate(self, vectors: Vectors) -> dict[str, float]:
+    def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
         """`reconstruction`: share of the tokens of whole held-out texts that the decoder gets right.
 
         It is given the true tokens before each.
         """
-        right = total = 0.0
-        for start in range(0, len(self._split.held_out), DECODED):
-            texts = self._corpus.of(self._split.held_out[start : start + DECODED])
+        right, total = np.zeros(len(rows)), np.zeros(len(rows))  # tokens of each text
+        for start in range(0, len(rows), DECODED):
+            texts = self._corpus.of(rows[start : start + DECODED])
             ids, mask = self._targets(texts)
             predicted = self._decoder(vectors(texts), ids).argmax(-1)
-            right += float(((predicted == ids) & mask.bool()).sum())
-            total += float(mask.sum())
-        return {"reconstruction": right / max(total, 1.0)}
+            right[start : start + DECODED] = ((predicted == ids) & mask.bool()).sum(-1).numpy()
+            total[start : start + DECODED] = mask.sum(-1).numpy()
+        share = right.sum() / max(total.sum(), 1.0)
+        # What each text contributes to a ratio of sums, by its linear part (Cochran 1977, section 6.3).
+        return {"reconstruction": MetricValue.of(share + (right - share * total) / max(total.mean(), 1e-9))}
 
     def _targets(self, texts: Sequence[Prepared]) -> tuple[Tensor, Tensor]:
         """Ids without the special ones, and their mask: (n, t), (n, t)."""

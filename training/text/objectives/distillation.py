@@ -12,11 +12,13 @@ from pydantic import Field
 from torch import Tensor
 
 from training.data.stream import RowNumbers
+from training.metrics import MetricValue
 from training.text import losses
 from training.text.data.examples import TokenExamples
 from training.text.data.tokenised import Tokenised
 from training.text.metrics import cosines
 from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
+from training.text.objectives.copies import alike
 
 
 class DistillationObjective(Objective["DistillationLoss"]):
@@ -32,21 +34,23 @@ class DistillationObjective(Objective["DistillationLoss"]):
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.corpus]
 
-    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[DistillationLoss]]:
-        rows = self._split.batch(step)
+    def _batch(
+        self, rows: RowNumbers, number: int, vectors: Vectors
+    ) -> Callable[[int], Value[DistillationLoss]]:
         (students,), teachers = self._encoded(rows, vectors), self._teachers(rows)
+        (keys,) = self._keys(rows)
+        copies = alike(keys, keys)
 
         def at(m: int) -> Value[DistillationLoss]:
-            s, t = students[:, :m], teachers[:, :m]
-            return lambda loss: loss.value(s, t)
+            s, t = self._cut(students, m), self._cut(teachers, m)
+            return lambda loss: loss.value(s, t, copies)
 
         return at
 
-    def evaluate(self, vectors: Vectors) -> dict[str, float]:
+    def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
         """`teacher_cosine`: mean cosine to the teacher's vector."""
-        rows = self._split.held_out
         (students,) = self._encoded(rows, vectors)
-        return {"teacher_cosine": float(cosines(students.numpy(), self._teachers(rows).numpy()).mean())}
+        return {"teacher_cosine": MetricValue.of(cosines(students.numpy(), self._teachers(rows).numpy()))}
 
     def _teachers(self, rows: RowNumbers) -> Tensor:
         places = np.searchsorted(self._kept, rows)
@@ -61,21 +65,21 @@ class DistillationLoss(Loss):
     follows_teacher = True
 
     @abstractmethod
-    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
-        """The loss of a batch: students and teachers (n, m)."""
+    def value(self, students: Tensor, teachers: Tensor, copies: Tensor | None) -> Tensor:
+        """The loss of a batch: students and teachers (n, m); `copies` as in `losses.infonce`."""
 
 
 class CosineLoss(DistillationLoss):
     """1 - cosine to the teacher's vector."""
 
-    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
+    def value(self, students: Tensor, teachers: Tensor, copies: Tensor | None) -> Tensor:
         return losses.cosine_distance(students, teachers)
 
 
 class MseLoss(DistillationLoss):
     """The squared difference to the teacher's vector."""
 
-    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
+    def value(self, students: Tensor, teachers: Tensor, copies: Tensor | None) -> Tensor:
         return losses.mse(students, teachers)
 
 
@@ -84,8 +88,10 @@ class TeacherInfonceLoss(DistillationLoss):
 
     temperature: Annotated[float, Field(gt=0)] = 0.05
 
-    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
-        return losses.infonce(students, teachers, self.temperature)
+    contrasts = True
+
+    def value(self, students: Tensor, teachers: Tensor, copies: Tensor | None) -> Tensor:
+        return losses.infonce(students, teachers, self.temperature, alike=copies)
 
 
 class SimilarityKlLoss(DistillationLoss):
@@ -93,5 +99,7 @@ class SimilarityKlLoss(DistillationLoss):
 
     temperature: Annotated[float, Field(gt=0)] = 0.1
 
-    def value(self, students: Tensor, teachers: Tensor) -> Tensor:
+    contrasts = True
+
+    def value(self, students: Tensor, teachers: Tensor, copies: Tensor | None) -> Tensor:
         return losses.similarity_kl(students, teachers, self.temperature)

@@ -8,10 +8,12 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
+from training.data.stream import RowNumbers
+from training.metrics import MetricValue
 from training.text import losses
 from training.text.data.examples import TokenExamples
 from training.text.data.tokenised import Tokenised
-from training.text.metrics import cosines, spearman
+from training.text.metrics import cosines, spearman_values
 from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
 
 
@@ -27,16 +29,14 @@ class GradedObjective(Objective["CosentLoss"]):
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.graded.first, tokens.graded.second]
 
-    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[CosentLoss]]:
-        rows = self._split.batch(step)
+    def _batch(self, rows: RowNumbers, number: int, vectors: Vectors) -> Callable[[int], Value[CosentLoss]]:
         (a, b), scores = self._encoded(rows, vectors), torch.from_numpy(self._scores[rows])
-        return lambda m: lambda loss: losses.cosent(a[:, :m], b[:, :m], scores, loss.scale)
+        return lambda m: lambda loss: losses.cosent(self._cut(a, m), self._cut(b, m), scores, loss.scale)
 
-    def evaluate(self, vectors: Vectors) -> dict[str, float]:
+    def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
         """`graded_spearman`: correlation of cosines and scores on held-out pairs."""
-        rows = self._split.held_out
         a, b = (side.numpy() for side in self._encoded(rows, vectors))
-        return {"graded_spearman": spearman(cosines(a, b), self._scores[rows])}
+        return {"graded_spearman": MetricValue.of(spearman_values(cosines(a, b), self._scores[rows]))}
 
 
 class CosentLoss(Loss):
@@ -50,4 +50,5 @@ class CosentLoss(Loss):
 
     objective = GradedObjective
     metric = "graded_spearman"
+    contrasts = True
     needs = "graded_pairs"

@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import nn
-from torch.nn import functional as F
 
+from training.data.stream import RowNumbers
 from training.errors import ConfigError
+from training.metrics import MetricValue
 from training.text import losses
-from training.text.data.examples import TokenExamples
+from training.text.data.examples import TextExamples, TokenExamples
 from training.text.data.tokenised import Tokenised
+from training.text.metrics import first_hits
 from training.text.objectives.base import (
     Loss,
     Objective,
@@ -44,16 +47,20 @@ class ClassificationObjective(Objective["CrossEntropyLoss"]):
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.labelled]
 
-    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[CrossEntropyLoss]]:
-        rows = self._split.batch(step)
+    def _classes(self, examples: TextExamples) -> RowNumbers:
+        return examples.labelled.labels
+
+    def _batch(
+        self, rows: RowNumbers, number: int, vectors: Vectors
+    ) -> Callable[[int], Value[CrossEntropyLoss]]:
         (found,), labels, head = self._encoded(rows, vectors), self._labels[rows], self._head
         return lambda m: lambda loss: losses.cross_entropy(head(zero_filled(found, m)), labels)
 
-    def evaluate(self, vectors: Vectors) -> dict[str, float]:
+    def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
         """`accuracy`: of the head."""
-        rows = self._split.held_out
         (found,) = self._encoded(rows, vectors)
-        return {"accuracy": float((self._head(found).argmax(-1) == self._labels[rows]).float().mean())}
+        right = self._head(found).argmax(-1) == self._labels[rows]
+        return {"accuracy": MetricValue.of(right.double().numpy())}
 
 
 class CrossEntropyLoss(Loss):
@@ -84,18 +91,28 @@ class SupervisedContrastObjective(Objective["SupervisedContrastLoss"]):
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.labelled]
 
-    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[SupervisedContrastLoss]]:
-        rows = self._split.batch(step)
-        (found,), labels = self._encoded(rows, vectors), self._labels[rows]
-        return lambda m: lambda loss: losses.supervised_contrast(found[:, :m], labels, loss.temperature)
+    def _classes(self, examples: TextExamples) -> RowNumbers:
+        return examples.labelled.labels
 
-    def evaluate(self, vectors: Vectors) -> dict[str, float]:
+    def _batch(
+        self, rows: RowNumbers, number: int, vectors: Vectors
+    ) -> Callable[[int], Value[SupervisedContrastLoss]]:
+        (found,), (keys,) = self._encoded(rows, vectors), self._keys(rows)
+        labels, texts = self._labels[rows], torch.from_numpy(keys.view(np.int64))
+        return lambda m: (
+            lambda loss: losses.supervised_contrast(
+                self._cut(found, m), labels, loss.temperature, texts=texts
+            )
+        )
+
+    def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
         """`neighbour_accuracy`: how often the nearest of 1000 learned texts has a held-out text's label."""
-        learned, held = self._split.learned, self._split.held_out
+        learned = self._split.learned
         known = learned[:: max(1, len(learned) // NEIGHBOURS)][:NEIGHBOURS]
-        (a,), (b,) = self._encoded(held, vectors), self._encoded(known, vectors)
-        nearest = self._labels[known][(F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T).argmax(-1)]
-        return {"neighbour_accuracy": float((nearest == self._labels[held]).float().mean())}
+        (a,), (b,) = self._encoded(rows, vectors), self._encoded(known, vectors)
+        right = self._labels[rows].unsqueeze(1) == self._labels[known].unsqueeze(0)  # (n, known)
+        hits = first_hits(a.numpy(), b.numpy(), right.numpy(), np.zeros(right.shape, dtype=bool))
+        return {"neighbour_accuracy": MetricValue.of(hits)}
 
 
 class SupervisedContrastLoss(Loss):
@@ -105,4 +122,5 @@ class SupervisedContrastLoss(Loss):
 
     objective = SupervisedContrastObjective
     metric = "neighbour_accuracy"
+    contrasts = True
     needs = "labels"

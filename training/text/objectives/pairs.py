@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, TypeAlias
 
 import numpy as np
@@ -12,15 +13,34 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from training.data.holdout import Keys
 from training.data.stream import RowNumbers
+from training.metrics import MetricValue
 from training.text import losses
 from training.text.data.examples import TokenExamples
 from training.text.data.tokenised import Tokenised
-from training.text.metrics import first_hit_rate
+from training.text.metrics import first_hits
 from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
+from training.text.objectives.copies import alike, own_texts, partners
 
 Targets: TypeAlias = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
-Teachers: TypeAlias = losses.Sides | None
+
+
+@dataclass(frozen=True)
+class PairBatch:
+    """Encoded pairs.
+
+    Attributes:
+        a: vectors of the first texts (n, m).
+        b: of the second ones (n, m).
+        teachers: the teacher's vectors of both (n, d), if it is learned from.
+        keys: of the first and of the second texts, (n,) each.
+    """
+
+    a: Tensor
+    b: Tensor
+    teachers: losses.Sides | None
+    keys: tuple[Keys, Keys]
 
 
 class PairObjective(Objective["PairLoss"]):
@@ -45,23 +65,25 @@ class PairObjective(Objective["PairLoss"]):
     def _batch_size(self) -> int:
         return self._plan.pairs_per_step
 
-    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[PairLoss]]:
-        rows = self._split.batch(step)
-        (a, b), teachers = self._encoded(rows, vectors), self._teachers(rows)
+    def _batch(self, rows: RowNumbers, number: int, vectors: Vectors) -> Callable[[int], Value[PairLoss]]:
+        batch = self._pairs(rows, vectors)
 
         def at(m: int) -> Value[PairLoss]:
-            first, second = a[:, :m], b[:, :m]
-            return lambda loss: loss.value(first, second, teachers)
+            cut = replace(batch, a=self._cut(batch.a, m), b=self._cut(batch.b, m))
+            return lambda loss: loss.value(cut)
 
         return at
 
-    def evaluate(self, vectors: Vectors) -> dict[str, float]:
-        """Measure what is learned over all held-out pairs."""
-        rows = self._split.held_out
-        (a, b), teachers = self._encoded(rows, vectors), self._teachers(rows)
-        return {loss.metric: loss.measured(a, b, teachers) for loss in self._losses.values()}
+    def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
+        """Measure what is learned over all pairs."""
+        batch = self._pairs(rows, vectors)
+        return {loss.metric: MetricValue.of(loss.measured(batch)) for loss in self._losses.values()}
 
-    def _teachers(self, rows: RowNumbers) -> Teachers:
+    def _pairs(self, rows: RowNumbers, vectors: Vectors) -> PairBatch:
+        (a, b), (first, second) = self._encoded(rows, vectors), self._keys(rows)
+        return PairBatch(a, b, self._teachers(rows), (first, second))
+
+    def _teachers(self, rows: RowNumbers) -> losses.Sides | None:
         if self._targets is None:
             return None
         first, second = (torch.from_numpy(side[rows].astype(np.float32)) for side in self._targets)
@@ -74,28 +96,31 @@ class PairLoss(Loss):
     objective = PairObjective
 
     @abstractmethod
-    def value(self, a: Tensor, b: Tensor, teachers: Teachers) -> Tensor:
-        """The loss of a batch: a and b (n, m), the teacher's vectors of both."""
+    def value(self, batch: PairBatch) -> Tensor:
+        """The loss of a batch."""
 
     @abstractmethod
-    def measured(self, a: Tensor, b: Tensor, teachers: Teachers) -> float:
-        """The metric of a and b (n, d)."""
+    def measured(self, batch: PairBatch) -> npt.NDArray[np.float64]:
+        """What each pair contributes to the metric, whose mean it is (n,)."""
 
 
 class InfonceLoss(PairLoss):
-    """Pairs, with in-batch negatives, both directions."""
+    """Pairs, with in-batch negatives, both directions; copies of a text are no negatives of each other."""
 
     temperature: Annotated[float, Field(gt=0)] = 0.05
 
     metric = "pair_first_hit"
     needs = "pairs"
+    contrasts = True
 
-    def value(self, a: Tensor, b: Tensor, teachers: Teachers) -> Tensor:
-        return losses.infonce(a, b, self.temperature, symmetric=True)
+    def value(self, batch: PairBatch) -> Tensor:
+        return losses.infonce(batch.a, batch.b, self.temperature, symmetric=True, alike=alike(*batch.keys))
 
-    def measured(self, a: Tensor, b: Tensor, teachers: Teachers) -> float:
-        """The share of texts whose own partner is nearest."""
-        return first_hit_rate(a.numpy(), b.numpy())
+    def measured(self, batch: PairBatch) -> npt.NDArray[np.float64]:
+        """Whether the nearest of all second texts is a partner, in any pair; the text itself is left out."""
+        first, second = batch.keys
+        right = partners(first, second, second)
+        return first_hits(batch.a.numpy(), batch.b.numpy(), right, own_texts(first, second) & ~right)
 
 
 class PairSimilarityKlLoss(PairLoss):
@@ -106,11 +131,14 @@ class PairSimilarityKlLoss(PairLoss):
     metric = "pair_similarity"
     needs = "pair_texts"
     follows_teacher = True
+    contrasts = True
 
-    def value(self, a: Tensor, b: Tensor, teachers: Teachers) -> Tensor:
-        assert teachers is not None
-        return losses.cross_similarity_kl((a, b), teachers, self.temperature)
+    def value(self, batch: PairBatch) -> Tensor:
+        assert batch.teachers is not None
+        return losses.cross_similarity_kl((batch.a, batch.b), batch.teachers, self.temperature)
 
-    def measured(self, a: Tensor, b: Tensor, teachers: Teachers) -> float:
+    def measured(self, batch: PairBatch) -> npt.NDArray[np.float64]:
         """The divergence from the teacher's similarities, negative, so that larger is better."""
-        return -float(self.value(a, b, teachers))
+        assert batch.teachers is not None
+        rows = losses.cross_similarity_rows((batch.a, batch.b), batch.teachers, self.temperature)
+        return -rows.double().numpy()

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-import torch
 from pydantic import Field
-from torch.nn import functional as F
 
+from training.data.stream import RowNumbers
+from training.metrics import MetricValue
 from training.text import losses
 from training.text.data.examples import TokenExamples
 from training.text.data.tokenised import Tokenised
+from training.text.metrics import uniformity_values
 from training.text.objectives.base import Loss, Objective, Value, Vectors
+from training.text.objectives.copies import alike
 
 
 class SimcseObjective(Objective["SimcseLoss"]):
@@ -26,21 +28,21 @@ class SimcseObjective(Objective["SimcseLoss"]):
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.corpus]
 
-    def _batch(self, step: int, vectors: Vectors) -> Callable[[int], Value[SimcseLoss]]:
-        rows = self._split.batch(step)
+    def _batch(self, rows: RowNumbers, number: int, vectors: Vectors) -> Callable[[int], Value[SimcseLoss]]:
         (a,), (b,) = self._encoded(rows, vectors), self._encoded(rows, vectors)
-        return lambda m: lambda loss: losses.infonce(a[:, :m], b[:, :m], loss.temperature)
+        (keys,) = self._keys(rows)
+        copies = alike(keys, keys)
+        return lambda m: (
+            lambda loss: losses.infonce(self._cut(a, m), self._cut(b, m), loss.temperature, alike=copies)
+        )
 
-    def evaluate(self, vectors: Vectors) -> dict[str, float]:
-        """`uniformity`: -log mean_{i != j} exp(-2 |v_i - v_j|^2), how evenly held-out texts are spread.
+    def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
+        """`uniformity`: how evenly held-out texts are spread, see `uniformity_values`.
 
-        0 if all are alike. It says nothing of meaning: choose by graded pairs where there are some.
-        Source: Wang and Isola 2020, arXiv 2005.10242, eq. 2, with the sign turned.
+        It says nothing of meaning: choose by graded pairs where there are some.
         """
-        (found,) = self._encoded(self._split.held_out, vectors)
-        v = F.normalize(found, dim=-1)
-        distances = (2 - 2 * v @ v.T)[~torch.eye(len(v), dtype=torch.bool)]  # squared
-        return {"uniformity": float(-(-2 * distances).exp().mean().log()) if len(v) > 1 else 0.0}
+        (found,) = self._encoded(rows, vectors)
+        return {"uniformity": MetricValue.of(uniformity_values(found.numpy()))}
 
 
 class SimcseLoss(Loss):
@@ -52,3 +54,4 @@ class SimcseLoss(Loss):
     metric = "uniformity"
     needs = "texts"
     needs_dropout = True
+    contrasts = True
