@@ -16,13 +16,18 @@ def full_softmax(scores: Tensor, targets: Tensor) -> Tensor:
     Args:
         scores: (n, k), one column per item; -inf for items that do not count.
         targets: (n, k), 0 or a positive weight.
+
+    Raises:
+        ValueError: no row has a target, so that there is nothing to learn.
     """
     mass = targets.sum(-1, keepdim=True)  # (n, 1)
     share = targets / mass.clamp(min=1e-9)
     log_p = scores.log_softmax(-1).masked_fill(targets == 0, 0.0)  # 0 * -inf must be 0
     rows = -(share * log_p).sum(-1)  # (n,)
-    counted = (mass.squeeze(-1) > 0).to(rows.dtype)
-    return (rows * counted).sum() / counted.sum().clamp(min=1.0)
+    counted = mass.squeeze(-1) > 0
+    if not counted.any():
+        raise ValueError(f"none of {len(scores)} users has a target")
+    return rows[counted].mean()
 
 
 def sampled_softmax(
@@ -44,7 +49,11 @@ def sampled_softmax(
         sampled: (n, m), scores of the sample; -inf for items that the user took (accidental hits).
         log_expected: (m,), log E_j.
         log_expected_positive: (n,), log E of the positives, for the correction of 2019.
+
+    Raises:
+        ValueError: there are no rows.
     """
+    _check(positive)
     own = positive if log_expected_positive is None else positive - log_expected_positive
     scores = torch.cat([own.unsqueeze(1), sampled - log_expected], dim=1)  # (n, 1 + m)
     return -scores.log_softmax(1)[:, 0].mean()
@@ -58,8 +67,17 @@ def bpr(positive: Tensor, sampled: Tensor) -> Tensor:
     Args:
         positive: (n,).
         sampled: (n, m).
+
+    Raises:
+        ValueError: there are no rows.
     """
-    is_counted = sampled > -torch.inf
+    _check(positive)
+    is_counted = sampled > -torch.inf  # -inf - -inf would be NaN, in the gradient as well
     gaps = positive.unsqueeze(1) - sampled.masked_fill(~is_counted, 0.0)  # (n, m)
     losses = -F.logsigmoid(gaps) * is_counted
     return losses.sum() / is_counted.sum().clamp(min=1)
+
+
+def _check(positive: Tensor) -> None:
+    if not len(positive):
+        raise ValueError("there are no users to learn from")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from training.console import say
 from training.errors import ConfigError
 from training.recommender import baselines
 from training.recommender.settings import RecommenderRun
@@ -33,3 +34,21 @@ def check_size(run: RecommenderRun, items: int) -> None:
             f"{baselines.MOST_ITEMS:,}, so leave it out"
         )
     run.loss.chosen.check_size(items)
+
+
+def check_users(run: RecommenderRun, learned: int, training: int) -> None:
+    """Say how many training users nothing can be learned from, and refuse batches of which that is true.
+
+    Args:
+        run: the config.
+        learned: how many training users have a known item.
+        training: how many there are.
+
+    Raises:
+        ConfigError: nothing would be learned.
+    """
+    if not learned:
+        raise ConfigError(f"data: none of {training:,} training users has a known item")
+    if learned < training:
+        say(f"{training - learned:,} of {training:,} training users have no known item, and are left out")
+    run.loss.chosen.check_batch(min(learned, run.train.batch_size))

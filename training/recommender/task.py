@@ -32,9 +32,9 @@ from training.recommender.encoders.export_modules import ExportedItems, Exported
 from training.recommender.encoders.initialisation import initialise_from_ease
 from training.recommender.encoders.towers import TwoTowers
 from training.recommender.evaluation import Evaluation
-from training.recommender.objectives import Step, choose_targets
+from training.recommender.objectives import Step, choose_targets, positive_shares
 from training.recommender.parity import item_parity_inputs, user_parity_inputs
-from training.recommender.rules import check, check_size
+from training.recommender.rules import check, check_size, check_users
 from training.recommender.settings import RecommenderRun
 from training.task import Encode
 
@@ -69,10 +69,11 @@ class RecommenderTask:
         self.data_sha256 = self.examples.log.sha256
         known = [self.examples.item_input(int(number)) for number in self.examples.known]
         self._known = _tensors(self.examples.items, known)
-        counts = np.bincount(
-            np.concatenate(self.examples.training_items()), minlength=len(self.examples.known)
-        )
-        self._shares = counts / counts.sum()
+        taken = self.examples.training_items()
+        self._learned = np.flatnonzero([len(items) > 0 for items in taken])  # all others have no target
+        check_users(run, len(self._learned), len(taken))
+        counts = np.bincount(np.concatenate(taken), minlength=len(self.examples.known))
+        self._shares = self._positive_shares(taken)
         self._evaluation = Evaluation(run, self.examples, counts)
         self._history = self.examples.users.input_names.index(self.examples.history_name)
         torch.manual_seed(run.seed)
@@ -87,6 +88,14 @@ class RecommenderTask:
         if run.towers.initialisation is not None:
             self._initialise(run.towers.initialisation)
 
+    def _positive_shares(self, taken: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:
+        """How likely each known item is a step's positive: of the newest entries, which are what is read."""
+        config = self.run.loss
+        (most,) = (feature.max_length for feature in self.run.user if feature.kind == "history")
+        newest = [items[::-1][:most] for items in taken]
+        low, high = config.target_fraction
+        return positive_shares(newest, len(self.examples.known), config.targets, (low, high))
+
     def _initialise(self, config: InitialisationConfig) -> None:
         lately = self.examples.training_lately()
         texts = None
@@ -99,7 +108,7 @@ class RecommenderTask:
 
     @property
     def steps_per_epoch(self) -> int:
-        return -(-len(self.examples.split.train) // self.run.train.batch_size)
+        return -(-len(self._learned) // self.run.train.batch_size)
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         tower, sequence = self.model.user_tower, self.run.towers.sequence
@@ -114,10 +123,10 @@ class RecommenderTask:
         return [group for group in groups if group["params"]]
 
     def batches(self, epoch: int, start: int) -> Iterator[Batch]:
-        order = np.random.default_rng((self.run.seed, epoch)).permutation(len(self.examples.split.train))
-        size = self.run.train.batch_size
+        order = np.random.default_rng((self.run.seed, epoch)).permutation(self._learned)
+        batches = np.array_split(order, self.steps_per_epoch)  # alike in size, so that none is left with one
         for step in range(start, self.steps_per_epoch):
-            yield Batch(order[step * size : (step + 1) * size], (self.run.seed, epoch, step))
+            yield Batch(batches[step], (self.run.seed, epoch, step))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
         arrays = _arrays(self.examples.users, self.examples.training(batch.users))
@@ -134,6 +143,7 @@ class RecommenderTask:
             history=self._history,
             targets=targets,
             shares=self._shares,
+            users=len(self._learned),
             generator=generator,
         )
         return {"loss": config.chosen.value(step)}

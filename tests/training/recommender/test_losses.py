@@ -48,8 +48,31 @@ def test_full_softmax_with_items_not_asked_and_rows_without_target_is_finite() -
     assert scores.grad.tolist() == [[-0.5, 0.5, 0.0], [0.0, 0.0, 0.0]]
 
 
-def test_full_softmax_without_any_target_is_zero() -> None:
-    assert losses.full_softmax(torch.zeros(2, 3), torch.zeros(2, 3)).item() == 0.0
+def test_nothing_to_learn_from_is_refused() -> None:
+    """A loss of 0, or of NaN, would look like a step."""
+    nobody = torch.zeros(0)
+    with pytest.raises(ValueError, match="none of 2 users has a target"):
+        losses.full_softmax(torch.zeros(2, 3), torch.zeros(2, 3))
+    with pytest.raises(ValueError, match="no users"):
+        losses.sampled_softmax(nobody, torch.zeros(0, 3), torch.zeros(3))
+    with pytest.raises(ValueError, match="no users"):
+        losses.bpr(nobody, torch.zeros(0, 3))
+
+
+@pytest.mark.parametrize("loss", ["sampled_softmax", "bpr"])
+def test_user_that_has_the_whole_sample_has_a_finite_gradient(loss: str) -> None:
+    """Row 1 has every item of the sample, so it says nothing; row 2 does."""
+    positive = torch.tensor([1.0, 0.0], requires_grad=True)
+    sampled = torch.tensor([[-INF, -INF], [0.0, -INF]])
+    value = losses.bpr(positive, sampled)
+    if loss == "sampled_softmax":
+        value = losses.sampled_softmax(positive, sampled, torch.zeros(2))
+    value.backward()
+
+    assert value.item() > 0
+    assert positive.grad is not None
+    assert positive.grad[0].item() == 0.0
+    assert -1.0 < positive.grad[1].item() < 0.0
 
 
 def test_full_softmax_of_one_target_a_row_is_cross_entropy() -> None:

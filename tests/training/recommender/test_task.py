@@ -20,7 +20,7 @@ from training.config import parse_config
 from training.errors import ConfigError, InterruptedRunError
 from training.recommender.objectives import Step, choose_targets
 from training.recommender.objectives.sampled import SampledSoftmaxLoss
-from training.recommender.objectives.sampling import Sample, Sampler, in_history
+from training.recommender.objectives.sampling import Sample, in_history
 from training.recommender.rules import check_size
 from training.recommender.settings import RecommenderRun
 from training.recommender.task import Batch, RecommenderTask
@@ -343,18 +343,6 @@ def test_positive_is_corrected_as_first_published_where_the_config_says_so(shop:
     assert 0.01 < found["uncorrected"] < 0.99
 
 
-def test_expected_counts_are_those_of_many_draws() -> None:
-    shares = np.array([0.7, 0.2, 0.1])
-    sampler, generator = Sampler(shares, uniform=4), np.random.default_rng(0)
-    counts, expected = torch.zeros(3), torch.zeros(3)
-    for _ in range(2000):
-        sample = sampler.draw(torch.from_numpy(generator.choice(3, 5, p=shares)), generator)
-        counts += torch.bincount(sample.columns, minlength=3) / 2000
-        expected[sample.columns] = sample.log_expected.exp()
-
-    assert counts.tolist() == pytest.approx(expected.tolist(), rel=0.05)
-
-
 def test_accidental_hits_are_the_items_that_a_history_holds() -> None:
     """Columns may repeat, and histories hold what is no column: below, between and above them."""
     columns = torch.tensor([4, 2, 4, 7])
@@ -373,6 +361,49 @@ def test_sampled_losses_find_the_groups(shop: Path, tmp_path: Path, kind: str) -
     loss = {kind: {"uniform_negatives": 20}}
 
     assert trained(shop, tmp_path / "run", loss=loss).evaluate().metrics["ndcg@100"].mean > 0.6
+
+
+def test_no_batch_is_left_with_one_user(shop: Path) -> None:
+    """71 batches of one would be 71 steps that a loss against the others' targets learns nothing from."""
+    train = tiny_shop.config()["train"] | {"batch_size": 71}
+    task = RecommenderTask(run_of(train=train), shop)
+    batches = list(task.batches(0, 0))
+
+    assert [len(batch.users) for batch in batches] == [36, 36]
+    assert sorted(np.concatenate([batch.users for batch in batches])) == list(range(72))
+
+
+def test_training_user_without_a_known_item_is_left_out_and_counted(
+    shop: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A user who took nothing but an item that is kept out of training has no target in any step."""
+    data = tiny_shop.config()["data"] | {"cold_items": 0.1, "core": 1}
+    cold = RecommenderTask(run_of(data=data), shop).examples
+    name = cold.log.items[int(cold.cold[0])]
+    rows = (shop / "log.csv").read_text().splitlines()
+    lonely = [f"only{n},{name},1000000,office thing,1.0,GB,office|all" for n in range(30)]
+    (tmp_path / "log.csv").write_text("\n".join([*rows, *lonely]) + "\n")
+    loss = {"bpr": {"uniform_negatives": 0}}
+    train = tiny_shop.config()["train"] | {"batch_size": 4}
+    capsys.readouterr()
+
+    task = RecommenderTask(run_of(data=data, loss=loss, train=train), tmp_path)
+
+    users = np.concatenate([batch.users for batch in task.batches(0, 0)])
+    named = {task.examples.log.users[task.examples.split.train[user]] for user in users}
+    assert not any(one.startswith("only") for one in named)
+    assert f"of {len(task.examples.split.train)} training users have no known item" in capsys.readouterr().err
+    value = task.loss(next(task.batches(0, 0)))["loss"]
+    value.backward()
+    assert value.item() > 0
+    assert all(one.grad is None or one.grad.isfinite().all() for one in task.model.parameters())
+
+
+@pytest.mark.parametrize("kind", ["sampled_softmax", "bpr"])
+def test_batch_of_one_without_negatives_is_refused(shop: Path, kind: str) -> None:
+    train = tiny_shop.config()["train"] | {"batch_size": 1}
+    with pytest.raises(ConfigError, match="a batch of one user"):
+        RecommenderTask(run_of(train=train, loss={kind: {"uniform_negatives": 0}}), shop)
 
 
 @pytest.mark.parametrize(

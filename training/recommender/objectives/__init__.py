@@ -2,6 +2,6 @@
 
 from training.recommender.objectives.base import ItemLoss, Step
 from training.recommender.objectives.table import RecommenderLossConfig
-from training.recommender.objectives.targets import choose_targets
+from training.recommender.objectives.targets import choose_targets, positive_shares
 
-__all__ = ["ItemLoss", "RecommenderLossConfig", "Step", "choose_targets"]
+__all__ = ["ItemLoss", "RecommenderLossConfig", "Step", "choose_targets", "positive_shares"]

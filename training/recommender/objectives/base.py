@@ -24,8 +24,10 @@ class Step:
         known: the known items' arrays, in the order of the vocabulary.
         arrays: the users' arrays, with whole histories.
         history: which of these arrays holds the histories, int64 (n, h), padded with 0.
-        targets: which entries are hidden from the user tower and are to be found, bool (n, h).
-        shares: (k,), how likely a target is each item; sums to 1.
+        targets: which entries are hidden from the user tower and are to be found, bool (n, h); every user has
+            one at least.
+        shares: (k,), how likely each item is the positive of a user drawn at random; sums to 1.
+        users: how many there are to draw from.
         generator: of everything random about the step.
     """
 
@@ -35,6 +37,7 @@ class Step:
     history: int
     targets: Tensor
     shares: npt.NDArray[np.float64]
+    users: int
     generator: np.random.Generator
 
     @property
@@ -63,3 +66,6 @@ class ItemLoss(Section):
 
     def check_size(self, items: int) -> None:
         """Refuse a number of items that would not end. Raises ConfigError."""
+
+    def check_batch(self, users: int) -> None:
+        """Refuse a batch that nothing can be learned from. Raises ConfigError."""

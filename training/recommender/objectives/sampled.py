@@ -9,9 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from bundle.preprocess.features.schema import FIRST
+from training.errors import ConfigError
 from training.recommender.losses import bpr, sampled_softmax
 from training.recommender.objectives.base import ItemLoss, Step
-from training.recommender.objectives.sampling import Sample, Sampler, one_target, scores_of, short_table
+from training.recommender.objectives.sampling import Sample, Sampler, scores_of, short_table
+from training.recommender.objectives.targets import one_target
 
 
 class SampledLoss(ItemLoss):
@@ -24,13 +26,11 @@ class SampledLoss(ItemLoss):
     uniform_negatives: Annotated[int, Field(ge=0)] = 1000
 
     def value(self, step: Step) -> Tensor:
-        some = step.targets.any(1)  # a history without a known item has no target
-        arrays = [array[some] for array in step.arrays]
-        entries, targets, shown = step.entries[some], step.targets[some], step.shown[some]
-        places = one_target(targets, step.generator)
+        entries = step.entries
+        places = one_target(step.targets, step.generator)
         positives = entries.gather(1, places.unsqueeze(1)).squeeze(1) - FIRST  # (n,)
-        table, short = short_table(step.towers, step.known, shown)
-        users = step.user_vectors(table, arrays, short)  # (n, d)
+        table, short = short_table(step.towers, step.known, step.shown)
+        users = step.user_vectors(table, step.arrays, short)  # (n, d)
         sample = self.sample(positives, step)
         vectors = step.towers.item_vectors(*(array[sample.columns] for array in step.known))  # (c, d)
         positive, others = scores_of(users, vectors, sample.columns, entries)
@@ -38,7 +38,14 @@ class SampledLoss(ItemLoss):
 
     def sample(self, positives: Tensor, step: Step) -> Sample:
         """Draw the items to score: the targets (n,), and uniform draws."""
-        return Sampler(step.shares, self.uniform_negatives).draw(positives, step.generator)
+        return Sampler(step.shares, step.users, self.uniform_negatives).draw(positives, step.generator)
+
+    def check_batch(self, users: int) -> None:
+        if users == 1 and not self.uniform_negatives:
+            raise ConfigError(
+                "loss: a batch of one user has no other user's target for a negative, and uniform_negatives "
+                "is 0, so nothing would be learned; make either larger"
+            )
 
     @abstractmethod
     def of_scores(self, positive: Tensor, others: Tensor, sample: Sample) -> Tensor:

@@ -25,7 +25,8 @@ class Sample:
 
     Attributes:
         columns: int64 (c,), positions among the known items.
-        log_expected: (c,), log of how often each of them is expected in a sample.
+        log_expected: (c,), log of how often each of them is expected among the negatives of a user who does
+            not have it.
     """
 
     columns: Tensor
@@ -36,26 +37,26 @@ class Sampler:
     """Draws the other users' positives, and items with equal chances.
 
     Args:
-        shares: (k,), how likely a positive is each item; sums to 1.
-        uniform: how many are drawn with equal chances.
+        shares: (k,), how likely each item is the positive of a user drawn at random (`positive_shares`).
+        users: how many there are to draw from.
+        uniform: how many items are drawn with equal chances.
     """
 
-    def __init__(self, shares: npt.NDArray[np.float64], uniform: int) -> None:
-        self._shares, self._uniform = torch.from_numpy(shares), uniform
+    def __init__(self, shares: npt.NDArray[np.float64], users: int, uniform: int) -> None:
+        self._shares, self._users, self._uniform = torch.from_numpy(shares), users, uniform
 
     def draw(self, positives: Tensor, generator: np.random.Generator) -> Sample:
-        """The sample of a step: the positives (n,) and the uniform draws."""
-        items = len(self._shares)
+        """The sample of a step: the positives (n,) and the uniform draws.
+
+        Of an item that is not in a user's own history, one of the n - 1 others' positives is it by
+        users / (users - 1) of its share: a step draws its users without replacement.
+        """
+        items, others = len(self._shares), len(positives) - 1
         drawn = torch.from_numpy(generator.integers(0, items, self._uniform))
         columns = torch.cat([positives, drawn])
-        expected = len(positives) * self._shares[columns] + self._uniform / items
+        of_others = others * self._shares[columns] * (self._users / max(1, self._users - 1))
+        expected = of_others + self._uniform / items
         return Sample(columns, expected.clamp(min=1e-12).log().float())
-
-
-def one_target(targets: Tensor, generator: np.random.Generator) -> Tensor:
-    """Choose one of the True places of each row, which has at least one: targets (n, h) -> int64 (n,)."""
-    keys = torch.from_numpy(generator.random(tuple(targets.shape)))
-    return keys.masked_fill(~targets, -1.0).argmax(1)
 
 
 def short_table(towers: TwoTowers, known: Sequence[Tensor], entries: Tensor) -> tuple[Tensor, Tensor]:
