@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def infer(paths: Sequence[Path]) -> str:
         for guess in found[items]:
             if guess.column != roles[log].item:
                 lines += _feature("item", guess, f"of {items.name}; {guess.reason}")
-    return "\n".join([*lines, *_TAIL]) + "\n"
+    return "\n".join([*lines, *_tail(lines)]) + "\n"
 
 
 def read(path: Path) -> Table:
@@ -107,20 +107,13 @@ def _feature(side: str, guess: Guess, reason: str) -> Iterator[str]:
 
 
 _TAIL = """
-# Vectors of 129 dimensions (and item_dim = 257) rank some 5 % less well at a quarter of the size.
-[towers]
-item_dim = 1023
-half_lives_days = [20.0, 200.0]
-
+# What [towers] leaves out is chosen on this log by users who are held out, and printed with every candidate's
+# figure: output_dim, half_lives_days, and the settings of [towers.initialisation]. What is given is kept.
 [towers.initialisation]
-content_weight = 30.0
-popularity = 0.2
 
-[towers.user]
-output_dim = 512
-
-[towers.item]
-output_dim = 512
+# Popularity of now: one component of an item's vector, which a backend refreshes (docs/recommender.md).
+[towers.recent]
+name = "{recent}"
 
 [loss]
 target_fraction = [0.1, 0.4]
@@ -129,7 +122,16 @@ target_fraction = [0.1, 0.4]
 epochs = 2
 batch_size = 256
 learning_rate = 3e-5
-metric = "ndcg@100\"""".splitlines()
+metric = "ndcg@100\""""
+
+
+def _tail(lines: Iterable[str]) -> list[str]:
+    """What is the same for every log; the number of recent users has a name that is not taken."""
+    taken = set(lines)
+    free = next(
+        name for name in ("recent", "recent_users", "users_of_late") if f'name = "{name}"' not in taken
+    )
+    return _TAIL.format(recent=free).splitlines()
 
 
 def _name(column: str) -> str:

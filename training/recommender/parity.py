@@ -49,18 +49,18 @@ def user_parity_inputs(examples: RecommenderExamples) -> list[Input]:
         [f" {ids[0].lower()} ", ids[1]],
         *(
             [one, *ids[:2]]
-            for one in _with_content(examples, _odd_values(examples.item_schema, examples.id_name))
+            for one in _with_content(examples, _odd_values(examples.content_specs, examples.id_name))
         ),
     ]
     odd = [Features({name: history}, examples.now) for history in histories]
-    values = [{name: ids[:2]} | one for one in _odd_values(examples.user_schema, name)]
+    values = [{name: ids[:2]} | one for one in _odd_values(examples.user_schema.features, name)]
     ordinary = [_made_up(examples, ids, length) for length in ORDINARY_LENGTHS]
     return _mixed([*odd, Features({}, examples.now), *(Features(v, examples.now) for v in values)], ordinary)
 
 
 def _with_content(examples: RecommenderExamples, records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Items never seen, as a history tells of them; nothing where items have no content."""
-    has_content = len(examples.item_schema.features) > 1
+    has_content = len(examples.content_specs) > 1
     return [{"id": "never seen"} | record for record in records] if has_content else []
 
 
@@ -73,7 +73,8 @@ def _made_up(examples: RecommenderExamples, ids: list[str], length: int) -> Feat
         for item, age in zip(generator.choice(ids, length), ages, strict=True)
     ]
     records = [examples.item_input(int(n)).values for n in generator.choice(examples.known, NEW_ENTRIES)]
-    content = ({k: v for k, v in record.items() if k != examples.id_name} for record in records)
+    names = {spec.name for spec in examples.content_specs} - {examples.id_name}
+    content = ({k: v for k, v in record.items() if k in names} for record in records)
     for place, record in zip(generator.permutation(length), _with_content(examples, content), strict=False):
         history[place] |= record
     known = {
@@ -100,12 +101,12 @@ def item_parity_inputs(examples: RecommenderExamples) -> list[Input]:
         content,
         {name: "never seen"} | content,
         {name: None},
-        *_odd_values(examples.item_schema, name),
+        *_odd_values(examples.item_schema.features, name),
     ]
     return _mixed([Features(values, examples.now) for values in odd], some)
 
 
-def _odd_values(schema: Any, but: str) -> Iterator[dict[str, Any]]:
+def _odd_values(specs: Iterable[Any], but: str) -> Iterator[dict[str, Any]]:
     """One record per odd value of every feature."""
     odd: dict[str, tuple[Any, ...]] = {
         "category": ("never seen", "", "日本", None),
@@ -114,7 +115,7 @@ def _odd_values(schema: Any, but: str) -> Iterator[dict[str, Any]]:
         "number": ODD_NUMBERS,
         "time": (0, 4_000_000_000, None),
     }
-    for spec in schema.features:
+    for spec in specs:
         if spec.name != but:
             yield from ({spec.name: value} for value in odd[spec.kind])
 

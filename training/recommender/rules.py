@@ -10,7 +10,7 @@ from training.recommender.settings import RecommenderRun
 
 def check(run: RecommenderRun) -> None:
     """Refuse settings that contradict each other. Raises ConfigError."""
-    user, item = run.towers.user.output_dim, run.towers.item.output_dim
+    user, item = run.towers.user_layers.output_dim, run.towers.item_layers.output_dim
     if user != item:
         raise ConfigError(f"towers.user.output_dim is {user}, towers.item.output_dim {item}; make them equal")
     sequence = run.towers.sequence

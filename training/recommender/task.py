@@ -20,16 +20,19 @@ from torch import Tensor, nn
 from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.preprocess.features import FeaturePreprocessor, Features
-from bundle.preprocess.features.schema import FeatureSchema, input_names
+from bundle.preprocess.features.schema import FeatureSchema, FeatureSpec, input_names
 from bundle.publish import Draft
+from training.console import say
 from training.export import Exportable, draft_of, run_torch
 from training.metrics import Validation
 from training.provenance import of_run
 from training.recommender import baselines
+from training.recommender.choice.resolve import Choice, given, resolve
 from training.recommender.config.towers import InitialisationConfig
 from training.recommender.data.examples import RecommenderExamples
-from training.recommender.encoders.export_modules import ExportedItems, ExportedUsers
-from training.recommender.encoders.initialisation import initialise_from_ease
+from training.recommender.data.recent import described
+from training.recommender.encoders.export_modules import ExportedItems, ExportedUsers, Recent
+from training.recommender.encoders.initialisation import initialise_from_closed_form
 from training.recommender.encoders.towers import TwoTowers
 from training.recommender.evaluation import Evaluation
 from training.recommender.objectives import Step, choose_targets, positive_shares
@@ -67,8 +70,13 @@ class RecommenderTask:
         self.examples = RecommenderExamples(run, data)
         check_size(run, len(self.examples.log.items))
         self.data_sha256 = self.examples.log.sha256
+        self.choice: Choice | None = None
+        if run.towers.initialisation is not None:
+            self.choice = resolve(run, self.examples)
+            self.run = run = self.choice.run
+            say("\n".join(self.choice.lines()))
         known = [self.examples.item_input(int(number)) for number in self.examples.known]
-        self._known = _tensors(self.examples.items, known)
+        self._known = _tensors(self.examples.items, known)[: len(self.examples.content_specs)]
         taken = self.examples.training_items()
         self._learned = np.flatnonzero([len(items) > 0 for items in taken])  # all others have no target
         check_users(run, len(self._learned), len(taken))
@@ -79,7 +87,7 @@ class RecommenderTask:
         torch.manual_seed(run.seed)
         self.model = TwoTowers(
             self.examples.user_schema,
-            self.examples.item_schema,
+            _only(self.examples.item_schema, self.examples.content_specs),
             run.user,
             run.item,
             config=run.towers,
@@ -99,12 +107,21 @@ class RecommenderTask:
     def _initialise(self, config: InitialisationConfig) -> None:
         lately = self.examples.training_lately()
         texts = None
-        if config.content_weight:
-            words = self.examples.texts()
+        words = self.examples.texts()
+        if any(words):
             texts = baselines.tfidf([words[number] for number in self.examples.known])
         # Which training user took which known item, float32 (users, k).
         interactions = baselines.multi_hot(self.examples.training_items(), len(self.examples.known))
-        initialise_from_ease(self.model, self._known, interactions, lately, config, texts=texts)
+        initialise_from_closed_form(
+            self.model,
+            self._known,
+            interactions,
+            lately,
+            given(self.run.towers),
+            scale=config.scale or 1.0,
+            content_ridge=config.content_ridge,
+            texts=texts,
+        )
 
     @property
     def steps_per_epoch(self) -> int:
@@ -173,7 +190,25 @@ class RecommenderTask:
     def _exported(self) -> tuple[nn.Module, nn.Module]:
         """Both towers as they are exported."""
         self.model.eval()
-        return ExportedUsers(self.model, self._known), ExportedItems(self.model, self._known)
+        return ExportedUsers(self.model, self._known), ExportedItems(self.model, self._known, self._recent())
+
+    def _item_schema(self) -> FeatureSchema:
+        """As it is published."""
+        recent, of_now = self.run.towers.recent, self._recent()
+        if recent is None or of_now is None or recent.days is None:
+            return self.examples.item_schema
+        return described(self.examples.item_schema, days=recent.days, weight=of_now.weight)
+
+    def _recent(self) -> Recent | None:
+        """What makes the item vectors' last component one of now."""
+        recent, initialisation = self.run.towers.recent, self.run.towers.initialisation
+        if recent is None or initialisation is None:
+            return None
+        assert recent.weight is not None
+        assert recent.days is not None
+        assert initialisation.scale is not None
+        known = torch.from_numpy(np.log1p(self.examples.recent_users(recent.days)))
+        return Recent(recent.weight * initialisation.scale, known)
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
         """Recall and NDCG on test users, with standard errors and the baselines of the same data."""
@@ -187,7 +222,7 @@ class RecommenderTask:
                 self.run.user_name, users, examples.user_schema, user_parity_inputs(examples), metrics
             ),
             self._draft(
-                self.run.item_name, items, examples.item_schema, item_parity_inputs(examples), metrics
+                self.run.item_name, items, self._item_schema(), item_parity_inputs(examples), metrics
             ),
         ]
 
@@ -213,6 +248,10 @@ class RecommenderTask:
             now=self.examples.now,
         )
         return draft_of(exportable, of_run(self.run, self.data_sha256), metrics)
+
+
+def _only(schema: FeatureSchema, features: list[FeatureSpec]) -> FeatureSchema:
+    return schema.model_copy(update={"features": features})
 
 
 def _tensors(preprocessor: FeaturePreprocessor, inputs: Sequence[Features]) -> list[Tensor]:

@@ -9,31 +9,56 @@ from pydantic import Field, model_validator
 
 from training.config.sections import (
     HiddenConfig,
-    NotNegative,
     Positive,
     Section,
 )
 
 
 class InitialisationConfig(Section):
-    """Start the towers at EASE's solution, cut to their width (`encoders.initialisation`).
+    """Start the towers at a closed form, cut to their width (`encoders.initialisation`).
 
-    It solves for every pair of items, so up to 20,000 of them.
+    What is left out is chosen by users that it is not computed from (`choice`), and so are the half-lives and
+    the widths of `[towers]`. It solves for every pair of items, so up to 20,000 of them.
 
     Attributes:
-        ease_lambda: its regularisation.
-        scale: of the scores, whose softmax the training starts from.
+        ease_lambda: EASE's regularisation.
         content_weight: of the items' texts in the item-item structure; 0 for none.
-        popularity: weight of an item's late popularity (log, standardised) in its bias.
-        content_ridge: regularisation of the regression that divides it between content and ids; without it,
-            what says most of items that are left out is chosen.
+        itemcf: share of ItemCF in it; EASE has the rest.
+        shrink: of ItemCF's cosine, in users.
+        popularity_power: how much less popular items count in it: their users to this power, both ways.
+        popularity: weight of an item's late popularity (log, standardised) beside the structure, whose rows
+            have norm 1 on average.
+        scale: of the scores, whose softmax the training starts from.
+        content_ridge: regularisation of the regression that divides it between content and ids: what
+            says most of items that are left out.
     """
 
-    ease_lambda: Annotated[float, Field(gt=0)] = 1000.0
-    scale: Annotated[float, Field(gt=0)] = 100.0
-    content_weight: NotNegative = 0.0
-    popularity: NotNegative = 0.0
+    ease_lambda: Annotated[float | None, Field(gt=0)] = None
+    content_weight: Annotated[float | None, Field(ge=0)] = None
+    itemcf: Annotated[float | None, Field(ge=0, le=1)] = None
+    shrink: Annotated[float | None, Field(ge=0)] = None
+    popularity_power: Annotated[float | None, Field(ge=-1, le=1)] = None
+    popularity: Annotated[float | None, Field(ge=0)] = None
+    scale: Annotated[float | None, Field(gt=0)] = None
     content_ridge: Annotated[float | None, Field(gt=0)] = None
+
+
+class RecentConfig(Section):
+    """How popular an item is now, in one component of its vector, which is refreshed without training.
+
+    The component is the last one, where every user's vector has 1. The item encoder takes the number as a
+    feature: how many users took the item in the last days. Of a known item that comes without it, it is what
+    training knew; of others it is 0.
+
+    Attributes:
+        name: of the feature.
+        days: that are the last ones; chosen by a split in time, if not given.
+        weight: of log(1 + users) beside the structure's scores; chosen likewise. 0 leaves the feature out.
+    """
+
+    name: str = "recent"
+    days: Positive | None = None
+    weight: Annotated[float | None, Field(ge=0)] = None
 
 
 class SequenceConfig(Section):
@@ -68,22 +93,47 @@ class SequenceConfig(Section):
 class TowersConfig(Section):
     """The pair of towers.
 
+    With `initialisation`, what is left out of `item_dim`, `half_lives_days`, `user` and `item` is chosen.
+
     Attributes:
-        item_dim: width of the item inputs that both towers share.
+        item_dim: width of the item inputs that both towers share; 256.
         half_lives_days: start of the learned recency weighting of a history, mixed if several; without one,
             all entries weigh alike.
         sequence: what reads the order of a history as well; nothing, if not given.
         initialisation: where the weights start; random if not given.
+        recent: a component for what is popular now; none, if not given. It needs `initialisation`.
         user, item: hidden layers of each tower; `output_dim` must be the same.
         item_bias: an item's popularity as one more dimension, against a constant 1 of the user.
     """
 
-    item_dim: Positive = 256
-    half_lives_days: list[Annotated[float, Field(gt=0)]] = []
+    item_dim: Positive | None = None
+    half_lives_days: list[Annotated[float, Field(gt=0)]] | None = None
     sequence: SequenceConfig | None = None
     initialisation: InitialisationConfig | None = None
-    user: HiddenConfig = HiddenConfig()
-    item: HiddenConfig = HiddenConfig()
+    recent: RecentConfig | None = None
+    user: HiddenConfig | None = None
+    item: HiddenConfig | None = None
     item_bias: bool = True
 
     former: ClassVar[Mapping[str, str]] = {"start": "[towers.initialisation], with the same settings"}
+
+    @model_validator(mode="after")
+    def _fits(self) -> TowersConfig:
+        if self.recent is not None and not (self.initialisation and self.item_bias):
+            raise ValueError("recent needs [towers.initialisation] and item_bias")
+        return self
+
+    @property
+    def width(self) -> int:
+        """Of the item inputs."""
+        return self.item_dim or 256
+
+    @property
+    def user_layers(self) -> HiddenConfig:
+        """Hidden layers of the user tower."""
+        return self.user or HiddenConfig()
+
+    @property
+    def item_layers(self) -> HiddenConfig:
+        """Hidden layers of the item tower."""
+        return self.item or HiddenConfig()

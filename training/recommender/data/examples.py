@@ -28,6 +28,7 @@ from training.recommender.data.held_out import (
     item_records,
 )
 from training.recommender.data.interactions import read_interactions
+from training.recommender.data.recent import recent_users, with_recent
 from training.recommender.data.records import Record
 from training.recommender.data.splits import (
     EARLIER_SHARE,
@@ -62,6 +63,9 @@ class RecommenderExamples:
 
     def __init__(self, run: RecommenderRun, data: Path) -> None:
         self.id_name, self.history_name = key_features(run)
+        # Of users who each stand at a moment of their own, nothing is popular now.
+        recent = run.towers.recent if run.data.protocol == "users" else None
+        self._neutral = {} if recent is None else {recent.name: 0}
         self.log = read_interactions(run.data, data, run.user, run.item)
         self._histories, self._later = self._by_time()
         self.now = float(self.log.time[np.concatenate(self._histories)].max())
@@ -87,12 +91,14 @@ class RecommenderExamples:
             uppercase_items=run.data.uppercase_items,
             now=self.now,
         )
+        self.content_specs = self.item_schema.features
+        self.item_schema = with_recent(self.item_schema, run.towers.recent)
         self.user_schema = fit_schema(
             "user",
             run.user,
             [self.log.user_records.of(int(user), self._histories[user]) for user in self.split.train],
             items=names,
-            content=[spec for spec in self.item_schema.features if spec.name != self.id_name],
+            content=[spec for spec in self.content_specs if spec.name != self.id_name],
             uppercase_items=run.data.uppercase_items,
             now=self.now,
         )
@@ -139,7 +145,13 @@ class RecommenderExamples:
 
     def item_input(self, number: int) -> Features:
         """An item as its owner's catalogue would send it."""
-        return Features({self.id_name: self.log.items[number]} | self.item_records[number], self.now)
+        record = {self.id_name: self.log.items[number]} | self.item_records[number] | self._neutral
+        return Features(record, self.now)
+
+    def recent_users(self, days: int) -> npt.NDArray[np.float32]:
+        """Count the training users who took each known item in the last days, float32 (k,)."""
+        rows = np.concatenate(self._training_rows)
+        return recent_users(self.log, rows, now=self.now, days=days)[self.known]
 
     def user_input(self, user: int, rows: Ints, now: float | None = None) -> Features:
         """A user as these rows of the log tell of it: the history, newest first, and the features."""
@@ -176,6 +188,11 @@ class RecommenderExamples:
             user, rows = int(self.split.train[position]), newest_first[is_shown]
             inputs.append(Features(self.log.user_records.of(user, rows), self.now))
         return self.users.prepare(inputs, "end")
+
+    @property
+    def histories(self) -> list[Ints]:
+        """Every user's rows of the log that training may see, oldest first."""
+        return self._histories
 
     def training_rows(self) -> list[Ints]:
         """Every training user's rows of known items, oldest first."""

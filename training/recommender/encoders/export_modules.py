@@ -10,6 +10,7 @@ Index layout: `bundle.preprocess.features.schema`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,19 @@ from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN
 from training.layers import Int8Table
 from training.recommender.encoders.sequence import window
 from training.recommender.encoders.towers import TwoTowers
+
+
+@dataclass(frozen=True)
+class Recent:
+    """How popular items are now.
+
+    Attributes:
+        weight: of log(1 + users) in the last component.
+        known: log(1 + users) of the known items as training ended, float32 (k,), in vocabulary order.
+    """
+
+    weight: float
+    known: Tensor
 
 
 class ExportedItems(nn.Module):
@@ -29,11 +43,13 @@ class ExportedItems(nn.Module):
     Args:
         towers: trained.
         items: the known items' arrays, in the order of the vocabulary.
+        recent: what makes the last component one of now; its number is the last array then.
     """
 
-    def __init__(self, towers: TwoTowers, items: Sequence[Tensor]) -> None:
+    def __init__(self, towers: TwoTowers, items: Sequence[Tensor], recent: Recent | None = None) -> None:
         super().__init__()
         inputs, self.hidden = towers.item_inputs, towers.item_tower
+        self.recent = None if recent is None else ExportedRecent(recent)
         self.id_position = inputs.id_position
         first = self.hidden.first()
         self.parts = nn.ModuleList(
@@ -47,8 +63,10 @@ class ExportedItems(nn.Module):
     def forward(self, *arrays: Tensor) -> Tensor:
         """The item preprocessor's arrays -> (n, output_dim)."""
         ids = arrays[self.id_position][:, 0]  # (n,)
-        embedded = [self._embedded(position, array, ids) for position, array in enumerate(arrays)]
-        return self.hidden.rest(torch.stack(embedded).sum(0))
+        content = arrays if self.recent is None else arrays[:-1]
+        embedded = [self._embedded(position, array, ids) for position, array in enumerate(content)]
+        vectors = self.hidden.rest(torch.stack(embedded).sum(0))
+        return vectors if self.recent is None else self.recent(vectors, ids, arrays[-1])
 
     def _embedded(self, position: int, array: Tensor, ids: Tensor) -> Tensor:
         part = self.parts[position]
@@ -59,6 +77,26 @@ class ExportedItems(nn.Module):
         missing = array[:, place : place + 1] == MISSING  # (n, 1)
         known = self.get_buffer(f"known_{position}")[ids]
         return torch.where(missing, part(known), given)
+
+
+class ExportedRecent(nn.Module):
+    """Adds how popular items are now to the last component of their vectors, and to no other.
+
+    Args:
+        recent: weight, and what training knew.
+    """
+
+    def __init__(self, recent: Recent) -> None:
+        super().__init__()
+        self.weight = recent.weight
+        self.register_buffer("known", torch.cat([recent.known.new_zeros(FIRST), recent.known]))
+
+    def forward(self, vectors: Tensor, ids: Tensor, number: Tensor) -> Tensor:
+        """Vectors (n, d), ids (n,), [log(1 + users), missing] (n, 2) -> (n, d)."""
+        is_missing = number[:, 1] == MISSING  # (n,)
+        logs = torch.where(is_missing, self.get_buffer("known")[ids], number[:, 0])
+        last = vectors[:, -1:] + self.weight * logs.unsqueeze(1)
+        return torch.cat([vectors[:, :-1], last], dim=1)
 
 
 class ExportedEntries(nn.Module):

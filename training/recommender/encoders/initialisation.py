@@ -1,14 +1,13 @@
-"""Starts the towers at a closed-form solution instead of at noise: EASE, cut to the towers' width.
+"""Starts the towers at a closed-form solution instead of at noise, cut to the towers' width.
 
-EASE's item-item matrix B (k, k) is cut by SVD to A C' with A, C (k, r): a user's scores (history) B become
-(history A) C'. An item's input vector holds both, [A_i, C_i]: the user tower's linear path starts by
-reading the first half, the item tower's by reading the second. What of it the items' content explains
-(`content`) starts in the content features, only the rest in the id's embedding, so that an item never seen
-starts with a vector as well. How popular an item is stays with its id: words that sold well this season say
-little of an item that nobody has seen.
+The item-item matrix B (k, k) of `structure` is cut by SVD to A C' with A, C (k, r): a user's scores
+(history) B become (history A) C'. An item's input vector holds both, [A_i, C_i]: the user tower's linear
+path starts by reading the first half, the item tower's by reading the second. What of it the items' content
+explains (`content`) starts in the content features, only the rest in the id's embedding, so that an item
+never seen starts with a vector as well. How popular an item is stays with its id: words that sold well this
+season say little of an item that nobody has seen.
 
-Sources: `recommender.baselines.ease_of`; content as further rows: Jeunen et al. 2020 (CEASE), RecSys; for
-factors as a start, Rendle et al. 2021, arXiv 2110.14037.
+Source for factors as a start: Rendle et al. 2021, arXiv 2110.14037.
 """
 
 from __future__ import annotations
@@ -22,25 +21,25 @@ from torch import Tensor, nn
 from bundle.preprocess.features.schema import FIRST
 from training.errors import ConfigError
 from training.layers import Hidden
-from training.recommender.baselines import Floats, ease_of
-from training.recommender.config.towers import InitialisationConfig
+from training.recommender.baselines import Floats
 from training.recommender.encoders.content import choose_ridge, precision, predicted_diagonal
 from training.recommender.encoders.feature_embeddings import FeatureEmbedding
+from training.recommender.encoders.structure import ClosedForm, Structures, late_popularity
 from training.recommender.encoders.towers import TwoTowers
 
 SPARE_DIRECTIONS = 64
 SUBSPACE_ITERATIONS = 6
-SMOOTHING = 5.0  # users added to each count, so that rare items are not pushed far down by chance
-USER_SHARE = 0.25  # of the scale's logarithm: pooling makes user vectors long, and long ones round coarsely
 
 
-def initialise_from_ease(
+def initialise_from_closed_form(
     towers: TwoTowers,
     items: Sequence[Tensor],
     train: Floats,
     lately: Floats,
-    config: InitialisationConfig,
+    form: ClosedForm,
     *,
+    scale: float,
+    content_ridge: float | None = None,
     texts: Floats | None = None,
 ) -> None:
     """Set the item inputs and the linear paths; hidden layers add nothing at first.
@@ -53,9 +52,10 @@ def initialise_from_ease(
         items: the known items' arrays, in vocabulary order.
         train: float32 (users, k), who took what.
         lately: float32 (k,), how many users have an item among what they took last.
-        config: regularisation and scale.
-        texts: float32 (k, v), TF-IDF of the items' texts. Its words join `train` as users who took the
-            items that they stand in, so that items alike in content are so in the item-item structure.
+        form: what the start is computed from.
+        scale: of the scores.
+        content_ridge: of the regression on content; chosen, if not given.
+        texts: float32 (k, v), TF-IDF of the items' texts.
 
     Raises:
         ConfigError: the towers are too narrow, or have hidden layers without a skip path.
@@ -64,22 +64,22 @@ def initialise_from_ease(
     if any(isinstance(one, nn.Linear) for one in towers.item_inputs.projections):
         raise ConfigError("towers.initialisation sets the item features itself; leave out their dim")
     if dim < 2 * rank + 1:
-        raise ConfigError(f"towers.item_dim = {dim} cannot hold the factors of EASE; it needs {2 * rank + 1}")
+        raise ConfigError(f"towers.item_dim = {dim} cannot hold both factors; it needs {2 * rank + 1}")
     parts, designs = _content(towers, items)
     content = torch.cat([torch.zeros(len(lately), 0), *designs], dim=1)  # (k, c)
-    matrix = _structure(train, texts, config)
-    ridge = config.content_ridge or choose_ridge(content, matrix, torch.from_numpy(train))
+    matrix = torch.from_numpy(Structures(train, texts).matrix(form))
+    ridge = content_ridge or choose_ridge(content, matrix, torch.from_numpy(train))
     of_content = precision(content, ridge)
     matrix.diagonal().copy_(predicted_diagonal(matrix, of_content))
-    both = _input_vectors(matrix.numpy(), rank, dim, config.scale)
+    both = _input_vectors(matrix.numpy(), rank, dim, scale)
     of_features = content.T @ (of_content @ both)  # (c, d)
     of_id = both - content @ of_features
-    of_id[:, 2 * rank] = torch.from_numpy(standardised(np.log(lately + SMOOTHING)))
+    of_id[:, 2 * rank] = torch.from_numpy(late_popularity(lately))
     with torch.no_grad():
         _read(towers.user_tower.hidden, rank, offset=0)
         linear = _read(towers.item_tower, rank, offset=rank)
         if towers.item_bias:
-            linear.weight[rank, 2 * rank] = config.popularity
+            linear.weight[rank, 2 * rank] = scale * form.popularity
     entries = [design.shape[1] for design in designs]
     for part, weights in zip(parts, of_features.split_with_sizes(entries), strict=True):
         part.set_weights(weights)
@@ -91,8 +91,8 @@ def _input_vectors(matrix: Floats, rank: int, dim: int, scale: float) -> Tensor:
     """Both factors of the structure side by side, [A, C, 0]: (k, dim)."""
     left, right = factors(matrix, rank)
     both = torch.zeros(len(matrix), dim)
-    both[:, :rank] = torch.from_numpy(left) * scale**USER_SHARE
-    both[:, rank : 2 * rank] = torch.from_numpy(right) * scale ** (1 - USER_SHARE)
+    both[:, :rank] = torch.from_numpy(left)
+    both[:, rank : 2 * rank] = torch.from_numpy(right) * scale
     return both
 
 
@@ -102,14 +102,6 @@ def _content(towers: TwoTowers, items: Sequence[Tensor]) -> tuple[list[FeatureEm
     positions = [position for position in range(len(items)) if position != inputs.id_position]
     parts = [inputs.part(position) for position in positions]
     return parts, [part.design(items[at]) for part, at in zip(parts, positions, strict=True)]
-
-
-def _structure(train: Floats, texts: Floats | None, config: InitialisationConfig) -> Tensor:
-    """EASE of who took what and of texts, (k, k)."""
-    gram = train.T @ train
-    if texts is not None:
-        gram += config.content_weight * (texts @ texts.T)
-    return torch.from_numpy(ease_of(gram, config.ease_lambda))
 
 
 def factors(matrix: Floats, rank: int) -> tuple[Floats, Floats]:
@@ -129,11 +121,6 @@ def factors(matrix: Floats, rank: int) -> tuple[Floats, Floats]:
     a, c = left[:, :rank] * roots, (basis @ right.T)[:, :rank] * roots
     missing = rank - a.shape[1]
     return np.pad(a, ((0, 0), (0, missing))), np.pad(c, ((0, 0), (0, missing)))
-
-
-def standardised(values: Floats) -> Floats:
-    """Mean 0 and standard deviation 1; all 0 if they are equal."""
-    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-6), dtype=np.float32)
 
 
 def _read(hidden: Hidden, rank: int, *, offset: int) -> nn.Linear:

@@ -171,7 +171,7 @@ class UserTower(nn.Module):
     ) -> None:
         super().__init__()
         self.slots = []  # where each feature's arrays start among the inputs
-        parts, width, start = list[FeatureEmbedding](), config.item_dim + HISTORY_STATISTICS, 0
+        parts, width, start = list[FeatureEmbedding](), config.width + HISTORY_STATISTICS, 0
         for spec, feature in _pairs(schema, features):
             if spec.kind == "history":
                 self.history_slots = slice(start, start + len(input_names(spec)))
@@ -181,12 +181,12 @@ class UserTower(nn.Module):
                 width += feature.dim or USER_FEATURE_DIM
             start += len(input_names(spec))
         self.parts = nn.ModuleList(parts)
-        self.pool = HistoryPool(config.half_lives_days)
-        output_dim = config.user.output_dim - config.item_bias
-        self.hidden = Hidden(width, _outputs(config.user, output_dim))
+        self.pool = HistoryPool(config.half_lives_days or ())
+        output_dim = config.user_layers.output_dim - config.item_bias
+        self.hidden = Hidden(width, _outputs(config.user_layers, output_dim))
         self.sequence: HistorySequence | None = None
         if config.sequence is not None:
-            self.sequence = HistorySequence(config.item_dim, config.sequence, output_dim)
+            self.sequence = HistorySequence(config.width, config.sequence, output_dim)
         self.item_bias = config.item_bias
 
     def forward(self, table: Tensor, *arrays: Tensor) -> Tensor:
@@ -232,11 +232,13 @@ class TwoTowers(nn.Module):
         id_name: str,
     ) -> None:
         super().__init__()
-        self.item_dim, self.item_bias = config.item_dim, config.item_bias
-        self.rank = config.item.output_dim - config.item_bias  # dimensions that users and items meet in
-        self.item_inputs = ItemInputs(item_schema, item, config.item_dim, id_name)
+        self.item_dim, self.item_bias = config.width, config.item_bias
+        self.rank = (
+            config.item_layers.output_dim - config.item_bias
+        )  # dimensions that users and items meet in
+        self.item_inputs = ItemInputs(item_schema, item, config.width, id_name)
         self.user_tower = UserTower(user_schema, user, config)
-        self.item_tower = Hidden(config.item_dim, config.item)
+        self.item_tower = Hidden(config.width, config.item_layers)
 
     def item_vectors(self, *arrays: Tensor) -> Tensor:
         """(n, output_dim)."""

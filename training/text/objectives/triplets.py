@@ -15,9 +15,11 @@ from training.metrics import MetricValue
 from training.text import losses
 from training.text.data.examples import TokenExamples
 from training.text.data.tokenised import Tokenised
-from training.text.metrics import SAME_COSINE, cosines
+from training.text.metrics import cosines
 from training.text.objectives.base import Loss, Objective, Value, Vectors
 from training.text.objectives.copies import alike
+
+SAME_COSINE = 1e-6  # vectors of equal texts in differently padded batches are this far apart
 
 
 class TripletObjective(Objective["TripletsLoss"]):
