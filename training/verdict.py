@@ -83,8 +83,8 @@ def refusal(state: State, metric: str) -> str:
     return (
         f"nothing was learned: of {state.evaluations} evaluations none was better than the start "
         f"({metric} {said(state.start[metric])}), so the weights are as good as those it started "
-        "with, and are not published; try another learning_rate (ten times as much, or a tenth), more "
-        "epochs, or other data; --force publishes them as they are"
+        "with, and are not published; try another learning_rate (ten times, or a tenth), more epochs, or "
+        "other data; --force publishes them as they are"
     )
 
 

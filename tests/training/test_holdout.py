@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.data.holdout import groups_of, held_out, held_out_count
+from training.data.holdout import copies_of, groups_of, held_out, held_out_count
 
 KEYS = st.lists(st.integers(0, 40), min_size=1, max_size=300)
 
@@ -31,24 +31,25 @@ def test_enough_is_held_out_to_decide(n: int, held: int) -> None:
     assert sorted([*learned, *measured]) == list(range(n))
 
 
-@given(first=KEYS, seed=st.integers(0, 3))
-def test_copies_stay_on_one_side_and_both_have_some(first: list[int], seed: int) -> None:
-    groups = groups_of([keys(*first)])
-    learned, measured = held_out(groups, seed)
+@given(groups=KEYS, seed=st.integers(0, 3))
+def test_groups_stay_on_one_side_and_both_sides_have_some(groups: list[int], seed: int) -> None:
+    numbers, _ = copies_of([keys(*groups)])
+    learned, measured = held_out(numbers, seed)
 
-    assert sorted([*learned, *measured]) == list(range(len(first)))
-    assert not {first[row] for row in learned} & {first[row] for row in measured}
+    assert sorted([*learned, *measured]) == list(range(len(groups)))
+    assert not {groups[row] for row in learned} & {groups[row] for row in measured}
     assert len(learned) > 0
-    assert (len(measured) > 0) == (len(set(first)) > 1)
+    assert (len(measured) > 0) == (len(set(groups)) > 1)
 
 
-@given(st.lists(st.tuples(st.integers(0, 10**4), st.integers(0, 10**4)), min_size=1, max_size=200))
-def test_a_whole_pair_is_never_on_both_sides(pairs: list[tuple[int, int]]) -> None:
-    """Whatever else holds them together."""
-    first, second = (keys(*side) for side in zip(*pairs, strict=True))
-    learned, measured = held_out(groups_of([first, second]), 0)
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=1, max_size=200))
+def test_copies_are_rows_equal_in_every_part(pairs: list[tuple[int, int]]) -> None:
+    """And a number is the place of its first row among the different ones."""
+    numbers, first = copies_of([keys(*side) for side in zip(*pairs, strict=True)])
+    different = list(dict.fromkeys(pairs))
 
-    assert not {pairs[row] for row in learned} & {pairs[row] for row in measured}
+    assert [different[number] for number in numbers] == pairs
+    assert [pairs[row] for row in first] == different
 
 
 def test_rows_are_held_together_through_others() -> None:

@@ -64,23 +64,38 @@ def _in_shares(order: RowNumbers, classes: RowNumbers, count: int) -> RowNumbers
     return np.asarray(by_class[places.astype(np.int64)])
 
 
+def copies_of(parts: Sequence[Keys]) -> tuple[RowNumbers, RowNumbers]:
+    """Number rows that are equal in every part, from 0 in the order of their first rows.
+
+    Args:
+        parts: of each row, a key for each part: (n,) each.
+
+    Returns:
+        The number of each row (n,), and the first row of each number (m,).
+    """
+    whole = parts[0]
+    for part in parts[1:]:
+        whole = whole * np.uint64(0x9E3779B97F4A7C15) + part
+    numbers = _numbered(whole)
+    _, first = np.unique(numbers, return_index=True)
+    return numbers, np.asarray(first, dtype=np.int64)
+
+
 def groups_of(parts: Sequence[Keys]) -> RowNumbers:
     """Number rows that must not be separated, from 0 in the order of their first rows. (n,).
 
     Rows belong together that share a key in any part, directly or through others. Where that ties so many
-    together that too few are left to hold out, those of the same first part do; where it still does, as with
-    a thousand texts for each of five answers, only whole copies.
+    together that too few are left to hold out, those of the same first part do; and where it still does, as
+    with the same two texts in all of them, none.
 
     Args:
-        parts: of each row, a key for each part: (n,) each.
+        parts: of each row, a key for each part, no row twice: (n,) each.
     """
-    if len(parts) > 1:
-        for groups in (_connected(parts), _numbered(parts[0])):
-            sizes, count = np.bincount(groups), held_out_count(len(groups))
-            if sizes[_small(sizes, count)].sum() >= 2 * count:
-                return groups
-        return _numbered(np.stack(parts, axis=1), axis=0)
-    return _numbered(parts[0])
+    for groups in (_connected(parts), _numbered(parts[0])) if len(parts) > 1 else ():
+        sizes, count = np.bincount(groups), held_out_count(len(groups))
+        if sizes[_small(sizes, count)].sum() >= 2 * count:
+            return groups
+    return np.arange(len(parts[0]))
 
 
 def _small(sizes: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.bool_]:
@@ -104,9 +119,9 @@ def _connected(parts: Sequence[Keys]) -> RowNumbers:
         label = reached
 
 
-def _numbered(values: npt.NDArray[np.generic], axis: int | None = None) -> RowNumbers:
+def _numbered(values: npt.NDArray[np.generic]) -> RowNumbers:
     """Number equal values in the order of their first rows."""
-    _, first, inverse = np.unique(values, return_index=True, return_inverse=True, axis=axis)
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
     place = np.empty(len(first), dtype=np.int64)
     place[np.argsort(first)] = np.arange(len(first))
-    return np.asarray(place[inverse.reshape(-1)])
+    return np.asarray(place[inverse])

@@ -95,6 +95,12 @@ def _loss_rules(run: TextRun) -> Iterator[_Rule]:
             f"loss.{name} compares the examples of a batch, so one by itself teaches nothing: "
             f"train.{size} is 1; it must be at least 2",
         )
+    for key, sources in run.data.validation.sources().items():
+        yield _Rule(
+            sources,
+            any(loss.objective.key == key for loss in losses.values()),
+            f"data.validation.{key} measures nothing: no loss of the run learns from data.{key}",
+        )
     yield _Rule(True, losses, "[loss] names no loss with a weight: there is nothing to learn from")
     yield _Rule(
         True,

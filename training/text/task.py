@@ -110,12 +110,13 @@ class TextTask:
     def data_sha256(self) -> str:
         """Digest of files, how much of each is read, and the teacher."""
         learned = self.run.data.model_copy(update={"graded": None})
-        sources = [source for some in learned.sources().values() for source in some]
-        files = files_sha256(self._data, [source.path for source in sources])
+        files = [*learned.sources().values(), *learned.validation.sources().values()]
+        sources = [source for some in files for source in some]
+        content = files_sha256(self._data, [source.path for source in sources])
         how = [(source.limit, source.columns) for source in sources]
         teacher = self.teacher.digest if self.teacher else ""
         start = sorted(self.spec.weights().items()) if self.spec else ""
-        whole = f"{files} {how} {learned.bad_rows} {teacher} {start}"
+        whole = f"{content} {how} {learned.bad_rows} {teacher} {start}"
         return hashlib.sha256(whole.encode()).hexdigest()
 
     @cached_property
@@ -189,6 +190,7 @@ class TextTask:
         cached = CachedTeacher(teacher, cache_directory() / "teacher")
         names = [Path(source.path).name for source in self.run.data.texts]
         names += ["spans"] if self.run.data.spans else []
+        names += [Path(source.path).name for source in self.run.data.validation.texts]
         names += ["first of pairs", "second of pairs"] if self.run.data.pair_texts else []
         parts = [cached.vectors(some, f"teacher {name}") for some, name in zip(texts, names, strict=True)]
         vectors = np.concatenate(parts)[corpus.kept]

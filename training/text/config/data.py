@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,16 @@ COLUMNS: Mapping[RowKind, tuple[str, ...]] = {
     "triplets": ("first", "second", "negative"),
     "labels": ("text", "label"),
     "graded": ("first", "second", "score"),
+}
+
+# Key of [data] -> what its rows are.
+ROWS_OF: Mapping[str, RowKind] = {
+    "texts": "texts",
+    "pairs": "pairs",
+    "triplets": "triplets",
+    "graded_pairs": "graded",
+    "labels": "labels",
+    "graded": "graded",
 }
 NAMED = (".jsonl", ".jsonl.gz", ".parquet")  # formats whose columns always have names
 
@@ -50,38 +60,26 @@ class SourceConfig(Section):
         return bool(self.columns) or self.path.endswith(NAMED)
 
 
-class TextDataConfig(Section):
-    """The texts that an encoder is trained and measured on. Each has columns, which may be named otherwise.
+class TextFilesConfig(Section):
+    """Files of texts. Each has columns, which may be named otherwise.
 
     Attributes:
         texts: unlabelled text, for distillation and for the vocabulary's counts: (text), one a line.
         pairs: that belong together, for the contrastive loss: (first, second), and (source) if
             `pair_sources` is given; plain: tab-separated source, first, second.
-        pair_sources: keep only these sources of `pairs`; [] for all.
-        labels: for the classification loss: (text, label); plain: CSV with the columns text and category.
         triplets: pairs with a hard negative each: (first, second, negative); plain: tab-separated.
         graded_pairs: to learn from: (first, second, score), on any scale; plain: CSV without a header.
-        graded: (first, second, score) whose Spearman correlation is the validation metric `spearman`; plain:
-            CSV without a header.
-        pair_texts: learn from the teacher on the texts of `pairs` as well.
-        spans: learn from the teacher on so many spans of 2 to 10 words, cut at random out of `texts`, as
-            well: short queries look more like these than like sentences.
-        bad_rows: `stop` at a row that lacks something, naming it; or `skip` it and list it at the end.
+        labels: for the classification loss: (text, label); plain: CSV with the columns text and category.
     """
 
     texts: list[SourceConfig] = []
     pairs: list[SourceConfig] = []
-    pair_sources: list[str] = []
     triplets: list[SourceConfig] = []
     graded_pairs: list[SourceConfig] = []
     labels: list[SourceConfig] = []
-    graded: SourceConfig | None = None
-    pair_texts: bool = False
-    spans: int = Field(0, ge=0)
-    bad_rows: Literal["stop", "skip"] = "stop"
 
     @model_validator(mode="after")
-    def _known_columns(self) -> TextDataConfig:
+    def _known_columns(self) -> Self:
         for key, sources in self.sources().items():
             known = (*COLUMNS[ROWS_OF[key]], *(["source"] if key == "pairs" else []))
             unknown = {name for source in sources for name in source.columns} - set(known)
@@ -91,16 +89,30 @@ class TextDataConfig(Section):
 
     def sources(self) -> dict[str, list[SourceConfig]]:
         """The files by key."""
-        given: dict[str, list[SourceConfig]] = {key: getattr(self, key) for key in ROWS_OF if key != "graded"}
-        return given | {"graded": [] if self.graded is None else [self.graded]}
+        return {key: getattr(self, key) for key in ROWS_OF if key != "graded"}
 
 
-# Key of [data] -> what its rows are.
-ROWS_OF: Mapping[str, RowKind] = {
-    "texts": "texts",
-    "pairs": "pairs",
-    "triplets": "triplets",
-    "graded_pairs": "graded",
-    "labels": "labels",
-    "graded": "graded",
-}
+class TextDataConfig(TextFilesConfig):
+    """The texts that an encoder is trained and measured on.
+
+    Attributes:
+        pair_sources: keep only these sources of `pairs`; [] for all.
+        graded: (first, second, score) whose Spearman correlation is the validation metric `spearman`; plain:
+            CSV without a header.
+        validation: files to measure by, used whole, in place of a part of the training files.
+        pair_texts: learn from the teacher on the texts of `pairs` as well.
+        spans: learn from the teacher on so many spans of 2 to 10 words, cut at random out of `texts`, as
+            well: short queries look more like these than like sentences.
+        bad_rows: `stop` at a row that lacks something, naming it; or `skip` it and list it at the end.
+    """
+
+    pair_sources: list[str] = []
+    graded: SourceConfig | None = None
+    validation: TextFilesConfig = TextFilesConfig()
+    pair_texts: bool = False
+    spans: int = Field(0, ge=0)
+    bad_rows: Literal["stop", "skip"] = "stop"
+
+    def sources(self) -> dict[str, list[SourceConfig]]:
+        """The files by key."""
+        return super().sources() | {"graded": [] if self.graded is None else [self.graded]}

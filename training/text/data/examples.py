@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from bundle.preprocess import Preprocessor
 from training.console import say
 from training.data.stream import RowNumbers
 from training.data.tables import BadRows
-from training.text.config.data import TextDataConfig
+from training.text.config.data import TextDataConfig, TextFilesConfig
+from training.text.data.labels import check_labels, clean_labels
 from training.text.data.readers import (
     Labelled,
     Pairs,
@@ -49,6 +50,16 @@ class TextExamples:
     def corpus(self) -> list[str]:
         """The unlabelled texts of all sources."""
         return list(chain.from_iterable(self.texts))
+
+    def counts(self) -> dict[str, int]:
+        """How many examples there are, by key of [data]."""
+        return {
+            "texts": sum(map(len, self.texts)),
+            "pairs": len(self.pairs.first),
+            "triplets": len(self.triplets.first),
+            "graded_pairs": len(self.graded.first),
+            "labels": len(self.labelled.texts),
+        }
 
     def sides(
         self, kept: npt.NDArray[np.int64], targets: npt.NDArray[np.float16]
@@ -110,22 +121,64 @@ class TokenExamples:
 
 
 def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> TextExamples:
-    """Read all files but the scored pairs to measure by, and list what was left out. Raises ConfigError."""
-    pairs = read_pairs(directory, config.pairs, config.pair_sources, bad)
-    texts = [read_texts(directory, source, bad) for source in config.texts]
+    """Read all files but the scored pairs to measure by, and list what was left out.
+
+    Raises:
+        ConfigError: they cannot be read, or their labels cannot be learned.
+    """
+    learned = _read(directory, config, config.pair_sources, bad)
     if config.spans:
-        texts.append(spans_of(list(chain.from_iterable(texts)), config.spans))
+        learned.texts.append(spans_of(learned.corpus, config.spans))
+    examples = _with_validation(learned, _read(directory, config.validation, [], bad))
     if config.pair_texts:
-        texts += [pairs.first, pairs.second]
-    examples = TextExamples(
-        texts=texts,
-        pairs=pairs,
-        triplets=read_triplets(directory, config.triplets, bad),
-        graded=read_scored_pairs(directory, config.graded_pairs, bad),
-        labelled=read_labels(directory, config.labels, bad),
-    )
+        examples.texts.extend([examples.pairs.first, examples.pairs.second])
+    examples = replace(examples, labelled=_usable_labels(examples, bad))
     say(bad.report())
     return examples
+
+
+def _read(directory: Path, files: TextFilesConfig, kept: Sequence[str], bad: BadRows) -> TextExamples:
+    return TextExamples(
+        texts=[read_texts(directory, source, bad) for source in files.texts],
+        pairs=read_pairs(directory, files.pairs, kept, bad),
+        triplets=read_triplets(directory, files.triplets, bad),
+        graded=read_scored_pairs(directory, files.graded_pairs, bad),
+        labelled=read_labels(directory, files.labels, bad),
+    )
+
+
+def _usable_labels(examples: TextExamples, bad: BadRows) -> Labelled:
+    """The labels, cleaned; those to measure by are among those to learn from. Raises ConfigError."""
+    labelled = clean_labels(examples.labelled, bad)
+    held = examples.validation.get("labels", np.zeros(0, dtype=np.int64))
+    check_labels(replace(labelled, labels=np.delete(labelled.labels, held)), measured=labelled.labels[held])
+    return labelled
+
+
+def _with_validation(learned: TextExamples, own: TextExamples) -> TextExamples:
+    """Both, the examples to measure by behind those to learn from, and their numbers."""
+    a, b = learned, own
+    names = sorted({*a.labelled.names, *b.labelled.names})
+    number_of = {name: number for number, name in enumerate(names)}
+    labels = [number_of[one.labelled.names[label]] for one in (a, b) for label in one.labelled.labels]
+    whole = TextExamples(
+        texts=[*a.texts, *b.texts],
+        pairs=Pairs(a.pairs.first + b.pairs.first, a.pairs.second + b.pairs.second),
+        triplets=Triplets(
+            a.triplets.first + b.triplets.first,
+            a.triplets.second + b.triplets.second,
+            a.triplets.negative + b.triplets.negative,
+        ),
+        graded=ScoredPairs(
+            a.graded.first + b.graded.first,
+            a.graded.second + b.graded.second,
+            np.concatenate([a.graded.scores, b.graded.scores]),
+        ),
+        labelled=Labelled(a.labelled.texts + b.labelled.texts, np.array(labels, dtype=np.int64), names),
+    )
+    sizes = {key: (size, b.counts()[key]) for key, size in a.counts().items()}
+    rows = {key: np.arange(before, before + more) for key, (before, more) in sizes.items() if more}
+    return replace(whole, validation=rows)
 
 
 def tokenise_examples(preprocessor: Preprocessor, examples: TextExamples) -> TokenExamples:

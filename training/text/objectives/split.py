@@ -8,7 +8,7 @@ from functools import reduce
 import numpy as np
 
 from training.console import say
-from training.data.holdout import groups_of, held_out
+from training.data.holdout import copies_of, groups_of, held_out
 from training.data.stream import RowNumbers, Stream
 from training.errors import ConfigError
 from training.text.data.tokenised import Tokenised
@@ -18,6 +18,9 @@ GROUPED = 2  # leading parts whose equal texts stay together; hard negatives com
 
 class Split:
     """Numbers of the examples that are whole: to learn from, in batches, and to measure.
+
+    Of the copies of one that is held out, one is measured, or it would count as more than it says; and none
+    is learned from.
 
     Args:
         texts: the parts of an example, row by row; one without a token leaves its example out.
@@ -46,11 +49,16 @@ class Split:
         if len(whole) < 2:
             raise ConfigError(f"data.{key} has {len(whole)} usable examples; at least 2 are needed")
         keys = [part.keys_of(whole) for part in texts[:GROUPED]]
+        numbers, first = copies_of(keys)
         if given is None:
-            rows, held = held_out(groups_of(keys), seed, None if classes is None else classes[whole])
+            chosen = None if classes is None else classes[whole[first]]
+            learned, measured = held_out(groups_of([part[first] for part in keys]), seed, chosen)
+            rows, held = np.flatnonzero(np.isin(numbers, learned)), first[measured]
         else:
             held = np.flatnonzero(np.isin(whole, given))
-            rows = _without_copies(keys, held, key)
+            rows = np.flatnonzero(~np.isin(numbers, numbers[held]))
+            if left_out := len(whole) - len(rows) - len(held):
+                say(f"data.{key}: {left_out:,} examples that data.validation.{key} has, too, are not learned")
         if not len(rows) or not len(held):
             raise ConfigError(_too_few(key, len(rows), len(held), given is not None))
         self.learned: RowNumbers = whole[rows]
@@ -67,16 +75,6 @@ class Split:
     def batch(self, step: int) -> RowNumbers:
         """Numbers of the examples of a step."""
         return self.learned[self._stream.rows(step)]
-
-
-def _without_copies(keys: Sequence[np.ndarray], held: RowNumbers, key: str) -> RowNumbers:
-    """Places of all examples that are neither held out nor a copy of one that is."""
-    examples = np.stack(keys, axis=1)
-    _, numbers = np.unique(examples, axis=0, return_inverse=True)
-    copies = np.isin(numbers.reshape(-1), numbers.reshape(-1)[held])
-    if left_out := int(copies.sum()) - len(held):
-        say(f"data.{key}: {left_out:,} examples that data.validation.{key} has as well are not learned from")
-    return np.flatnonzero(~copies)
 
 
 def _too_few(key: str, learned: int, measured: int, given: bool) -> str:
