@@ -26,12 +26,12 @@ from training.task import Task
 from training.trainer import Trainer
 from training.verdict import is_the_start, refusal, validation_metrics, verdict
 
-MakeTask: TypeAlias = Callable[[Run, Path], Task]
+MakeTask: TypeAlias = Callable[[Run, Path, Path], Task]
 
 
-def make_task(settings: Run, data: Path) -> Task:
+def make_task(settings: Run, data: Path, models: Path = Path("models")) -> Task:
     """Make the task that a config asks for. Raises TrainingError."""
-    return KINDS[settings.kind].make_task(settings, data)
+    return KINDS[settings.kind].make_task(settings, data, models)
 
 
 def train(
@@ -51,7 +51,7 @@ def train(
         models: where to publish.
         run: directory of the run; by default `runs/NAME`.
         force: publish the weights of the start, too, if no step was better.
-        make: settings and directory of the data to a task.
+        make: settings, directory of the data and that of the models to a task.
 
     Raises:
         NothingLearnedError: no step was better than the start, and it is not to be published by force.
@@ -61,7 +61,7 @@ def train(
     settings = load_config(config)
     directory = open_run(run or Path("runs") / settings.name, settings)
     try:
-        task = make(settings, data_directory(data))
+        task = make(settings, data_directory(data), models)
         metrics = _train(task, settings, directory, force=force)
         return _publish(task, metrics, models)
     except KeyboardInterrupt:  # outside of the loop, which writes a checkpoint first
@@ -106,6 +106,7 @@ def evaluate(
         BundleError: an encoder is not published, or not sound.
     """
     settings = load_config(config)
-    task = make_task(settings, data_directory(data))
-    place = Published(models or Path("models"), url)
+    directory = models or Path("models")
+    task = make_task(settings, data_directory(data), directory)
+    place = Published(directory, url)
     return task.score({name: place.open(name).encode for name in settings.model_names()})

@@ -8,11 +8,12 @@ nothing is trusted that was not run.
 
 from __future__ import annotations
 
+import json
 import logging
 import platform
 import subprocess
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -53,6 +54,7 @@ class Exportable:
         dimensions: lengths a vector may be cut to.
         now: unix time that `time` features of the parity inputs are relative to.
         packed: the same encoder over the packed layout, exported in the place of `model`.
+        notes: of its graph, what the graph shall carry as metadata: key to JSON.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Exportable:
     max_length: int
     now: float | None = None
     packed: nn.Module | None = None
+    notes: Callable[[onnx.GraphProto], Mapping[str, Any]] | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
 
@@ -78,6 +81,7 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
     expected = run_torch(encoder.model, preprocessor, prepared, batch_size=1)
     layout = packed_layout(preprocessor) if encoder.packed else preprocessor.layouts[0]
     graph = export_graph(encoder.packed or encoder.model, layout, prepared)
+    graph = with_notes(graph, encoder.notes) if encoder.notes else graph
     parity = compare(graph, preprocessor, prepared, expected)
     golden = golden_of(
         encoder.parity_inputs[:GOLDEN_INPUTS], expected[:GOLDEN_INPUTS], encoder.now
@@ -178,6 +182,14 @@ def stripped(content: bytes) -> bytes:
     for part in (*graph.node, *graph.input, *graph.output, *graph.initializer):
         part.doc_string = ""
         del part.metadata_props[:]
+    return cast(bytes, model.SerializeToString(deterministic=True))
+
+
+def with_notes(content: bytes, notes: Callable[[onnx.GraphProto], Mapping[str, Any]]) -> bytes:
+    """The graph with notes on itself as its metadata."""
+    model = onnx.load_from_string(content)
+    for key, value in notes(model.graph).items():
+        model.metadata_props.add(key=key, value=json.dumps(value, sort_keys=True))
     return cast(bytes, model.SerializeToString(deterministic=True))
 
 

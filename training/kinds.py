@@ -27,22 +27,25 @@ class RunKind:
     Attributes:
         settings: the class of its config, a `training.config.Run` whose `kind` is the row's name.
         task: makes a `training.task.Task` of a config and the directory that its paths are relative to.
+        may_start: its runs may go on from a published model, so `task` takes the directory of `models` too.
     """
 
     settings: str
     task: str
+    may_start: bool = False
 
     def settings_class(self) -> type[Run]:
         """The class of its config."""
         return cast("type[Run]", resolve_name(self.settings))
 
-    def make_task(self, run: Run, data: Path) -> Task:
+    def make_task(self, run: Run, data: Path, models: Path) -> Task:
         """Make the task that a config of the kind asks for. Raises TrainingError."""
-        return cast("Task", resolve_name(self.task)(run, data))
+        make = resolve_name(self.task)
+        return cast("Task", make(run, data, models=models) if self.may_start else make(run, data))
 
 
 KINDS: dict[str, RunKind] = {
-    "text": RunKind("training.text.settings:TextRun", "training.text.task:TextTask"),
+    "text": RunKind("training.text.settings:TextRun", "training.text.task:TextTask", may_start=True),
     "recommender": RunKind(
         "training.recommender.settings:RecommenderRun", "training.recommender.task:RecommenderTask"
     ),

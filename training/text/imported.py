@@ -21,6 +21,7 @@ from bundle.publish import Draft
 from training.errors import ConfigError
 from training.export import GOLDEN_INPUTS, Exportable, draft_of
 from training.provenance import Provenance
+from training.text.encoders.form import notes_of
 from training.text.encoders.packed import packed
 from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.pretrained.directory import Pretrained, read_pretrained
@@ -77,6 +78,7 @@ def imported(
         prompts=spec.prompts,
         default_prompt=spec.default_prompt if spec.default_prompt in spec.prompts else None,
         packed=packed(model),
+        notes=notes_of(model),
     )
     return draft_of(encoder, provenance(spec, tokenizer), {})
 

@@ -13,6 +13,7 @@ from training.text.settings import TextRun
 OF_TABLE_VOCABULARY = ("source", "size", "min_count", "lowercase")
 OF_TABLE = ("embedding_dim", "init", "poolings", "sif", "window", "bigrams", "hidden")
 OF_PRETRAINED = ("tune", "frozen_layers", "layers", "lora", "dropout", "precision")
+OF_START = ("normalize", "dimensions")  # what a start has of its own
 
 
 def learns_from_teacher(run: TextRun) -> bool:
@@ -82,7 +83,7 @@ def _loss_rules(run: TextRun) -> Iterator[_Rule]:
         if loss.needs is not None:
             yield _Rule(True, getattr(run.data, loss.needs), f"loss.{name} needs data.{loss.needs}")
         yield _Rule(
-            loss.needs_dropout and not model.pretrained,
+            loss.needs_dropout and not (model.pretrained or model.start),
             model.hidden.dropout and model.hidden.widths,
             f"loss.{name} needs dropout: set model.hidden.dropout and widths, or two passes are alike",
         )
@@ -112,6 +113,15 @@ def _loss_rules(run: TextRun) -> Iterator[_Rule]:
 def _encoder_rules(run: TextRun) -> Iterator[_Rule]:
     model = run.model
     yield _Rule(
+        model.start, not model.pretrained, "model.start and model.pretrained are two starts; give one"
+    )
+    yield _Rule(
+        model.start,
+        not needs_teacher(run),
+        "a run with model.start follows no teacher: its vectors have axes of their own; give pairs, graded "
+        "pairs or labels",
+    )
+    yield _Rule(
         model.dimensions and not model.pretrained,
         all(m < model.hidden.output_dim for m in model.dimensions),
         f"model.dimensions must be smaller than output_dim ({model.hidden.output_dim}), always there",
@@ -121,14 +131,18 @@ def _encoder_rules(run: TextRun) -> Iterator[_Rule]:
 def _check_idle(run: TextRun) -> None:
     """Refuse settings of the one kind of encoder that the other does not read. Raises ConfigError."""
     model = run.model
-    kind = "a pretrained encoder" if model.pretrained else "an encoder without model.pretrained"
+    kind = "an encoder without model.pretrained"
+    if model.start or model.pretrained:
+        kind = "a run with model.start" if model.start else "a pretrained encoder"
     idle: dict[str, Sequence[str] | None] = {
         "vocabulary": OF_TABLE_VOCABULARY,
         "model": OF_TABLE,
         "rates": None,
         "export": ("layers",),
     }
-    if not model.pretrained:
+    if model.start:
+        idle = {"vocabulary": OF_TABLE_VOCABULARY, "model": (*OF_TABLE, *OF_START), "export": None}
+    elif not model.pretrained:
         idle = {"model": OF_PRETRAINED}
     for table, keys in idle.items():
         section: Section = getattr(run, table)
@@ -137,6 +151,8 @@ def _check_idle(run: TextRun) -> None:
     for key, tune in (("frozen_layers", "top"), ("lora", "lora")):
         if model.tune != tune and model.changed([key]):
             raise ConfigError(f'model.{key} needs model.tune = "{tune}"')
+    if model.pretrained and model.tune in ("layers", "head"):
+        raise ConfigError(f'model.tune = "{model.tune}" is about a classic encoder; give "top"')
 
 
 def check_pretrained(run: TextRun, dim: int, teacher_dim: int | None) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,22 +23,24 @@ from bundle.manifest import Metric
 from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.preprocess.text import Text
 from bundle.publish import Draft
+from training.console import say
 from training.data.tables import BadRows
 from training.errors import ConfigError
 from training.export import Exportable, draft_of, run_torch
 from training.layers import halve_layers
 from training.metrics import Validation
-from training.provenance import of_run
+from training.provenance import Provenance, of_run
 from training.task import Encode
 from training.text.chunks import in_chunks
 from training.text.data.examples import TextExamples, read_examples, tokenise_examples
 from training.text.data.readers import files_sha256, read_scored_pairs
 from training.text.data.tokenised import Tokenised, tokenise
 from training.text.encoders.classic import TextEncoder, principal_axes, token_counts, token_table
+from training.text.encoders.form import notes_of
 from training.text.encoders.lora import merge_lora
 from training.text.encoders.packed import packed
 from training.text.encoders.pretrained import PretrainedEncoder
-from training.text.encoders.tuned import tuned
+from training.text.encoders.tuned import started, tuned
 from training.text.graded import graded_metrics, graded_spearman
 from training.text.learner import TextLearner, groups_of, special_ids
 from training.text.objectives import Objective, Plan, Sizes, Sources, objectives_of, validate
@@ -47,6 +49,7 @@ from training.text.pretrained.directory import Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
 from training.text.rules import check, check_pretrained, check_width, needs_teacher
 from training.text.settings import TextRun
+from training.text.start import Start, read_start
 from training.text.teacher import CachedTeacher, Teacher, cache_directory, find_directory, teacher_of
 from training.text.vocabulary import pretrained_tokenizer, train_tokenizer
 
@@ -69,15 +72,18 @@ class TextTask:
         run: the config.
         data: the directory that its paths are relative to.
         teacher: in place of the configured one; tests pass a small one.
+        models: directory of published models, of which one may be the start.
 
     Raises:
         ConfigError: settings contradict each other, or the graded pairs cannot be read.
         TeacherError: the configured teacher is not there.
     """
 
-    def __init__(self, run: TextRun, data: Path, teacher: Teacher | None = None) -> None:
+    def __init__(
+        self, run: TextRun, data: Path, teacher: Teacher | None = None, *, models: Path = Path("models")
+    ) -> None:
         check(run)
-        self.run, self._data = run, data
+        self.run, self._data, self._models = run, data, models
         self.teacher = teacher or teacher_of(run.teacher)
         if self.teacher is not None:
             check_width(run, self.teacher.dim)
@@ -95,16 +101,35 @@ class TextTask:
         source = self.run.model.pretrained
         return None if source is None else read_pretrained(find_directory(source))
 
+    @cached_property
+    def start(self) -> Start | None:
+        """The published encoder that the run goes on from, if it does."""
+        source = self.run.model.start
+        return None if source is None else read_start(self._models, source)
+
     @property
     def dim(self) -> int:
         """Length of a vector."""
+        if self.start is not None:
+            return self.start.manifest.dim
         return self.run.model.hidden.output_dim if self.spec is None else self.spec.dim
+
+    @property
+    def dimensions(self) -> list[int]:
+        """Lengths that a vector may be cut to; a start keeps its own."""
+        return self.run.model.dimensions if self.start is None else self.start.manifest.dimensions[1:]
+
+    @property
+    def _normalized(self) -> bool:
+        """Whether vectors have unit length."""
+        return self.run.model.normalize if self.start is None else self.start.manifest.normalized
 
     @property
     def max_length(self) -> int:
         """Tokens the encoder reads."""
         wanted = self.run.vocabulary.max_length
-        return wanted if self.spec is None else min(wanted, self.spec.max_length)
+        origin = self.spec if self.start is None else self.start.manifest
+        return wanted if origin is None else min(wanted, origin.max_length)
 
     @cached_property
     def data_sha256(self) -> str:
@@ -116,6 +141,7 @@ class TextTask:
         how = [(source.limit, source.columns) for source in sources]
         teacher = self.teacher.digest if self.teacher else ""
         start = sorted(self.spec.weights().items()) if self.spec else ""
+        start = self.start.manifest.digest if self.start else start
         whole = f"{content} {how} {learned.bad_rows} {teacher} {start}"
         return hashlib.sha256(whole.encode()).hexdigest()
 
@@ -127,6 +153,8 @@ class TextTask:
     def tokenizer_json(self) -> bytes:
         """The vocabulary: the pretrained encoder's, the teacher's, or trained on all texts of the run."""
         config = self.run.vocabulary
+        if self.start is not None:
+            return self.start.tokenizer
         if self.spec is not None:
             return whole_tokenizer(self.spec)
         if config.source == "train":
@@ -142,6 +170,8 @@ class TextTask:
     @cached_property
     def _learning(self) -> _Learning:
         run = self.run
+        if self.start is not None:
+            say(f"starts from {self.start.said}; what is trained is a new space: encode your documents again")
         if self.spec is not None:
             check_pretrained(run, self.dim, self.teacher.dim if self.teacher else None)
         examples = self._examples
@@ -149,11 +179,11 @@ class TextTask:
         torch.manual_seed(run.seed)
         tokenizer = Tokenizer.from_str(self.tokenizer_json.decode())
         size = tokenizer.get_vocab_size()
-        encoder = TextEncoder(size, run.model) if self.spec is None else tuned(self.spec, run.model)
+        encoder = self._encoder(size)
         losses = run.loss.chosen()
         model = TextLearner(encoder, losses, Sizes(self.dim, size, len(examples.labelled.names)))
         tokens = tokenise_examples(self.preprocessor, examples)
-        if isinstance(encoder, TextEncoder):
+        if isinstance(encoder, TextEncoder) and self.start is None:
             encoder.initialise_weights(token_counts(tokens.ids(), size))
         sources = Sources(
             examples=examples,
@@ -165,11 +195,18 @@ class TextTask:
         )
         return _Learning(model, objectives_of(losses, sources))
 
+    def _encoder(self, tokens: int) -> TextEncoder | PretrainedEncoder:
+        """The encoder before the first step, with that trainable which the config says."""
+        config = self.run.model
+        if self.start is not None:
+            return started(self.start.encoder, config)
+        return TextEncoder(tokens, config) if self.spec is None else tuned(self.spec, config)
+
     def _plan(self) -> Plan:
         run = self.run
         pairs = run.train.pairs_per_step or run.train.batch_size
-        dimensions = [self.dim, *run.model.dimensions]
-        return Plan(dimensions, run.train.batch_size, run.seed, pairs, normalized=run.model.normalize)
+        dimensions = [self.dim, *self.dimensions]
+        return Plan(dimensions, run.train.batch_size, run.seed, pairs, normalized=self._normalized)
 
     def _check_graded(self) -> None:
         """Every graded sentence must have a vector. Raises ConfigError."""
@@ -254,12 +291,13 @@ class TextTask:
 
     def encoders(self) -> dict[str, Encode]:
         """The encoder under its name; from here on as it is exported: table rounded, adapters merged."""
-        encoder = self.model.encoder
+        encoder, export, start = self.model.encoder, self.run.export, self.start
         if isinstance(encoder, PretrainedEncoder):
             merge_lora(encoder.backbone)
-        if self.run.export.table == "int8":
+        stored = {"table": export.table, "layers": export.layers} if start is None else start.storage
+        if stored["table"] == "int8":
             encoder.quantize_table()
-        if self.run.export.layers == "float16":
+        if stored["layers"] == "float16":
             halve_layers(encoder)
         return {self.run.name: self._encode}
 
@@ -268,11 +306,10 @@ class TextTask:
         if self.graded is None or self.run.data.graded is None:
             return {}
         name = Path(self.run.data.graded.path).name.split(".")[0]
-        encode, dimensions = encoders[self.run.name], self.run.model.dimensions
+        encode, dimensions = encoders[self.run.name], self.dimensions
         return graded_metrics(name, self.graded, encode, teacher=self.teacher, dimensions=dimensions)
 
     def drafts(self, metrics: dict[str, Metric]) -> list[Draft]:
-        model = self.run.model
         exportable = Exportable(
             name=self.run.name,
             description=self.run.description,
@@ -280,10 +317,19 @@ class TextTask:
             model=self.model.encoder,
             preprocessor=self.tokenizer_json,
             parity_inputs=[Text(text) for text in parity_texts(self.max_length)],
-            dimensions=sorted({self.dim, *model.dimensions}, reverse=True),
-            normalized=model.normalize,
-            metric="cosine" if model.normalize else "inner_product",
+            dimensions=sorted({self.dim, *self.dimensions}, reverse=True),
+            normalized=self._normalized,
+            metric="cosine" if normalize else "inner_product",
             max_length=self.max_length,
             packed=packed(self.model.encoder),
+            notes=notes_of(self.model.encoder),
         )
-        return [draft_of(exportable, of_run(self.run, self.data_sha256), metrics)]
+        return [draft_of(exportable, self._provenance(), metrics)]
+
+    def _provenance(self) -> Provenance:
+        """Of the run, and of what it went on from."""
+        provenance = of_run(self.run, self.data_sha256)
+        if self.start is None:
+            return provenance
+        said = f"Started from {self.start.said}; its vectors are of another space than these."
+        return replace(provenance, details=[said, "", *provenance.details])

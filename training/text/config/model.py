@@ -92,13 +92,16 @@ class BigramConfig(Section):
 
 
 class TextModelConfig(Section):
-    """The classic encoder (embed, pool, hidden layers, linear output), or a pretrained one to fine-tune.
+    """The classic encoder (embed, pool, hidden layers, linear output), or another one to fine-tune.
 
     Attributes:
+        start: a published text encoder to go on from, NAME or NAME@VERSION in the directory of models. Its
+            form, vocabulary and dimensions are its own; what is trained of it is a new space.
         pretrained: a directory, or `package:NAME`, of a large encoder in place of the classic one. Its
             vocabulary, pooling and layers are its own; of what follows it has normalize and dimensions.
-        tune: train all of it (`full`), all but the embeddings and `frozen_layers` (`top`), or adapters only
-            (`lora`).
+        tune: train all of it (`full`). Of a pretrained encoder: all but the embeddings and `frozen_layers`
+            (`top`), or adapters only (`lora`). Of a classic `start`: all but what has a row for each token
+            (`layers`), or the output alone (`head`).
         frozen_layers: with `tune = "top"`, how many layers next to the embeddings stay as they are.
         layers: numbers of the layers to keep, from 0; [] for all.
         lora: with `tune = "lora"`.
@@ -119,8 +122,9 @@ class TextModelConfig(Section):
             turning the vectors to their principal axes.
     """
 
+    start: str | None = None
     pretrained: str | None = None
-    tune: Literal["full", "top", "lora"] = "full"
+    tune: Literal["full", "top", "lora", "layers", "head"] = "full"
     frozen_layers: Annotated[int, Field(ge=0)] = 0
     layers: list[Annotated[int, Field(ge=0)]] = []
     lora: LoraConfig = LoraConfig()

@@ -88,7 +88,7 @@ class TextEncoder(nn.Module):
 
     def __init__(self, tokens: int, config: TextModelConfig) -> None:
         super().__init__()
-        self.config = config
+        self.tokens, self.config = tokens, config
         self.table: nn.Embedding | Int8Table = nn.Embedding(tokens, config.embedding_dim)
         nn.init.normal_(self.table.weight, std=config.embedding_dim**-0.5)
         self.log_weights = nn.Embedding(tokens, 1) if "weighted" in config.poolings else None
@@ -113,6 +113,16 @@ class TextEncoder(nn.Module):
         # Unit length, so that the layers see direction and not the length of a text.
         vectors: Tensor = self.hidden(torch.cat([F.normalize(one, dim=-1) for one in pooled], dim=-1))
         return F.normalize(vectors, dim=-1) if self.config.normalize else vectors
+
+    def tables(self) -> list[nn.Module]:
+        """All that has a row for each token or bigram: the embeddings and the token weights."""
+        ordered = [part.table for part in (self.windows, self.bigrams) if part is not None]
+        return [self.table, *ordered, *([self.log_weights] if self.log_weights is not None else [])]
+
+    def before_output(self) -> list[nn.Module]:
+        """All but the output: the last layer and the linear path beside it."""
+        layers = list(self.hidden.layers)[:-1]
+        return [*self.tables(), *([self.windows] if self.windows is not None else []), *layers]
 
     def initialise_from(self, table: npt.NDArray[np.float32]) -> None:
         """Start the token embeddings from these rows, float32 (tokens, embedding_dim)."""

@@ -6,7 +6,7 @@ the exported graph: an encoder exported without its pooling is the commonest fau
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -24,22 +24,31 @@ from training.layers import ACTIVATIONS, POOLINGS, Int8Table
 from training.text.pretrained.directory import WEIGHTS, DenseSpec, Pretrained
 
 
+POOLED = ("bert", "mpnet", "roberta", "xlm-roberta")  # families whose networks end in a pooler
+
+
 class PretrainedEncoder(nn.Module):
     """Token ids to vectors.
 
     Args:
         spec: what the directory says.
         backbone: the network of the family; loaded from the directory if not given.
+        dense: the layers after pooling, likewise.
         precision: of the backbone's matrix products while it is trained; evaluation is in float32.
     """
 
     def __init__(
-        self, spec: Pretrained, backbone: nn.Module | None = None, *, precision: Precision = "float32"
+        self,
+        spec: Pretrained,
+        backbone: nn.Module | None = None,
+        dense: nn.Sequential | None = None,
+        *,
+        precision: Precision = "float32",
     ) -> None:
         super().__init__()
         self.spec, self.precision = spec, precision
         self.backbone = backbone or load_backbone(spec)
-        self.dense = nn.Sequential(*(_dense(layer) for layer in spec.dense))
+        self.dense = nn.Sequential(*(_dense(layer) for layer in spec.dense)) if dense is None else dense
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """input_ids and attention_mask int64 (n, t) -> float32 (n, dim)."""
@@ -80,9 +89,6 @@ def load_backbone(spec: Pretrained) -> nn.Module:
     """
     from transformers import AutoModel  # noqa: PLC0415  # slow to import, and only needed here
 
-    extra: dict[str, Any] = {}
-    if spec.family in ("bert", "roberta", "xlm-roberta"):
-        extra["add_pooling_layer"] = False  # its vector is not used, and its weights may be missing
     try:
         with _quiet():
             model, report = AutoModel.from_pretrained(
@@ -93,7 +99,7 @@ def load_backbone(spec: Pretrained) -> nn.Module:
                 dtype=torch.float32,
                 attn_implementation="eager",  # plain operators: the exporter makes a portable graph of them
                 output_loading_info=True,
-                **extra,
+                **_without_pooler(spec.family),
             )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise ConfigError(f"{spec.name} cannot be loaded: {str(error).splitlines()[0]}") from error
@@ -101,6 +107,23 @@ def load_backbone(spec: Pretrained) -> nn.Module:
     if missing:  # transformers would start them at random, and only warn
         raise ConfigError(f"{spec.name}/{WEIGHTS} has no {missing[0]} ({len(missing)} weights are missing)")
     return cast(nn.Module, model.eval())
+
+
+def backbone_of(network: Mapping[str, Any]) -> nn.Module:
+    """The network of a config.json's content, with random weights."""
+    import transformers  # noqa: PLC0415  # slow to import, and only needed here
+
+    auto: Any = transformers  # its classes have no types
+    settings = dict(network)
+    family = str(settings.pop("model_type"))
+    config = auto.AutoConfig.for_model(family, **settings)
+    model = auto.AutoModel.from_config(config, attn_implementation="eager", **_without_pooler(family))
+    return cast(nn.Module, model.eval())
+
+
+def _without_pooler(family: str) -> dict[str, bool]:
+    """The pooler's vector is not used, and its weights may be missing."""
+    return {"add_pooling_layer": False} if family in POOLED else {}
 
 
 @contextmanager

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from torch import nn
 
 from training.errors import ConfigError
 from training.text.config.model import TextModelConfig
+from training.text.encoders.classic import TextEncoder
 from training.text.encoders.lora import add_lora
 from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.pretrained.directory import Pretrained
@@ -23,6 +24,13 @@ LAYERS: Mapping[str, tuple[str, Sequence[str]]] = {
     "roberta": ("encoder.layer", ("query", "value")),
     "xlm-roberta": ("encoder.layer", ("query", "value")),
 }
+PRETRAINED = ("full", "top", "lora")
+# What stays as it is, by the way in which a classic encoder is tuned.
+CLASSIC: Mapping[str, Callable[[TextEncoder], Iterable[nn.Module]]] = {
+    "full": lambda encoder: (),
+    "layers": lambda encoder: encoder.tables(),
+    "head": lambda encoder: encoder.before_output(),
+}
 AFTER = ("final_norm",)  # what ModernBERT has after its layers
 
 
@@ -36,7 +44,14 @@ def tuned(spec: Pretrained, config: TextModelConfig) -> PretrainedEncoder:
     Raises:
         ConfigError: it has no such layers, or nothing to adapt.
     """
-    encoder = PretrainedEncoder(replace(spec, normalize=config.normalize), precision=config.precision)
+    encoder = PretrainedEncoder(replace(spec, normalize=config.normalize))
+    prepare(encoder, config)
+    return encoder
+
+
+def prepare(encoder: PretrainedEncoder, config: TextModelConfig) -> None:
+    """Make that trainable which the config says. Raises ConfigError."""
+    encoder.precision = config.precision
     if config.dropout is not None:
         set_dropout(encoder, config.dropout)
     if config.layers:
@@ -44,8 +59,29 @@ def tuned(spec: Pretrained, config: TextModelConfig) -> PretrainedEncoder:
     if config.tune == "top":
         freeze_bottom(encoder, config.frozen_layers)
     elif config.tune == "lora":
-        add_lora(encoder.backbone, config.lora.targets or LAYERS[spec.family][1], config.lora)
+        family = encoder.spec.family
+        add_lora(encoder.backbone, config.lora.targets or LAYERS[family][1], config.lora)
+
+
+def started(
+    encoder: TextEncoder | PretrainedEncoder, config: TextModelConfig
+) -> TextEncoder | PretrainedEncoder:
+    """The encoder of a published bundle, with that trainable which the config says. Raises ConfigError."""
+    if isinstance(encoder, PretrainedEncoder):
+        _check_tune(config.tune, PRETRAINED, "a pretrained")
+        prepare(encoder, config)
+        return encoder
+    _check_tune(config.tune, CLASSIC, "a classic")
+    if of_networks := config.changed(("layers", "dropout", "precision")):
+        raise ConfigError(f"model.{of_networks[0]} says nothing about a classic encoder; leave it out")
+    for part in CLASSIC[config.tune](encoder):
+        part.requires_grad_(False)
     return encoder
+
+
+def _check_tune(tune: str, ways: Iterable[str], kind: str) -> None:
+    if tune not in (known := list(ways)):
+        raise ConfigError(f"model.tune is {tune!r}; {kind} encoder is tuned by {', '.join(known)}")
 
 
 def layers_of(encoder: PretrainedEncoder) -> nn.ModuleList:
@@ -71,6 +107,8 @@ def keep_layers(encoder: PretrainedEncoder, kept: Sequence[int]) -> None:
     encoder.backbone.set_submodule(where, nn.ModuleList([layers[number] for number in kept]))
     config = encoder.backbone.config
     config.num_hidden_layers = len(kept)  # type: ignore[union-attr]  # transformers' own, not a tensor
+    if kinds := getattr(config, "layer_types", None):  # ModernBERT's, one a layer
+        config.layer_types = [kinds[number] for number in kept]  # type: ignore[union-attr]
     encoder.spec = replace(encoder.spec, layers=len(kept))
 
 
