@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.config.sections import (
     Run,
@@ -52,8 +53,19 @@ class TextExportConfig(Section):
     layers: Literal["float32", "float16"] = "float32"
 
 
+# What [train] is by default where an encoder is fine-tuned: measured on some 1,000 pairs, docs/training.md.
+FINE_TUNING: Mapping[str, Mapping[str, float]] = {
+    "start": {"epochs": 5, "batch_size": 64, "learning_rate": 3e-4},
+    "lora": {"epochs": 3, "batch_size": 32, "learning_rate": 1e-3},
+    "pretrained": {"epochs": 3, "batch_size": 32, "learning_rate": 5e-5},
+}
+
+
 class TextRun(Run):
-    """A run that trains a text encoder."""
+    """A run that trains a text encoder.
+
+    Where it fine-tunes one, [train] has other defaults: `FINE_TUNING`.
+    """
 
     kind: Literal["text"]
     data: TextDataConfig
@@ -64,3 +76,13 @@ class TextRun(Run):
     train: TextTrainConfig
     rates: TextRates = TextRates()
     export: TextExportConfig = TextExportConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fine_tuned(cls, raw: Any) -> Any:
+        """Put in the defaults of fine-tuning, so that they stand in the run's config and in its card."""
+        model, train = (raw.get(key) for key in ("model", "train")) if isinstance(raw, dict) else (None, None)
+        if not isinstance(model, dict) or not isinstance(train, dict):
+            return raw  # said to be wrong where it is read
+        way = "lora" if model.get("tune") == "lora" else next((k for k in ("start", "pretrained") if model.get(k)), None)
+        return raw if way is None else raw | {"train": {**FINE_TUNING[way], **train}}

@@ -23,7 +23,6 @@ from training.errors import ConfigError
 from training.layers import ACTIVATIONS, POOLINGS, Int8Table
 from training.text.pretrained.directory import WEIGHTS, DenseSpec, Pretrained
 
-
 POOLED = ("bert", "mpnet", "roberta", "xlm-roberta")  # families whose networks end in a pooler
 
 
