@@ -10,7 +10,7 @@ presence of tied scores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -75,34 +75,40 @@ def search(
     wide = finite(queries, "queries").astype(np.float64)
     asked = np.repeat(np.arange(len(relevant)), [len(gains) for gains in relevant])  # [p], ascending
     wanted = np.array([row for gains in relevant for row in gains], dtype=np.int64)  # [p]
-    blocks = [(start, min(start + DOCUMENTS, count)) for start in range(0, count, DOCUMENTS)]
     scores = np.zeros(len(wanted))
-    for start, stop in blocks:
-        block = finite(documents(start, stop), "documents").astype(np.float64)
-        here = np.flatnonzero((wanted >= start) & (wanted < stop))
-        scores[here] = np.einsum("pd,pd->p", wide[asked[here]], block[wanted[here] - start])
+    for start, block in _blocks(documents, count):
+        here = np.flatnonzero((wanted >= start) & (wanted < start + len(block)))
+        scores[here] = np.einsum(
+            "pd,pd->p", wide[asked[here]], finite(block, "documents")[wanted[here] - start]
+        )
     scores = np.round(scores, DIGITS)
-    above, tied = np.zeros(len(wanted), dtype=np.int64), np.zeros(len(wanted), dtype=np.int64)
-    for start, stop in blocks:
-        block = documents(start, stop).astype(np.float64)
+    above, tied = np.zeros_like(wanted), np.zeros_like(wanted)
+    for start, block in _blocks(documents, count):
         for low in range(0, len(wide), QUERIES):
             products = np.round(wide[low : low + QUERIES] @ block.T, DIGITS)  # [q, n]
-            left_out = own[low : low + QUERIES] - start
-            inside = np.flatnonzero((left_out >= 0) & (left_out < stop - start))
-            products[inside, left_out[inside]] = -np.inf
+            _leave_out(products, own[low : low + QUERIES] - start)
             first, last = np.searchsorted(asked, [low, low + QUERIES])
             for at in range(first, last, PAIRS):
                 pairs = slice(at, min(at + PAIRS, last))
                 rows = products[asked[pairs] - low]
                 above[pairs] += np.count_nonzero(rows > scores[pairs, None], axis=1)
                 tied[pairs] += np.count_nonzero(rows == scores[pairs, None], axis=1)
-    ends = np.cumsum([0, *(len(gains) for gains in relevant)])
-    return [
-        Places(
-            above[a:b], np.maximum(tied[a:b], 1), np.array(list(relevant[query].values()), dtype=np.float64)
-        )
-        for query, (a, b) in enumerate(pairwise(ends))
-    ]
+    tied = np.maximum(tied, 1)
+    ends = pairwise(np.cumsum([0, *(len(gains) for gains in relevant)]))
+    gains_of = (np.array(list(gains.values()), dtype=np.float64) for gains in relevant)
+    return [Places(above[a:b], tied[a:b], gains) for (a, b), gains in zip(ends, gains_of, strict=True)]
+
+
+def _blocks(documents: Documents, count: int) -> Iterator[tuple[int, Scores]]:
+    """The documents' vectors, as many at a time as fit, with the number of the first."""
+    for start in range(0, count, DOCUMENTS):
+        yield start, documents(start, min(start + DOCUMENTS, count)).astype(np.float64)
+
+
+def _leave_out(products: Scores, own: Ints) -> None:
+    """Rank a query's own document nowhere: `own` is its column, outside of the block for most."""
+    inside = np.flatnonzero((own >= 0) & (own < products.shape[1]))
+    products[inside, own[inside]] = -np.inf
 
 
 def ranking_metrics(found: Sequence[Places]) -> dict[str, MetricValue]:
