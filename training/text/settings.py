@@ -84,5 +84,6 @@ class TextRun(Run):
         model, train = (raw.get(key) for key in ("model", "train")) if isinstance(raw, dict) else (None, None)
         if not isinstance(model, dict) or not isinstance(train, dict):
             return raw  # said to be wrong where it is read
-        way = "lora" if model.get("tune") == "lora" else next((k for k in ("start", "pretrained") if model.get(k)), None)
+        way = next((key for key in ("start", "pretrained") if model.get(key)), None)
+        way = "lora" if model.get("tune") == "lora" else way
         return raw if way is None else raw | {"train": {**FINE_TUNING[way], **train}}

@@ -319,7 +319,7 @@ class TextTask:
             parity_inputs=[Text(text) for text in parity_texts(self.max_length)],
             dimensions=sorted({self.dim, *self.dimensions}, reverse=True),
             normalized=self._normalized,
-            metric="cosine" if normalize else "inner_product",
+            metric="cosine" if self._normalized else "inner_product",
             max_length=self.max_length,
             packed=packed(self.model.encoder),
             notes=notes_of(self.model.encoder),

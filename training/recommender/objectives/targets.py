@@ -90,7 +90,7 @@ def count_probabilities(length: int, fraction: tuple[float, float]) -> Floats:
     low, high = (length * share for share in fraction)
     counts = np.arange(1, length)
     if low == high:
-        return (counts == min(max(round(low), 1), length - 1)).astype(np.float64)
+        return np.asarray(counts == min(max(round(low), 1), length - 1), dtype=np.float64)
     at_most = ((counts + 0.5 - low) / (high - low)).clip(0.0, 1.0)  # a uniform draw, rounded
     at_most[-1] = 1.0
     return np.asarray(np.diff(at_most, prepend=0.0), dtype=np.float64)
