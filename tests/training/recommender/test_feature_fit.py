@@ -59,6 +59,19 @@ def test_a_word_and_an_entry_count_once_a_record() -> None:
     assert (text.vocabulary, bag.vocabulary) == (["lamp"], ["lamp"])
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"), [("category", ["gb", "GB", "De"]), ("bag", [["gb", "GB"], ["De", "gb"]])]
+)
+def test_the_case_of_entries_is_folded_where_that_is_declared(kind: Any, values: list[Any]) -> None:
+    feature = FeatureConfig(name="x", kind=kind, uppercase=True)
+    schema = fit_schema("user", [feature], [{"x": value} for value in values], items=[], now=NOW)
+    sent = " gB" if kind == "category" else [" gB", "Gb"]
+
+    (prepared,) = FeaturePreprocessor(schema).prepare([Features({"x": sent})])
+    assert fit(feature, values).vocabulary == ["GB", "DE"]
+    assert prepared.arrays["x"].tolist() == [FIRST]
+
+
 @pytest.mark.parametrize("kind", ["category", "history"])
 def test_serving_folds_the_case_of_ids_where_training_did(kind: Any) -> None:
     feature = FeatureConfig(name="items", kind=kind)

@@ -428,6 +428,10 @@ def test_batch_of_one_without_negatives_is_refused(shop: Path, kind: str) -> Non
             "which ids are known is up to data.core",
         ),
         (
+            {"item": [{"name": "item", "kind": "category", "uppercase": True}]},
+            "'item' is the id; write data.uppercase_items for its case",
+        ),
+        (
             {"item": [{"name": "item", "kind": "category"}, {"name": "h", "kind": "history"}]},
             "a history belongs to the user side",
         ),

@@ -18,8 +18,8 @@ BagPooling: TypeAlias = Literal["mean", "mean_sqrt"]
 _EMBEDDED = ("column", "dim", "dropout")
 # Kind of feature -> the options that it reads, besides name and description.
 FEATURE_OPTIONS: Mapping[str, tuple[str, ...]] = {
-    "category": (*_EMBEDDED, "min_count", "max_size"),
-    "bag": (*_EMBEDDED, "min_count", "max_size", "max_length", "pooling", "separator"),
+    "category": (*_EMBEDDED, "min_count", "max_size", "uppercase"),
+    "bag": (*_EMBEDDED, "min_count", "max_size", "max_length", "pooling", "separator", "uppercase"),
     "text": (*_EMBEDDED, "min_count", "max_size", "max_length", "pooling", "bigrams"),
     "number": (*_EMBEDDED, "log1p", "clip"),
     "time": (*_EMBEDDED, "clip"),
@@ -38,6 +38,7 @@ class FeatureConfig(Section):
         separator: between the entries of a bag in one column.
         min_count: fewest occurrences for an entry of a vocabulary.
         max_size: most entries of a vocabulary; the most frequent are kept.
+        uppercase: fold the case of a category or of a bag's entries, in serving, too.
         max_length: most entries, words or events read.
         pooling: of a bag's or text's embeddings: their `mean`, or `mean_sqrt`, their sum over the square root
             of their number, so that many entries say more than few.
@@ -57,6 +58,7 @@ class FeatureConfig(Section):
     separator: Annotated[str, Field(min_length=1)] = "|"
     min_count: Positive = 1
     max_size: Positive = 1_000_000
+    uppercase: bool = False
     max_length: Positive = 64
     pooling: BagPooling = "mean_sqrt"
     bigrams: bool = False

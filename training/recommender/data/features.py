@@ -15,6 +15,7 @@ from typing import Any, Literal
 import numpy as np
 
 from bundle.preprocess.features.schema import ENTRY_FIELDS, SCHEMA_VERSION, FeatureSchema, FeatureSpec
+from bundle.preprocess.features.vocabulary import normal
 from bundle.preprocess.features.words import distinct, distinct_bigrams, words
 from bundle.values import DAY_S
 from training.errors import ConfigError
@@ -34,6 +35,8 @@ def key_features(run: RecommenderRun) -> tuple[str, str]:
         )
     if ids[0].changed(("min_count", "max_size")):
         raise ConfigError(f"item: {ids[0].name!r} is the id; which ids are known is up to data.core")
+    if ids[0].uppercase:
+        raise ConfigError(f"item: {ids[0].name!r} is the id; write data.uppercase_items for its case")
     if any(feature.kind == "history" for feature in run.item):
         raise ConfigError("item: a history belongs to the user side; move it there")
     for feature in run.item:
@@ -104,18 +107,22 @@ def _fit(feature: FeatureConfig, records: Sequence[Record], now: float) -> dict[
     if feature.kind in ("number", "time"):
         return _fit_scale(feature, values, now)
     vocabulary = by_count(_entries(feature, values), min_count=feature.min_count, max_size=feature.max_size)
-    if feature.kind == "category":
-        return {"vocabulary": vocabulary}
-    fitted: dict[str, Any] = {"vocabulary": vocabulary, "max_length": feature.max_length}
-    return fitted | ({"bigrams": feature.bigrams} if feature.kind == "text" else {})
+    fitted: dict[str, Any] = {"vocabulary": vocabulary}
+    fitted |= {"bigrams": feature.bigrams} if feature.kind == "text" else {"uppercase": feature.uppercase}
+    return fitted | ({} if feature.kind == "category" else {"max_length": feature.max_length})
 
 
 def _entries(feature: FeatureConfig, values: Sequence[Any]) -> Iterable[str]:
-    if feature.kind == "category":
-        return values
-    if feature.kind == "bag":
-        return (entry for value in values for entry in set(value))
-    return (entry for value in values for entry in _terms(value, feature))
+    """Entries of vocabularies in their normal form, each once a value."""
+    if feature.kind == "text":
+        return (entry for value in values for entry in _terms(value, feature))
+    lists = ([value] for value in values) if feature.kind == "category" else values
+    return (
+        entry
+        for listed in lists
+        for entry in {normal(one, uppercase=feature.uppercase) for one in listed}
+        if entry
+    )
 
 
 def _terms(text: str, feature: FeatureConfig) -> list[str]:
