@@ -216,6 +216,8 @@ class Trainer:
             )
         for name, value in found.metrics.items():
             self._refuse_not_finite(name, value.mean)
+        if found.loss is not None:
+            self._refuse_not_finite("held-out loss", found.loss)
         state = self.state
         if state.step == 0:
             state.start, state.start_loss = found.metrics, _loss_of(found)

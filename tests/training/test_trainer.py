@@ -349,6 +349,12 @@ def test_a_figure_that_is_not_finite_is_refused(tmp_path: Path) -> None:
         toy_trainer(tmp_path / "run", Toy(scores=[0.0, 0.1, math.nan])).fit()
 
 
+def test_a_held_out_loss_that_is_not_finite_is_refused(tmp_path: Path) -> None:
+    """A head may find a class for vectors that are no numbers."""
+    with pytest.raises(DivergedError, match="held-out loss at step 14 is nan"):
+        toy_trainer(tmp_path / "run", Toy(scores=[0.2] * 3, losses=[1.0, 0.9, math.nan])).fit()
+
+
 def test_an_unknown_metric_names_those_there_are(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"train\.metric is 'recall'; this run's metrics are score"):
         toy_trainer(tmp_path / "run", Toy(), metric="recall").fit()

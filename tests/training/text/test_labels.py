@@ -7,7 +7,7 @@ import pytest
 
 from training.data.tables import BadRows
 from training.errors import ConfigError
-from training.text.data.labels import check_labels, clean_labels
+from training.text.data.labels import check_labels, clean_labels, tell_unmeasured
 from training.text.data.readers import Labelled
 
 NONE = np.zeros(0, dtype=np.int64)
@@ -68,10 +68,13 @@ def test_a_label_for_each_text_is_refused() -> None:
     assert len(str(caught.value)) < 700  # people's labels may be long
 
 
-def test_labels_too_rare_to_be_measured_are_told(capsys: pytest.CaptureFixture[str]) -> None:
-    check_labels(labelled("a", "a", "b", "b", "c"), NONE)
+def test_labels_too_rare_to_be_held_out_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    some = labelled("a", "a", "b", "b", "c", "d")
+    tell_unmeasured(some, np.array([0, 2, 4]), np.array([1, 3, 5]))
 
-    assert "1 of 3 labels have one text and are not measured: 'c'" in capsys.readouterr().err
+    assert "1 of 4 labels have too few texts to be held out, and are not measured: 'c'" in (
+        capsys.readouterr().err
+    )
 
 
 def test_a_label_that_is_measured_and_never_learned_is_refused() -> None:

@@ -99,6 +99,26 @@ def test_what_is_measured_is_not_learned_from(tmp_path: Path, capsys: pytest.Cap
     assert "examples that data.validation.pairs has, too, are not learned" in capsys.readouterr().err
 
 
+def test_a_file_to_measure_by_without_a_row_is_refused(tmp_path: Path) -> None:
+    """Not taken for none: nobody would know that a part of the training data measures."""
+    source = write(tmp_path / "learned.csv", "pairs", rows_of("pairs", 90, 0))
+    own = write(tmp_path / "own.csv", "pairs", [])
+    with pytest.raises(ConfigError, match=r"data\.validation\.pairs has no usable example"):
+        _ = TextTask(run_of("pairs", {"pairs": [source], "validation": {"pairs": [own]}}), tmp_path).model
+
+
+def test_a_label_of_two_texts_among_many_is_told_to_be_unmeasured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [*rows_of("labels", 90, 0), ["a rare text", "rare"]]
+    source = write(tmp_path / "a.csv", "labels", rows)
+    _ = TextTask(run_of("labels", {"labels": [source]}), tmp_path).model
+
+    assert "1 of 6 labels have too few texts to be held out, and are not measured: 'rare'" in (
+        capsys.readouterr().err
+    )
+
+
 def test_files_that_measure_nothing_are_refused() -> None:
     run = tiny_training.text_run(
         data={"pairs": ["p.tsv"], "validation": {"labels": ["l.csv"]}}, loss={"infonce": {}},

@@ -129,7 +129,9 @@ def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> Text
     learned = _read(directory, config, config.pair_sources, bad)
     if config.spans:
         learned.texts.append(spans_of(learned.corpus, config.spans))
-    examples = _with_validation(learned, _read(directory, config.validation, [], bad))
+    own = _read(directory, config.validation, [], bad)
+    given = [key for key, sources in config.validation.sources().items() if sources]
+    examples = _with_validation(learned, own, given)
     if config.pair_texts:
         examples.texts.extend([examples.pairs.first, examples.pairs.second])
     examples = replace(examples, labelled=_usable_labels(examples, bad))
@@ -155,8 +157,8 @@ def _usable_labels(examples: TextExamples, bad: BadRows) -> Labelled:
     return labelled
 
 
-def _with_validation(learned: TextExamples, own: TextExamples) -> TextExamples:
-    """Both, the examples to measure by behind those to learn from, and their numbers."""
+def _with_validation(learned: TextExamples, own: TextExamples, given: Sequence[str]) -> TextExamples:
+    """Both, the examples to measure by behind those to learn from, and the numbers of the keys given."""
     a, b = learned, own
     names = sorted({*a.labelled.names, *b.labelled.names})
     number_of = {name: number for number, name in enumerate(names)}
@@ -176,8 +178,8 @@ def _with_validation(learned: TextExamples, own: TextExamples) -> TextExamples:
         ),
         labelled=Labelled(a.labelled.texts + b.labelled.texts, np.array(labels, dtype=np.int64), names),
     )
-    sizes = {key: (size, b.counts()[key]) for key, size in a.counts().items()}
-    rows = {key: np.arange(before, before + more) for key, (before, more) in sizes.items() if more}
+    before, more = a.counts(), b.counts()
+    rows = {key: np.arange(before[key], before[key] + more[key]) for key in given}
     return replace(whole, validation=rows)
 
 

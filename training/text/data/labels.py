@@ -19,7 +19,9 @@ LONGEST = 40  # characters of a label in a message
 
 
 def clean_labels(labelled: Labelled, bad: BadRows) -> Labelled:
-    """Labels without blanks around them; those that differ in case or blanks alone stop the run, or are told.
+    """Labels without blanks around them, and one within; those that differ in case alone stop the run.
+
+    Or they are told, and different, where bad rows are skipped.
 
     Raises:
         ConfigError: a label is empty; or labels are near equal, and bad rows stop the run.
@@ -36,7 +38,7 @@ def clean_labels(labelled: Labelled, bad: BadRows) -> Labelled:
 
 
 def check_labels(labelled: Labelled, measured: RowNumbers) -> None:
-    """Refuse labels that tell nothing apart, and tell those that are too rare to be measured.
+    """Refuse labels that tell nothing apart.
 
     Args:
         labelled: to learn from.
@@ -61,11 +63,15 @@ def check_labels(labelled: Labelled, measured: RowNumbers) -> None:
             f"data.labels has a label of its own for each of its {len(used):,} texts, as {_listed(names)}, "
             "so nothing can be learned from one for another; is the right column read?"
         )
-    rare = [name for name, count in zip(names, counts, strict=True) if count == 1]
-    if rare and not len(measured):
+
+
+def tell_unmeasured(labelled: Labelled, learned: RowNumbers, held_out: RowNumbers) -> None:
+    """Tell which labels are learned and not measured, because they have too few texts for their share."""
+    missing = np.setdiff1d(labelled.labels[learned], labelled.labels[held_out])
+    if len(missing):
         say(
-            f"data.labels: {len(rare):,} of {len(names):,} labels have one text and are not measured: "
-            f"{_listed(rare)}"
+            f"data.labels: {len(missing):,} of {len(labelled.names):,} labels have too few texts to be held "
+            f"out, and are not measured: {_listed([labelled.names[label] for label in missing])}"
         )
 
 

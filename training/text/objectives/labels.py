@@ -15,9 +15,11 @@ from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text import losses
 from training.text.data.examples import TextExamples, TokenExamples
+from training.text.data.labels import tell_unmeasured
 from training.text.data.tokenised import Tokenised
 from training.text.metrics import first_hits
 from training.text.objectives.base import (
+    L,
     Loss,
     Objective,
     Sizes,
@@ -30,25 +32,34 @@ from training.text.objectives.base import (
 NEIGHBOURS = 1000  # learned texts among which a held-out one finds its nearest
 
 
-class ClassificationObjective(Objective["CrossEntropyLoss"]):
-    """Labelled texts, through a linear head.
-
-    At a shorter length the head's leading columns are used (MRL-E of Kusupati et al. 2022, arXiv 2205.13147).
-    """
+class LabelsObjective(Objective[L]):
+    """Labelled texts, each label held out in its share."""
 
     key = "labels"
 
-    def __init__(self, chosen: Mapping[str, CrossEntropyLoss], sources: Sources) -> None:
+    def __init__(self, chosen: Mapping[str, L], sources: Sources) -> None:
         super().__init__(chosen, sources)
-        (name,) = chosen
-        self._head = sources.heads[name]  # (d) -> (classes)
-        self._labels = torch.from_numpy(sources.examples.labelled.labels)
+        labelled = sources.examples.labelled
+        self._labels = torch.from_numpy(labelled.labels)
+        tell_unmeasured(labelled, self._split.learned, self._split.held_out)
 
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.labelled]
 
     def _classes(self, examples: TextExamples) -> RowNumbers:
         return examples.labelled.labels
+
+
+class ClassificationObjective(LabelsObjective["CrossEntropyLoss"]):
+    """Labelled texts, through a linear head.
+
+    At a shorter length the head's leading columns are used (MRL-E of Kusupati et al. 2022, arXiv 2205.13147).
+    """
+
+    def __init__(self, chosen: Mapping[str, CrossEntropyLoss], sources: Sources) -> None:
+        super().__init__(chosen, sources)
+        (name,) = chosen
+        self._head = sources.heads[name]  # (d) -> (classes)
 
     def _batch(
         self, rows: RowNumbers, number: int, vectors: Vectors
@@ -76,23 +87,11 @@ class CrossEntropyLoss(Loss):
         return nn.Linear(sizes.dim, sizes.classes)
 
 
-class SupervisedContrastObjective(Objective["SupervisedContrastLoss"]):
+class SupervisedContrastObjective(LabelsObjective["SupervisedContrastLoss"]):
     """Labelled texts: those of a label nearer to each other than to all others of the batch.
 
     A batch should be several times larger than there are labels.
     """
-
-    key = "labels"
-
-    def __init__(self, chosen: Mapping[str, SupervisedContrastLoss], sources: Sources) -> None:
-        super().__init__(chosen, sources)
-        self._labels = torch.from_numpy(sources.examples.labelled.labels)
-
-    def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
-        return [tokens.labelled]
-
-    def _classes(self, examples: TextExamples) -> RowNumbers:
-        return examples.labelled.labels
 
     def _batch(
         self, rows: RowNumbers, number: int, vectors: Vectors
