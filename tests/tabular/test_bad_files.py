@@ -179,15 +179,17 @@ def test_a_bad_row_stops_with_file_line_and_reason(  # noqa: PLR0917  # pytest g
 
 
 @pytest.mark.parametrize(("name", "row", "fault"), ROWS)
-def test_a_bad_row_is_left_out_where_that_is_wanted_and_counted_by_all(
-    tmp_path: Path, models: Path, name: str, row: bytes, fault: str
+def test_a_bad_row_is_left_out_where_that_is_wanted_and_counted_by_all(  # noqa: PLR0917  # as above
+    tmp_path: Path, models: Path, capsys: pytest.CaptureFixture[str], name: str, row: bytes, fault: str
 ) -> None:
     with_a_bad_row(tmp_path / name, row)
     bad = BadRows("skip")
 
     assert len(texts_of(tmp_path / name, bad)) == 2
     count, aside = encoded(tmp_path / name, models)
+    log_of(tmp_path / name, bad_rows="skip")
 
     assert f"read 3 rows of {name}, used 2, left out 1: 1 x {fault[:100]}" in bad.report()
+    assert bad.report() in capsys.readouterr().err
     assert (count, [one["line"] for one in aside]) == (2, [3])
     assert aside[0]["reason"].startswith(fault)

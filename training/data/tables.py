@@ -53,5 +53,5 @@ def as_config_error(key: str = "") -> Iterator[None]:
     """Say of an error of the data which key of the config names it."""
     try:
         yield
-    except DataError as error:
+    except (ConfigError, DataError) as error:
         raise ConfigError(f"{key}: {error}" if key else str(error)) from None

@@ -248,12 +248,19 @@ def test_histories_are_oldest_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "changes", "message"),
     [
-        ("u,a,soon,,,,\n", {}, r"data.time: 'time', log.csv, line 2: 'soon' is no time"),
-        ("u,a,1,,cheap,,\n", {}, r"price: 'price', log.csv, line 2: 'cheap' is no number"),
+        ("u,a,soon,,,,\n", {}, r"data.path: log.csv, line 2: time: 'soon' is no time"),
+        ("u,a,1,,cheap,,\n", {}, r"data.path: log.csv, line 2: price: 'cheap' is no number"),
         (
             "u,a,1,,x,,\n",
             {"where": ["price > 0"]},
-            r"data.where: 'price > 0', log.csv, line 2: 'x' is no number",
+            r"log.csv, line 2: price: 'x' is no number, for data.where 'price > 0'",
+        ),
+        (",a,1,,,,\n", {}, r"data: no row .*; read 1 rows of log.csv, used 0, left out 1: 1 x no user"),
+        ("u,a,1/2/2023,,,,\n", {}, r"data.time: log.csv, time: '1/2/2023' .* by day_first = true or false"),
+        (
+            "u,a,1700000000,,,,\nu,b,1700000000000,,,,\n",
+            {},
+            r"is seconds, and .* milliseconds",
         ),
         ("", {"where": ["price"]}, r"data.where: 'price' is no condition"),
         ("", {"where": ["price > x"]}, r"data.where: 'price > x': 'x' is no number"),

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, model_validator
 
+from tabular import BadRowsPolicy
 from training.config.sections import (
     Fraction,
     Positive,
@@ -86,7 +87,9 @@ class InteractionsConfig(Section):
         user, item, time: columns.
         where: conditions a line must meet, for example "Quantity > 0", "StockCode ~ ^[0-9]{5}"; signs are
             < <= > >= for numbers, == != for text, ~ !~ for regular expressions.
+        day_first: what 11/12/2023 begins with, where no other time of its column tells.
         uppercase_items: fold the case of item ids.
+        bad_rows: `stop` at a row that cannot be used, naming it; or `skip` it and count it by its reason.
         core: keep users and items with at least this many interactions, repeatedly.
         protocol: `users` measures users that were not trained on. `time` trains on what happened before the
             moment at 85 % of the log, and measures what everybody took after it.
@@ -103,7 +106,9 @@ class InteractionsConfig(Section):
     item: str
     time: str
     where: list[str] = []
+    day_first: bool | None = None
     uppercase_items: bool = False
+    bad_rows: BadRowsPolicy = "stop"
     core: Positive = 5
     protocol: Literal["users", "time"] = "users"
     split_seed: Annotated[int, Field(ge=0)] = 0

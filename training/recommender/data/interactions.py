@@ -9,34 +9,27 @@ column that a feature names, and not the file. Knows nothing of vocabularies or 
 from __future__ import annotations
 
 import hashlib
-import operator
-import re
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from bundle.preprocess.features.vocabulary import normal
-from training.data.tables import BadRows, good_rows, text_of_row
+from tabular import BadRows
+from tabular.ids import IdColumn
+from training.console import say
+from training.data.files import refuse_absent
+from training.data.tables import as_config_error
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig, InteractionsConfig
-from training.recommender.data.records import Gathered, Records, column_of
+from training.recommender.data.lines import Log, add_bad, text_lines
+from training.recommender.data.records import Gathered, Read, Records, column_of
 from training.recommender.data.splits import EARLIER_SHARE
-
-Line: TypeAlias = Mapping[str, str]
-
-_CONDITION = re.compile(r"(\S+) (>=|<=|>|<|==|!=|~|!~) ?(.*)")
-_NUMERIC: Mapping[str, Callable[[float, float], bool]] = {
-    ">": operator.gt,
-    ">=": operator.ge,
-    "<": operator.lt,
-    "<=": operator.le,
-}
+from training.recommender.data.values import checks_of, numbers_of, of_column, times_of
 
 
 @dataclass(frozen=True)
@@ -98,26 +91,34 @@ def read_interactions(
     Raises:
         ConfigError: a file, column, condition or value cannot be used; names the key and the line.
     """
-    of_users = Gathered([f for f in user if f.kind != "history"], _READ)
-    of_items = Gathered([f for f in item if column_of(f) != config.item], _READ)
+    bad = BadRows(config.bad_rows)
+    read: dict[str, Read] = {"number": numbers_of, "time": partial(times_of, day_first=config.day_first)}
+    of_users = Gathered([f for f in user if f.kind != "history"], read)
+    of_items = Gathered([f for f in item if column_of(f) != config.item], read)
     in_log = [part for part, file in ((of_users, config.users), (of_items, config.items)) if not file]
-    rows = _read_rows(config, data / config.path, in_log)
+    rows = _read_rows(config, data / config.path, in_log, bad)
     if not len(rows.user):
         raise ConfigError(
             f"data: no row of {config.path} has a {config.user!r} and an {config.item!r}"
             + (" and meets data.where" if config.where else "")
+            + f"; {bad.report()}"
         )
-    kept, later = _kept(_first_times(rows), config)
+    pairs = _first_times(rows)
+    kept, later = _kept(pairs, config)
+    bad.files[0].notes += _losses(rows, pairs, kept, config.core)
     users, user_numbers = _sorted_names(kept.users, kept.user)
     items, item_numbers = _sorted_names(kept.items, kept.item)
+    of_user_file = _records(config, data, "users", gathered=of_users, names=users, bad=bad)
+    of_item_file = _records(config, data, "items", gathered=of_items, names=items, bad=bad)
+    say(bad.report())
     return Interactions(
         users=users,
         items=items,
         user=user_numbers,
         item=item_numbers,
         time=kept.time,
-        user_records=_records(config, data, "users", of_users, users) or of_users.by_row(kept.line),
-        item_records=_records(config, data, "items", of_items, items) or of_items.by_row(kept.line),
+        user_records=of_user_file or of_users.by_row(kept.line),
+        item_records=of_item_file or of_items.by_row(kept.line),
         sha256=_digest([data / path for path in (config.path, config.users, config.items) if path]),
         later=later,
     )
@@ -127,17 +128,32 @@ def _records(
     config: InteractionsConfig,
     data: Path,
     side: Literal["users", "items"],
+    *,
     gathered: Gathered,
     names: list[str],
+    bad: BadRows,
 ) -> Records | None:
     """Read the file that a side has of its own, if it has one."""
     path = config.users if side == "users" else config.items
     if not path:
         return None
-    column, found = (config.user if side == "users" else config.item), []
-    for place, line in _lines(data / path, [column, *gathered.columns], f"data.{side}"):
-        found.append(line[column] if side == "users" else _item_name(line[column], config))
-        gathered.add(line, place)
+    key, column, found = f"data.{side}", (config.user if side == "users" else config.item), list[str]()
+    with as_config_error(key):
+        refuse_absent(data / path)
+        ids = IdColumn(data / path, column, is_upper=side == "items" and config.uppercase_items)
+    checks = [(column, ids.of), *checks_of(gathered.features, config.day_first)]
+    for row, line in text_lines(data / path, [column, *gathered.columns], key, bad):
+        try:
+            for checked, check in checks:
+                of_column(checked, check, line)
+        except ValueError as error:
+            add_bad(bad, row, str(error), key)
+            continue
+        if name := ids.of(line[column]):
+            found.append(name)
+            gathered.add(line, row.place)
+        else:
+            bad.files[-1].leave_out(f"no {column}", row.number)
     return gathered.by_name(found, names)
 
 
@@ -162,31 +178,42 @@ class _LogRows:
         )
 
 
-def _read_rows(config: InteractionsConfig, path: Path, in_log: Sequence[Gathered]) -> _LogRows:
+def _read_rows(config: InteractionsConfig, path: Path, in_log: Sequence[Gathered], bad: BadRows) -> _LogRows:
     """The rows that meet the conditions, as they stand in the file; `in_log` gathers their columns."""
     of_user: dict[str, int] = {}
     of_item: dict[str, int] = {}
     user_numbers, item_numbers, times = array("q"), array("q"), array("d")
-    keep = [_condition(text) for text in config.where]
-    gathered = [column for part in in_log for column in part.columns]
-    wanted = [config.user, config.item, config.time, *(c for c, _ in keep), *gathered]
-    for place, line in _lines(path, wanted, "data.path"):
-        user, item = line[config.user], _item_name(line[config.item], config)
-        if not (user and item and all(test(line[column], place) for column, test in keep)):
-            continue
-        times.append(_moment(line[config.time], f"data.time: {config.time!r}, {place}"))
-        user_numbers.append(of_user.setdefault(user, len(of_user)))
-        item_numbers.append(of_item.setdefault(item, len(of_item)))
+    log = Log(config, path, [feature for part in in_log for feature in part.features], bad)
+    for event in log:
+        times.append(event.raw_time)
+        user_numbers.append(of_user.setdefault(event.user, len(of_user)))
+        item_numbers.append(of_item.setdefault(event.item, len(of_item)))
         for part in in_log:
-            part.add(line, place)
+            part.add(event.line, event.place)
     return _LogRows(
         list(of_user),
         list(of_item),
         np.array(user_numbers, dtype=np.int64),
         np.array(item_numbers, dtype=np.int64),
-        np.array(times, dtype=np.float64),
+        log.seconds(np.array(times, dtype=np.float64)),
         np.arange(len(times)),
     )
+
+
+def _losses(rows: _LogRows, pairs: _LogRows, kept: _LogRows, core: int) -> list[str]:
+    """What became of the rows that count, a sentence each."""
+
+    def counts(some: _LogRows) -> tuple[int, int, int]:
+        return len(np.unique(some.user)), len(np.unique(some.item)), len(some.user)
+
+    users, items, count = counts(pairs)
+    names = zip(("users", "items", "pairs"), counts(kept), (users, items, count), strict=True)
+    left = ", ".join(f"{now:,} of {then:,} {name}" for name, now, then in names)
+    return [
+        f"{len(rows.user):,} rows are {count:,} pairs of {users:,} users and {items:,} items: "
+        "of a pair the first row counts",
+        f"data.core = {core} leaves {left}",
+    ]
 
 
 def _first_times(rows: _LogRows) -> _LogRows:
@@ -236,15 +263,6 @@ def _sorted_names(
     return [names[number] for number in used], position[numbers]
 
 
-def _lines(path: Path, columns: Sequence[str], key: str) -> Iterator[tuple[str, Line]]:
-    """Read the place of each row, and its values by column, as text. Raises ConfigError."""
-    try:
-        for row in good_rows(path, columns, BadRows(), may_lack=True):
-            yield row.place, text_of_row(row)
-    except ConfigError as error:
-        raise ConfigError(f"{key}: {error}") from None
-
-
 def _digest(paths: Sequence[Path]) -> str:
     """Over the content of the files, one after the other."""
     digest = hashlib.sha256()
@@ -253,53 +271,3 @@ def _digest(paths: Sequence[Path]) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()
-
-
-def _condition(text: str) -> tuple[str, Callable[[str, str], bool]]:
-    """A column and a test of its value: numbers by < <= > >=, text by == and !=, patterns by ~ and !~."""
-    match = _CONDITION.fullmatch(text)
-    if not match:
-        raise ConfigError(
-            f'data.where: {text!r} is no condition; write for example "Quantity > 0" or "Code ~ ^[0-9]+$"'
-        )
-    column, sign, operand = match.groups()
-    if sign in _NUMERIC:
-        limit = _number(operand, f"data.where: {text!r}")
-        compare = _NUMERIC[sign]
-        return column, lambda value, place: compare(_number(value, f"data.where: {text!r}, {place}"), limit)
-    if sign in ("==", "!="):
-        return column, lambda value, place: (value == operand) == (sign == "==")
-    try:
-        pattern = re.compile(operand)
-    except re.error as error:
-        raise ConfigError(f"data.where: {operand!r} is no regular expression: {error}") from None
-    return column, lambda value, place: bool(pattern.search(value)) == (sign == "~")
-
-
-def _item_name(value: str, config: InteractionsConfig) -> str:
-    return normal(value, uppercase=config.uppercase_items)
-
-
-def _number(value: str, where: str) -> float:
-    try:
-        return float(value)
-    except ValueError:
-        raise ConfigError(f"{where}: {value!r} is no number") from None
-
-
-def _moment(value: str, where: str) -> float:
-    """Unix seconds, of a number of seconds or ISO 8601 (UTC unless it says otherwise)."""
-    try:
-        return float(value)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(value)
-    except ValueError:
-        raise ConfigError(
-            f"{where}: {value!r} is no time; use ISO 8601 (2011-11-02 09:30) or seconds since 1970"
-        ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-
-
-_READ = {"number": _number, "time": _moment}  # kinds whose values are numbers

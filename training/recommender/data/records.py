@@ -24,7 +24,8 @@ from training.recommender.config.features import FeatureConfig
 
 Ints = npt.NDArray[np.int64]
 Record: TypeAlias = dict[str, Any]  # feature name -> JSON value, as a caller would send it
-Read: TypeAlias = Callable[[str, str], float]  # a text and where it stands, for messages, to a value
+# Texts of a column, and where each stands, for messages, to values: float64 [n].
+Read: TypeAlias = Callable[[Sequence[str], Sequence[str]], npt.NDArray[np.float64]]
 
 MISSING = -1  # the code of an empty field
 
@@ -105,7 +106,7 @@ class Gathered:
 
     Args:
         features: whose columns are read.
-        read: of the kinds `number` and `time`, what makes a value of a text.
+        read: of the kinds `number` and `time`, what makes values of the texts of a column.
     """
 
     def __init__(self, features: Sequence[FeatureConfig], read: Mapping[str, Read]) -> None:
@@ -151,7 +152,7 @@ class Gathered:
         if read := self._read.get(feature.kind):
             where = f"{feature.name}: {column_of(feature)!r}, "
             places = self._places[position]
-            return np.array([read(texts[code], where + places[code]) for code in used], dtype=np.float64)
+            return read([texts[code] for code in used], [where + places[code] for code in used])
         if feature.kind == "bag":
             return [self._entries(position, texts[code], code) for code in used]
         return [texts[code] for code in used]
