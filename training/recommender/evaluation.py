@@ -57,8 +57,7 @@ class Evaluation:
         self, encoders: Mapping[str, Encode], held_out: EvaluationSplit
     ) -> Mapping[str, MetricValue]:
         users = encoders[self._run.user_name](held_out.users)
-        inputs = [self._examples.item_input(int(number)) for number in held_out.candidates]
-        items = encoders[self._run.item_name](inputs)
+        items = encoders[self._run.item_name](self._examples.candidates(held_out))
         return means(evaluate_vectors(users, items, held_out.history, held_out.targets))
 
     def _interactions(self) -> Floats:

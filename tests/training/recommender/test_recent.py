@@ -14,6 +14,7 @@ from bundle.preprocess.features import Features
 from bundle.publish import publish
 from training.config import parse_config
 from training.errors import ConfigError
+from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.recent import recent_users
 from training.recommender.rules import check
 from training.recommender.settings import RecommenderRun
@@ -35,10 +36,15 @@ def run_of(**recent: Any) -> RecommenderRun:
 
 
 @pytest.fixture(scope="module")
-def task(tmp_path_factory: pytest.TempPathFactory) -> RecommenderTask:
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("shop")
     tiny_shop.write_log(directory / "log.csv")
-    return RecommenderTask(run_of(), directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def task(shop: Path) -> RecommenderTask:
+    return RecommenderTask(run_of(), shop)
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +104,15 @@ def test_days_are_counted_back_from_the_last_row(task: RecommenderTask) -> None:
     assert task.examples.recent_users(2).sum() == len(late)
 
 
-def test_users_of_many_moments_are_measured_without_it(task: RecommenderTask) -> None:
-    """Who is measured by protocol `users` stands at a moment of its own."""
-    assert task.examples.item_input(0).values["recent"] == 0
+def test_users_of_many_moments_are_measured_without_it(task: RecommenderTask, shop: Path) -> None:
+    """Each stands at a moment of its own, so no item is popular now; by protocol `time` all stand at one."""
+    examples = task.examples
+    assert {one.values["recent"] for one in examples.candidates(examples.validation())} == {0}
+
+    run = run_of()
+    in_time = run.model_copy(update={"data": run.data.model_copy(update={"protocol": "time", "core": 1})})
+    later = RecommenderExamples(in_time, shop)
+    assert all("recent" not in one.values for one in later.candidates(later.test()))
 
 
 @pytest.mark.parametrize(

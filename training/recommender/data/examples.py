@@ -9,6 +9,7 @@ their position in the vocabulary, which is what the towers see (`known[position]
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -63,9 +64,7 @@ class RecommenderExamples:
 
     def __init__(self, run: RecommenderRun, data: Path) -> None:
         self.id_name, self.history_name = key_features(run)
-        # Of users who each stand at a moment of their own, nothing is popular now.
-        recent = run.towers.recent if run.data.protocol == "users" else None
-        self._neutral = {} if recent is None else {recent.name: 0}
+        self._recent = run.towers.recent
         self.log = read_interactions(run.data, data, run.user, run.item)
         self._histories, self._later = self._by_time()
         self.now = float(self.log.time[np.concatenate(self._histories)].max())
@@ -145,8 +144,14 @@ class RecommenderExamples:
 
     def item_input(self, number: int) -> Features:
         """An item as its owner's catalogue would send it."""
-        record = {self.id_name: self.log.items[number]} | self.item_records[number] | self._neutral
-        return Features(record, self.now)
+        return Features({self.id_name: self.log.items[number]} | self.item_records[number], self.now)
+
+    def candidates(self, held_out: EvaluationSplit) -> list[Features]:
+        """The items that are ranked; to users who each stand at a moment of their own none is popular now."""
+        inputs = [self.item_input(int(number)) for number in held_out.candidates]
+        if self._recent is None or held_out.at_one_moment:
+            return inputs
+        return [Features({**one.values, self._recent.name: 0}, one.now) for one in inputs]
 
     def recent_users(self, days: int) -> npt.NDArray[np.float32]:
         """Count the training users who took each known item in the last days, float32 (k,)."""
@@ -251,7 +256,7 @@ class RecommenderExamples:
         if not self._later:
             return self._new_users(self.split.test)
         found = split_at_moment(self.split.test, self._histories, self._later)
-        return self._measured(found, self._warm(), asked=self.split.test)
+        return replace(self._measured(found, self._warm(), asked=self.split.test), at_one_moment=True)
 
     def new_items(self, users: Ints | None = None) -> EvaluationSplit:
         """Users' (by default test users') interest in cold items, ranked among these alone: protocol C.

@@ -33,6 +33,7 @@ class EvaluationSplit:
         warm: per user, numbers of the history's items, for baselines that read no features.
         ages_days: per user, how long before its newest event each of them was.
         left_out: how many users would have been measured, but took none of the candidates.
+        at_one_moment: whether all stand at the moment that training ended at: then something is popular now.
     """
 
     numbers: Ints
@@ -43,6 +44,7 @@ class EvaluationSplit:
     warm: list[Ints]
     ages_days: list[npt.NDArray[np.float64]]
     left_out: int = 0
+    at_one_moment: bool = False
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,7 @@ def _encoder(examples: RecommenderExamples, encoders: Mapping[str, Encode], run:
 
     def scores(held_out: EvaluationSplit) -> Any:
         found = np.full((len(held_out.users), len(examples.log.items)), -np.inf, dtype=np.float32)
-        items = encoders[run.item_name]([examples.item_input(int(n)) for n in held_out.candidates])
+        items = encoders[run.item_name](examples.candidates(held_out))
         found[:, held_out.candidates] = encoders[run.user_name](held_out.users) @ items.T
         return found
 
