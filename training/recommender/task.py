@@ -34,6 +34,7 @@ from training.recommender.data.recent import described
 from training.recommender.encoders.export_modules import ExportedItems, ExportedUsers, Recent
 from training.recommender.encoders.initialisation import initialise_from_closed_form
 from training.recommender.encoders.towers import TwoTowers
+from training.recommender.encoders.user_features import MOST_TAKEN, HeldOut, initialise_user_features
 from training.recommender.evaluation import Evaluation
 from training.recommender.objectives import Step, choose_targets, positive_shares
 from training.recommender.parity import item_parity_inputs, user_parity_inputs
@@ -121,6 +122,26 @@ class RecommenderTask:
             scale=config.scale or 1.0,
             content_ridge=config.content_ridge,
             texts=texts,
+        )
+        if self.model.user_tower.slots:
+            self._initialise_user_features()
+
+    def _initialise_user_features(self) -> None:
+        examples, held_out = self.examples, self.examples.validation()
+        inputs, since = examples.training_beginnings(max(1, MOST_TAKEN // len(examples.known)))
+        candidates = [examples.item_input(int(number)) for number in held_out.candidates]
+        initialise_user_features(
+            self.model,
+            self._known,
+            _tensors(examples.users, inputs),
+            baselines.multi_hot(since, len(examples.known)),
+            HeldOut(
+                _tensors(examples.users, held_out.users),
+                _tensors(examples.items, candidates)[: len(examples.content_specs)],
+                held_out.history,
+                held_out.targets,
+            ),
+            metric=self.run.train.metric,
         )
 
     @property

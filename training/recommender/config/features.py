@@ -47,7 +47,8 @@ class FeatureConfig(Section):
         log1p: take the logarithm of a number's magnitude first.
         clip: standard deviations at which numbers are cut.
         dim: of its embedding. An item's features are summed in `towers.item_dim` dimensions: what has others
-            is projected, what has none is embedded in these at once. 16 for a user's.
+            is projected, what has none is embedded in these at once. A user's has by default as many as it
+            has values, up to 64.
         dropout: in training, how often a value is hidden, so that the encoder learns to do without; for an
             item's id this is what makes new items work. Of bags and texts, each entry by itself.
     """

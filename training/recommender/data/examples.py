@@ -209,6 +209,23 @@ class RecommenderExamples:
         position[self.known] = np.arange(len(self.known))
         return [position[self.log.item[rows]] for rows in self._training_rows]
 
+    def training_beginnings(self, most: int) -> tuple[list[Features], list[Ints]]:
+        """Up to `most` training users as they were after their first row, and what they took since.
+
+        So a feature that is made of the log is not made of what is to be told from it. Later rows would
+        not do: users who have what everybody of their kind takes first do not take it again.
+
+        Returns:
+            Inputs of the user tower, and positions of known items in the vocabulary.
+        """
+        position = np.full(len(self.log.items), -1, dtype=np.int64)
+        position[self.known] = np.arange(len(self.known))
+        users = [int(user) for user in self.split.train[:most]]
+        rows = [self._histories[user] for user in users]
+        since = [position[self.log.item[one[1:]]] for one in rows]
+        inputs = [self.user_input(user, one[:1]) for user, one in zip(users, rows, strict=True)]
+        return inputs, [items[items >= 0] for items in since]
+
     def training_lately(self) -> npt.NDArray[np.float32]:
         """Count the training users that have each known item in the latest fifth of their history."""
         found = split_histories(self.split.train, self._histories)

@@ -19,6 +19,9 @@ from bundle.preprocess.features.schema import FIRST, MISSING, PAD, UNKNOWN, Feat
 from training.layers import Int8Table
 from training.recommender.config.features import BagPooling, FeatureConfig
 
+NUMBER_COLUMNS = 3  # value, missing, 1
+MOST_DIMENSIONS = 64
+
 # How many entries -> what the sum of their embeddings is divided by.
 DIVISORS: Mapping[BagPooling, Callable[[Tensor], Tensor]] = {
     "mean": lambda counts: counts.clamp(min=1.0),
@@ -51,9 +54,23 @@ class Category(nn.Module):
         embedded: Tensor = self.table(index)
         return embedded
 
+    @property
+    def entries(self) -> int:
+        """Columns of the design."""
+        return self.table.num_embeddings
+
+    @property
+    def dim(self) -> int:
+        """Of what it gives."""
+        return self.table.embedding_dim
+
     def design(self, index: Tensor) -> Tensor:
         """One-hot: (n, FIRST + entries)."""
         return nn.functional.one_hot(index[:, 0], self.table.num_embeddings).to(self.table.weight.dtype)
+
+    def weights(self) -> Tensor:
+        """A copy, (FIRST + entries, d)."""
+        return self.table.weight.detach().clone()
 
     def set_weights(self, weights: Tensor) -> None:
         """Weights (FIRST + entries, d)."""
@@ -79,12 +96,26 @@ class Bag(nn.Module):
             mask = mask * (torch.rand(mask.shape) >= self.dropout)
         return pooled(self.table(entries), mask, self.pooling)
 
+    @property
+    def entries(self) -> int:
+        """Columns of the design."""
+        return self.table.num_embeddings
+
+    @property
+    def dim(self) -> int:
+        """Of what it gives."""
+        return self.table.embedding_dim
+
     def design(self, entries: Tensor) -> Tensor:
         """Weigh the entries: (n, FIRST + entries)."""
         counts = torch.zeros(len(entries), self.table.num_embeddings, dtype=self.table.weight.dtype)
         counts.scatter_add_(1, entries, torch.ones_like(entries, dtype=counts.dtype))
         counts[:, PAD] = 0.0
         return counts / DIVISORS[self.pooling](counts.sum(1, keepdim=True))
+
+    def weights(self) -> Tensor:
+        """A copy, (FIRST + entries, d)."""
+        return self.table.weight.detach().clone()
 
     def set_weights(self, weights: Tensor) -> None:
         """Weights (FIRST + entries, d)."""
@@ -112,9 +143,23 @@ class Number(nn.Module):
         embedded: Tensor = self.linear(values)
         return embedded
 
+    @property
+    def entries(self) -> int:
+        """Columns of the design."""
+        return NUMBER_COLUMNS
+
+    @property
+    def dim(self) -> int:
+        """Of what it gives."""
+        return self.linear.out_features
+
     def design(self, values: Tensor) -> Tensor:
         """[value, missing, 1]: (n, 3)."""
         return torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
+
+    def weights(self) -> Tensor:
+        """A copy, (3, d)."""
+        return torch.cat([self.linear.weight.detach().T, self.linear.bias.detach().unsqueeze(0)])
 
     def set_weights(self, weights: Tensor) -> None:
         """Weights (3, d)."""
@@ -172,6 +217,14 @@ def pooled(rows: Tensor, mask: Tensor, pooling: BagPooling) -> Tensor:
 
 
 FeatureEmbedding: TypeAlias = Category | Bag | Number
+
+
+def natural_dim(spec: FeatureSpec) -> int:
+    """As many dimensions as a feature's entries can have directions, up to MOST_DIMENSIONS."""
+    if spec.kind in ("number", "time"):
+        return NUMBER_COLUMNS - 1  # what stands for 1 says the same of everybody
+    columns = FIRST - 1 + len(spec.vocabulary)  # type: ignore[union-attr]  # all other kinds have one
+    return min(columns, MOST_DIMENSIONS)
 
 
 def feature_embedding(spec: FeatureSpec, feature: FeatureConfig, dim: int) -> FeatureEmbedding:

@@ -24,11 +24,10 @@ from training.config.sections import HiddenConfig
 from training.layers import Hidden
 from training.recommender.config.features import FeatureConfig
 from training.recommender.config.towers import SequenceConfig, TowersConfig
-from training.recommender.encoders.feature_embeddings import FeatureEmbedding, feature_embedding
+from training.recommender.encoders.feature_embeddings import FeatureEmbedding, feature_embedding, natural_dim
 from training.recommender.encoders.sequence import sequence_module, window, without_gaps
 
 HISTORY_STATISTICS = 2  # log of the number of entries, and of their summed recency weights
-USER_FEATURE_DIM = 16  # where the config says nothing else
 MATRIX_ITEMS = 20_000
 FAR_DAYS = 1e9  # of padding, so that it is never the newest entry
 
@@ -177,8 +176,8 @@ class UserTower(nn.Module):
                 self.history_slots = slice(start, start + len(input_names(spec)))
             else:
                 self.slots.append(start)
-                parts.append(feature_embedding(spec, feature, USER_FEATURE_DIM))
-                width += feature.dim or USER_FEATURE_DIM
+                parts.append(feature_embedding(spec, feature, natural_dim(spec)))
+                width += parts[-1].dim
             start += len(input_names(spec))
         self.parts = nn.ModuleList(parts)
         self.pool = HistoryPool(config.half_lives_days or ())
@@ -197,6 +196,10 @@ class UserTower(nn.Module):
         if self.sequence is not None:
             vector = vector + self.sequence(table, without_gaps(entries))
         return self.finished(vector)
+
+    def feature_parts(self) -> list[FeatureEmbedding]:
+        """The embeddings of the other features, in the order of `slots`."""
+        return [cast(FeatureEmbedding, part) for part in self.parts]
 
     def history(self, arrays: Sequence[Tensor]) -> Sequence[Tensor]:
         """Entries, their ages, and the new ones' places and content, among the preprocessor's arrays."""
@@ -255,6 +258,13 @@ def _pairs(
     schema: FeatureSchema, features: Sequence[FeatureConfig]
 ) -> list[tuple[FeatureSpec, FeatureConfig]]:
     return list(zip(schema.features, features, strict=True))
+
+
+def linear_path(hidden: Hidden) -> nn.Linear:
+    """The layer by which an input reaches the output at once: the skip path, or the only layer."""
+    output = hidden.skip or hidden.layers[-1]
+    assert isinstance(output, nn.Linear)
+    return output
 
 
 def _outputs(config: HiddenConfig, output_dim: int) -> HiddenConfig:

@@ -73,7 +73,8 @@ def positive_shares(
         length: place_probabilities(length, which, fraction) for length in sorted({*map(len, taken)})
     }
     weights = np.concatenate([of_length[len(history)] for history in taken])
-    return np.bincount(np.concatenate(taken), weights, minlength=items) / len(taken)
+    counts = np.bincount(np.concatenate(taken), weights, minlength=items)
+    return np.asarray(counts / len(taken), dtype=np.float64)
 
 
 def place_probabilities(length: int, which: Which, fraction: tuple[float, float]) -> Floats:
