@@ -69,12 +69,17 @@ def infer_schema(
     files: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...", help="The log and, if there is one, the items: CSV, TSV, JSONL or Parquet."
+            metavar="FILE...",
+            help="The log and, if there are any, files of its items and users: CSV, TSV, JSONL or Parquet.",
         ),
     ],
+    user: Annotated[str | None, typer.Option(help="The log's column of who; default: found.")] = None,
+    item: Annotated[str | None, typer.Option(help="The log's column of what; default: found.")] = None,
+    time: Annotated[str | None, typer.Option(help="The log's column of when; default: found.")] = None,
 ) -> None:
     """Print a config that proposes columns, kinds and sides, with reasons, to be edited and trained."""
     with training():
         from training.recommender.infer import infer
 
-        typer.echo(infer(files), nl=False)
+        given = {role: name for role, name in (("user", user), ("item", item), ("time", time)) if name}
+        typer.echo(infer(files, given), nl=False)

@@ -1,101 +1,220 @@
 """`encodery schema infer FILE...`: a config drafted from a log, with the reason for every guess.
 
-files -> training.recommender.data.columns (kinds, roles, sides) -> TOML, to be edited and trained
+files -> training.recommender.data (columns, roles, conditions) -> TOML -> read as training would read it
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from tabular import column_names
+from bundle.preprocess.features.schema import ENTRY_FIELDS
+from tabular import BadRows, column_names, named_rows
+from tabular.values import text_of
+from training.config import parse_config
 from training.data.files import refuse_absent
-from training.data.tables import BadRows, as_config_error, good_rows, text_of_row
+from training.data.tables import as_config_error
 from training.errors import ConfigError
-from training.recommender.data.columns import Guess, Roles, Table, guess_kind, guess_roles, guess_side
+from training.recommender.data.columns import Guess, Table, guess_kind
+from training.recommender.data.conditions import Condition, propose
+from training.recommender.data.examples import RecommenderExamples
+from training.recommender.data.roles import Choice, Roles, Side, find_roles, guess_side
+from training.recommender.settings import RecommenderRun
 
-ROWS = 50_000  # read of each file
+ROWS = 50_000  # looked at, of each file
+UNIQUE = 0.99  # distinct values a row, for a column to be the key of a file
+COMMON = 0.3  # share of the log's items that their file knows, at least
+CORES = (5, 3, 2, 1)  # of `data.core`, until something is left
 
 
-def infer(paths: Sequence[Path]) -> str:
-    """Propose a config for a log and, if its items have a file of their own, that file; in either order.
+@dataclass(frozen=True)
+class File:
+    """The first rows of a file, and the guesses at its columns."""
+
+    path: Path
+    table: Table
+    guesses: Sequence[Guess]
+    bad_rows: int
+
+
+@dataclass(frozen=True)
+class Drafted:
+    """What a draft is written from."""
+
+    log: File
+    roles: Roles
+    directory: Path
+    beside: Mapping[Side, File]
+    conditions: Sequence[Condition]
+
+
+def infer(paths: Sequence[Path], given: Mapping[str, str] | None = None) -> str:
+    """Propose a config for a log and, if they have files of their own, its items and its users; in any order.
+
+    Args:
+        paths: of the files.
+        given: columns of the log whose role a person has named.
 
     Raises:
-        ConfigError: a file cannot be read, or none looks like a log.
+        ConfigError: a file cannot be read, or none is a log; says which column is missing, and why.
     """
-    tables = {path: read(path) for path in paths}
-    found = {path: [guess_kind(name, values) for name, values in t.items()] for path, t in tables.items()}
-    roles = {path: guess_roles(tables[path], found[path]) for path in paths}
-    logs = [path for path in paths if roles[path].user and roles[path].item]
-    if len(logs) != 1 or not roles[logs[0]].time:
-        raise ConfigError(
-            "exactly one of the files must be a log of who took what and when; its columns are known by "
-            "names such as user_id, item_id and timestamp, so rename them, or write the config by hand"
-        )
-    (log,) = logs
-    others = [path for path in paths if path != log and roles[log].item in tables[path]]
-    if len(others) != len(paths) - 1 or len(others) > 1:
-        raise ConfigError(
-            f"beside the log there may be one file of items, with its column {roles[log].item!r}"
-        )
-    items = others[0] if others else None
-    lines = list(_head(log, items, roles[log]))
-    lines += _features(tables[log], found[log], roles[log], has_items_file=items is not None)
-    if items is not None:
-        for guess in found[items]:
-            if guess.column != roles[log].item:
-                lines += _feature("item", guess, f"of {items.name}; {guess.reason}")
-    return "\n".join([*lines, *_tail(lines)]) + "\n"
+    files = [read(path) for path in paths]
+    log, roles = _find_log(files, given or {})
+    beside = dict(_beside(file, log, roles) for file in files if file is not log)
+    if len(beside) < len(files) - 1:
+        raise ConfigError("two files tell of the same side; join them, or give one")
+    directory = Path(os.path.commonpath([path.resolve().parent for path in paths]))
+    drafted = Drafted(log, roles, directory, beside, list(propose(log.table, roles)))
+    return _tried(drafted)
 
 
-def read(path: Path) -> Table:
-    """Columns of a file's first rows, as text: CSV, TSV, JSONL or Parquet. Raises ConfigError."""
+def _tried(drafted: Drafted) -> str:
+    """The draft with the largest core that training can read, or with what it cannot read above it."""
+    problem = ""
+    for core in CORES:
+        draft = "\n".join(_lines(drafted, core)) + "\n"
+        try:
+            run = parse_config(tomllib.loads(draft))
+            assert isinstance(run, RecommenderRun)
+            RecommenderExamples(run, drafted.directory)
+        except ConfigError as error:
+            problem = problem or str(error)
+            if "data.core" not in str(error) and "too few" not in str(error):
+                break
+        else:
+            return draft
+    return (
+        f"# Training does not take it as it stands: {problem}\n" + "\n".join(_lines(drafted, CORES[0])) + "\n"
+    )
+
+
+def read(path: Path) -> File:
+    """A file's first rows as text: CSV, TSV, JSONL or Parquet. Raises ConfigError."""
     refuse_absent(path)
+    bad = BadRows("skip")
     with as_config_error():
         header = column_names(path)
-    columns: dict[str, list[str]] = {name: [] for name in header}
-    for row in islice(good_rows(path, header, BadRows(), may_lack=True), ROWS):
-        for name, value in text_of_row(row).items():
-            columns[name].append(value)
-    if not header or not columns[header[0]]:
-        raise ConfigError(f"{path.name} has no rows")
-    return columns
+        columns: dict[str, list[str]] = {name: [] for name in header if name.strip()}
+        for row in islice(bad.counting(named_rows(path, list(columns), may_lack=True), path.name), ROWS):
+            for name, value in row.content.items():
+                columns[name].append(_text(value))
+    if not columns or not next(iter(columns.values())):
+        raise ConfigError(f"{path.name} has no rows" + (f"; {bad.report()}" if bad.found else ""))
+    guesses = [guess_kind(name, values) for name, values in columns.items()]
+    return File(path, columns, guesses, bad.found)
 
 
-def _head(log: Path, items: Path | None, roles: Roles) -> Iterator[str]:
+def _text(value: object) -> str:
+    try:
+        return text_of(value)
+    except ValueError:
+        return ""  # training names it, if the column is used
+
+
+def _find_log(files: Sequence[File], given: Mapping[str, str]) -> tuple[File, Roles]:
+    found: list[tuple[File, Roles]] = []
+    reasons: list[str] = []
+    for file in files:
+        try:
+            found.append((file, find_roles(file.table, file.guesses, given)))
+        except ConfigError as error:
+            reasons.append(f"{file.path.name}: {error}")
+    if not found:
+        raise ConfigError("no file is a log of who took what and when. " + "; ".join(reasons))
+    if len(found) > 1:
+        names = " and ".join(file.path.name for file, _ in found)
+        raise ConfigError(f"{names} are logs; give one of them, and the files of its items and users")
+    return found[0]
+
+
+def _beside(file: File, log: File, roles: Roles) -> tuple[Side, File]:
+    """Whose file it is: the side whose column it has, a row for each."""
+    for side, choice in (("item", roles.item), ("user", roles.user)):
+        keys = file.table.get(choice.column)
+        if keys is None or len(set(keys)) < UNIQUE * len(keys):
+            continue
+        known = set(log.table[choice.column]) & set(keys)
+        if len(known) >= COMMON * min(len(set(log.table[choice.column])), len(keys)):
+            return ("item" if side == "item" else "user"), file
+    raise ConfigError(
+        f"{file.path.name} has neither a row for each {roles.item.column!r} nor for each "
+        f"{roles.user.column!r} of {log.path.name}, in a column of that name"
+    )
+
+
+def _lines(drafted: Drafted, core: int) -> Iterator[str]:
+    lines = [*_head(drafted, core), *_features(drafted)]
+    yield from [*lines, *_tail(lines)]
+
+
+def _head(drafted: Drafted, core: int) -> Iterator[str]:
+    log, roles = drafted.log, drafted.roles
     yield "# A proposal: every guess has its reason. Check the kinds, and what [data] where should leave out."
     yield 'kind = "recommender"'
     yield 'name = "my-shop"'
     yield 'description = "What it is for, and what it was trained on."'
     yield ""
+    yield f"# Train with --data {json.dumps(str(drafted.directory), ensure_ascii=False)}"
     yield "[data]"
-    yield f"path = {_quoted(log.name)}"
-    if items is not None:
-        yield f"items = {_quoted(items.name)}"
-    for role in ("user", "item", "time"):
-        yield f"{role} = {_quoted(str(getattr(roles, role)))}"
-    yield "where = []"
+    yield f"path = {_quoted(_relative(drafted, log))}"
+    for side, file in drafted.beside.items():
+        yield f"{side}s = {_quoted(_relative(drafted, file))}"
+    for role, choice in (("user", roles.user), ("item", roles.item), ("time", roles.time)):
+        yield f"# {choice.reason}"
+        yield f"{role} = {_quoted(choice.column)}"
+    yield from _where(drafted.conditions)
+    if core != CORES[0]:
+        yield f"# with {CORES[0]}, the default, too little is left"
+        yield f"core = {core}"
+    if log.bad_rows:
+        yield f"# {log.bad_rows:,} of the first {ROWS:,} rows cannot be used; training lists them"
+        yield 'bad_rows = "skip"'
 
 
-def _features(table: Table, guesses: Sequence[Guess], roles: Roles, *, has_items_file: bool) -> Iterator[str]:
+def _relative(drafted: Drafted, file: File) -> str:
+    return file.path.resolve().relative_to(drafted.directory).as_posix()
+
+
+def _where(conditions: Sequence[Condition]) -> Iterator[str]:
+    for condition in conditions:
+        yield f"# {'' if condition.is_sure else 'perhaps '}{condition.text}: {condition.reason}"
+    sure = [_quoted(condition.text) for condition in conditions if condition.is_sure]
+    yield f"where = [{', '.join(sure)}]"
+
+
+def _features(drafted: Drafted) -> Iterator[str]:
+    names = _Names()
+    names.take("history")
     yield from ["", "[[user]]", 'name = "history"', 'kind = "history"', "max_length = 256"]
-    yield from ["", "[[item]]", 'name = "id"', 'kind = "category"', f"column = {_quoted(str(roles.item))}"]
+    yield from ["", "[[item]]", 'name = "id"', 'kind = "category"']
+    yield f"column = {_quoted(drafted.roles.item.column)}"
     yield "dropout = 0.1  # hides ids in training, which is what makes new items work"
-    for guess in guesses:
-        if guess.column in (roles.user, roles.item, roles.time):
-            continue
-        side, why = guess_side(table, guess.column, roles)
-        if side is None or (side == "item" and has_items_file):
-            yield from ["", f"# {guess.column}: left out, {why if side is None else 'the items have a file'}"]
-        else:
-            yield from _feature(side, guess, f"{guess.reason}; {why}")
+    for field in ENTRY_FIELDS:
+        names.take(field)
+    for guess in drafted.log.guesses:
+        if guess.column not in drafted.roles.columns:
+            side, why = guess_side(drafted.log.table, guess.column, drafted.roles)
+            if side in drafted.beside:
+                side, why = None, f"the {side}s have a file"
+            yield from _feature(side, guess, f"{guess.reason}; {why}" if side else why, names)
+    keys: Mapping[Side, Choice] = {"item": drafted.roles.item, "user": drafted.roles.user}
+    for side, file in drafted.beside.items():
+        for guess in file.guesses:
+            if guess.column != keys[side].column:
+                yield from _feature(side, guess, f"of {file.path.name}; {guess.reason}", names)
 
 
-def _feature(side: str, guess: Guess, reason: str) -> Iterator[str]:
-    yield from ["", f"# {reason}", f"[[{side}]]", f"name = {_quoted(_name(guess.column))}"]
+def _feature(side: Side | None, guess: Guess, reason: str, names: _Names) -> Iterator[str]:
+    if side is None or guess.idle:
+        yield from ["", f"# {guess.column}: left out, {guess.idle or reason}"]
+        return
+    yield from ["", f"# {reason}", f"[[{side}]]", f"name = {_quoted(names.take(_name(guess.column)))}"]
     yield f'kind = "{guess.kind}"'
     yield f"column = {_quoted(guess.column)}"
     if guess.kind == "bag":
@@ -104,6 +223,22 @@ def _feature(side: str, guess: Guess, reason: str) -> Iterator[str]:
         yield "bigrams = true"
     if guess.kind in ("category", "bag", "text"):
         yield "min_count = 2"
+
+
+class _Names:
+    """Names of features, each once."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def take(self, name: str) -> str:
+        """That name, or the next one with a number."""
+        found, number = name, 1
+        while found in self._taken:
+            number += 1
+            found = f"{name}_{number}"
+        self._taken.add(found)
+        return found
 
 
 _TAIL = """

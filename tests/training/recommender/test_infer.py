@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import tomllib
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import made_logs
 import pyarrow
 import pytest
 import tiny_shop
@@ -20,14 +22,15 @@ from training.config import parse_config
 from training.errors import ConfigError
 from training.recommender.data.columns import guess_kind
 from training.recommender.data.examples import RecommenderExamples
+from training.recommender.data.roles import tokens
 from training.recommender.infer import infer
 from training.recommender.settings import RecommenderRun
 
 GENRES = [["Drama", "War"], ["War", "Short"], ["Drama", "Short"], ["Drama", "War", "Short"]]
 
 
-def drafted(*paths: Path) -> RecommenderRun:
-    run = parse_config(tomllib.loads(infer(paths)))
+def drafted(*paths: Path, **given: str) -> RecommenderRun:
+    run = parse_config(tomllib.loads(infer(paths, given)))
     assert isinstance(run, RecommenderRun)
     return run
 
@@ -152,10 +155,10 @@ def test_any_column_gets_a_kind_and_a_reason(column: str, values: list[str]) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("a,b\n1,2\n", "must be a log of who took what and when"),
+        ("a,b\n1,2\n", "no column repeats as users and items do"),
         ("a,a\n1,2\n", "has two columns 'a'; rename one"),
         ("user,item,time\n", "has no rows"),
-        ("user,item,time\n1,2\n", "2 fields, expected 3"),
+        ("user,item,time\n1,2\n", "x.csv has no rows; read 1 rows of x.csv, used 0, left out 1"),
     ],
 )
 def test_what_is_no_log_is_said_so(tmp_path: Path, content: str, message: str) -> None:
@@ -163,3 +166,115 @@ def test_what_is_no_log_is_said_so(tmp_path: Path, content: str, message: str) -
 
     with pytest.raises(ConfigError, match=message):
         infer([tmp_path / "x.csv"])
+
+
+@pytest.mark.parametrize(
+    ("made", "roles", "where", "features"),
+    [
+        (
+            made_logs.wines,
+            ("UserID", "WineID", "Date"),
+            ["Rating >= 3.5"],
+            {"id": "category", "wine_name": "text", "harmonize": "bag", "abv": "number"},
+        ),
+        (
+            made_logs.games,
+            ("user", "game", "time"),
+            ["rating >= 7"],
+            {"id": "category", "price": "number", "birth": "time"},
+        ),
+        (made_logs.nameless, ("a", "b", "c"), [], {"id": "category"}),
+        (made_logs.visits, ("visitorid", "itemid", "ts"), [], {"id": "category", "segment": "category"}),
+        (
+            made_logs.orders,
+            ("who", "sku", "placed"),
+            ["qty > 0"],
+            {"id": "category", "unit_price": "number"},
+        ),
+    ],
+)
+def test_roles_are_found_by_content(
+    made: Callable[[Path], list[Path]],
+    roles: tuple[str, str, str],
+    where: list[str],
+    features: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    """And training reads each draft as it stands."""
+    paths = made(tmp_path)
+    draft = infer(paths[::-1])
+    run = drafted(*paths)
+
+    assert (run.data.user, run.data.item, run.data.time) == roles
+    assert run.data.where == where
+    assert {f.name: f.kind for f in (*run.item, *run.user) if f.kind != "history"} == features
+    assert "Training does not take it" not in draft
+    assert RecommenderExamples(run, tmp_path).known.size
+
+
+def test_a_person_knows_better(tmp_path: Path) -> None:
+    [log] = made_logs.nameless(tmp_path)
+    run = drafted(log, user="b", item="a")
+
+    assert (run.data.user, run.data.item, run.data.time) == ("b", "a", "c")
+
+
+def test_events_are_proposed_and_not_chosen(tmp_path: Path) -> None:
+    draft = infer(made_logs.visits(tmp_path))
+
+    assert "# perhaps event == buy: of view " in draft
+
+
+def test_a_draft_that_training_refuses_says_so(tmp_path: Path) -> None:
+    """Two dates that may begin with the day or the month, in every row."""
+    rows = [(n % 9, n % 7, f"0{1 + n % 9}/0{1 + n % 8}/2023") for n in range(300)]
+    log = made_logs.write(tmp_path / "log.csv", ["user", "item", "date"], rows)
+
+    draft = infer([log])
+
+    assert draft.startswith("# Training does not take it as it stands: ")
+    assert "day_first" in draft.splitlines()[0]
+
+
+def test_little_is_left_of_a_small_log_by_the_usual_core(tmp_path: Path) -> None:
+    rows = [(n % 40, n % 31, 1_600_000_000 + n) for n in range(120)]
+    log = made_logs.write(tmp_path / "log.csv", ["user", "item", "time"], rows)
+
+    assert drafted(log).data.core == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "row", "message"),
+    [
+        (["user", "item"], lambda n: (n % 9, n % 7), "no column holds times"),
+        (["user", "item", "since"], lambda n: (n % 9, n % 7, f"2020-01-0{1 + n % 9}"), "no time of what was"),
+        (["order", "date"], lambda n: (n, "2020-01-01"), "no column repeats"),
+        (["user", "team", "date"], lambda n: (n % 9, n % 3, f"2020-01-{n % 28 + 1:02}"), "are many to many"),
+    ],
+)
+def test_each_lack_of_a_log_has_its_own_sentence(
+    header: list[str], row: Callable[[int], tuple[object, ...]], message: str, tmp_path: Path
+) -> None:
+    log = made_logs.write(tmp_path / "log.csv", header, [row(n) for n in range(200)])
+
+    with pytest.raises(ConfigError, match=message):
+        infer([log])
+
+
+def test_a_role_that_is_no_column_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--user 'nobody' is no column; there are a, b, c, d"):
+        infer(made_logs.nameless(tmp_path), {"user": "nobody"})
+
+
+@pytest.mark.parametrize(
+    ("column", "words"),
+    [
+        ("CustomerID", ["customer", "id"]),
+        ("wineid", ["wine", "id"]),
+        ("stockcode", ["stock", "code"]),
+        ("users", ["user"]),
+        ("HTTPUserKey", ["http", "user", "key"]),
+    ],
+)
+def test_names_are_taken_apart(column: str, words: list[str]) -> None:
+    assert tokens(column) == words

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from tabular.values import number_of_text
 from training.errors import ConfigError
 
-_CONDITION = re.compile(r"(\S+) (>=|<=|>|<|==|!=|~|!~) ?(.*)")
+_CONDITION = re.compile(r"(\S.*?) (>=|<=|>|<|==|!=|~|!~) ?(.*)")
 _NUMERIC: Mapping[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
     ">=": operator.ge,
