@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from statistics import NormalDist
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,20 +22,23 @@ class MetricValue:
         mean: of the values.
         standard_error: of the mean.
         values: one for each user, query or text (n,), if they are known; two runs over the same are compared
-            by the differences of these.
+            by the differences of these. No field, since they are neither written nor compared.
         chosen: what was chosen on the way to it, on other data: a probe's l2.
     """
 
     mean: float
     standard_error: float
-    values: Floats | None = field(default=None, compare=False, repr=False)
     chosen: Mapping[str, float] = field(default_factory=dict)
+
+    values: ClassVar[Floats | None] = None
 
     @classmethod
     def of(cls, values: Floats) -> MetricValue:
         """Mean and standard error of one value each."""
         spread = float(values.std(ddof=1)) if len(values) > 1 else 0.0
-        return cls(float(values.mean()), spread / len(values) ** 0.5, values)
+        value = cls(float(values.mean()), spread / len(values) ** 0.5)
+        object.__setattr__(value, "values", values)
+        return value
 
     @property
     def n(self) -> int:

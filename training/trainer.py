@@ -355,7 +355,7 @@ def _as_saved(state: State) -> dict[str, Any]:
 def _as_read(saved: dict[str, Any]) -> State:
     def metrics(tensors: dict[str, Any]) -> dict[str, MetricValue]:
         return {
-            name: MetricValue(mean, error, None if values is None else values.numpy())
+            name: MetricValue(mean, error) if values is None else MetricValue.of(values.numpy())
             for name, (mean, error, values) in tensors.items()
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,10 @@ def test_the_same_examples_are_compared_one_by_one() -> None:
     """Six of 400 more is .015 with ± .006 if all others stay, and ± .035 if the two have little in common."""
     assert has_learned(state(hits(200, 400), hits(206, 400)), "accuracy")
     assert not has_learned(state(hits(200, 400), hits(206, 400, shift=200)), "accuracy")
+
+
+def test_what_is_written_of_a_figure_is_its_mean_and_its_error() -> None:
+    assert asdict(hits(1, 2)) == {"mean": 0.5, "standard_error": 0.5}
 
 
 def test_the_best_of_many_evaluations_must_gain_more() -> None:
