@@ -118,6 +118,37 @@ def test_spans_of_the_texts_are_learned_from_besides(run_of: Callable[..., TextR
 
 
 @pytest.mark.usefixtures("cache")
+def test_texts_of_a_file_of_their_own_are_measured_against_the_teacher(
+    run_of: Callable[..., TextRun], data: Path, teacher_directory: Path
+) -> None:
+    """Between the texts that are learned and those of pairs, each with its own vector of the teacher."""
+    (data / "own.txt").write_text("ship and harbour\nsoup with pepper\nthe violin\n")
+    run = run_of(
+        loss={"cosine": {}},
+        **training("teacher_cosine", 1),
+        model=MODEL | {"hidden": {"output_dim": 32}},
+        data={
+            "texts": [{"path": "texts.txt", "limit": 12}],
+            "pairs": [{"path": "pairs.tsv.gz", "limit": 12}],
+            "pair_texts": True,
+            "validation": {"texts": ["own.txt"]},
+        },
+    )
+    task = TextTask(run, data)
+    found = task.evaluate().metrics["teacher_cosine"]
+    texts = ["ship and harbour", "soup with pepper", "the violin"]
+    vectors = task._encode([Text(text) for text in texts])
+    targets = task._learning.objectives[0]._teachers(np.array([12, 13, 14])).numpy()  # type: ignore[attr-defined]
+
+    assert found.n == 3
+    assert found.mean == pytest.approx(cosines(vectors, targets).mean(), abs=1e-5)
+    whole = PretrainedTeacher(teacher_directory).encode(texts)
+    np.testing.assert_allclose(
+        targets @ targets.T, whole @ whole.T, atol=5e-3
+    )  # turned, and of half precision
+
+
+@pytest.mark.usefixtures("cache")
 def test_the_teachers_similarities_across_pairs_are_learned(
     run_of: Callable[..., TextRun], data: Path, tmp_path: Path
 ) -> None:
