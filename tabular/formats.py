@@ -49,7 +49,7 @@ _TEXT: Sequence[tuple[bytes, str, str]] = (
 
 def suffix_of(path: Path) -> str:
     """The ending that says what a file is, without .gz."""
-    return Path(path.name.removesuffix(".gz")).suffix.lower()
+    return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
 def refuse_other_content(name: str, head: bytes, *, is_table: bool = True) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -18,24 +19,18 @@ class IdColumn:
     pandas writes an integer column as floats where one id is missing, and 1001.0 would be an id of its own.
 
     Args:
-        path: of the file; its first LOOKED_AT rows decide how its ids are written.
         column: of the file.
-        is_upper: fold the case.
-
-    Raises:
-        DataError: the file cannot be read, or has no such column.
+        is_whole_float: it is one of `whole_float_columns`.
     """
 
-    def __init__(self, path: Path, column: str, *, is_upper: bool = False) -> None:
-        self._column, self._is_upper, self._blanks = column, is_upper, 0
-        rows = islice(named_rows(path, [column], may_lack=True), LOOKED_AT)
-        self._is_whole_float = are_whole_floats([_text(row, column) for row in rows])
+    def __init__(self, column: str, *, is_whole_float: bool) -> None:
+        self._column, self._is_whole_float, self._blanks = column, is_whole_float, 0
 
     def of(self, text: str) -> str:
         """The id; "" if it is missing. Raises ValueError with a sentence."""
         found = id_of_text(text, is_whole_float=self._is_whole_float)
         self._blanks += len(found) < len(text) and bool(found) and text != text.strip()
-        return found.upper() if self._is_upper else found
+        return found
 
     def note(self) -> str:
         """What was done to the ids, or ""."""
@@ -44,8 +39,14 @@ class IdColumn:
         return f"ids in {self._column}: {'; '.join(done)}" if done else ""
 
 
+def whole_float_columns(path: Path, columns: Sequence[str]) -> frozenset[str]:
+    """Those of some columns whose ids are all "1001.0", by the first LOOKED_AT rows. Raises DataError."""
+    rows = [row for row in islice(named_rows(path, columns, may_lack=True), LOOKED_AT) if not row.fault]
+    return frozenset(column for column in columns if are_whole_floats([_text(row, column) for row in rows]))
+
+
 def _text(row: Row, column: str) -> str:
     try:
-        return "" if row.fault else text_of(row.content[column])
+        return text_of(row.content[column])
     except ValueError:  # told when the row is read
         return ""

@@ -105,14 +105,16 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """A file's bytes, unpacked if its name ends in .gz. Raises DataError."""
     if path.is_dir():
         raise DataError(f"{path} is a directory; name the file")
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{path} does not exist")
+    if not path.is_file():
+        raise DataError(f"{path} is no regular file, and it is read more than once; write it to one")
     try:
         file = path.open("rb")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     with file:
-        if path.suffix != ".gz":
+        if path.suffix.lower() != ".gz":
             yield file
             return
         if not file.peek(2).startswith(GZIP):

@@ -56,7 +56,7 @@ def count(path: Path) -> int:
 @contextmanager
 def _parquet(path: Path) -> Iterator[tuple[ParquetFile, list[str]]]:
     """An open file and the names of its columns; whatever goes wrong with it is one sentence."""
-    if path.suffix == ".gz":
+    if path.suffix.lower() == ".gz":
         raise DataError(f"{path.name}: Parquet is compressed by itself; unpack it and take .gz off its name")
     with opened(path) as file:
         head = file.read(512)

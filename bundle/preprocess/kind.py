@@ -64,11 +64,13 @@ class Columns:
         are_all_needed: a file must have all of them; otherwise one at least.
         value: a row, by column, to an input as it stands in a request. A row of JSONL may be any JSON value.
             Raises ValueError with a sentence for a row that holds no input.
+        ids: those of the names whose values are ids, which pandas may have written as floats.
     """
 
     names: tuple[str, ...]
     are_all_needed: bool
     value: Callable[[Any], Any]
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ import tabular
 from bundle.preprocess import Columns
 from encodery.bulk.errors import BulkError
 from tabular import parquet
+from tabular.ids import IdColumn, whole_float_columns
 from tabular.rows import closest
+from tabular.values import text_of
 
 MOST_NAMES = 1000  # keys of JSONL that are remembered
 
@@ -119,21 +121,24 @@ def check_columns(path: Path, found: Survey, selection: Selection) -> list[str]:
 
 def read_rows(path: Path, selection: Selection) -> Iterator[InputRow]:
     """Read every row, in order. Raises DataError if the file cannot be read at all."""
-    read, columns = tabular.format_of(path), None
-    if (
-        read is tabular.FORMATS[".parquet"]
-    ):  # which can leave out columns; of the others a bad row is kept whole
-        there = read.names(path)
-        columns = [name for name in selection.names if name in there]
-    return (_row(number, row, selection) for number, row in enumerate(read.rows(path, columns)))
+    read = tabular.format_of(path)
+    names = () if read.is_sparse else read.names(path)
+    whole = whole_float_columns(path, [name for name in selection.inputs.ids if name in names])
+    ids = {name: IdColumn(name, is_whole_float=True) for name in whole}
+    # Where columns are read apart, others are left out; elsewhere a bad row is kept whole.
+    columns = [name for name in selection.names if name in names] if read.is_columnar else None
+    return (_row(number, row, selection, ids) for number, row in enumerate(read.rows(path, columns)))
 
 
-def _row(number: int, row: tabular.Row, selection: Selection) -> InputRow:
+def _row(number: int, row: tabular.Row, selection: Selection, ids: Mapping[str, IdColumn]) -> InputRow:
     content = row.content
     if row.fault:
         return InputRow(number, row.number, None, {}, content, row.fault)
     kept = {name: content.get(name) for name in selection.keep} if isinstance(content, Mapping) else {}
     try:
-        return InputRow(number, row.number, selection.inputs.value(content), kept, content)
+        read = (
+            content | {name: one.of(text_of(content[name])) for name, one in ids.items()} if ids else content
+        )
+        return InputRow(number, row.number, selection.inputs.value(read), kept, content)
     except ValueError as error:
         return InputRow(number, row.number, None, kept, content, str(error))

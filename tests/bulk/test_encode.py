@@ -510,3 +510,18 @@ def test_lists_may_be_written_as_python_prints_them_or_parted(
     np.testing.assert_allclose(
         np.load(tmp_path / "o.npy"), Store(published).load("shop-user").encode([user]), atol=SAME
     )
+
+
+def test_ids_that_pandas_wrote_as_floats_are_those_that_were_meant(tmp_path: Path) -> None:
+    """An integer column with a missing value among them comes out of pandas as 1001.0."""
+    columns = KINDS["features"].columns(
+        {"properties": {"shop": {"type": ["string", "integer", "null"]}}}, None
+    )
+    (tmp_path / "in.csv").write_text("shop,n\n1001.0,1\n,2\n 7.0 ,3\n")
+    (tmp_path / "mixed.csv").write_text("shop\n1.0\n1.1\n")
+
+    def values(name: str) -> list[Any]:
+        return [row.value for row in read_rows(tmp_path / name, Selection(columns))]
+
+    assert values("in.csv") == [{"shop": "1001"}, {}, {"shop": "7"}]
+    assert values("mixed.csv") == [{"shop": "1.0"}, {"shop": "1.1"}]

@@ -34,7 +34,8 @@ def columns(schema: Schema, column: str | None) -> Columns:
         found = {name: _value(row.get(name), name, feature) for name, feature in features.items()}
         return {name: one for name, one in found.items() if one is not None}
 
-    return Columns(tuple(features), are_all_needed=False, value=value)
+    ids = tuple(name for name, feature in features.items() if {"string", "integer"} <= set(_types(feature)))
+    return Columns(tuple(features), are_all_needed=False, value=value, ids=ids)
 
 
 def entries_in(text: str, separator: str = SEPARATOR) -> list[Any]:

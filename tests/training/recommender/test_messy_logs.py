@@ -94,6 +94,17 @@ def test_ids_lose_their_blanks_and_the_fractions_of_pandas(
     assert "read 2 rows of items.csv, used 2" in told
 
 
+def test_categories_that_pandas_wrote_as_floats_are_those_that_were_meant(tmp_path: Path) -> None:
+    """A caller sends 3, and not 3.0."""
+    (tmp_path / "log.csv").write_text("user,item,time,shelf\nu,a,1,3.0\nu,b,2,\n")
+    config = InteractionsConfig(path="log.csv", user="user", item="item", time="time", core=1)
+    item = [ITEM[0], FeatureConfig(name="shelf", kind="category")]
+
+    found = read_interactions(config, tmp_path, USER[:1], item)
+
+    assert found.item_records.of(0, found.histories()[0]) == {"shelf": "3"}
+
+
 def test_ids_that_only_look_like_floats_stay(tmp_path: Path) -> None:
     assert log(tmp_path, "u,1.0,1,,,\nu,1.1,2,,,\n").items == ["1.0", "1.1"]
 

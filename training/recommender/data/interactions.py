@@ -20,13 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tabular import BadRows
-from tabular.ids import IdColumn
 from training.console import say
-from training.data.files import refuse_absent
-from training.data.tables import as_config_error
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig, InteractionsConfig
-from training.recommender.data.lines import Log, add_bad, text_lines
+from training.recommender.data.lines import Columns, Log, add_bad, text_lines
 from training.recommender.data.records import Gathered, Read, Records, column_of
 from training.recommender.data.splits import EARLIER_SHARE
 from training.recommender.data.values import checks_of, numbers_of, of_column, times_of
@@ -138,19 +135,17 @@ def _records(
     if not path:
         return None
     key, column, found = f"data.{side}", (config.user if side == "users" else config.item), list[str]()
-    with as_config_error(key):
-        refuse_absent(data / path)
-        ids = IdColumn(data / path, column, is_upper=side == "items" and config.uppercase_items)
-    checks = [(column, ids.of), *checks_of(gathered.features, config.day_first)]
-    for row, line in text_lines(data / path, [column, *gathered.columns], key, bad):
+    columns = Columns.of(data / path, key, [column], gathered.features)
+    checks = checks_of(gathered.features, config.day_first)
+    for row, line in text_lines(data / path, columns, key, bad):
         try:
             for checked, check in checks:
                 of_column(checked, check, line)
         except ValueError as error:
             add_bad(bad, row, str(error), key)
             continue
-        if name := ids.of(line[column]):
-            found.append(name)
+        if name := line[column]:
+            found.append(name.upper() if side == "items" and config.uppercase_items else name)
             gathered.add(line, row.place)
         else:
             bad.files[-1].leave_out(f"no {column}", row.number)

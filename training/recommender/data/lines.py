@@ -9,6 +9,7 @@ counted by its reason. Knows nothing of pairs, cores or records.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeAlias
@@ -17,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tabular import BadRows, Row, TimeColumn, named_rows
-from tabular.ids import IdColumn
+from tabular.ids import IdColumn, whole_float_columns
 from tabular.values import text_of
 from training.data.files import refuse_absent
 from training.data.tables import as_config_error
@@ -57,22 +58,18 @@ class Log:
     def __init__(
         self, config: InteractionsConfig, path: Path, features: Sequence[FeatureConfig], bad: BadRows
     ) -> None:
-        self._config, self._path, self._bad = config, path, bad
+        self._config, self._path, self._features, self._bad = config, path, features, bad
         self._where = [condition_of(text) for text in config.where]
         self._checks = checks_of(features, config.day_first)
         self._times = TimeColumn(config.day_first)
-        self._columns = [config.user, config.item, config.time, *(one.column for one in self._where)]
-        self._columns += [column_of(feature) for feature in features]
 
     def __iter__(self) -> Iterator[Event]:
         config, bad = self._config, self._bad
-        with as_config_error("data.path"):
-            refuse_absent(self._path)
-            users = IdColumn(self._path, config.user)
-            items = IdColumn(self._path, config.item, is_upper=config.uppercase_items)
-        for row, line in text_lines(self._path, self._columns, "data.path", bad):
+        others = [config.time, *(one.column for one in self._where)]
+        columns = Columns.of(self._path, "data.path", [config.user, config.item], self._features, others)
+        for row, line in text_lines(self._path, columns, "data.path", bad):
             try:
-                found = self._event(row.place, line, users, items)
+                found = self._event(row.place, line)
             except ValueError as error:
                 add_bad(bad, row, str(error), "data.path")
             else:
@@ -80,13 +77,11 @@ class Log:
                     yield found
                 else:
                     bad.files[-1].leave_out(found, row.number)
-        bad.files[-1].notes += [note for ids in (users, items) if (note := ids.note())]
 
-    def _event(self, place: str, line: Line, users: IdColumn, items: IdColumn) -> Event | str:
+    def _event(self, place: str, line: Line) -> Event | str:
         """The row's event, or why it does not count. Raises ValueError with the column."""
         config = self._config
-        user = of_column(config.user, users.of, line)
-        item = of_column(config.item, items.of, line)
+        user, item = line[config.user], line[config.item]
         if not (user and item):
             return f"no {config.item if user else config.user}"
         for one in self._where:
@@ -95,7 +90,7 @@ class Log:
         for column, check in self._checks:
             of_column(column, check, line)
         time = of_column(config.time, lambda text: self._times.raw(text, place), line)
-        return Event(user, item, time, line, place)
+        return Event(user, item.upper() if config.uppercase_items else item, time, line, place)
 
     def seconds(self, raw: Floats) -> Floats:
         """Unix seconds, float64 [n], of the events' raw times; notes what they were read as."""
@@ -110,24 +105,56 @@ class Log:
         return seconds
 
 
-def text_lines(path: Path, columns: Sequence[str], key: str, bad: BadRows) -> Iterator[tuple[Row, Line]]:
+@dataclass(frozen=True)
+class Columns:
+    """The columns that are read of a file.
+
+    Attributes:
+        names: of all.
+        ids: those whose values are ids, or categories that pandas wrote as floats, and how they are read.
+    """
+
+    names: Sequence[str]
+    ids: Mapping[str, IdColumn]
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        key: str,
+        ids: Sequence[str],
+        features: Sequence[FeatureConfig],
+        others: Sequence[str] = (),
+    ) -> Columns:
+        """Those of ids, of features and others, by a look at the file. Raises ConfigError."""
+        categories = [column_of(feature) for feature in features if feature.kind == "category"]
+        with as_config_error(key):
+            refuse_absent(path)
+            whole = whole_float_columns(path, [*ids, *categories])
+        read = {name: IdColumn(name, is_whole_float=name in whole) for name in (*ids, *sorted(whole))}
+        return cls([*ids, *others, *map(column_of, features)], read)
+
+
+def text_lines(path: Path, columns: Columns, key: str, bad: BadRows) -> Iterator[tuple[Row, Line]]:
     """The rows that can be read, each with its values by column as text.
 
     Raises:
         ConfigError: the file cannot be read, has no such column, or a bad row that is not to be skipped.
     """
     with as_config_error(key):
-        refuse_absent(path)
-        for row in bad.counting(named_rows(path, columns, may_lack=True), path.name):
+        for row in bad.counting(named_rows(path, columns.names, may_lack=True), path.name):
             line: dict[str, str] = {}
             try:
-                for column, value in row.content.items():
-                    line[column] = ""
-                    line[column] = text_of(value)
+                for name, value in row.content.items():
+                    line[name] = ""
+                    line[name] = (
+                        columns.ids[name].of(text_of(value)) if name in columns.ids else text_of(value)
+                    )
             except ValueError as error:
                 bad.add(row, f"{list(line)[-1]}: {error}")
             else:
                 yield row, line
+        bad.files[-1].notes += [note for one in columns.ids.values() if (note := one.note())]
 
 
 def add_bad(bad: BadRows, row: Row, fault: str, key: str) -> None:
