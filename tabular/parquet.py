@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 BATCH_ROWS = 1024  # in memory at once
+BUFFER_BYTES = 1 << 20  # of each column
 
 
 def rows(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
@@ -68,7 +69,8 @@ def _parquet(path: Path) -> Iterator[tuple[ParquetFile, list[str]]]:
         refuse_other_content(path.name, head)
         raise DataError(f"{path.name}: it is no sound Parquet file: it does not begin with PAR1")
     try:
-        with parquet.ParquetFile(path) as file:
+        # Without these a whole row group is in memory, which may be the file.
+        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER_BYTES) as file:
             names = list(file.schema_arrow.names)
             refuse_bad_names(path.name, names)
             yield file, names
