@@ -147,7 +147,7 @@ class _Texts:
 
     @classmethod
     def of(cls, path: Path) -> _Texts:
-        """Read objects with _id, text and perhaps title, one a line."""
+        """Read objects with _id and text, one a line; a document's title comes before its text."""
         by_id: dict[str, str] = {}
         replaced = 0
         with open_text(path) as file:
@@ -156,9 +156,11 @@ class _Texts:
                     continue
                 try:
                     row = json.loads(line)
-                    key, text = str(row["_id"]), f"{row.get('title') or ''} {row['text']}".strip()
-                    if not isinstance(row["text"], str):
+                    key, text = str(row["_id"]), row["text"]
+                    if not isinstance(text, str):
                         raise TypeError  # null is no text
+                    if path.name == CORPUS:
+                        text = f"{row.get('title') or ''} {text}".strip()
                 except (ValueError, KeyError, TypeError, AttributeError):
                     raise ConfigError(
                         f'{path}, line {number}: expected {{"_id": ..., "text": ...}}'
