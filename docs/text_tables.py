@@ -1,8 +1,8 @@
-"""Writes the tables of docs/text-encoders.md, from results that were kept as the programs wrote them.
+"""Writes the tables about text encoders, from results that were kept as the programs wrote them.
 
 docs/results/text-test.json        by encodery evaluate text text --split test
-docs/results/text-fine-tuning.json by encodery evaluate text faq, the story of a new user
 bench/results/ablations.json       by bench.ablations
+bench/results/fine-tuning.json     by bench.fine_tuning, the story of a new user
 bench/results/encoders.json        by bench.encoders
 """
 
@@ -32,8 +32,16 @@ def quality() -> str:
 
 
 def fine_tuning() -> str:
-    """Lay out a fine-tuned encoder beside the one that it was."""
-    return "\n".join(_quality(_read(DOCS, "text-fine-tuning"))) + "\n"
+    """Lay out what 1,000 pairs are worth: a row for each set and way of training."""
+    lines = _head("set", "trained", "nDCG@10 before", "after", "gain", "STS-B dev before", "after", "seconds")
+    for row in _read(BENCH, "fine-tuning"):
+        gain = f"{row['gain']:+.3f} ± {row['standard_error']:.3f}"
+        cells = (f"{row[key]:.3f}" for key in ("stsb_before", "stsb_after"))
+        seconds = f"{row['processor_seconds']:.0f}"
+        lines.append(
+            _row(row["set"], row["way"], f"{row['before']:.3f}", f"{row['after']:.3f}", gain, *cells, seconds)
+        )
+    return "\n".join(lines) + "\n"
 
 
 def dimensions() -> str:

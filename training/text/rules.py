@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from training.config.sections import Section
 from training.errors import ConfigError
-from training.text.settings import TextRun
+from training.text.settings import FINE_TUNING, TextRun
 
 # What only an encoder has that is made anew, and what only a pretrained one.
 OF_TABLE_VOCABULARY = ("source", "size", "min_count", "lowercase")
@@ -153,6 +153,14 @@ def _check_idle(run: TextRun) -> None:
             raise ConfigError(f'model.{key} needs model.tune = "{tune}"')
     if model.pretrained and model.tune in ("layers", "head"):
         raise ConfigError(f'model.tune = "{model.tune}" is about a classic encoder; give "top"')
+
+
+def slow_adapters(run: TextRun) -> str | None:
+    """Caution where adapters, which start at 0, are given a rate that is meant for whole networks."""
+    rate, usual = run.train.learning_rate, FINE_TUNING["lora"]["learning_rate"]
+    if run.model.tune != "lora" or rate >= usual / 10:
+        return None
+    return f"train.learning_rate is {rate:g}: adapters start at 0 and hardly move by it; {usual:g} is usual"
 
 
 def check_pretrained(run: TextRun, dim: int, teacher_dim: int | None) -> None:

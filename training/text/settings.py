@@ -84,6 +84,6 @@ class TextRun(Run):
         model, train = (raw.get(key) for key in ("model", "train")) if isinstance(raw, dict) else (None, None)
         if not isinstance(model, dict) or not isinstance(train, dict):
             return raw  # said to be wrong where it is read
-        way = next((key for key in ("start", "pretrained") if model.get(key)), None)
-        way = "lora" if model.get("tune") == "lora" else way
+        origin = next((key for key in ("start", "pretrained") if model.get(key)), None)
+        way = "lora" if origin and model.get("tune") == "lora" else origin
         return raw if way is None else raw | {"train": {**FINE_TUNING[way], **train}}

@@ -10,7 +10,8 @@ import tiny_training
 
 from training.config import ConfigError, parse_config
 from training.text.objectives import LossConfig
-from training.text.rules import check
+from training.text.rules import check, slow_adapters
+from training.text.settings import FINE_TUNING, TextTrainConfig
 
 ROOT = Path(__file__).parents[3]
 
@@ -88,3 +89,35 @@ def test_a_run_that_was_written_down_can_be_read_again() -> None:
     run = tiny_training.text_run()
 
     assert parse_config(run.model_dump()) == run
+
+
+@pytest.mark.parametrize(
+    ("model", "way"),
+    [
+        ({"start": "text"}, "start"),
+        ({"pretrained": "x"}, "pretrained"),
+        ({"pretrained": "x", "tune": "lora"}, "lora"),
+        ({"start": "text-small", "tune": "lora"}, "lora"),
+    ],
+)
+def test_fine_tuning_has_defaults_of_its_own_and_what_is_given_stays(model: dict[str, Any], way: str) -> None:
+    """They stand in the run's config, whose digest they are part of."""
+    plain = tiny_training.text_run(model=model, vocabulary={}, train={"metric": "spearman"})
+    given = tiny_training.text_run(model=model, vocabulary={}, train={"metric": "spearman", "epochs": 9})
+
+    assert {key: getattr(plain.train, key) for key in FINE_TUNING[way]} == FINE_TUNING[way]
+    assert (given.train.epochs, given.train.batch_size) == (9, FINE_TUNING[way]["batch_size"])
+
+
+@pytest.mark.parametrize(
+    ("tune", "rate", "is_slow"), [("lora", 2e-5, True), ("lora", 1e-3, False), ("full", 2e-5, False)]
+)
+def test_a_rate_at_which_adapters_hardly_move_is_said(tune: str, rate: float, is_slow: bool) -> None:
+    train = {"metric": "spearman", "learning_rate": rate}
+    run = tiny_training.text_run(model={"pretrained": "x", "tune": tune}, vocabulary={}, train=train)
+
+    assert ("adapters start at 0" in (slow_adapters(run) or "")) == is_slow
+
+
+def test_an_encoder_made_anew_has_the_defaults_of_the_loop() -> None:
+    assert tiny_training.text_run(train={"metric": "spearman"}).train == TextTrainConfig(metric="spearman")
