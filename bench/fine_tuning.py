@@ -64,7 +64,7 @@ def halves(groups: Mapping[str, Sequence[Pair]]) -> Halves:
 
 def by_title(data: Path, source: str) -> Mapping[str, Sequence[Pair]]:
     """The pairs of one source of pairs-en-2, each title a group."""
-    groups = defaultdict(list)
+    groups: dict[str, list[Pair]] = defaultdict(list)
     with gzip.open(data / "text/pairs-en-2/pairs.tsv.gz", "rt", encoding="utf-8") as file:
         for line in file:
             origin, first, second = line.rstrip("\n").split("\t")
@@ -90,7 +90,7 @@ def by_page(data: Path) -> Mapping[str, Sequence[Pair]]:
 
     for question, document in judged:
         parents[root(f"question {question}")] = root(document.rsplit("-", 1)[0])
-    groups = defaultdict(list)
+    groups: dict[str, list[Pair]] = defaultdict(list)
     for question, document in judged:
         pairs = [(questions[question], text) for text in documents[document]]
         groups[root(f"question {question}")] += pairs
