@@ -19,13 +19,13 @@ from bundle import publish
 from encodery.cli import app
 from training.errors import ServerError
 from training.published import Published
+from training.svg import decades, scatter, steps
 from training.text.suite.command import Comparison, run
 from training.text.suite.maps import map_of
 from training.text.suite.page import page
 from training.text.suite.probe import GRADIENT, L2
 from training.text.suite.results import Results, report
 from training.text.suite.subjects import published as published_at
-from training.text.suite.svg import decades, scatter, steps
 from training.text.suite.task import LabelledTexts, TaskDescription
 
 HTTP_TOLERANCE = 1e-6  # the same graph, in other batches
