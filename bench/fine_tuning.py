@@ -109,19 +109,23 @@ Encoding = Callable[[Sequence[str]], Floats]  # texts to unit vectors
 
 def ndcg(encode: Encoding, pairs: Sequence[Pair]) -> npt.NDArray[np.float64]:
     """nDCG@10 of each different question, (questions,)."""
+    from training.text.suite.ranked import NOBODY, search
     from training.text.suite.ranked import ndcg as one_ndcg
-    from training.text.suite.ranked import search
 
     documents = list(dict.fromkeys(second for _, second in pairs))
     number = {text: row for row, text in enumerate(documents)}
     relevant: dict[str, dict[int, float]] = defaultdict(dict)
     for first, second in pairs:
         relevant[first][number[second]] = 1.0
-    vectors = encode(documents)
-    best = search(encode(list(relevant)), lambda start, stop: vectors[start:stop], len(documents))
-    return np.array(
-        [one_ndcg(row.tolist(), gains) for row, gains in zip(best, relevant.values(), strict=True)]
+    vectors, own = encode(documents), np.full(len(relevant), NOBODY)
+    found = search(
+        encode(list(relevant)),
+        lambda start, stop: vectors[start:stop],
+        len(documents),
+        list(relevant.values()),
+        own,
     )
+    return np.array([one_ndcg(places) for places in found])
 
 
 def similarity(encode: Encoding, data: Path) -> float:

@@ -1,7 +1,8 @@
 """Writes the tables of docs/recommender.md, from results of the recommender suite on test splits.
 
-docs/results/recommender-retail.json   of training/configs/retail.toml
-docs/results/recommender-films.json    of training/configs/films.toml
+docs/results/recommender-retail.json          of training/configs/retail.toml
+docs/results/recommender-films.json           of training/configs/films.toml
+docs/results/recommender-NAME-before.json     what was published before it was restated
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 RESULTS = Path(__file__).resolve().parent / "results"
 FIGURES = ("ndcg@100", "capped recall@20")  # the second in brackets
+ALL_FIGURES = ("ndcg@10", "ndcg@20", "ndcg@100", "recall@10", "recall@20", "capped recall@20")
 OWN = "encoder"
 METHODS: Mapping[str, str] = {
     "popularity": "popularity",
@@ -21,27 +23,65 @@ METHODS: Mapping[str, str] = {
     "ials": "iALS, 128 factors",
     "ease": "EASE",
     "ease, recency": "EASE, history weighted by recency",
+    "ease, recency and popularity now": "and popularity of the last days",
     "tfidf": "TF-IDF",
+    "ridge from words to ease": "kernel ridge from words to EASE's columns",
     OWN: "**the encoders**",
 }
-BELOW = ("ease", "ease, recency", "tfidf")  # how far the encoders are above them
+BELOW = (  # how far the encoders are above them
+    "ease",
+    "ease, recency",
+    "ease, recency and popularity now",
+    "tfidf",
+    "ridge from words to ease",
+)
 PROTOCOLS: Mapping[str, str] = {"S": "S, new users", "T": "T, later in time", "C": "C, items never seen"}
 
 
 def suite(name: str) -> str:
-    """Lay out every method under every protocol, and how far the encoders are above three of them (95 %)."""
-    content = json.loads((RESULTS / f"recommender-{name}.json").read_text())
-    assert content["split"] == "test", "the table says what was judged on test users"
-    rows = {(row["protocol"], row["method"], _figure(content, row)): row for row in content["rows"]}
+    """Lay out every method under every protocol, and how far the encoders are above the best (95 %)."""
+    rows = _rows(name)
     users = {protocol: rows[protocol, OWN, FIGURES[0]]["users"] for protocol in PROTOCOLS}
     heads = [f"{PROTOCOLS[protocol]}: {users[protocol]:,} judged" for protocol in PROTOCOLS]
     lines = ["| NDCG@100 (capped Recall@20) | " + " | ".join(heads) + " |", "|---|---|---|---|"]
-    for method, title in METHODS.items():
-        lines.append(_line(title, [_both(rows, protocol, method, _value) for protocol in PROTOCOLS]))
-    for method in BELOW:
-        cells = [_both(rows, protocol, method, _above) for protocol in PROTOCOLS]
-        lines.append(_line(f"above {METHODS[method]}", cells))
+    titles = [(method, title, _value) for method, title in METHODS.items()]
+    titles += [(method, f"above {METHODS[method]}", _above) for method in BELOW]
+    for method, title, shown in titles:
+        cells = [_both(rows, protocol, method, shown) for protocol in PROTOCOLS]
+        if any(cells):
+            lines.append(_line(title, cells))
     return "\n".join(lines) + "\n"
+
+
+def restated(name: str) -> str:
+    """Lay out what was published before, beside what it is now: NDCG@100 and capped Recall@20."""
+    before, now = _rows(f"{name}-before"), _rows(name)
+    lines = ["| | " + " | ".join(f"{title}: before | now" for title in PROTOCOLS.values()) + " |"]
+    lines.append("|---" * (1 + 2 * len(PROTOCOLS)) + "|")
+    for method, title in METHODS.items():
+        cells = [_both(rows, protocol, method, _value) for protocol in PROTOCOLS for rows in (before, now)]
+        if any(cells):
+            lines.append(_line(title, cells))
+    return "\n".join(lines) + "\n"
+
+
+def figures(name: str) -> str:
+    """Lay out every figure of every method, protocol by protocol."""
+    rows = _rows(name)
+    lines = [_line("", ["", *ALL_FIGURES]), "|---" * (2 + len(ALL_FIGURES)) + "|"]
+    for protocol, where in PROTOCOLS.items():
+        for method, title in METHODS.items():
+            found = [rows.get((protocol, method, figure)) for figure in ALL_FIGURES]
+            if all(found):
+                lines.append(_line(where, [title, *map(_value, found)]))
+    return "\n".join(lines) + "\n"
+
+
+def _rows(name: str) -> dict[tuple[str, str, str], Any]:
+    """Rows of a file of results by protocol, method and figure."""
+    content = json.loads((RESULTS / f"recommender-{name}.json").read_text())
+    assert content["split"] == "test", "the table says what was judged on test users"
+    return {(row["protocol"], row["method"], _figure(content, row)): row for row in content["rows"]}
 
 
 def _figure(content: Any, row: Any) -> str:
@@ -71,6 +111,7 @@ def _above(row: Any) -> str:
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
-    "recommender-retail": partial(suite, "retail"),
-    "recommender-films": partial(suite, "films"),
+    f"recommender-{name}{suffix}": partial(table, name)
+    for name in ("retail", "films")
+    for suffix, table in (("", suite), ("-restated", restated), ("-figures", figures))
 }

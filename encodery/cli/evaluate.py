@@ -54,14 +54,31 @@ def text(  # noqa: PLR0917  # typer calls it, by name
         typer.echo(f"wrote {results / 'results.json'} and {results / 'results.html'}", err=True)
 
 
-def recommender(
-    config: Config, data: Data = None, url: Url = None, split: Split = "dev", out: Out = None
+def recommender(  # noqa: PLR0917  # typer calls it, by name
+    config: Config,
+    data: Data = None,
+    url: Url = None,
+    split: Split = "dev",
+    protocol: Annotated[
+        str | None, typer.Option(metavar="S,T,C", help="Which protocols [default: all that the data allows].")
+    ] = None,
+    fold: Annotated[
+        list[int] | None,
+        typer.Option(min=0, max=4, help="A fold of protocol S; may be repeated [default: all five]."),
+    ] = None,
+    out: Out = None,
 ) -> None:
-    """Train a recommender's config per protocol, or ask a server, and measure it beside tuned baselines."""
+    """Train a recommender's config per protocol, or ask a server, and measure it beside tuned baselines.
+
+    What an earlier run of the same command has measured is not measured again.
+    """
     with training():
         from training.recommender.commands import evaluate
+        from training.recommender.suite.command import FOLDS
 
-        typer.echo(evaluate(config, data=data, split=split, out=out, url=url))
+        names = [one.strip().upper() for one in protocol.split(",")] if protocol else []
+        folds = sorted(set(fold)) if fold else FOLDS
+        typer.echo(evaluate(config, data=data, split=split, out=out, url=url, protocols=names, folds=folds))
 
 
 def run(config: Config, data: Data = None, models_dir: ModelsDir = None, url: Url = None) -> None:

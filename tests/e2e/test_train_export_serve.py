@@ -26,6 +26,7 @@ from training.commands import make_task
 from training.config import parse_config
 from training.published import Published
 from training.recommender.settings import RecommenderRun
+from training.recommender.suite.command import Suite
 from training.recommender.suite.command import run as suite
 from training.recommender.task import RecommenderTask
 from training.run import open_run
@@ -171,10 +172,11 @@ def test_the_recommender_suite_finds_the_same_by_http_as_by_torch(trained: Serve
     run = parse_config(SHOP_CONFIG)
     assert isinstance(run, RecommenderRun)
 
-    rows = suite(run, data=trained.data, split="test", out=tmp_path, place=Published(tmp_path, trained.url))
+    place = Published(tmp_path, trained.url)
+    [found] = suite(Suite(run, trained.data, "test", tmp_path, place))
 
-    served_ndcg = {row.method: row.value.mean for row in rows if row.figure == "ndcg@100"}
-    assert set(served_ndcg) == {"encoder", "popularity", "itemcf", "ials", "ease", "ease, recency"}
+    served_ndcg = {row.method: row.value.mean for row in found.rows if row.figure == "ndcg@100"}
+    assert {"encoder", "popularity", "itemcf", "ials", "ease"} < set(served_ndcg)
     own = RecommenderTask(run, trained.data).score(trained.torch)
     assert served_ndcg["encoder"] == pytest.approx(own["ndcg@100"].value, abs=1e-4)
 

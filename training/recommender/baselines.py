@@ -17,7 +17,6 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 MOST_ITEMS = 20_000  # 1.6 GB for each matrix of items by items
-EASE_LAMBDAS = (100.0, 250.0, 500.0, 1000.0, 2000.0)
 
 
 def multi_hot(histories: Sequence[Ints], items: int) -> Floats:
@@ -55,12 +54,15 @@ def ease(train: Floats, regularisation: float) -> Floats:
     return ease_of(train.T @ train, regularisation)
 
 
-def ease_of(gram: Floats, regularisation: float) -> Floats:
+def ease_of(gram: Floats, regularisation: float | Floats) -> Floats:
     """EASE: B = I - P diag(1 / P_jj), P = (G + lambda I)^-1, G = X'X; its diagonal is 0. float32 [k, k].
 
     The closed form of min |X - XB|^2 + lambda |B|^2 with diag(B) = 0. Source: Steck 2019, arXiv 1905.03375.
+    lambda may be of each item, [k]: lambda + p / (1 - p) diag(G) is EDLAE, which drops out entries of X with
+    probability p (Steck 2020, NeurIPS).
     """
-    ridged = torch.from_numpy(gram + regularisation * np.eye(len(gram)))  # float64
+    ridge = np.broadcast_to(np.asarray(regularisation, dtype=np.float64), len(gram))
+    ridged = torch.from_numpy(gram + np.diag(ridge))  # float64
     precision = torch.cholesky_inverse(torch.linalg.cholesky(ridged)).numpy()  # half the work of an inverse
     weights = precision / -np.diag(precision)[None, :]
     np.fill_diagonal(weights, 0.0)
@@ -80,3 +82,38 @@ def tfidf(texts: Sequence[Sequence[str]]) -> Floats:
     weights = counts * (np.log((1.0 + len(texts)) / (1.0 + (counts > 0).sum(0))) + 1.0)
     norms = np.linalg.norm(weights, axis=1, keepdims=True)
     return np.asarray(weights / np.maximum(norms, 1e-9), dtype=np.float32)
+
+
+def tfidf_cosine(texts: Sequence[Sequence[str]]) -> Floats:
+    """Inner products of all rows of `tfidf`, which are never all there at once. float32 [k, k]."""
+    index = {word: column for column, word in enumerate(sorted({word for text in texts for word in text}))}
+    places = np.array(
+        [(row, index[word]) for row, text in enumerate(texts) for word in text], dtype=np.int64
+    ).reshape(-1, 2)
+    rows, counts = np.unique(places, axis=0, return_counts=True)  # (entries, 2)
+    frequency = np.bincount(rows[:, 1], minlength=max(1, len(index)))
+    weights = counts * (np.log((1.0 + len(texts)) / (1.0 + frequency)) + 1.0)[rows[:, 1]]
+    norms = np.sqrt(np.bincount(rows[:, 0], weights=weights**2, minlength=len(texts)))
+    weights = (weights / norms[rows[:, 0]]).astype(np.float32)
+    by_word = np.argsort(rows[:, 1], kind="stable")
+    alike = np.zeros((len(texts), len(texts)), dtype=np.float32)
+    for entries in np.split(by_word, np.cumsum(frequency)[:-1]):  # of one word, in few texts
+        having = rows[entries, 0]
+        alike[np.ix_(having, having)] += np.outer(weights[entries], weights[entries])
+    return alike
+
+
+def kernel_ridge(known: Floats, alike: Floats, ridge: float) -> Floats:
+    """How much of each known item is in each item: (K + ridge I)^-1 A. float32 [k, m].
+
+    The prediction of kernel ridge regression, Y'(K + ridge I)^-1 a, for all m items, without its targets Y.
+
+    Args:
+        known: K, similarities of the known items, [k, k].
+        alike: A, those of known items and all items, [k, m].
+        ridge: regularisation, above 0.
+    """
+    matrix = torch.from_numpy(known + ridge * np.eye(len(known)))  # float64
+    factor = torch.linalg.cholesky(matrix)
+    solved = torch.cholesky_solve(torch.from_numpy(alike.astype(np.float64)), factor)
+    return np.asarray(solved.numpy(), dtype=np.float32)

@@ -3,7 +3,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.recommender.baselines import ease, item_cosine, multi_hot, popularity, tfidf
+from training.recommender.baselines import (
+    ease,
+    ease_of,
+    item_cosine,
+    kernel_ridge,
+    multi_hot,
+    popularity,
+    tfidf,
+    tfidf_cosine,
+)
 
 # Three users, three items; items 0 and 1 are always taken together.
 TRAIN = multi_hot([np.array([0, 1]), np.array([0, 1]), np.array([2])], 3)
@@ -67,3 +76,30 @@ def test_tfidf_by_hand() -> None:
 def test_item_without_words_has_an_empty_profile() -> None:
     assert not tfidf([[], ["lamp"]])[0].any()
     assert tfidf([[], []]).shape == (2, 1)
+
+
+def test_cosines_of_tfidf_are_those_of_its_rows() -> None:
+    texts = [["red", "lamp", "lamp"], [], ["lamp"], ["red", "bag"], ["blue"]]
+    rows = tfidf(texts)
+
+    assert tfidf_cosine(texts) == pytest.approx(rows @ rows.T, abs=1e-6)
+    assert tfidf_cosine([[], []]).tolist() == [[0, 0], [0, 0]]
+
+
+def test_dropout_of_ease_adds_to_the_regularisation_of_frequent_items() -> None:
+    """Of two items, b_10 = x0.x1 / (x1.x1 + lambda_1); two users have taken both."""
+    matrix = ease_of(TRAIN.T @ TRAIN, np.array([5.0, 1.0, 1.0], dtype=np.float32))
+
+    assert matrix[1, 0] == pytest.approx(2 / 3)
+    assert matrix[0, 1] == pytest.approx(2 / 7)
+
+
+def test_kernel_ridge_predicts_as_ridge_regression_does() -> None:
+    """Y'(XX' + r I)^-1 X x = (X'X + r I)^-1 X'Y ' x."""
+    random = np.random.default_rng(0)
+    known, new, targets = (random.normal(size=shape).astype(np.float32) for shape in ((6, 3), (2, 3), (6, 4)))
+
+    found = targets.T @ kernel_ridge(known @ known.T, known @ new.T, 0.5)
+
+    weights = np.linalg.solve(known.T @ known + 0.5 * np.eye(3), known.T @ targets)
+    assert found == pytest.approx((new @ weights).T, abs=1e-4)

@@ -82,7 +82,7 @@ def test_training_finds_the_groups(task: RecommenderTask) -> None:
 
     assert metrics["recall@20"].value > 0.95
     assert metrics["ndcg@100"].value > metrics["ndcg@100"].baselines["popularity"] + 0.2
-    assert set(metrics["recall@20"].baselines) == {"popularity", "itemcf", "ease"}
+    assert set(metrics["recall@20"].baselines) == {"popularity", "itemcf", "ease", "ease, recency"}
 
 
 def test_evaluation_leaves_the_random_stream_alone(task: RecommenderTask) -> None:
@@ -120,7 +120,7 @@ def test_new_items_are_ranked_by_their_content(task: RecommenderTask) -> None:
 def test_figures_of_new_items_are_beside_tfidf(task: RecommenderTask) -> None:
     metrics = task.score(task.encoders())
 
-    assert set(metrics["new items: ndcg@100"].baselines) == {"tfidf"}
+    assert set(metrics["new items: ndcg@100"].baselines) == {"tfidf", "ridge from words to ease"}
     assert metrics["new items: ndcg@100"].value > 0.5
 
 

@@ -116,7 +116,7 @@ def read_interactions(
         time=kept.time,
         user_records=of_user_file or of_users.by_row(kept.line),
         item_records=of_item_file or of_items.by_row(kept.line),
-        sha256=_digest([data / path for path in (config.path, config.users, config.items) if path]),
+        sha256=digest([data / path for path in (config.path, config.users, config.items) if path]),
         later=later,
     )
 
@@ -258,11 +258,11 @@ def _sorted_names(
     return [names[number] for number in used], position[numbers]
 
 
-def _digest(paths: Sequence[Path]) -> str:
+def digest(paths: Sequence[Path]) -> str:
     """Over the content of the files, one after the other."""
-    digest = hashlib.sha256()
+    found = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
             while block := file.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
+                found.update(block)
+    return found.hexdigest()

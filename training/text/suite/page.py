@@ -134,4 +134,3 @@ def _data(results: Results) -> str:
     rows = [[marked(task), task.kind, task.size, task.split, task.sha256[:16]] for task in results.tasks]
     said = "".join(f"<p>{escape(one)}</p>" for one in remarks(results))
     return "<h2>Data</h2>" + _card(_table([head, *rows])) + (_card(said) if said else "")
-

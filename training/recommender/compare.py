@@ -6,14 +6,13 @@ hard for the other. Source: Efron and Tibshirani 1993, chapter 16.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-Values: TypeAlias = Mapping[str, npt.NDArray[np.float64]]  # metric -> one value per user
+from training.recommender.ranking import Values
 
 DRAWS = 10_000
 BLOCK = 250  # draws at a time: 250 x 10,000 users are 20 MB

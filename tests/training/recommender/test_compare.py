@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from training.recommender.suite.compare import difference, joined
+from training.recommender.compare import difference, joined
 
 
 def test_a_gap_that_is_the_same_for_everybody_is_certain() -> None:
