@@ -21,6 +21,8 @@ from training.recommender.settings import RecommenderRun
 from training.recommender.verdict import verdict
 from training.task import Encode
 
+FEW_USERS = 100  # of so few, means differ by some hundredths for no reason
+
 
 class Evaluation:
     """The metrics of a run's encoders.
@@ -34,6 +36,8 @@ class Evaluation:
     def __init__(self, run: RecommenderRun, examples: RecommenderExamples, counts: np.ndarray) -> None:
         self._run, self._examples, self._counts = run, examples, counts
         self._validation = examples.validation()
+        if (count := len(self._validation.users)) < FEW_USERS:
+            say(f"only {count} validation users: too few to choose settings by, or to judge a difference")
 
     def validate(self, encoders: Mapping[str, Encode]) -> Mapping[str, MetricValue]:
         """Measure validation users; larger is better."""

@@ -54,6 +54,15 @@ class Choice:
     tried: int
     at_edge: list[str]
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Choice:
+        """Read what `dataclasses.asdict` and JSON have made of one; lists were tuples."""
+        settings = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in content["settings"].items()
+        }
+        return cls(**{**content, "settings": settings})
+
 
 def search(axes: Sequence[Axis], start: Settings, value: Callable[[Settings], float]) -> Choice:
     """Find the settings with the largest value, axis by axis from `start`; equal ones change nothing."""

@@ -76,7 +76,7 @@ class Part:
             method: {name: np.array(found) for name, found in values.items()}
             for method, values in content["values"].items()
         }
-        content["chosen"] = {name: Choice(**choice) for name, choice in content["chosen"].items()}
+        content["chosen"] = {name: Choice.from_json(choice) for name, choice in content["chosen"].items()}
         content["breakdowns"] = {name: Breakdown(**one) for name, one in content["breakdowns"].items()}
         content["examples"] = [Example(**one) for one in content["examples"]]
         return cls(**content)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training.recommender.rivals.search import MOST_STEPS, Axis, search
+from training.recommender.rivals.search import MOST_STEPS, Axis, Choice, search
 
 AXES = (Axis("a", (1.0, 2.0), factor=2.0), Axis("b", ("x", "y")))
 START = {"a": 1.0, "b": "x"}
@@ -44,3 +46,9 @@ def test_least_value_is_no_edge() -> None:
 
 def test_first_of_equal_settings_stays() -> None:
     assert search(AXES, START, lambda settings: 0.0).settings == START
+
+
+def test_choice_comes_back_from_json_as_it_was() -> None:
+    choice = Choice({"half_lives_days": (20.0, 200.0), "days": None}, 0.5, 3, ["weight"])
+
+    assert Choice.from_json(json.loads(json.dumps(asdict(choice)))) == choice
