@@ -27,12 +27,15 @@ from training.export import Exportable, draft_of, run_torch
 from training.metrics import Validation
 from training.provenance import of_run
 from training.recommender import baselines
-from training.recommender.choice.resolve import Choice, given, resolve
+from training.recommender.choice.new_items import choose_content, new_items
+from training.recommender.choice.resolve import Choice, given, lines_of, resolve
 from training.recommender.config.towers import InitialisationConfig
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.recent import described
+from training.recommender.encoders.content import ContentSettings
 from training.recommender.encoders.export_modules import ExportedItems, ExportedUsers, Recent
-from training.recommender.encoders.initialisation import initialise_from_closed_form
+from training.recommender.encoders.initialisation import content_of, initialise_from_closed_form
+from training.recommender.encoders.structure import ClosedForm
 from training.recommender.encoders.towers import TwoTowers
 from training.recommender.encoders.user_features import MOST_TAKEN, HeldOut, initialise_user_features
 from training.recommender.evaluation import Evaluation
@@ -113,14 +116,17 @@ class RecommenderTask:
             texts = baselines.tfidf([words[number] for number in self.examples.known])
         # Which training user took which known item, float32 (users, k).
         interactions = baselines.multi_hot(self.examples.training_items(), len(self.examples.known))
+        form = given(self.run.towers)
+        believed = self._believed(config, form)
+        assert config.scale is not None
         initialise_from_closed_form(
             self.model,
             self._known,
             interactions,
             lately,
-            given(self.run.towers),
-            scale=config.scale or 1.0,
-            content_ridge=config.content_ridge,
+            form,
+            scale=config.scale,
+            believed=believed,
             texts=texts,
         )
         if self.model.user_tower.slots:
@@ -143,6 +149,24 @@ class RecommenderTask:
             ),
             metric=self.run.train.metric,
         )
+
+    def _believed(self, config: InitialisationConfig, form: ClosedForm) -> ContentSettings | None:
+        """How far content is believed: as the config says, or chosen by new items."""
+        if config.content_ridge is not None:
+            return ContentSettings(config.content_ridge, config.content_own or 0.0)
+        content = content_of(self.model, self._known)
+        if not content.shape[1]:
+            return None
+        question = new_items(self.examples, form)
+        chosen, tried = choose_content(question, content, self.run.train.metric, config.content_own)
+        for line in lines_of(tried):
+            say(line)
+        if chosen is not None:
+            update = {"content_ridge": chosen.ridge, "content_own": chosen.own}
+            changed = config.model_copy(update=update)
+            towers = self.run.towers.model_copy(update={"initialisation": changed})
+            self.run = self.run.model_copy(update={"towers": towers})
+        return chosen
 
     @property
     def steps_per_epoch(self) -> int:

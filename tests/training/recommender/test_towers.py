@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor
@@ -15,6 +16,7 @@ from training.errors import ConfigError
 from training.recommender.baselines import ease
 from training.recommender.config.features import BagPooling, FeatureConfig
 from training.recommender.config.towers import TowersConfig
+from training.recommender.encoders.content import ContentSettings
 from training.recommender.encoders.export_modules import ExportedEntries, ExportedItems, ExportedUsers
 from training.recommender.encoders.feature_embeddings import Bag, Category, Number
 from training.recommender.encoders.initialisation import factors, initialise_from_closed_form
@@ -311,12 +313,14 @@ def start(
     *,
     scale: float = 1.0,
     content_ridge: float | None = None,
+    own: float = 0.0,
     texts: Any = None,
     **settings: float,
 ) -> None:
+    believed = None if content_ridge is None else ContentSettings(content_ridge, own)
     form = ClosedForm(**settings)  # type: ignore[arg-type]  # half_lives_days is of no use here
     initialise_from_closed_form(
-        model, ARRAYS, TRAIN, LATELY, form, scale=scale, content_ridge=content_ridge, texts=texts
+        model, ARRAYS, TRAIN, LATELY, form, scale=scale, believed=believed, texts=texts
     )
 
 
@@ -390,6 +394,27 @@ def test_new_item_starts_at_what_its_content_says() -> None:
     assert new.abs().sum() > 0
     known = model.item_vectors(*ARRAYS)
     assert torch.allclose(new, known, atol=0.2)  # content tells the four apart, so it explains nearly all
+
+
+def test_own_items_speak_for_new_ones_of_their_content_alone() -> None:
+    """Item 0 in a history raises a new item with its content, by scale x weight; known items stay."""
+    hidden = HiddenConfig(output_dim=5)
+    same = [torch.full((1, 1), UNKNOWN), *(array[:1] for array in ARRAYS[1:])]
+
+    def scores(own: float) -> tuple[float, npt.NDArray[np.float32]]:
+        model = towers(item_dim=9, user=hidden, item=hidden)
+        start(model, ease_lambda=1.0, scale=2.0, content_ridge=1e-4, own=own)
+        history = torch.tensor([[3]])  # item 0
+        user = model.eval().user_tower(model.history_table(*ARRAYS), history, torch.zeros(1, 1), COUNTRY[:1])
+        with torch.no_grad():
+            known = (user @ model.item_vectors(*ARRAYS).T)[0, 1:]
+            return float(user @ model.item_vectors(*same)[0]), known.numpy()
+
+    (none, known), (one, _), (three, after) = scores(0.0), scores(1.0), scores(3.0)
+
+    assert one - none == pytest.approx(2.0, abs=0.1)
+    assert three - one == pytest.approx(4.0, abs=0.1)
+    assert after == pytest.approx(known, abs=1e-3)
 
 
 @pytest.mark.parametrize(

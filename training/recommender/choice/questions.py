@@ -79,18 +79,23 @@ class Question:
         return [user.targets for user in self.users]
 
     def pooled(self, half_lives_days: Sequence[float]) -> Floats:
-        """Histories as the user tower pools them (`encoders.towers.HistoryPool`): (n, k)."""
-        rows = np.zeros((len(self.users), self.interactions.shape[1]), dtype=np.float32)
-        for row, user in zip(rows, self.users, strict=True):
-            for half_life in half_lives_days or (np.inf,):
-                weights = np.exp2(-user.ages_days / half_life)
-                row[user.history] += weights / max(float(np.linalg.norm(weights)), 1e-6)
-        return rows / np.float32(max(1, len(half_lives_days)))
+        """The users' histories, (n, k)."""
+        return pooled(self.users, self.interactions.shape[1], half_lives_days)
 
     def recent(self, days: int) -> Floats:
         """Count the users who took each item in the last days, float32 (k,)."""
         taken = self.taken[self.days_ago <= days]
         return np.bincount(taken, minlength=self.interactions.shape[1]).astype(np.float32)
+
+
+def pooled(users: Sequence[Asked], items: int, half_lives_days: Sequence[float]) -> Floats:
+    """Histories as the user tower pools them (`encoders.towers.HistoryPool`): float32 (n, items)."""
+    rows = np.zeros((len(users), items), dtype=np.float32)
+    for row, user in zip(rows, users, strict=True):
+        for half_life in half_lives_days or (np.inf,):
+            weights = np.exp2(-user.ages_days / half_life)
+            row[user.history] += weights / max(float(np.linalg.norm(weights)), 1e-6)
+    return rows / np.float32(max(1, len(half_lives_days)))
 
 
 def by_users(examples: RecommenderExamples, seed: int) -> list[Question]:

@@ -9,7 +9,7 @@ popularity of now, which they cannot tell (each stands at a moment of its own), 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -26,9 +26,10 @@ from training.recommender.encoders.initialisation import factors
 from training.recommender.encoders.structure import ClosedForm
 from training.recommender.settings import RecommenderRun
 
+NOT_OF_FORM = {"scale", "content_ridge", "content_own"}
 FEWEST = 20  # measured users; with fewer, chance decides
 DIMENSIONS = (128, 256, 512)
-NEAR = 0.99  # of the best figure: the fewest dimensions that reach it
+NEAR = 0.995  # of the best figure: the fewest dimensions that reach it
 SCALES = tuple(float(scale) for scale in np.round(np.geomspace(1.0, 64.0, 19), 2))
 DAYS = (7, 14, 30, 60)
 LEAST_HALF_LIFE_DAYS = 0.01  # a quarter of an hour
@@ -47,14 +48,19 @@ class Choice:
     measured: str
 
     def lines(self) -> Iterator[str]:
-        """A line for each setting: its candidates with their figures, the chosen one in brackets."""
+        """What was measured, and a line for each setting."""
         yield f"start in closed form, {self.measured}:"
-        rows: dict[str, list[str]] = {}
-        for one in self.tried:
-            text = f"{one.value} {one.figure:.4f}"
-            rows.setdefault(one.setting, []).append(f"[{text}]" if one.chosen else text)
-        for setting, texts in rows.items():
-            yield f"  {setting}: {', '.join(texts)}"
+        yield from lines_of(self.tried)
+
+
+def lines_of(tried: Sequence[Tried]) -> Iterator[str]:
+    """A line for each setting: its candidates with their last figures, the chosen one in brackets."""
+    rows: dict[str, dict[str, str]] = {}
+    for one in tried:
+        text = f"{one.value} {one.figure:.4f}"
+        rows.setdefault(one.setting, {})[one.value] = f"[{text}]" if one.chosen else text
+    for setting, texts in rows.items():
+        yield f"  {setting}: {', '.join(texts.values())}"
 
 
 def resolve(run: RecommenderRun, examples: RecommenderExamples) -> Choice:
@@ -86,9 +92,7 @@ def given(towers: TowersConfig) -> ClosedForm:
         towers.recent or RecentConfig(weight=0.0),
     )
     settings: dict[str, Any] = {
-        name: value
-        for name, value in config.model_dump(exclude={"scale", "content_ridge"}).items()
-        if value is not None
+        name: value for name, value in config.model_dump(exclude=NOT_OF_FORM).items() if value is not None
     }
     if towers.half_lives_days is not None:
         settings["half_lives_days"] = tuple(towers.half_lives_days)
@@ -108,16 +112,14 @@ def axes(towers: TowersConfig, span_days: float, *, in_time: bool) -> Iterator[A
         yield Axis("half_lives_days", [{"half_lives_days": one} for one in half_lives(span_days)])
     if config.content_weight is None:
         yield ladder("content_weight", (0.0, 3.0, 10.0, 30.0, 100.0), 10**0.5)
-    if config.popularity is None:
-        yield ladder("popularity", (0.0, 0.003, 0.01, 0.03, 0.1), 10**0.5)
     if in_time and towers.recent is not None and _is_open(towers.recent):
         yield recent_axis(towers.recent)
-    if config.itemcf is None or config.shrink is None:
-        shares = (0.0, 0.2, 0.5, 0.8, 1.0) if config.itemcf is None else (config.itemcf,)
-        shrinks = (0.0, 10.0, 30.0, 100.0) if config.shrink is None else (config.shrink,)
-        yield Axis(
-            "itemcf, shrink", [{"itemcf": a, "shrink": b} for a, b in product(shares, shrinks) if a or not b]
-        )
+    if config.popularity is None:
+        yield ladder("popularity", (0.0, 0.003, 0.01, 0.03, 0.1), 10**0.5)
+    if config.itemcf is None:
+        yield Axis("itemcf", [{"itemcf": one} for one in (0.0, 0.2, 0.5, 0.8, 1.0)])
+    if config.shrink is None:
+        yield ladder("shrink", (0.0, 10.0, 30.0, 100.0), 10**0.5)
     if config.popularity_power is None:
         yield Axis("popularity_power", [{"popularity_power": one} for one in (-0.1, 0.0, 0.1, 0.2, 0.3)])
 
@@ -138,7 +140,7 @@ def _is_open(recent: RecentConfig) -> bool:
 def recent_axis(recent: RecentConfig) -> Axis:
     """Pairs of days and weight."""
     days = DAYS if recent.days is None else (recent.days,)
-    weights = (0.0, 0.01, 0.02, 0.04, 0.08, 0.16) if recent.weight is None else (recent.weight,)
+    weights = (0.0, 0.02, 0.04, 0.08, 0.16, 0.32) if recent.weight is None else (recent.weight,)
     pairs = [{"recent_days": a, "recent": b} for a, b in product(days, weights)]
     return Axis("recent days, weight", pairs)
 
@@ -205,9 +207,7 @@ def _with(run: RecommenderRun, form: ClosedForm, dim: int, scale: float) -> Reco
     towers = run.towers
     assert towers.initialisation is not None
     values: Mapping[str, Any] = {
-        name: getattr(form, name)
-        for name in InitialisationConfig.model_fields
-        if name not in ("scale", "content_ridge")
+        name: getattr(form, name) for name in InitialisationConfig.model_fields if name not in NOT_OF_FORM
     }
     layers = HiddenConfig(output_dim=dim)
     changes: dict[str, Any] = {

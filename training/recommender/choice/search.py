@@ -25,7 +25,7 @@ Values: TypeAlias = npt.NDArray[np.float64]  # of a metric, one per measured use
 Measured: TypeAlias = Callable[["ClosedForm"], Values]
 
 FURTHER = 4  # values beyond the end of a row
-ROUNDS = 2
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,10 @@ class Measure:
     def scores(self, form: ClosedForm) -> list[Floats]:
         """Scores by the structure alone, (n, k) for each question; the last ones are kept."""
         plain = replace(form, popularity=0.0, recent=0.0, recent_days=0)
-        if form.itemcf == 1.0:
-            plain = replace(plain, ease_lambda=1.0)  # it is not used
+        if form.itemcf == 1.0:  # one of both is not used
+            plain = replace(plain, ease_lambda=1.0)
+        elif form.itemcf == 0.0:
+            plain = replace(plain, shrink=0.0)
         if self._last is None or self._last[0] != plain:
             found = [
                 question.pooled(form.half_lives_days) @ structures.matrix(form)

@@ -29,8 +29,9 @@ class InitialisationConfig(Section):
         popularity: weight of an item's late popularity (log, standardised) beside the structure, whose rows
             have norm 1 on average.
         scale: of the scores, whose softmax the training starts from.
-        content_ridge: regularisation of the regression that divides it between content and ids: what
-            says most of items that are left out.
+        content_ridge: regularisation of the regression that divides it between content and ids.
+        content_own: what having an item says of items with its very content, beside the structure. Both are
+            chosen by how items that are left out are ranked.
     """
 
     ease_lambda: Annotated[float | None, Field(gt=0)] = None
@@ -41,6 +42,7 @@ class InitialisationConfig(Section):
     popularity: Annotated[float | None, Field(ge=0)] = None
     scale: Annotated[float | None, Field(gt=0)] = None
     content_ridge: Annotated[float | None, Field(gt=0)] = None
+    content_own: Annotated[float | None, Field(ge=0)] = None
 
 
 class RecentConfig(Section):

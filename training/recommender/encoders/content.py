@@ -10,12 +10,27 @@ k items, c entries of content, n users.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 RIDGES = (0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 MOST_USERS = 1_000  # that a ridge is chosen by
 MOST_ITEMS = 4_000  # likewise: the best ridge tells noise from signal, and hardly depends on their number
+
+
+@dataclass(frozen=True)
+class ContentSettings:
+    """How far content is believed.
+
+    Attributes:
+        ridge: regularisation of the regression on it.
+        own: what having an item says of items with its very content, beside the structure.
+    """
+
+    ridge: float
+    own: float = 0.0
 
 
 def choose_ridge(content: Tensor, matrix: Tensor, users: Tensor) -> float:

@@ -22,11 +22,12 @@ from bundle.preprocess.features.schema import FIRST
 from training.errors import ConfigError
 from training.layers import Hidden
 from training.recommender.baselines import Floats
-from training.recommender.encoders.content import choose_ridge, precision, predicted_diagonal
+from training.recommender.encoders.content import ContentSettings, choose_ridge, precision, predicted_diagonal
 from training.recommender.encoders.feature_embeddings import FeatureEmbedding
 from training.recommender.encoders.structure import ClosedForm, Structures, late_popularity
 from training.recommender.encoders.towers import TwoTowers
 
+OWN_IN_MATRIX = 1.0  # at most: more would cost the known items, whose ranking leaves out the history
 SPARE_DIRECTIONS = 64
 SUBSPACE_ITERATIONS = 6
 
@@ -39,7 +40,7 @@ def initialise_from_closed_form(
     form: ClosedForm,
     *,
     scale: float,
-    content_ridge: float | None = None,
+    believed: ContentSettings | None = None,
     texts: Floats | None = None,
 ) -> None:
     """Set the item inputs and the linear paths; hidden layers add nothing at first.
@@ -54,7 +55,7 @@ def initialise_from_closed_form(
         lately: float32 (k,), how many users have an item among what they took last.
         form: what the start is computed from.
         scale: of the scores.
-        content_ridge: of the regression on content; chosen, if not given.
+        believed: how far content is believed; by what misses least of left-out items, if not given.
         texts: float32 (k, v), TF-IDF of the items' texts.
 
     Raises:
@@ -66,14 +67,17 @@ def initialise_from_closed_form(
     if dim < 2 * rank + 1:
         raise ConfigError(f"towers.item_dim = {dim} cannot hold both factors; it needs {2 * rank + 1}")
     parts, designs = _content(towers, items)
-    content = torch.cat([torch.zeros(len(lately), 0), *designs], dim=1)  # (k, c)
+    content = joined(designs, len(lately))
     matrix = torch.from_numpy(Structures(train, texts).matrix(form))
-    ridge = content_ridge or choose_ridge(content, matrix, torch.from_numpy(train))
-    of_content = precision(content, ridge)
-    matrix.diagonal().copy_(predicted_diagonal(matrix, of_content))
-    both = _input_vectors(matrix.numpy(), rank, dim, scale)
-    of_features = content.T @ (of_content @ both)  # (c, d)
-    of_id = both - content @ of_features
+    believed = believed or ContentSettings(choose_ridge(content, matrix, torch.from_numpy(train)))
+    of_content = precision(content, believed.ridge)
+    in_matrix = min(believed.own, OWN_IN_MATRIX)
+    matrix.diagonal().copy_(predicted_diagonal(matrix, of_content) + in_matrix)
+    left, right = (torch.from_numpy(one) for one in factors(matrix.numpy(), rank))  # (k, r) each
+    # What more than that own items say of new ones is read with the left factor's inverse: A (A'A)^-1.
+    more = (believed.own - in_matrix) * left / left.square().sum(0).clamp(min=1e-12)
+    of_features = content.T @ (of_content @ _side_by_side(left, scale * (right + more), dim))  # (c, d)
+    of_id = _side_by_side(left, scale * right, dim) - content @ of_features
     of_id[:, 2 * rank] = torch.from_numpy(late_popularity(lately))
     with torch.no_grad():
         _read(towers.user_tower.hidden, rank, offset=0)
@@ -87,13 +91,19 @@ def initialise_from_closed_form(
     inputs.part(inputs.id_position).set_weights(torch.cat([torch.zeros(FIRST, dim), of_id]))
 
 
-def _input_vectors(matrix: Floats, rank: int, dim: int, scale: float) -> Tensor:
-    """Both factors of the structure side by side, [A, C, 0]: (k, dim)."""
-    left, right = factors(matrix, rank)
-    both = torch.zeros(len(matrix), dim)
-    both[:, :rank] = torch.from_numpy(left)
-    both[:, rank : 2 * rank] = torch.from_numpy(right) * scale
-    return both
+def _side_by_side(left: Tensor, right: Tensor, dim: int) -> Tensor:
+    """Both factors of the structure, [A, C, 0]: (k, dim)."""
+    return nn.functional.pad(torch.cat([left, right], dim=1), (0, dim - 2 * left.shape[1]))
+
+
+def content_of(towers: TwoTowers, items: Sequence[Tensor]) -> Tensor:
+    """What content features make of the known items, X (k, c)."""
+    return joined(_content(towers, items)[1], len(items[0]))
+
+
+def joined(designs: Sequence[Tensor], count: int) -> Tensor:
+    """Designs side by side, (count, c); c is 0 without any."""
+    return torch.cat([torch.zeros(count, 0), *designs], dim=1)
 
 
 def _content(towers: TwoTowers, items: Sequence[Tensor]) -> tuple[list[FeatureEmbedding], list[Tensor]]:
