@@ -32,6 +32,7 @@ from training.recommender.choice.resolve import Choice, given, lines_of, resolve
 from training.recommender.config.towers import InitialisationConfig
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.recent import described
+from training.recommender.effects import Question, as_metrics, effects, sentences
 from training.recommender.encoders.content import ContentSettings
 from training.recommender.encoders.export_modules import ExportedItems, ExportedUsers, Recent
 from training.recommender.encoders.initialisation import content_of, initialise_from_closed_form
@@ -135,7 +136,7 @@ class RecommenderTask:
     def _initialise_user_features(self) -> None:
         examples, held_out = self.examples, self.examples.validation()
         inputs, since = examples.training_beginnings(max(1, MOST_TAKEN // len(examples.known)))
-        candidates = [examples.item_input(int(number)) for number in held_out.candidates]
+        candidates = examples.candidates(held_out)
         initialise_user_features(
             self.model,
             self._known,
@@ -257,7 +258,28 @@ class RecommenderTask:
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
         """Recall and NDCG on test users, with standard errors and the baselines of the same data."""
-        return self._evaluation.score(encoders)
+        return self._evaluation.score(encoders) | self._effects(encoders)
+
+    def _effects(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
+        """What each declared feature changes for validation users; those without effect are named."""
+        examples, metric = self.examples, self.run.train.metric
+        held_out = examples.validation()
+        items = examples.candidates(held_out)
+        own = {examples.history_name, examples.id_name}
+        found = effects(
+            Question(held_out.users, items, held_out.history, held_out.targets),
+            (encoders[self.run.user_name], encoders[self.run.item_name]),
+            (
+                [one.name for one in self.run.user if one.name not in own],
+                [one.name for one in self.run.item if one.name not in own],
+            ),
+            history_name=examples.history_name,
+            id_name=examples.id_name,
+            metric=metric,
+        )
+        for line in sentences(found, metric):
+            say(line)
+        return as_metrics(found, metric)
 
     def drafts(self, metrics: dict[str, Metric]) -> list[Draft]:
         users, items = self._exported()

@@ -1,0 +1,79 @@
+"""What features are said to change, by encoders whose answers are known."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from bundle.inputs import Input
+from bundle.preprocess.features import Features
+from training.recommender.effects import Effect, Question, as_metrics, effects, sentences
+
+ITEMS, HALF = 60, 30
+Floats = npt.NDArray[np.float32]
+
+
+def users(inputs: Sequence[Input]) -> Floats:
+    """[is of side a, is of side b, 1]; `noise` says nothing, and neither does a history."""
+    sides = [one.values.get("side") for one in inputs if isinstance(one, Features)]
+    return np.array([[side == "a", side == "b", 1.0] for side in sides], dtype=np.float32)
+
+
+def items(inputs: Sequence[Input]) -> Floats:
+    """Items of the half that `half` names are for that side; a late one is a little better by its id."""
+    values = [one.values for one in inputs if isinstance(one, Features)]
+    rows = [[one.get("half") == "a", one.get("half") == "b", one.get("id", 0) / 1000] for one in values]
+    return np.array(rows, dtype=np.float32)
+
+
+QUESTION = Question(
+    users=[Features({"side": "ab"[n % 2], "noise": n, "history": [n]}) for n in range(10)],
+    items=[Features({"id": n, "half": "ab"[n // HALF], "colour": "red"}) for n in range(ITEMS)],
+    history=[np.array([n], dtype=np.int64) for n in range(10)],
+    targets=[np.array([HALF - 1 + HALF * (n % 2)]) for n in range(10)],
+)
+
+
+@pytest.fixture(scope="module")
+def found() -> dict[str, Effect]:
+    names = (["side", "noise"], ["half", "colour"])
+    rows = effects(QUESTION, (users, items), names, history_name="history", id_name="id", metric="ndcg@100")
+    return {one.feature: one for one in rows}
+
+
+def test_feature_that_decides_changes_what_is_shown(found: dict[str, Effect]) -> None:
+    """Without their side users of a are shown the late items, which are all b's: all twenty, and b's none."""
+    assert found["side"].known == found["side"].new == 10.0
+    assert found["side"].lost.mean > 0.2
+    assert not found["side"].is_nothing
+
+
+def test_feature_of_items_is_measured_without_their_ids(found: dict[str, Effect]) -> None:
+    assert found["half"].known > 5.0
+    assert not found["half"].is_nothing
+
+
+@pytest.mark.parametrize("name", ["noise", "colour"])
+def test_feature_without_effect_is_named(found: dict[str, Effect], name: str) -> None:
+    assert found[name] == Effect(name, found[name].lost, 0.0, 0.0)
+    assert found[name].lost.mean == 0.0
+    last = sentences(list(found.values()), "ndcg@100")[-1]
+
+    assert last.startswith("declared but without effect: noise, colour; leave them out")
+
+
+def test_nothing_is_named_where_all_have_an_effect(found: dict[str, Effect]) -> None:
+    lines = sentences([found["side"]], "ndcg@100")
+
+    assert len(lines) == 1
+    assert lines[0].startswith("side: hiding it changes 10.0 of 20 titles of a new user, 10.0 of a known one")
+
+
+def test_effects_are_rows_of_the_table_of_metrics(found: dict[str, Effect]) -> None:
+    rows = as_metrics([found["side"]], "ndcg@100")
+
+    assert rows["side hidden: titles changed of 20, new users"].value == 10.0
+    assert rows["side hidden: ndcg@100 lost"].value == pytest.approx(found["side"].lost.mean)

@@ -1,0 +1,174 @@
+"""What each declared feature changes: it is hidden, and the rankings before and after are compared.
+
+    validation users -> vectors with a feature, and without it -> metric lost, titles changed of twenty
+
+Users are asked about twice: as they are, and as new ones, without a history. An item that training knows by
+its id is what training knew of it, whatever is sent; so a feature of items is measured on items without ids.
+
+Source: hiding one input at a time, as permutation importance does: Breiman 2001, Random Forests, section 10.
+
+n users, k candidates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from bundle.inputs import Input
+from bundle.manifest import Metric
+from bundle.preprocess.features import Features
+from training.metrics import MetricValue
+from training.recommender.ranking import Floats, Ints, evaluate_users, rank
+
+TOP = 20
+MOST_USERS = 500  # that are asked
+NOTHING = 0.05  # of TOP titles, on average: fewer are not called a change
+
+Encode = Callable[[Sequence[Input]], Floats]
+
+
+@dataclass(frozen=True)
+class Question:
+    """Validation users, and what they took among the candidates: `EvaluationSplit`, as far as it is needed.
+
+    Attributes:
+        users: inputs of the user tower.
+        items: the candidates' inputs.
+        history: of each user, positions among the candidates that are not ranked again.
+        targets: of each user, positions among the candidates.
+    """
+
+    users: Sequence[Features]
+    items: Sequence[Features]
+    history: Sequence[Ints]
+    targets: Sequence[Ints]
+
+    def of(self, count: int) -> Question:
+        """The first users."""
+        return Question(self.users[:count], self.items, self.history[:count], self.targets[:count])
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What hiding a feature does.
+
+    Attributes:
+        feature: its name.
+        lost: of the metric, of users with a history; below 0 where it is better without.
+        known, new: how many of TOP titles are others, on average: of users with a history, and without.
+    """
+
+    feature: str
+    lost: MetricValue
+    known: float
+    new: float
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether nobody is shown anything else."""
+        return max(self.known, self.new) < NOTHING
+
+
+def effects(
+    question: Question,
+    encode: tuple[Encode, Encode],
+    features: tuple[Sequence[str], Sequence[str]],
+    *,
+    history_name: str,
+    id_name: str,
+    metric: str,
+) -> list[Effect]:
+    """Hide each feature in turn.
+
+    Args:
+        question: validation users.
+        encode: users, items.
+        features: names of either side's, without history and id.
+        history_name: of the user feature that is left out of new users.
+        id_name: of the item feature that is left out where an item feature is hidden.
+        metric: of `ranking`.
+    """
+    question = question.of(MOST_USERS)
+    of_users, of_items = encode
+    known, new = question.users, hidden(question.users, history_name)
+    items = of_items(question.items)
+    whole = _Rankings(question, (of_users(known), of_users(new)), items, metric)
+    found = []
+    for name in features[0]:
+        users = (of_users(hidden(known, name)), of_users(hidden(new, name)))
+        found.append(whole.against(name, _Rankings(question, users, items, metric)))
+    nameless = hidden(question.items, id_name)
+    if features[1]:
+        whole = _Rankings(question, whole.users, of_items(nameless), metric)
+    for name in features[1]:
+        without = _Rankings(question, whole.users, of_items(hidden(nameless, name)), metric)
+        found.append(whole.against(name, without))
+    return found
+
+
+def hidden(inputs: Sequence[Features], name: str) -> list[Features]:
+    """The same inputs without one feature."""
+    return [
+        Features({key: value for key, value in one.values.items() if key != name}, one.now) for one in inputs
+    ]
+
+
+class _Rankings:
+    """The best items of known and of new users.
+
+    Args:
+        question: whose users they are.
+        users: vectors (n, d) of them as they are, and without a history.
+        items: vectors (k, d).
+        metric: of `ranking`.
+    """
+
+    def __init__(self, question: Question, users: tuple[Floats, Floats], items: Floats, metric: str) -> None:
+        self.users = users
+        scores = users[0] @ items.T
+        self.values: npt.NDArray[np.float64] = evaluate_users(scores, question.history, question.targets)[
+            metric
+        ]
+        nothing = [one[:0] for one in question.history]
+        self.known = rank(scores, question.history, TOP)
+        self.new = rank(users[1] @ items.T, nothing, TOP)
+
+    def against(self, feature: str, other: _Rankings) -> Effect:
+        """What the other, without the feature, has lost and changed."""
+        lost = MetricValue.of(self.values - other.values)
+        return Effect(feature, lost, _changed(self.known, other.known), _changed(self.new, other.new))
+
+
+def _changed(best: Ints, other: Ints) -> float:
+    """How many of the titles (n, TOP) are not among the others, on average."""
+    return float(np.mean([len(np.setdiff1d(a, b)) for a, b in zip(best, other, strict=True)]))
+
+
+def as_metrics(found: Sequence[Effect], metric: str) -> dict[str, Metric]:
+    """Rows of the table of metrics: one feature, three figures."""
+    rows = {}
+    for one in found:
+        rows[f"{one.feature} hidden: {metric} lost"] = one.lost.mean
+        rows[f"{one.feature} hidden: titles changed of {TOP}"] = one.known
+        rows[f"{one.feature} hidden: titles changed of {TOP}, new users"] = one.new
+    return {name: Metric(value=value) for name, value in rows.items()}
+
+
+def sentences(found: Sequence[Effect], metric: str) -> list[str]:
+    """What each feature changes, and a word about those that change nothing."""
+    lines = [
+        f"{one.feature}: hiding it changes {one.new:.1f} of {TOP} titles of a new user, {one.known:.1f} of a "
+        f"known one; {metric} {-one.lost.mean:+.4f} ± {one.lost.standard_error:.4f}"
+        for one in found
+    ]
+    silent = [one.feature for one in found if one.is_nothing]
+    if silent:
+        lines.append(
+            f"declared but without effect: {', '.join(silent)}; leave them out, or check that their columns "
+            "hold what callers will send"
+        )
+    return lines
