@@ -27,7 +27,7 @@ from training.recommender.encoders.regression import Taken, choose_ridges, fit
 from training.recommender.encoders.towers import HISTORY_STATISTICS, TwoTowers, UserTower, linear_path
 from training.recommender.ranking import Ints, evaluate_users
 
-WEIGHTS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
+WEIGHTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)  # times the spread of scores
 LENGTHS = (None, 2, 0)  # of validation users' histories: whole, short, none
 MOST_HELD = 1_000  # validation users that choose the weight
 MOST_TAKEN = 1 << 25  # scores of users by items: as many users are learned from as that is
@@ -190,7 +190,8 @@ def _choose_weight(
 
     least = values(0.0)
     best, weight = float(np.mean(least)), 0.0
-    for tried in WEIGHTS:
+    spread = float((without[0] @ items.T).std(1).mean())  # the regression's own is that of log-odds
+    for tried in (spread * one for one in WEIGHTS):
         found = values(tried)
         change = found[0] - least[0]
         loses = change.mean() < -change.std() / math.sqrt(count)
