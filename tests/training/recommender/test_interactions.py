@@ -150,7 +150,7 @@ def test_blanks_around_items_and_entries_mean_nothing(tmp_path: Path) -> None:
     log = read(tmp_path, "u,a ,1, red ,1,x | y|x,50\nu, a,2,red,1,x | y|x,50\nu, ,3,red,1,x,50\n")
 
     assert pairs(log) == [("u", "a", 1)]
-    assert log.item_records == [{"title": "red", "price": 1.0, "tags": ["x", "y", "x"]}]
+    assert item_records(log) == [{"title": "red", "price": 1.0, "tags": ["x", "y", "x"]}]
 
 
 def test_missing_values_are_left_out_of_records(tmp_path: Path) -> None:

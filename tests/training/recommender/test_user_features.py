@@ -78,7 +78,7 @@ def test_several_features_and_noise_at_once(shop: Path) -> None:
 
 def test_known_customers_lose_nothing(shop: Path) -> None:
     without, noise, segment = (
-        task_of(shop, *features).evaluate()["ndcg@100"]
+        task_of(shop, *features).evaluate().metrics["ndcg@100"].mean
         for features in ((), (segment_shop.NOISE,), (segment_shop.FEATURES["category"],))
     )
 

@@ -149,7 +149,7 @@ def test_what_is_tuned_moves_and_the_rest_stays(tune: str, data: Path, models: P
     moved = {name for name, weight in task.model.named_parameters() if not weight.equal(before[name])}
     moving, still = WAYS[tune]
 
-    assert task.evaluate()["spearman"] >= first["spearman"]
+    assert task.evaluate().metrics["spearman"].mean >= first["spearman"]
     assert all(any(part in name for name in moved) for part in moving)
     assert not any(part in name for part in still for name in moved)
 
@@ -193,7 +193,7 @@ def test_adapters_go_on_from_an_imported_encoder(data: Path, teacher_directory: 
     publish(tmp_path / "models", [imported(teacher_directory, "small", max_length=32)])
     run = run_from("small", epochs=4, model={"tune": "lora"}, train={"learning_rate": 1e-2})
     task = TextTask(run, data, models=tmp_path / "models")
-    start = task.evaluate()["spearman"]
+    start = task.evaluate().metrics["spearman"].mean
     best = Trainer(task, run.train, seed=0, directory=tmp_path).fit().best
 
     assert task.max_length == 32
