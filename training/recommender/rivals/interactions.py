@@ -15,6 +15,7 @@ from bundle.values import DAY_S
 from training.recommender import baselines
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.held_out import EvaluationSplit, InnerSplit
+from training.recommender.data.records import Record
 
 Floats: TypeAlias = npt.NDArray[np.float32]
 Ints: TypeAlias = npt.NDArray[np.int64]
@@ -30,6 +31,7 @@ class TrainingInteractions:
         times: unix seconds of each.
         items: k.
         texts: words of every item.
+        entries: what else is said of it by entries of bags and categories.
         now: unix seconds; days are counted back from it.
     """
 
@@ -37,17 +39,20 @@ class TrainingInteractions:
     times: list[npt.NDArray[np.float64]]
     items: int
     texts: list[list[str]]
+    entries: list[list[str]]
     now: float
 
     @classmethod
     def of(cls, examples: RecommenderExamples, inner: InnerSplit | None = None) -> TrainingInteractions:
         """Take what the encoder is trained on, or the part of it that something is to be chosen by."""
         rows = examples.training_rows() if inner is None else inner.histories
+        records = examples.item_records if inner is None else inner.item_records
         return cls(
             [examples.log.item[one] for one in rows],
             [examples.log.time[one] for one in rows],
             len(examples.log.items),
-            examples.texts() if inner is None else examples.texts(inner.item_records),
+            examples.texts(records),
+            entries_of(examples, records),
             examples.now if inner is None else inner.now,
         )
 
@@ -75,7 +80,10 @@ class TrainingInteractions:
     @lru_cache(maxsize=2)  # noqa: B019
     def alike_in_words(self, pairs: bool) -> Floats:
         """Cosines of the items' TF-IDF, with pairs of neighbouring words or without: (k, k)."""
-        return baselines.tfidf_cosine([text + bigrams(text) if pairs else text for text in self.texts])
+        texts = [text + bigrams(text) if pairs else text for text in self.texts]
+        return baselines.tfidf_cosine(
+            [text + entries for text, entries in zip(texts, self.entries, strict=True)]
+        )
 
     @lru_cache(maxsize=4)  # noqa: B019
     def spread_by_words(self, pairs: bool, ridge: float, candidates: bytes) -> Floats:
@@ -95,6 +103,18 @@ class TrainingInteractions:
         if days is not None:
             items = items[times > self.now - days * DAY_S]
         return np.bincount(items, minlength=self.items).astype(np.float32)
+
+
+def entries_of(examples: RecommenderExamples, records: Sequence[Record]) -> list[list[str]]:
+    """The entries of each item's bags and categories, each a word of its own; the id is none."""
+    specs = examples.item_schema.features
+    bags = [spec.name for spec in specs if spec.kind == "bag"]
+    categories = [spec.name for spec in specs if spec.kind == "category"]
+    return [
+        [f"{name} {entry}" for name in bags for entry in record.get(name, ())]
+        + [f"{name} {record[name]}" for name in categories if name in record]
+        for record in records
+    ]
 
 
 def history_rows(held_out: EvaluationSplit, items: int, half_lives_days: Sequence[float] = ()) -> Floats:

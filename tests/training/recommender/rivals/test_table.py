@@ -90,7 +90,12 @@ def test_shuffled_log_teaches_nothing(examples: RecommenderExamples) -> None:
     dealt = random.permutation(np.concatenate(real.histories))
     ends = np.cumsum([len(one) for one in real.histories])[:-1]
     shuffled = TrainingInteractions(
-        [np.unique(one) for one in np.split(dealt, ends)], real.times, real.items, real.texts, real.now
+        [np.unique(one) for one in np.split(dealt, ends)],
+        real.times,
+        real.items,
+        real.texts,
+        real.entries,
+        real.now,
     )
 
     settings = {"lambda": 100.0, "dropout": 0.0}
@@ -106,6 +111,7 @@ def test_popularity_may_be_that_of_the_last_days() -> None:
         [np.array([0, 1]), np.array([0, 2])],
         [np.array([0.0, 9 * day]), np.array([0.0, 8.5 * day])],
         3,
+        [[], [], []],
         [[], [], []],
         now=10 * day,
     )
@@ -136,3 +142,11 @@ def test_recency_halves_per_half_life() -> None:
     assert history_rows(held_out, 3).tolist() == [[1.0, 0.0, 1.0]]
     mixed = history_rows(held_out, 3, [10.0, 5.0])
     assert mixed.tolist() == [[1.0, 0.0, (0.5 + 0.25) / 2]]
+
+
+def test_entries_of_bags_are_words_that_no_text_has(examples: RecommenderExamples) -> None:
+    """The tags of the shop: its group, and "all"."""
+    entries = TrainingInteractions.of(examples).entries
+
+    assert entries[0] == ["tags garden", "tags all"]
+    assert len(entries) == len(examples.log.items)
