@@ -109,14 +109,19 @@ def _objects(path: Path, rows: Iterator[Row], columns: Sequence[str], may_lack: 
         try:
             yield Row(row.unit, row.number, {name: content[name] for name in columns})
         except KeyError:
-            missing = ", ".join(name for name in columns if name not in content)
             values = {name: content.get(name) for name in columns}
-            yield Row(row.unit, row.number, values, "" if may_lack else f"{missing} missing")
+            yield Row(row.unit, row.number, values, "" if may_lack else _missing(columns, list(content)))
     if has_rows and unseen:
         name = next(iter(unseen))
         raise DataError(
             f"{path.name}: no row has {name!r}; {closest(name, list(others))}some have {_list(others)}"
         )
+
+
+def _missing(columns: Sequence[str], names: Sequence[str]) -> str:
+    missing = [name for name in columns if name not in names]
+    hint = closest(missing[0], [name for name in names if name not in columns])
+    return f"{', '.join(missing)} missing{f'; {hint.strip()}' if hint else ''}"
 
 
 def _list(names: Mapping[str, None]) -> str:

@@ -36,11 +36,13 @@ def refuse_bad_names(file: str, names: Sequence[str]) -> None:
 
     The first may have none: it is the index that pandas writes, and nobody can ask for it.
     """
+    seen: set[str] = set()
     for position, name in enumerate(names, start=1):
         if not name.strip() and position > 1:
             raise DataError(f"{file}: column {position} has no name; give it one in the first line")
-        if name in names[: position - 1]:
+        if name in seen:
             raise DataError(f"{file} has two columns {cut(name)!r}; rename one of them")
+        seen.add(name)
     if not any(name.strip() for name in names):
         raise DataError(f"{file}: the first line must name the columns; it is empty")
 

@@ -25,6 +25,9 @@ _STRAY = (
 )
 
 
+SWALLOWED = 3  # lines of one field, each of as many parts as a row has fields, that are taken for rows
+
+
 class Record(NamedTuple):
     """The fields of a row, the number of its first line, and what is wrong with it."""
 
@@ -51,7 +54,7 @@ def csv_records(path: Path) -> Iterator[Record]:
                 last = reader.line_num
                 if fields:
                     fault = lines.fault(first, last) if lines.faults else ""
-                    yield Record(first, fields, fault)
+                    yield Record(first, fields, fault or (_swallowed(fields) if last > first else ""))
                 first = last + 1
             return
         except csv.Error as error:
@@ -120,6 +123,18 @@ def _wrong_width(fields: Sequence[str], width: int) -> str:
     fault = f"{len(fields)} fields, expected {width}"
     breaks = sum(field.count("\n") for field in fields)
     return f"{fault}; a quoted field takes up {breaks + 1} lines, is its quote closed?" if breaks else fault
+
+
+def _swallowed(fields: Sequence[str]) -> str:
+    """What tells that a field has taken rows in: a quote that was never closed found one to close it."""
+    commas = len(fields) - 1
+    for lines in (field.splitlines()[1:] for field in fields):
+        if commas and len(lines) >= SWALLOWED and all(line.count(",") == commas for line in lines):
+            return (
+                f"a quoted field takes up {len(lines) + 1} lines, and each looks like a row; is its quote "
+                "closed where it should be?"
+            )
+    return ""
 
 
 def _unquoted(field: str) -> str:

@@ -135,6 +135,11 @@ ROWS: list[tuple[str, bytes, str]] = [
     ("a.csv", b"u3,i3,2020-01-03,a,b\n", "5 fields, expected 4"),
     ("a.csv", b'u3,"i3"x,2020-01-03,a\n', "characters between a closing quote and the next comma"),
     ("a.csv", b'u3,"i3,\n2020-01-03,a"\n', "2 fields, expected 4; a quoted field takes up 2 lines"),
+    (
+        "a.csv",
+        b'u3,i3,2020-01-03,"40 inch\nu4,i4,2020-01-03,a\nu5,i5,2020-01-03,b\nu6,i6,2020-01-03,TV 40"\n',
+        "a quoted field takes up 4 lines, and each looks like a row; is its quote closed where",
+    ),
     ("a.csv", b"u3,i3,2020-01-03,caf\xe9\n", "byte 0xE9 at character 21 is no UTF-8; convert the file"),
     ("a.csv", b"u3,i3,2020-01-03,a\0b\n", "a NUL byte at character 19"),
     ("a.jsonl", b'{"user_id": 1, "user_id": 2}\n', "the key 'user_id' comes twice"),

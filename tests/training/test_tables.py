@@ -83,6 +83,7 @@ def test_numbers_of_jsonl_are_scores_and_labels(tmp_path: Path) -> None:
 
 BAD = [
     ('{"first": "a"}', "second missing"),
+    ('{"first": "a", "Second": "b"}', "second missing; did you mean 'Second'?"),
     ('{"first": "a", "second": null}', "second: null, expected a text"),
     ('{"first": "a", "second": 7}', "second: a number, expected a text"),
     ('{"first": " ", "second": "b"}', "first is empty"),
