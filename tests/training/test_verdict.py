@@ -97,19 +97,24 @@ def test_all_right_from_the_start_says_how_little_that_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("right", "loss", "start"),
+    ("before", "right", "loss", "start"),
     [
-        (200, 2.0, True),
-        (200, 1.99, True),
-        (200, 1.9, False),
-        (201, 2.0, False),
-        (199, 2.0, True),
-        (200, math.inf, True),
+        (200, 200, 2.0, True),
+        (200, 200, 1.0, True),  # less sure, and no better
+        (200, 201, 2.0, False),
+        (200, 199, 1.0, True),
+        (200, 200, math.inf, True),
+        (400, 400, 2.0, True),
+        (400, 400, 1.99, True),
+        (400, 400, 1.9, False),  # no better figure is possible
+        (400, 400, math.inf, True),
     ],
 )
-def test_weights_that_do_no_better_are_those_of_the_start(right: int, loss: float, start: bool) -> None:
+def test_weights_that_do_no_better_are_those_of_the_start(
+    before: int, right: int, loss: float, start: bool
+) -> None:
     """Whatever step they are of: a rate of next to nothing changes the loss in its last digits."""
-    found = state(hits(200, 400), hits(right, 400))
+    found = state(hits(before, 400), hits(right, 400))
     found.start_loss, found.best_loss = (2.0, loss) if loss < math.inf else (loss, loss)
 
     assert is_the_start(found, "accuracy") == start
