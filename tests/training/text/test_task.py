@@ -424,7 +424,7 @@ def test_a_run_stopped_while_its_teacher_works_ends_with_a_sentence(
         .replace("[train]", '[teacher]\nsource = "anywhere"\n\n[train]')
     )
 
-    def make(settings: Any, directory: Path) -> TextTask:
+    def make(settings: Any, directory: Path, models: Path) -> TextTask:
         return TextTask(settings, directory, InterruptedTeacher())
 
     with pytest.raises(InterruptedRunError, match="run the same command to go on"):
