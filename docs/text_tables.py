@@ -1,6 +1,7 @@
 """Writes the tables about text encoders, from results that were kept as the programs wrote them.
 
 docs/results/text-test.json        by encodery evaluate text text --split test
+docs/results/text-test-before.json the headlines of an earlier suite for the same encoders
 bench/results/ablations.json       by bench.ablations
 bench/results/fine-tuning.json     by bench.fine_tuning, the story of a new user
 bench/results/encoders.json        by bench.encoders
@@ -26,9 +27,55 @@ def ablations() -> str:
     return "\n".join(table(_read(BENCH, "ablations"), variants)) + "\n"
 
 
+# Why a figure is another one than before, by set.
+WHY = {
+    "stsb": "nothing changed for it",
+    "medquad-retrieval": "one document an id; ties in expectation",
+    "xquad-retrieval": "ties in expectation; there are hardly any",
+    "banking77": "l2 by the rule of one standard error, to convergence; copies of judged texts left out",
+    "clinc150": "as Banking77",
+    "stackoverflow20": "the starts of k-means follow from the texts, not from their lines",
+}
+
+
 def quality() -> str:
     """Lay out the headline of every set at full length, and its share of the teacher's."""
     return "\n".join(_quality(_read(DOCS, "text-test"))) + "\n"
+
+
+def overview() -> str:
+    """Lay out the headline of every set at full length, beside BM25."""
+    results = _read(DOCS, "text-test")
+    encoders = [(one["name"], one["dimensions"][0]) for one in results["encoders"]]
+    lines = _head("set", "figure", *(f"`{name}`" for name, _ in encoders), "BM25")
+    for task, figure, values in _headlines(results):
+        found = (values.get(one) for one in [*encoders, ("bm25", None)])
+        lines.append(_row(task, figure, *(_cell(one, 3) for one in found)))
+    return "\n".join(lines) + "\n"
+
+
+def restated() -> str:
+    """Set what an earlier suite found beside what this one finds, at full length."""
+    results, before = _read(DOCS, "text-test"), _before()
+    encoders = [*((one["name"], one["dimensions"][0]) for one in results["encoders"]), ("bm25", None)]
+    lines = _head("set", "figure", *(f"`{name}`" for name, _ in encoders), "why")
+    for task, figure, values in _headlines(results):
+        cells = [_change(before, task, one, values) for one in encoders]
+        lines.append(_row(task, figure, *cells, WHY[task]))
+    return "\n".join(lines) + "\n"
+
+
+def probes() -> str:
+    """Lay out the probes at every length: accuracy before and now, and the l2 that was chosen."""
+    results, before = _read(DOCS, "text-test"), _before()
+    rows = [row for row in results["figures"] if row["figure"] == "accuracy"]
+    lengths = sorted({row["dimension"] for row in rows}, reverse=True)
+    lines = _head("set", "encoder", *map(str, lengths))
+    for task, encoder in dict.fromkeys((row["task"], row["encoder"]) for row in rows):
+        found = {row["dimension"]: row for row in rows if (row["task"], row["encoder"]) == (task, encoder)}
+        cells = (_probe(before[task, encoder, dim], found[dim]) if dim in found else "" for dim in lengths)
+        lines.append(_row(task, f"`{encoder}`", *cells))
+    return "\n".join(lines) + "\n"
 
 
 def fine_tuning() -> str:
@@ -51,7 +98,7 @@ def dimensions() -> str:
     columns = [(one["name"], dim) for one in bundled for dim in one["dimensions"]]
     lines = _head("set", "figure", *(f"`{name}` {dim}" for name, dim in columns))
     for task, figure, values in _headlines(results):
-        lines.append(_row(task, figure, *(f"{values[name, dim]:.4f}" for name, dim in columns)))
+        lines.append(_row(task, figure, *(_cell(values.get(one)) for one in columns)))
     return "\n".join(lines) + "\n"
 
 
@@ -73,10 +120,34 @@ def _quality(results: Mapping[str, Any]) -> Iterator[str]:
     shares = [f"`{name}` of `{teacher[0]}`" for name, _ in own]
     yield from _head("set", "figure", *(f"`{name}`" for name, _ in encoders), "BM25", *shares)
     for task, figure, values in _headlines(results):
-        cells = [f"{values[one]:.4f}" for one in encoders]
-        bm25 = f"{values['bm25', None]:.4f}" if ("bm25", None) in values else ""
-        of_teacher = (f"{100 * values[one] / values[teacher]:.1f} %" for one in own)
-        yield _row(task, figure, *cells, bm25, *of_teacher)
+        cells = [_cell(values.get(one)) for one in [*encoders, ("bm25", None)]]
+        of_teacher = (
+            f"{100 * values[one] / values[teacher]:.1f} %" if {one, teacher} <= values.keys() else ""
+            for one in own
+        )
+        yield _row(task, figure, *cells, *of_teacher)
+
+
+def _cell(value: float | None, digits: int = 4) -> str:
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def _before() -> dict[tuple[str, str, int | None], float]:
+    rows = _read(DOCS, "text-test-before")["figures"]
+    return {(row["task"], row["encoder"], row["dimension"]): row["value"] for row in rows}
+
+
+def _change(
+    before: Mapping[tuple[str, str, int | None], float],
+    task: str,
+    encoder: tuple[str, int | None],
+    values: Mapping[tuple[str, int | None], float],
+) -> str:
+    return f"{before[(task, *encoder)]:.4f} → {values[encoder]:.4f}" if encoder in values else ""
+
+
+def _probe(before: float, row: Mapping[str, Any]) -> str:
+    return f"{before:.4f} → {row['value']:.4f} (l2 {row['chosen']['l2']:g})"
 
 
 def _headlines(results: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[tuple[str, int | None], float]]]:
@@ -108,6 +179,9 @@ def _read(room: Path, name: str) -> Any:
 TABLES: Mapping[str, Callable[[], str]] = {
     "text-ablations": ablations,
     "text-quality": quality,
+    "text-overview": overview,
+    "text-restated": restated,
+    "text-probes": probes,
     "text-dimensions": dimensions,
     "text-speed": speed,
     "text-fine-tuning": fine_tuning,

@@ -144,12 +144,12 @@ WAYS = {
 def test_what_is_tuned_moves_and_the_rest_stays(tune: str, data: Path, models: Path, tmp_path: Path) -> None:
     task = TextTask(run_from("all", model={"tune": tune}), data, models=models)
     before = {name: weight.detach().clone() for name, weight in task.model.named_parameters()}
-    first = task.evaluate()
+    first = task.evaluate().metrics["spearman"].mean
     Trainer(task, task.run.train, seed=0, directory=tmp_path).fit()
     moved = {name for name, weight in task.model.named_parameters() if not weight.equal(before[name])}
     moving, still = WAYS[tune]
 
-    assert task.evaluate().metrics["spearman"].mean >= first["spearman"]
+    assert task.evaluate().metrics["spearman"].mean >= first
     assert all(any(part in name for name in moved) for part in moving)
     assert not any(part in name for part in still for name in moved)
 
