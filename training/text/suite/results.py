@@ -172,7 +172,8 @@ def remarks(results: Results) -> list[str]:
     """What a reader of the figures has to know besides, a sentence each."""
     small = [task for task in results.tasks if task.is_small]
     said = [
-        f"{FEW} {task.name} has only {task.judged} to judge by, fewer than {ENOUGH[task.kind]}: mostly chance"
+        f"{FEW} {task.name} has only {task.judged} to judge by, fewer than {ENOUGH[task.kind]}: too few to "
+        "tell encoders apart"
         for task in small
     ]
     said += [f"{task.name}: {note}" for task in results.tasks for note in task.notes]

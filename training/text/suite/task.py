@@ -49,7 +49,7 @@ class LabelledTexts:
 
 Kind: TypeAlias = Literal["similarity", "retrieval", "classification", "clustering"]
 
-# So many judged queries, pairs or texts are enough for a figure; with fewer it is mostly chance.
+# So many judged queries, pairs or texts are enough for a figure; with fewer it cannot tell encoders apart.
 ENOUGH: Mapping[Kind, int] = {"similarity": 100, "retrieval": 30, "classification": 100, "clustering": 100}
 FEWEST = 2  # there is no standard error of one
 
@@ -65,7 +65,7 @@ class TaskDescription:
         sha256: digest over the files that were read.
         headline: the metric to choose an encoder by.
         judged: how many queries, pairs or texts its metrics are over.
-        is_small: whether these are too few, so that its metrics are mostly chance.
+        is_small: whether these are too few, so that they say little.
         notes: what was left out or replaced on the way, in words.
     """
 
