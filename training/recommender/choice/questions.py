@@ -26,8 +26,8 @@ from training.recommender.data.splits import SplitHistories, split_histories
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-USERS = 1_000  # that are measured, where there are as many
-ITEMS = 4_000  # whose matrix takes seconds; the best settings hardly depend on the rare ones
+USERS = 800  # that are measured, where there are as many
+ITEMS = 2_000  # whose matrix takes a second; the best settings hardly depend on the rare ones
 PARTS = 5  # of the training users, for those who are left out in turns
 
 

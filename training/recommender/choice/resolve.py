@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -78,7 +77,7 @@ def resolve(run: RecommenderRun, examples: RecommenderExamples) -> Choice:
     form, tried = descend(measure.of, form, list(axes(run.towers, span, in_time=in_time)))
     dim, more = _dimensions(measure, form, run.towers)
     scale, of_scale = _scale(measure, form, config)
-    if run.towers.recent is not None and not in_time and _is_open(run.towers.recent):
+    if run.towers.recent is not None and not in_time:
         form, of_recent = _recent(examples, form, run)
         more += of_recent
     words = f"{run.train.metric} of {measure.users:,} users, {'by time' if in_time else 'by user'}"
@@ -112,8 +111,8 @@ def axes(towers: TowersConfig, span_days: float, *, in_time: bool) -> Iterator[A
         yield Axis("half_lives_days", [{"half_lives_days": one} for one in half_lives(span_days)])
     if config.content_weight is None:
         yield ladder("content_weight", (0.0, 3.0, 10.0, 30.0, 100.0), 10**0.5)
-    if in_time and towers.recent is not None and _is_open(towers.recent):
-        yield recent_axis(towers.recent)
+    if in_time and towers.recent is not None:
+        yield from recent_axes(towers.recent)
     if config.popularity is None:
         yield ladder("popularity", (0.0, 0.003, 0.01, 0.03, 0.1), 10**0.5)
     if config.itemcf is None:
@@ -133,16 +132,12 @@ def half_lives(span_days: float) -> list[tuple[float, ...]]:
     return [*single, (week, season), (month, year), (month, ever), (week, season, ever), (season, ever)]
 
 
-def _is_open(recent: RecentConfig) -> bool:
-    return recent.days is None or recent.weight is None
-
-
-def recent_axis(recent: RecentConfig) -> Axis:
-    """Pairs of days and weight."""
-    days = DAYS if recent.days is None else (recent.days,)
-    weights = (0.0, 0.02, 0.04, 0.08, 0.16, 0.32) if recent.weight is None else (recent.weight,)
-    pairs = [{"recent_days": a, "recent": b} for a, b in product(days, weights)]
-    return Axis("recent days, weight", pairs)
+def recent_axes(recent: RecentConfig) -> Iterator[Axis]:
+    """The weight, then the days that it is best for."""
+    if recent.weight is None:
+        yield ladder("recent", (0.0, 0.02, 0.04, 0.08, 0.16, 0.32), 2.0)
+    if recent.days is None:
+        yield Axis("recent_days", [{"recent_days": one} for one in DAYS])
 
 
 def _recent(
@@ -153,7 +148,7 @@ def _recent(
     measure = Measure([by_time(examples)], run.train.metric)
     if measure.users < FEWEST:
         return form, []
-    return descend(measure.of, form, [recent_axis(run.towers.recent)])
+    return descend(measure.of, form, list(recent_axes(run.towers.recent)))
 
 
 def _dimensions_of(towers: TowersConfig) -> int | None:

@@ -26,6 +26,7 @@ Measured: TypeAlias = Callable[["ClosedForm"], Values]
 
 FURTHER = 4  # values beyond the end of a row
 ROUNDS = 3
+AGAIN = 3  # values of each axis after the first round
 
 
 @dataclass(frozen=True)
@@ -136,17 +137,19 @@ def descend(measured: Measured, form: ClosedForm, axes: Sequence[Axis]) -> tuple
     """
     tried: list[Tried] = []
     for _ in range(ROUNDS):
-        before = form
+        before, again = form, []
         for axis in axes:
-            form, rows = _along(measured, form, axis)
+            form, rows, best = _along(measured, form, axis)
             tried += rows
+            again.append(replace(axis, values=best))
         if form == before:
             break
+        axes = again
     return form, tried
 
 
-def _along(measured: Measured, form: ClosedForm, axis: Axis) -> tuple[ClosedForm, list[Tried]]:
-    """Take the best value of one axis, and list them all."""
+def _along(measured: Measured, form: ClosedForm, axis: Axis) -> tuple[ClosedForm, list[Tried], list[Value]]:
+    """Take the best value of one axis; list them all, and those that are worth another round."""
     now = measured(form)
     found = [(value, _values(measured, form, value, now)) for value in axis.values]
     for _ in range(FURTHER):
@@ -160,7 +163,9 @@ def _along(measured: Measured, form: ClosedForm, axis: Axis) -> tuple[ClosedForm
         Tried(axis.setting, words_of(one), float(of.mean()), replace(form, **one) == chosen)
         for one, of in found
     ]
-    return chosen, rows
+    by_figure = sorted(found, key=lambda one: -one[1].mean())[:AGAIN]
+    best = [one for one, _ in found if any(one is other for other, _ in by_figure)]
+    return chosen, rows, best
 
 
 def _beyond(axis: Axis, found: Sequence[tuple[Value, Values]]) -> tuple[int, Value] | None:
