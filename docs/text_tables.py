@@ -43,17 +43,6 @@ def quality() -> str:
     return "\n".join(_quality(_read(DOCS, "text-test"))) + "\n"
 
 
-def overview() -> str:
-    """Lay out the headline of every set at full length, beside BM25."""
-    results = _read(DOCS, "text-test")
-    encoders = [(one["name"], one["dimensions"][0]) for one in results["encoders"]]
-    lines = _head("set", "figure", *(f"`{name}`" for name, _ in encoders), "BM25")
-    for task, figure, values in _headlines(results):
-        found = (values.get(one) for one in [*encoders, ("bm25", None)])
-        lines.append(_row(task, figure, *(_cell(one, 3) for one in found)))
-    return "\n".join(lines) + "\n"
-
-
 def restated() -> str:
     """Set what an earlier suite found beside what this one finds, at full length."""
     results, before = _read(DOCS, "text-test"), _before()
@@ -128,8 +117,8 @@ def _quality(results: Mapping[str, Any]) -> Iterator[str]:
         yield _row(task, figure, *cells, *of_teacher)
 
 
-def _cell(value: float | None, digits: int = 4) -> str:
-    return "" if value is None else f"{value:.{digits}f}"
+def _cell(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
 
 
 def _before() -> dict[tuple[str, str, int | None], float]:
@@ -179,7 +168,6 @@ def _read(room: Path, name: str) -> Any:
 TABLES: Mapping[str, Callable[[], str]] = {
     "text-ablations": ablations,
     "text-quality": quality,
-    "text-overview": overview,
     "text-restated": restated,
     "text-probes": probes,
     "text-dimensions": dimensions,
