@@ -23,6 +23,7 @@ from training.text.encoders.weights import places_of
 from training.text.pretrained.directory import Pretrained
 
 FORM, PLACES = "encodery.form", "encodery.places"  # keys of a graph's metadata
+OF_THE_FILE = ("_name_or_path", "architectures", "dtype", "transformers_version")  # not of the network
 # The settings that a classic encoder is made of; the others are about training.
 CLASSIC = {"embedding_dim", "poolings", "sif", "window", "bigrams", "hidden", "normalize"}
 
@@ -42,6 +43,7 @@ def form_of(encoder: TextEncoder | PretrainedEncoder) -> dict[str, Any]:
     if isinstance(encoder, TextEncoder):
         return classic_form(encoder.tokens, encoder.config.model_dump(mode="json"), storage)
     network = json.loads(cast(Any, encoder.backbone.config).to_json_string(use_diff=False))
+    network = {key: value for key, value in network.items() if key not in OF_THE_FILE}
     return pretrained_form(encoder.spec, network, list(_dense_forms(encoder.dense)), storage)
 
 
