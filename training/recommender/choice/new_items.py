@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from training.recommender import baselines
-from training.recommender.choice.questions import ITEMS, Asked, Floats, Ints, pooled
+from training.recommender.choice.questions import Asked, Floats, Ints, pooled
 from training.recommender.choice.search import Tried
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.encoders.content import RIDGES, ContentSettings, precision, predicted_diagonal
@@ -23,6 +23,7 @@ from training.recommender.encoders.structure import ClosedForm, Structures
 from training.recommender.ranking import evaluate_users
 
 FEWEST = 20  # users that took one of the left-out items
+ITEMS = 2_000  # whose content is inverted once for each ridge
 OWN = (0.0, 1.0, 2.0, 3.0, 5.0)
 
 

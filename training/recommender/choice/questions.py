@@ -27,7 +27,7 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 USERS = 800  # that are measured, where there are as many
-ITEMS = 2_000  # whose matrix takes a second; the best settings hardly depend on the rare ones
+ITEMS = 3_000  # whose matrix takes seconds; settings hardly depend on what is rarer
 PARTS = 5  # of the training users, for those who are left out in turns
 
 

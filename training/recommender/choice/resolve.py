@@ -50,6 +50,9 @@ class Choice:
         """What was measured, and a line for each setting."""
         yield f"start in closed form, {self.measured}:"
         yield from lines_of(self.tried)
+        recent = self.run.towers.recent
+        if recent is not None and not recent.weight:
+            yield f"  {recent.name} is without effect: the last days say nothing of what sells next"
 
 
 def lines_of(tried: Sequence[Tried]) -> Iterator[str]:
@@ -114,13 +117,13 @@ def axes(towers: TowersConfig, span_days: float, *, in_time: bool) -> Iterator[A
     if in_time and towers.recent is not None:
         yield from recent_axes(towers.recent)
     if config.popularity is None:
-        yield ladder("popularity", (0.0, 0.003, 0.01, 0.03, 0.1), 10**0.5)
+        yield ladder("popularity", (0.0, 0.005, 0.01, 0.02, 0.04, 0.08), 2.0)
     if config.itemcf is None:
         yield Axis("itemcf", [{"itemcf": one} for one in (0.0, 0.2, 0.5, 0.8, 1.0)])
     if config.shrink is None:
         yield ladder("shrink", (0.0, 10.0, 30.0, 100.0), 10**0.5)
     if config.popularity_power is None:
-        yield Axis("popularity_power", [{"popularity_power": one} for one in (-0.1, 0.0, 0.1, 0.2, 0.3)])
+        yield Axis("popularity_power", [{"popularity_power": one} for one in (-0.1, 0.0, 0.1, 0.2, 0.3, 0.4)])
 
 
 def half_lives(span_days: float) -> list[tuple[float, ...]]:

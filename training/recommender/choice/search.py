@@ -1,8 +1,8 @@
 """Coordinate descent over the settings of a closed form: one after the other, each the best of a few values.
 
-A value takes a setting only if it is better by more than the standard error of the difference, user by user:
-chance alone makes some value the best of ten. A row of numbers goes on beyond its end as long as the end is
-the best.
+A value takes a setting only if it is better by more than half the standard error of the difference, user by
+user: chance alone makes some value the best of ten. A row of numbers goes on beyond its end as long as the
+end is the best.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ Measured: TypeAlias = Callable[["ClosedForm"], Values]
 
 FURTHER = 4  # values beyond the end of a row
 ROUNDS = 3
+LEAD = 0.5  # 0 would take what chance prefers, 1 loses up to an error for each of ten settings
 AGAIN = 3  # values of each axis after the first round
 
 
@@ -185,8 +186,8 @@ def _values(measured: Measured, form: ClosedForm, value: Value, now: Values) -> 
 
 
 def is_better(differences: Values) -> bool:
-    """Whether the mean of paired differences is above its standard error."""
-    return float(differences.mean()) > float(differences.std()) / math.sqrt(len(differences))
+    """Whether the mean of paired differences is above LEAD of its standard error."""
+    return float(differences.mean()) > LEAD * float(differences.std()) / math.sqrt(len(differences))
 
 
 def words_of(value: Value) -> str:
