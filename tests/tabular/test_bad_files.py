@@ -70,7 +70,7 @@ USES: dict[str, Callable[[Path, Path], object]] = {
 def zipped() -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("a.csv", HEADER + GOOD)
+        archive.writestr(zipfile.ZipInfo("a.csv"), HEADER + GOOD)  # of no time
     return file.getvalue()
 
 
@@ -93,12 +93,12 @@ FILES: list[tuple[str, bytes, str]] = [
     ("a.csv", CONTENT.decode().encode("utf-16-le"), "a.csv is no UTF-8 text, perhaps UTF-16"),
     ("a.jsonl", json.dumps(OBJECT).encode("utf-16"), "a.jsonl is UTF-16"),
     ("a.csv", HEADER.replace("e,t", "e,\xe9t").encode("latin-1"), "a.csv, line 1: byte 0xE9 at character 22"),
-    ("a.csv.gz", gzip.compress(CONTENT)[:-12], "a.csv.gz, after line 0: the gzip file is cut short"),
+    ("a.csv.gz", gzip.compress(CONTENT, mtime=0)[:-12], "a.csv.gz, after line 0: the gzip file is cut short"),
     ("a.csv.gz", CONTENT, "a.csv.gz is no gzip file"),
-    ("a.csv", gzip.compress(CONTENT), "a.csv is a gzip file; add .gz to its name"),
+    ("a.csv", gzip.compress(CONTENT, mtime=0), "a.csv is a gzip file; add .gz to its name"),
     ("a.jsonl", of_parquet(OBJECT), "a.jsonl is a Parquet file; call it .parquet"),
     ("a.csv", zipped(), "a.csv is a zip archive or an .xlsx spreadsheet"),
-    ("a.tsv.gz", gzip.compress(zipped()), "a.tsv.gz is a zip archive"),
+    ("a.tsv.gz", gzip.compress(zipped(), mtime=0), "a.tsv.gz is a zip archive"),
     ("a.parquet", CONTENT, "a.parquet: it is no sound Parquet file"),
     ("a.parquet", of_parquet(OBJECT)[:-20], "a.parquet: it is no sound Parquet file"),
     ("a.csv", b"\n <!DOCTYPE html><html><body>Not found", "a.csv is an HTML page"),

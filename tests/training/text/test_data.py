@@ -188,7 +188,7 @@ READERS: dict[str, Read] = {
             gzip.compress(b"a\n" * 9, mtime=0)[:-9],
             "a.txt.gz, after line 0: the gzip file",
         ),
-        ("texts", "a.txt", gzip.compress(b"a\n"), "a.txt is a gzip file; add .gz to its name"),
+        ("texts", "a.txt", gzip.compress(b"a\n", mtime=0), "a.txt is a gzip file; add .gz to its name"),
         *(
             (
                 reader,

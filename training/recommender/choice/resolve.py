@@ -10,7 +10,7 @@ popularity of now, which they cannot tell (each stands at a moment of its own), 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ NEAR = 0.995  # of the best figure: the fewest dimensions that reach it
 SCALES = tuple(float(scale) for scale in np.round(np.geomspace(1.0, 64.0, 19), 2))
 DAYS = (7, 14, 30, 60)
 LEAST_HALF_LIFE_DAYS = 0.01  # a quarter of an hour
+LEAST_RECENT = 0.002  # decides where nothing else does, as for a user of whom nothing is known
+LEAST_POPULARITY = 0.005  # likewise; kept in 8 bits a number, so less would be rounded away
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,8 @@ class Choice:
         yield f"start in closed form, {self.measured}:"
         yield from lines_of(self.tried)
         recent = self.run.towers.recent
-        if recent is not None and not recent.weight:
-            yield f"  {recent.name} is without effect: the last days say nothing of what sells next"
+        if recent is not None and (recent.weight or 0.0) <= LEAST_RECENT:
+            yield f"  {recent.name} decides only where nothing else does: the last days say little of the next"
 
 
 def lines_of(tried: Sequence[Tried]) -> Iterator[str]:
@@ -83,6 +85,7 @@ def resolve(run: RecommenderRun, examples: RecommenderExamples) -> Choice:
     if run.towers.recent is not None and not in_time:
         form, of_recent = _recent(examples, form, run)
         more += of_recent
+    form = _never_without(form, run.towers)
     words = f"{run.train.metric} of {measure.users:,} users, {'by time' if in_time else 'by user'}"
     return Choice(_with(run, form, dim, scale), tried + more + of_scale, words)
 
@@ -141,6 +144,16 @@ def recent_axes(recent: RecentConfig) -> Iterator[Axis]:
         yield ladder("recent", (0.0, 0.02, 0.04, 0.08, 0.16, 0.32), 2.0)
     if recent.days is None:
         yield Axis("recent_days", [{"recent_days": one} for one in DAYS])
+
+
+def _never_without(form: ClosedForm, towers: TowersConfig) -> ClosedForm:
+    """With some popularity, unless the config says none: or a user without history gets items by chance."""
+    recent, config = towers.recent, towers.initialisation or InitialisationConfig()
+    if recent is not None and recent.weight is None and not form.recent:
+        return replace(form, recent=LEAST_RECENT, recent_days=recent.days or DAYS[-1])
+    if recent is None and config.popularity is None and not form.popularity:
+        return replace(form, popularity=LEAST_POPULARITY)
+    return form
 
 
 def _recent(
