@@ -54,7 +54,7 @@ class Choice:
         yield from lines_of(self.tried)
         recent = self.run.towers.recent
         if recent is not None and (recent.weight or 0.0) <= LEAST_RECENT:
-            yield f"  {recent.name} decides only where nothing else does: the last days say little of the next"
+            yield f"  {recent.name} decides where nothing else does: the last days say little of the next"
 
 
 def lines_of(tried: Sequence[Tried]) -> Iterator[str]:
@@ -78,6 +78,7 @@ def resolve(run: RecommenderRun, examples: RecommenderExamples) -> Choice:
     form = given(run.towers)
     if measure.users < FEWEST:
         words = f"by default: {measure.users} users to measure by are fewer than {FEWEST}"
+        form = _never_without(form, run.towers)
         return Choice(_with(run, form, _dimensions_of(run.towers) or DIMENSIONS[0], 10.0), [], words)
     form, tried = descend(measure.of, form, list(axes(run.towers, span, in_time=in_time)))
     dim, more = _dimensions(measure, form, run.towers)
