@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bundle.manifest import Manifest, Metric
+from bundle.progress import phase
 from bundle.publish import publish
 from training.card import metrics_table
 from training.config import Run, load_config
@@ -74,7 +75,8 @@ def _train(task: Task, settings: Run, directory: Path, *, force: bool) -> dict[s
     metric = settings.train.metric
     state = Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
     encoders = task.encoders()  # from here on the weights are those that are published
-    metrics = validation_metrics(task.evaluate(), state.start) | task.score(encoders)
+    with phase("measure what was trained"):
+        metrics = validation_metrics(task.evaluate(), state.start) | task.score(encoders)
     write_metrics(directory, metrics)
     say("\n".join(metrics_table(metrics)))
     say("\n".join([*verdict(state, metric, starts_learned=task.starts_learned), f"{draw_curves(directory)}"]))
@@ -84,7 +86,10 @@ def _train(task: Task, settings: Run, directory: Path, *, force: bool) -> dict[s
 
 
 def _publish(task: Task, metrics: dict[str, Metric], models: Path) -> list[Manifest]:
-    manifests = publish(models, task.drafts(metrics))
+    with phase("export, and compare with torch"):
+        drafts = task.drafts(metrics)
+    with phase("prove and publish"):
+        manifests = publish(models, drafts)
     for manifest in manifests:
         say(f"published {manifest.name}/{manifest.version}, space {manifest.space}")
     return manifests

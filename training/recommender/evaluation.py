@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from bundle.manifest import Metric
+from bundle.progress import phase
 from training.console import say
 from training.metrics import MetricValue
 from training.recommender import baselines
@@ -74,8 +75,9 @@ class Evaluation:
             fitted = data if inner is None else TrainingInteractions.of(self._examples, inner)
             by = self._validation if inner is None or not inner.held_out.users else inner.held_out
             for rival in rivals:
-                chosen[rival.name] = rival.choose(fitted, by, self._run.train.metric, chosen)
-                others[rival.name] = values_of(rival.fit(data, chosen[rival.name].settings), held_out)
+                with phase(f"{what}tune {rival.name}"):
+                    chosen[rival.name] = rival.choose(fitted, by, self._run.train.metric, chosen)
+                    others[rival.name] = values_of(rival.fit(data, chosen[rival.name].settings), held_out)
         settings = {name: choice.settings for name, choice in chosen.items()}
         if others:
             say(what + verdict(self._run, own, others, {"popularity": {}} | settings))

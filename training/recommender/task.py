@@ -21,6 +21,7 @@ from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.preprocess.features import FeaturePreprocessor, Features
 from bundle.preprocess.features.schema import FeatureSchema, FeatureSpec, input_names
+from bundle.progress import phase
 from bundle.publish import Draft
 from training.console import say
 from training.export import Exportable, draft_of, run_torch
@@ -72,12 +73,14 @@ class RecommenderTask:
     def __init__(self, run: RecommenderRun, data: Path) -> None:
         self.run = run
         check(run)
-        self.examples = RecommenderExamples(run, data)
+        with phase(f"read {run.data.path}"):
+            self.examples = RecommenderExamples(run, data)
         check_size(run, len(self.examples.log.items))
         self.data_sha256 = self.examples.log.sha256
         self.choice: Choice | None = None
         if run.towers.initialisation is not None:
-            self.choice = resolve(run, self.examples)
+            with phase("choose the start"):
+                self.choice = resolve(run, self.examples)
             self.run = run = self.choice.run
             say("\n".join(self.choice.lines()))
         known = [self.examples.item_input(int(number)) for number in self.examples.known]
@@ -99,7 +102,8 @@ class RecommenderTask:
             id_name=self.examples.id_name,
         )
         if run.towers.initialisation is not None:
-            self._initialise(run.towers.initialisation)
+            with phase("compute the start"):
+                self._initialise(run.towers.initialisation)
 
     def _positive_shares(self, taken: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:
         """How likely each known item is a step's positive: of the newest entries, which are what is read."""
@@ -258,7 +262,9 @@ class RecommenderTask:
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
         """Recall and NDCG on test users, with standard errors and the baselines of the same data."""
-        return self._evaluation.score(encoders) | self._effects(encoders)
+        metrics = self._evaluation.score(encoders)
+        with phase("hide each feature in turn"):
+            return metrics | self._effects(encoders)
 
     def _effects(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
         """What each declared feature changes for validation users; those without effect are named."""

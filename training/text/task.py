@@ -22,6 +22,7 @@ from bundle.inputs import Input
 from bundle.manifest import Metric
 from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.preprocess.text import Text
+from bundle.progress import phase
 from bundle.publish import Draft
 from training.console import say
 from training.data.tables import BadRows
@@ -176,15 +177,17 @@ class TextTask:
             say(caution)
         if self.spec is not None:
             check_pretrained(run, self.dim, self.teacher.dim if self.teacher else None)
-        examples = self._examples
-        self._check_graded()
+        with phase("read the texts"):
+            examples = self._examples
+            self._check_graded()
         torch.manual_seed(run.seed)
         tokenizer = Tokenizer.from_str(self.tokenizer_json.decode())
         size = tokenizer.get_vocab_size()
         encoder = self._encoder(size)
         losses = run.loss.chosen()
         model = TextLearner(encoder, losses, Sizes(self.dim, size, len(examples.labelled.names)))
-        tokens = tokenise_examples(self.preprocessor, examples)
+        with phase("split the texts into tokens"):
+            tokens = tokenise_examples(self.preprocessor, examples)
         if isinstance(encoder, TextEncoder) and self.start is None:
             encoder.initialise_weights(token_counts(tokens.ids(), size))
         sources = Sources(

@@ -82,7 +82,7 @@ def test_every_candidate_is_told_with_its_figure_and_one_is_chosen(shop: Path) -
 def test_recent_popularity_that_is_worth_nothing_is_said(shop: Path) -> None:
     towers = {"initialisation": {"ease_lambda": 7.0}, "recent": {"weight": 0.0}}
 
-    assert any("recent is without effect" in line for line in choice_of(shop, towers).lines())
+    assert any("recent decides where nothing else does" in line for line in choice_of(shop, towers).lines())
 
 
 def test_few_users_choose_nothing(shop: Path, tmp_path: Path) -> None:
