@@ -253,8 +253,10 @@ name = "{recent}"
 [loss]
 target_fraction = [0.1, 0.4]
 
+# Training adds little to the closed form, and soon fits the training users alone: few and small steps.
 [train]
-epochs = 2
+epochs = 6
+patience = 2
 batch_size = 256
 learning_rate = 3e-5
 metric = "ndcg@100\""""
