@@ -7,8 +7,8 @@ How items are scored is up to the loss (`training.recommender.objectives`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from training.metrics import Validation
 from training.provenance import of_run
 from training.recommender import baselines
 from training.recommender.choice.new_items import choose_content, new_items
-from training.recommender.choice.resolve import Choice, given, lines_of, resolve
+from training.recommender.choice.resolve import given, lines_of, resolve
 from training.recommender.config.towers import InitialisationConfig
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.recent import described
@@ -77,12 +77,12 @@ class RecommenderTask:
             self.examples = RecommenderExamples(run, data)
         check_size(run, len(self.examples.log.items))
         self.data_sha256 = self.examples.log.sha256
-        self.choice: Choice | None = None
+        self._chosen: list[str] = []  # what the start was chosen among, for the terminal and the card
         if run.towers.initialisation is not None:
             with phase("choose the start"):
-                self.choice = resolve(run, self.examples)
-            self.run = run = self.choice.run
-            say("\n".join(self.choice.lines()))
+                choice = resolve(run, self.examples)
+            self.run = run = choice.run
+            self._tell(choice.lines())
         known = [self.examples.item_input(int(number)) for number in self.examples.known]
         self._known = _tensors(self.examples.items, known)[: len(self.examples.content_specs)]
         taken = self.examples.training_items()
@@ -155,6 +155,11 @@ class RecommenderTask:
             metric=self.run.train.metric,
         )
 
+    def _tell(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            say(line)
+            self._chosen.append(line)
+
     def _believed(self, config: InitialisationConfig, form: ClosedForm) -> ContentSettings | None:
         """How far content is believed: as the config says, or chosen by new items."""
         if config.content_ridge is not None:
@@ -164,8 +169,7 @@ class RecommenderTask:
             return None
         question = new_items(self.examples, form)
         chosen, tried = choose_content(question, content, self.run.train.metric, config.content_own)
-        for line in lines_of(tried):
-            say(line)
+        self._tell(lines_of(tried))
         if chosen is not None:
             update = {"content_ridge": chosen.ridge, "content_own": chosen.own}
             changed = config.model_copy(update=update)
@@ -320,7 +324,11 @@ class RecommenderTask:
             max_length=1,
             now=self.examples.now,
         )
-        return draft_of(exportable, of_run(self.run, self.data_sha256), metrics)
+        provenance = of_run(self.run, self.data_sha256)
+        if self._chosen:
+            told = ["", "What the start was chosen among:", "", *("    " + line for line in self._chosen)]
+            provenance = replace(provenance, details=[*provenance.details, *told])
+        return draft_of(exportable, provenance, metrics)
 
 
 def _only(schema: FeatureSchema, features: list[FeatureSpec]) -> FeatureSchema:

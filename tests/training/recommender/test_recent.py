@@ -70,6 +70,13 @@ def test_schema_tells_days_and_weight(models: Path) -> None:
     assert "in the last 2 days; adds 2 x log(1 + users) to the last component" in described
 
 
+def test_card_tells_what_the_start_was_chosen_among(models: Path) -> None:
+    card = (models / "shop-user" / "1" / "README.md").read_text()
+
+    assert "What the start was chosen among:" in card
+    assert "popularity_power: " in card
+
+
 def test_users_meet_it_with_1(models: Path) -> None:
     users = Store(models).load("shop-user").encode([Features({}), Features({"history": ["g1", "k2"]})])
 
