@@ -18,8 +18,9 @@ from training.recommender.config.features import BagPooling, FeatureConfig
 from training.recommender.config.towers import TowersConfig
 from training.recommender.encoders.content import ContentSettings
 from training.recommender.encoders.export_modules import ExportedEntries, ExportedItems, ExportedUsers
+from training.recommender.encoders.factors import factors, histories_root
 from training.recommender.encoders.feature_embeddings import Bag, Category, Number
-from training.recommender.encoders.initialisation import factors, initialise_from_closed_form
+from training.recommender.encoders.initialisation import initialise_from_closed_form
 from training.recommender.encoders.structure import ClosedForm, standardised
 from training.recommender.encoders.towers import MATRIX_ITEMS, HistoryPool, TwoTowers
 
@@ -302,10 +303,27 @@ LATELY = np.array([1, 2, 0, 8], dtype=np.float32)
 
 def test_factors_multiply_to_the_matrix_when_nothing_is_cut() -> None:
     matrix = np.random.default_rng(0).normal(size=(5, 5)).astype(np.float32)
-    left, right = factors(matrix, 7)
+    people = (np.random.default_rng(1).random((30, 5)) < 0.4).astype(np.float32)
+    for root in (None, histories_root(people)):
+        cut = factors(matrix, 7, root)
 
-    assert left.shape == right.shape == (5, 7)
-    assert left @ right.T == pytest.approx(matrix, abs=1e-4)
+        assert cut.left.shape == cut.right.shape == cut.reader.shape == (5, 7)
+        assert cut.left @ cut.right.T == pytest.approx(matrix, abs=1e-4)
+        assert cut.reader.T @ matrix == pytest.approx(cut.right.T, abs=1e-4)
+
+
+def test_a_cut_keeps_what_histories_ask_for() -> None:
+    """Users have the first items only; of the others' rows, which are larger, nothing need be kept."""
+    random = np.random.default_rng(0)
+    matrix = random.normal(size=(40, 40)).astype(np.float32) * np.where(np.arange(40) < 10, 1, 3)[:, None]
+    people = (random.random((300, 40)) < np.where(np.arange(40) < 10, 0.5, 0.01)).astype(np.float32)
+    rows = people / np.sqrt(np.maximum(people.sum(1, keepdims=True), 1))
+
+    def missed(root: np.ndarray | None) -> float:
+        cut = factors(matrix.astype(np.float32), 10, root)
+        return float(np.square(rows @ (matrix - cut.left @ cut.right.T)).sum())
+
+    assert missed(histories_root(people)) < 0.6 * missed(None)
 
 
 def start(

@@ -21,7 +21,7 @@ from training.recommender.choice.questions import Question, by_time, by_users
 from training.recommender.choice.search import Axis, Measure, Tried, beside, descend, ladder
 from training.recommender.config.towers import InitialisationConfig, RecentConfig, TowersConfig
 from training.recommender.data.examples import RecommenderExamples
-from training.recommender.encoders.initialisation import factors
+from training.recommender.encoders.factors import factors, histories_root
 from training.recommender.encoders.structure import ClosedForm
 from training.recommender.settings import RecommenderRun
 
@@ -182,12 +182,11 @@ def _dimensions(measure: Measure, form: ClosedForm, towers: TowersConfig) -> tup
         return asked, []
     question, matrix = measure.questions[0], measure.matrices(form)[0]
     pooled, added = question.pooled(form.half_lives_days), beside(form, question)
-    figures = {}
+    root, figures = histories_root(question.interactions), {}
     for dim in DIMENSIONS:
-        left, right = factors(matrix, dim - 1)
-        figures[dim] = float(
-            measure.of_scores(np.asarray(pooled @ left @ right.T + added, dtype=np.float32), question).mean()
-        )
+        cut = factors(matrix, dim - 1, root)
+        scores = np.asarray(pooled @ cut.left @ cut.right.T + added, dtype=np.float32)
+        figures[dim] = float(measure.of_scores(scores, question).mean())
         if dim > len(matrix):
             break
     best = max(figures.values())

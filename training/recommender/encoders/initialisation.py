@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,13 +22,10 @@ from training.errors import ConfigError
 from training.layers import Hidden
 from training.recommender.baselines import Floats
 from training.recommender.encoders.content import ContentSettings, choose_ridge, precision, predicted_diagonal
+from training.recommender.encoders.factors import factors, histories_root
 from training.recommender.encoders.feature_embeddings import FeatureEmbedding
 from training.recommender.encoders.structure import ClosedForm, Structures, late_popularity
 from training.recommender.encoders.towers import TwoTowers
-
-OWN_IN_MATRIX = 1.0  # at most: more would cost the known items, whose ranking leaves out the history
-SPARE_DIRECTIONS = 64
-SUBSPACE_ITERATIONS = 6
 
 
 def initialise_from_closed_form(
@@ -71,12 +67,11 @@ def initialise_from_closed_form(
     matrix = torch.from_numpy(Structures(train, texts).matrix(form))
     believed = believed or ContentSettings(choose_ridge(content, matrix, torch.from_numpy(train)))
     of_content = precision(content, believed.ridge)
-    in_matrix = min(believed.own, OWN_IN_MATRIX)
-    matrix.diagonal().copy_(predicted_diagonal(matrix, of_content) + in_matrix)
-    left, right = (torch.from_numpy(one) for one in factors(matrix.numpy(), rank))  # (k, r) each
-    # What more than that own items say of new ones is read with the left factor's inverse: A (A'A)^-1.
-    more = (believed.own - in_matrix) * left / left.square().sum(0).clamp(min=1e-12)
-    of_features = content.T @ (of_content @ _side_by_side(left, scale * (right + more), dim))  # (c, d)
+    matrix.diagonal().copy_(predicted_diagonal(matrix, of_content))
+    cut = factors(matrix.numpy(), rank, histories_root(train))
+    left, right, reader = (torch.from_numpy(one) for one in (cut.left, cut.right, cut.reader))  # (k, r) each
+    of_new = right + believed.own * reader  # own items say more of new ones with their content
+    of_features = content.T @ (of_content @ _side_by_side(left, scale * of_new, dim))  # (c, d)
     of_id = _side_by_side(left, scale * right, dim) - content @ of_features
     of_id[:, 2 * rank] = torch.from_numpy(late_popularity(lately))
     with torch.no_grad():
@@ -112,25 +107,6 @@ def _content(towers: TwoTowers, items: Sequence[Tensor]) -> tuple[list[FeatureEm
     positions = [position for position in range(len(items)) if position != inputs.id_position]
     parts = [inputs.part(position) for position in positions]
     return parts, [part.design(items[at]) for part, at in zip(parts, positions, strict=True)]
-
-
-def factors(matrix: Floats, rank: int) -> tuple[Floats, Floats]:
-    """A, C (k, rank) with A C' the best approximation of that rank; columns beyond k are 0.
-
-    By subspace iteration (Halko et al. 2011, arXiv 0909.4061, algorithm 4.4): seconds where a full SVD takes
-    40 s (k = 3,145), and exact where k is at most rank + SPARE_DIRECTIONS.
-    """
-    size = min(len(matrix), rank + SPARE_DIRECTIONS)
-    basis = np.random.default_rng(0).normal(size=(len(matrix), size)).astype(np.float32)
-    for _ in range(SUBSPACE_ITERATIONS):
-        basis = np.linalg.qr(matrix @ basis)[0]
-        basis = np.linalg.qr(matrix.T @ basis)[0]
-    # (k, size), (size,), (size, size)
-    left, values, right = np.linalg.svd(matrix @ basis, full_matrices=False)
-    roots = np.sqrt(values[:rank])
-    a, c = left[:, :rank] * roots, (basis @ right.T)[:, :rank] * roots
-    missing = rank - a.shape[1]
-    return np.pad(a, ((0, 0), (0, missing))), np.pad(c, ((0, 0), (0, missing)))
 
 
 def _read(hidden: Hidden, rank: int, *, offset: int) -> nn.Linear:
