@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from training.recommender.compare import difference
 from training.recommender.ranking import Values
@@ -31,19 +31,48 @@ def verdict(
     )
     if gap.low > 0:
         return f"{metric} {value:.4f}, better than what needs no training: {figures}"
+    advice = _next(run, best, chosen[best])
     if gap.high < 0:
-        return f"{metric} {value:.4f} is BELOW a baseline: {figures}. Try {_next(run, chosen[best])}"
-    return f"{metric} {value:.4f} cannot be told from a baseline: {figures}. Try {_next(run, chosen[best])}"
+        return f"{metric} {value:.4f} is BELOW a baseline: {figures}. Try {advice}"
+    return f"{metric} {value:.4f} cannot be told from a baseline: {figures}. Try {advice}"
 
 
-def _next(run: RecommenderRun, rival: Settings) -> str:
-    """What the baseline's settings suggest for the config."""
-    start, found = run.towers.initialisation, []
-    if start is None:
-        found.append("[towers.initialisation], which starts at EASE's solution")
-    elif "lambda" in rival and rival["lambda"] != start.ease_lambda:
-        found.append(f"towers.initialisation.ease_lambda = {rival['lambda']:g}")
-    if "half_lives_days" in rival and [*rival["half_lives_days"]] != run.towers.half_lives_days:
-        found.append(f"towers.half_lives_days = {[*rival['half_lives_days']]}")
-    found.append("a smaller train.learning_rate, or more of the log")
-    return "; ".join(found)
+def _next(run: RecommenderRun, name: str, rival: Settings) -> str:
+    """What the better baseline has that the config has not; or that it is none of its settings."""
+    if run.towers.initialisation is None:
+        return "[towers.initialisation], which starts at EASE's solution"
+    if not rival:
+        return "a looser data.where, a lower data.core or more of the log: no history beats popularity yet"
+    found = [*_structure(run, rival), *_beside(run, rival)]
+    return "; ".join(found) or f"more of the log: what {name} is set to is in the config already"
+
+
+def _structure(run: RecommenderRun, rival: Settings) -> Iterator[str]:
+    """What differs in the item-item matrix: which one it is, and how it is regularised."""
+    start = run.towers.initialisation
+    assert start is not None
+    if "own" in rival or not {"shrink", "lambda"} & rival.keys():  # of new items: other units
+        return
+    itemcf, key, setting, own = (
+        (1.0, "shrink", "shrink", start.shrink)
+        if "shrink" in rival
+        else (0.0, "lambda", "ease_lambda", start.ease_lambda)
+    )
+    if start.itemcf not in (itemcf, None):
+        yield f"towers.initialisation.itemcf = {itemcf:g}"
+    if own != rival[key]:
+        yield f"towers.initialisation.{setting} = {rival[key]:g}"
+
+
+def _beside(run: RecommenderRun, rival: Settings) -> Iterator[str]:
+    """What differs in how histories fade, in popularity of now, and in what is read of texts."""
+    half_lives = rival.get("half_lives_days")
+    if half_lives is not None and [*half_lives] != (run.towers.half_lives_days or []):
+        fading = "" if half_lives else " (entries of all ages weigh alike)"
+        yield f"towers.half_lives_days = {[*half_lives]}{fading}"
+    recent = run.towers.recent
+    if rival.get("weight") and (recent is None or recent.days != rival["days"]):
+        yield "[towers.recent]" + ("" if rival["days"] is None else f" with days = {rival['days']:g}")
+    alone = [one.name for one in run.item if one.kind == "text" and not one.bigrams]
+    if rival.get("pairs") and alone:
+        yield f"bigrams = true of {', '.join(alone)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,54 @@ def test_baselines_that_only_popularity_is_better_than_have_no_settings_to_sugge
 
     assert "the best tuned baseline, popularity" in sentence
     assert "half_lives_days" not in sentence
+
+
+START = {"ease_lambda": 300.0, "itemcf": 0.5, "shrink": 10.0}
+
+
+def tried(rival: Mapping[str, Any], **towers: Any) -> str:
+    """What a pair below a baseline of these settings is told to try."""
+    base = tiny_shop.config()
+    half_lives = {"half_lives_days": [20.0], "initialisation": START, "item_dim": 17}
+    run = parse_config(base | {"towers": base["towers"] | half_lives | towers})
+    assert isinstance(run, RecommenderRun)
+    return verdict(run, {METRIC: RIVAL - 0.1}, {"it": {METRIC: RIVAL}}, {"it": rival}).partition("Try ")[2]
+
+
+@pytest.mark.parametrize(
+    ("rival", "advice"),
+    [
+        (
+            {"lambda": 300.0, "dropout": 0.0},  # without half-lives: they are not what it is better by
+            "towers.initialisation.itemcf = 0",
+        ),
+        (
+            {"lambda": 30.0, "half_lives_days": (20.0,)},
+            "towers.initialisation.itemcf = 0; towers.initialisation.ease_lambda = 30",
+        ),
+        (
+            {"shrink": 10.0, "neighbours": 50, "half_lives_days": ()},
+            "towers.initialisation.itemcf = 1; towers.half_lives_days = [] (entries of all ages weigh alike)",
+        ),
+        ({"pairs": True, "half_lives_days": (20.0,)}, "bigrams = true of title"),
+        ({"own": 0.3, "ridge": 1.0, "pairs": True, "lambda": 30.0}, "bigrams = true of title"),
+    ],
+)
+def test_advice_is_what_the_rival_has_and_the_config_has_not(rival: dict[str, Any], advice: str) -> None:
+    assert tried(rival) == advice
+
+
+def test_rival_with_popularity_of_now_names_its_days() -> None:
+    rival = {"lambda": 300.0, "days": 14.0, "weight": 0.03}
+
+    assert tried(rival).endswith("[towers.recent] with days = 14")
+    assert "recent" not in tried(rival, recent={"days": 14, "weight": 0.1})
+
+
+def test_rival_whose_settings_are_the_configs_suggests_none() -> None:
+    own = {"lambda": 300.0, "half_lives_days": (20.0,)}
+
+    assert "in the config already" in tried(own, initialisation=START | {"itemcf": 0.0})
 
 
 @pytest.mark.parametrize("metric", ["recall@20", "capped recall@20"])
