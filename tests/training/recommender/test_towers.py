@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN, FeatureSchema
@@ -19,7 +21,7 @@ from training.recommender.config.towers import TowersConfig
 from training.recommender.encoders.content import ContentSettings
 from training.recommender.encoders.export_modules import ExportedEntries, ExportedItems, ExportedUsers
 from training.recommender.encoders.factors import factors, histories_root
-from training.recommender.encoders.feature_embeddings import Bag, Category, Number
+from training.recommender.encoders.feature_embeddings import Bag, Category, Number, number_columns
 from training.recommender.encoders.initialisation import initialise_from_closed_form
 from training.recommender.encoders.structure import ClosedForm, standardised
 from training.recommender.encoders.towers import MATRIX_ITEMS, HistoryPool, TwoTowers
@@ -194,6 +196,7 @@ def test_gradient_of_the_pool_against_finite_differences() -> None:
         (Bag(3, 4, 0.0), torch.tensor([[3, 3, 5], [1, 0, 0], [2, 4, 0]])),
         (Bag(3, 4, 0.0, "mean_sqrt"), torch.tensor([[3, 3, 5], [1, 0, 0], [2, 4, 0]])),
         (Number(4, 0.0), torch.tensor([[0.3, 0.0], [0.0, 1.0]])),
+        (Number(4, 0.0, knots=5), torch.tensor([[0.3, 0.0], [0.0, 1.0]])),
     ],
 )
 def test_every_part_is_linear_in_its_design(part: Any, array: Tensor) -> None:
@@ -231,6 +234,33 @@ def test_what_training_lacks_says_nothing() -> None:
     assert not Category(2, 4, 0.0)(torch.tensor([[MISSING], [UNKNOWN]])).any()
     assert not Bag(2, 4, 0.0)(torch.tensor([[MISSING], [UNKNOWN]])).any()
     assert not Number(4, 0.0).linear.weight[:, 1].any()
+
+
+@pytest.mark.parametrize("knots", [0, 2, 9])
+def test_missing_number_says_nothing_whatever_the_others_say(knots: int) -> None:
+    part = Number(2, 0.0, knots)
+    part.set_weights(torch.randn(part.entries, 2).index_fill(0, torch.tensor([1]), 0.0))
+    values = torch.tensor([[0.0, 1.0], [0.0, 0.0]])
+
+    assert not part(values)[0].any()
+    assert part(values)[1].any()
+    assert torch.allclose(part.folded(torch.eye(2))(values), part(values), atol=EXACT)
+
+
+@given(st.lists(st.floats(-5.0, 5.0, width=32), min_size=1, max_size=20), st.floats(-9.0, 9.0, width=32))
+def test_splines_of_a_number_sum_to_one_and_are_one_at_their_knot(found: list[float], value: float) -> None:
+    """However many of the users have the same number, and beyond both ends."""
+    part = Number(1, 0.0, knots=4)
+    part.place_knots(torch.tensor([[one, 0.0] for one in found] + [[7.0, 1.0]]))
+    knots = part.get_buffer("knots")
+
+    near = number_columns(torch.tensor([[value, 0.0], [knots[0], 0.0], [knots[-1], 0.0]]), knots)[:, 2:]
+
+    assert near.sum(1).tolist() == pytest.approx([1.0, 1.0, 1.0], abs=1e-5)
+    assert (near >= 0).all()
+    assert near[1, 0] == 1.0
+    assert min(found) == pytest.approx(float(knots[0]))
+    assert max(found) == pytest.approx(float(knots[-1]))
 
 
 def test_dropout_leaves_out_words_and_hides_numbers() -> None:

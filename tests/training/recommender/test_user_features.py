@@ -15,7 +15,7 @@ from bundle.publish import publish
 from bundle.store import Store
 from training.config import parse_config
 from training.recommender.config.features import FeatureConfig
-from training.recommender.encoders.feature_embeddings import feature_embedding, natural_dim
+from training.recommender.encoders.feature_embeddings import KNOTS, feature_embedding, natural_dim
 from training.recommender.encoders.regression import Taken, choose_ridges, fit, log_popularity
 from training.recommender.settings import RecommenderRun
 from training.recommender.task import RecommenderTask
@@ -54,11 +54,11 @@ def value_of(kind: str, group: int) -> Any:
 
 @pytest.mark.parametrize("kind", segment_shop.FEATURES)
 def test_new_customer_is_shown_what_the_segment_buys(shop: Path, kind: str) -> None:
-    """Before any step. What is linear in a number can tell who is at its ends."""
+    """Before any step; and of a number the middle as well as the ends."""
     feature = segment_shop.FEATURES[kind]
     task = task_of(shop, feature)
 
-    for group in (0, 2) if kind in ("number", "time") else (0, 1, 2):
+    for group in (0, 1, 2):
         assert own_share(task, group, **{feature["name"]: value_of(kind, group)}) >= 0.7
     assert own_share(task, 0) < 0.6
 
@@ -74,6 +74,16 @@ def test_several_features_and_noise_at_once(shop: Path) -> None:
         assert own_share(task, group, **known, noise="n1") >= 0.7
     silent, noisy = encode([Features({}), Features({"noise": "n1"})])
     assert noisy.tolist() == pytest.approx(silent.tolist(), abs=1e-6)
+
+
+def test_each_of_several_features_that_say_the_same_is_enough(shop: Path) -> None:
+    names = ("category", "bag", "number")
+    task = task_of(shop, *(segment_shop.FEATURES[name] for name in names))
+
+    for name in names:
+        for group in (0, 1, 2):
+            known = {segment_shop.FEATURES[name]["name"]: value_of(name, group)}
+            assert own_share(task, group, **known) >= 0.7, (name, group)
 
 
 def test_known_customers_lose_nothing(shop: Path) -> None:
@@ -158,5 +168,5 @@ def test_a_feature_has_as_many_dimensions_as_values_up_to_64(shop: Path) -> None
     ).examples.user_schema.features
 
     assert natural_dim(segment) == 5  # three values, missing and unknown
-    assert natural_dim(age) == 2
+    assert natural_dim(age) == 2 + KNOTS
     assert feature_embedding(segment, FeatureConfig(name="segment", kind="category", dim=3), 5).dim == 3

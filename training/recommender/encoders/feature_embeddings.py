@@ -19,7 +19,8 @@ from bundle.preprocess.features.schema import FIRST, MISSING, PAD, UNKNOWN, Feat
 from training.layers import Int8Table
 from training.recommender.config.features import BagPooling, FeatureConfig
 
-NUMBER_COLUMNS = 3  # value, missing, 1
+KNOTS = 9  # of a user's number, an eighth of the users between two of them
+NARROWEST = 1e-3  # standard deviations between two knots, so that equal ones make a step
 MOST_DIMENSIONS = 64
 
 # How many entries -> what the sum of their embeddings is divided by.
@@ -127,26 +128,41 @@ class Bag(nn.Module):
 
 
 class Number(nn.Module):
-    """Linear in [value, missing]; in training the value is missing with probability `dropout`."""
+    """Linear in `number_columns`; in training the value is missing with probability `dropout`.
 
-    def __init__(self, dim: int, dropout: float) -> None:
+    Args:
+        dim: of what it gives.
+        dropout: how often the value is hidden.
+        knots: between which it may turn, so that the middle can differ from both ends; 0 for a straight line.
+    """
+
+    def __init__(self, dim: int, dropout: float, knots: int = 0) -> None:
         super().__init__()
-        self.linear = nn.Linear(2, dim)
-        nn.init.zeros_(self.linear.weight[:, 1])
+        self.linear = nn.Linear(2 + max(1, knots), dim, bias=False)
+        nn.init.zeros_(self.linear.weight[:, 1])  # missing
         self.dropout = dropout
+        shares = (torch.arange(knots) + 0.5) / max(1, knots)
+        self.register_buffer("knots", torch.special.ndtri(shares))  # of a normal distribution
 
     def forward(self, values: Tensor) -> Tensor:
         """float32 (n, 2) -> (n, d)."""
         if self.training and self.dropout:
             hidden = torch.rand(len(values), 1) < self.dropout
             values = torch.where(hidden, torch.tensor([0.0, 1.0], dtype=values.dtype), values)
-        embedded: Tensor = self.linear(values)
+        embedded: Tensor = self.linear(self.design(values))
         return embedded
+
+    def place_knots(self, values: Tensor) -> None:
+        """Put the knots at quantiles of what is not missing of float32 (n, 2)."""
+        given, knots = values[values[:, 1] != MISSING, 0], self.get_buffer("knots")
+        if len(given) and len(knots):
+            shares = torch.linspace(0.0, 1.0, len(knots), dtype=torch.float64)
+            knots.copy_(given.double().quantile(shares))
 
     @property
     def entries(self) -> int:
         """Columns of the design."""
-        return NUMBER_COLUMNS
+        return self.linear.in_features
 
     @property
     def dim(self) -> int:
@@ -154,21 +170,39 @@ class Number(nn.Module):
         return self.linear.out_features
 
     def design(self, values: Tensor) -> Tensor:
-        """[value, missing, 1]: (n, 3)."""
-        return torch.cat([values, torch.ones_like(values[:, :1])], dim=1)
+        """(n, entries)."""
+        return number_columns(values, self.get_buffer("knots"))
 
     def weights(self) -> Tensor:
-        """A copy, (3, d)."""
-        return torch.cat([self.linear.weight.detach().T, self.linear.bias.detach().unsqueeze(0)])
+        """A copy, (entries, d)."""
+        return self.linear.weight.detach().T.clone()
 
     def set_weights(self, weights: Tensor) -> None:
-        """Weights (3, d)."""
-        self.linear.weight.data.copy_(weights[:2].T)
-        self.linear.bias.data.copy_(weights[2])
+        """Weights (entries, d)."""
+        self.linear.weight.data.copy_(weights.T)
 
     def folded(self, weights: Tensor) -> nn.Module:
         """Weights (d, c)."""
-        return ExportedNumber(self.linear.weight.detach().T @ weights, self.linear.bias.detach() @ weights)
+        return ExportedNumber(self.linear.weight.detach().T @ weights, self.get_buffer("knots"))
+
+
+def number_columns(values: Tensor, knots: Tensor) -> Tensor:
+    """[value, missing, how near the value is to each knot] of float32 (n, 2): (n, 2 + knots).
+
+    The last ones are linear B-splines: 1 at their own knot, 0 at all others, their sum 1; all 0 if the value
+    is missing, so that what is not sent says nothing. Without knots there is one for the whole line.
+
+    Args:
+        values: [value, missing].
+        knots: rising, (k,).
+    """
+    present = 1.0 - values[:, 1:]
+    if not len(knots):
+        return torch.cat([values, present], dim=1)
+    widths = (knots[1:] - knots[:-1]).clamp(min=NARROWEST)
+    passed = ((values[:, :1] - knots[:-1]) / widths).clamp(0.0, 1.0)  # (n, k - 1), of each interval
+    near = torch.cat([torch.ones_like(present), passed], 1) - torch.cat([passed, 0.0 * present], 1)
+    return torch.cat([values, near * present], dim=1)
 
 
 class ExportedCategory(nn.Module):
@@ -198,16 +232,16 @@ class ExportedBag(nn.Module):
 
 
 class ExportedNumber(nn.Module):
-    """A number's weights (2, c) and bias (c,)."""
+    """A number's weights (2 + max(1, k), c), and its knots (k,)."""
 
-    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+    def __init__(self, weight: Tensor, knots: Tensor) -> None:
         super().__init__()
         self.register_buffer("weight", weight)
-        self.register_buffer("bias", bias)
+        self.register_buffer("knots", knots)
 
     def forward(self, values: Tensor) -> Tensor:
         """float32 (n, 2) -> (n, c)."""
-        return values @ self.get_buffer("weight") + self.get_buffer("bias")
+        return number_columns(values, self.get_buffer("knots")) @ self.get_buffer("weight")
 
 
 def pooled(rows: Tensor, mask: Tensor, pooling: BagPooling) -> Tensor:
@@ -220,18 +254,27 @@ FeatureEmbedding: TypeAlias = Category | Bag | Number
 
 
 def natural_dim(spec: FeatureSpec) -> int:
-    """As many dimensions as a feature's entries can have directions, up to MOST_DIMENSIONS."""
+    """As many dimensions as a user feature's entries can have directions, up to MOST_DIMENSIONS."""
     if spec.kind in ("number", "time"):
-        return NUMBER_COLUMNS - 1  # what stands for 1 says the same of everybody
+        return 2 + KNOTS
     columns = FIRST - 1 + len(spec.vocabulary)  # type: ignore[union-attr]  # all other kinds have one
     return min(columns, MOST_DIMENSIONS)
 
 
-def feature_embedding(spec: FeatureSpec, feature: FeatureConfig, dim: int) -> FeatureEmbedding:
-    """Make the module that embeds a declared feature: its array -> (n, its own dim, or `dim`)."""
+def feature_embedding(
+    spec: FeatureSpec, feature: FeatureConfig, dim: int, knots: int = 0
+) -> FeatureEmbedding:
+    """Make the module that embeds a declared feature: its array -> (n, its own dim, or `dim`).
+
+    Args:
+        spec: as fitted.
+        feature: as declared.
+        dim: where the declaration has none.
+        knots: of numbers.
+    """
     dim = feature.dim or dim
     if spec.kind in ("number", "time"):
-        return Number(dim, feature.dropout)
+        return Number(dim, feature.dropout, knots)
     entries = len(spec.vocabulary)  # type: ignore[union-attr]  # all other kinds have one
     if spec.kind == "category":
         return Category(entries, dim, feature.dropout)

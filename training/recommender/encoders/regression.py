@@ -91,8 +91,9 @@ def fit(
         ridges: one per feature; what its squares weigh against the log-likelihood of the items taken.
         start: U to start from, by default 0.
     """
-    offset, total = log_popularity(taken.items), taken.items.sum().clamp(min=1.0)
-    design, items = _kinds_of_users(taken)
+    offset = log_popularity(taken.items)
+    design, items = _learned_from(taken, [math.isfinite(ridge) for ridge in ridges])
+    total = items.sum().clamp(min=1.0)
     penalty = torch.cat(
         [torch.full((one.shape[1], 1), r) for one, r in zip(taken.designs, ridges, strict=True)]
     )
@@ -138,15 +139,29 @@ def log_popularity(items: Tensor) -> Tensor:
     return shares.log()
 
 
-def _kinds_of_users(taken: Taken) -> tuple[Tensor, Tensor]:
+def _learned_from(taken: Taken, is_free: Sequence[bool]) -> tuple[Tensor, Tensor]:
+    """Users with all their features and, if several are free, with each of these alone: (n, c), (n, k)."""
+    free = [feature for feature, is_one in enumerate(is_free) if is_one]
+    views = [range(len(is_free)), *([[feature] for feature in free] if len(free) > 1 else [])]
+    rows = [
+        _kinds_of_users(
+            [one if at in view else torch.zeros_like(one) for at, one in enumerate(taken.designs)],
+            taken.items,
+            MOST_SCORES // len(views),
+        )
+        for view in views
+    ]
+    return torch.cat([design for design, _ in rows]), torch.cat([items for _, items in rows])
+
+
+def _kinds_of_users(designs: Sequence[Tensor], items: Tensor, most_scores: int) -> tuple[Tensor, Tensor]:
     """Users with equal features are one row, of all that they took: (n, c), (n, k)."""
-    design = torch.cat(list(taken.designs), 1)
+    design = torch.cat(list(designs), 1)
     generator = torch.Generator().manual_seed(0)
     key = design.double() @ torch.rand(design.shape[1], dtype=torch.float64, generator=generator)
     _, kind = torch.unique(key, return_inverse=True)
     kinds = int(kind.max()) + 1
-    items = torch.zeros(kinds, taken.items.shape[1]).index_add_(0, kind, taken.items)
+    of_kind = torch.zeros(kinds, items.shape[1]).index_add_(0, kind, items)
     rows = torch.zeros(kinds, design.shape[1]).index_copy_(0, kind, design)
-    most = max(1, MOST_SCORES // items.shape[1])
-    some = torch.randperm(kinds, generator=generator)[:most]
-    return rows[some], items[some]
+    some = torch.randperm(kinds, generator=generator)[: max(1, most_scores // items.shape[1])]
+    return rows[some], of_kind[some]

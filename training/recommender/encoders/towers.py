@@ -24,7 +24,12 @@ from training.config.sections import HiddenConfig
 from training.layers import Hidden
 from training.recommender.config.features import FeatureConfig
 from training.recommender.config.towers import SequenceConfig, TowersConfig
-from training.recommender.encoders.feature_embeddings import FeatureEmbedding, feature_embedding, natural_dim
+from training.recommender.encoders.feature_embeddings import (
+    KNOTS,
+    FeatureEmbedding,
+    feature_embedding,
+    natural_dim,
+)
 from training.recommender.encoders.sequence import sequence_module, window, without_gaps
 
 HISTORY_STATISTICS = 2  # log of the number of entries, and of their summed recency weights
@@ -176,7 +181,7 @@ class UserTower(nn.Module):
                 self.history_slots = slice(start, start + len(input_names(spec)))
             else:
                 self.slots.append(start)
-                parts.append(feature_embedding(spec, feature, natural_dim(spec)))
+                parts.append(feature_embedding(spec, feature, natural_dim(spec), KNOTS))
                 width += parts[-1].dim
             start += len(input_names(spec))
         self.parts = nn.ModuleList(parts)

@@ -4,7 +4,8 @@
 
 The regression is of what users took, history left aside. A history's voice grows with its length, a
 feature's stays, so one weight serves users of whom nothing else is known and those of whom much is. It is
-chosen on validation users, once with all their history, once with little of it, and once with none.
+chosen on validation users, with all their history, with little of it, with none, and, of several features,
+with each of them alone.
 
 n users, k items, c candidates.
 """
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from bundle.preprocess.features.schema import PAD
 from training.recommender.baselines import Floats
-from training.recommender.encoders.feature_embeddings import FeatureEmbedding
+from training.recommender.encoders.feature_embeddings import FeatureEmbedding, Number
 from training.recommender.encoders.regression import Taken, choose_ridges, fit
 from training.recommender.encoders.towers import HISTORY_STATISTICS, TwoTowers, UserTower, linear_path
 from training.recommender.ranking import Ints, evaluate_users
@@ -89,9 +90,13 @@ def initialise_user_features(
     with torch.no_grad():
         without = _vectors_by_length(towers, known, held_out)
         _set(towers, found)
-        weight = _choose_weight(
-            without, _vectors_by_length(towers, known, held_out), towers, held_out, metric
-        )
+        whole = _vectors_by_length(towers, known, held_out)
+        alone = _alone(found)
+        for one in alone:
+            _set(towers, one)
+            whole += _vectors_by_length(towers, known, held_out, lengths=(0,))
+        without += [without[LENGTHS.index(0)]] * len(alone)
+        weight = _choose_weight(without, whole, towers, held_out, metric)
         _set(towers, [Coefficients(one.entries, weight * one.values) for one in found])
     return weight
 
@@ -99,7 +104,10 @@ def initialise_user_features(
 def _coefficients(
     tower: UserTower, users: Sequence[Tensor], items: Tensor, vectors: Tensor
 ) -> list[Coefficients]:
-    """Regress what users took, (n, k), on their features."""
+    """Regress what users took, (n, k), on their features; the knots of numbers are put among the users."""
+    for part, slot in zip(tower.feature_parts(), tower.slots, strict=True):
+        if isinstance(part, Number):
+            part.place_knots(users[slot])
     columns = [
         _frequent(part, users[slot]) for part, slot in zip(tower.feature_parts(), tower.slots, strict=True)
     ]
@@ -107,6 +115,15 @@ def _coefficients(
     basis, to_rank = _basis(vectors)
     found = fit(taken, basis, choose_ridges(taken, basis))
     return [Coefficients(entries, one @ to_rank) for (entries, _), one in zip(columns, found, strict=True)]
+
+
+def _alone(found: Sequence[Coefficients]) -> list[list[Coefficients]]:
+    """Each feature that says something, with 0 for all others; nothing, if there is only one."""
+    silent = [Coefficients(one.entries, torch.zeros_like(one.values)) for one in found]
+    telling = [place for place, one in enumerate(found) if one.values.any()]
+    if len(telling) < 2:
+        return []
+    return [[*silent[:place], found[place], *silent[place + 1 :]] for place in telling]
 
 
 def _basis(vectors: Tensor) -> tuple[Tensor, Tensor]:
@@ -149,12 +166,17 @@ def _set(towers: TwoTowers, found: Sequence[Coefficients]) -> None:
         place += part.dim
 
 
-def _vectors_by_length(towers: TwoTowers, known: Sequence[Tensor], held_out: HeldOut) -> list[Tensor]:
-    """Validation users with whole, short and no history, (n, output_dim) each."""
+def _vectors_by_length(
+    towers: TwoTowers,
+    known: Sequence[Tensor],
+    held_out: HeldOut,
+    lengths: Sequence[int | None] = LENGTHS,
+) -> list[Tensor]:
+    """Validation users with so much of their history, (n, output_dim) each."""
     table, tower = towers.history_table(*known), towers.user_tower
     entries = tower.history_slots.start
     found = []
-    for length in LENGTHS:
+    for length in lengths:
         arrays = [array[:MOST_HELD].clone() for array in held_out.users]
         if length is not None:
             arrays[entries][:, length:] = PAD
@@ -169,12 +191,12 @@ def _choose_weight(
     held_out: HeldOut,
     metric: str,
 ) -> float:
-    """The weight that is best on average over the lengths, and loses nothing where the history is whole.
+    """The weight that is best on average over all vectors, and loses nothing where the history is whole.
 
     The linear path makes a user's vector linear in it, so it is found between two of them.
 
     Args:
-        without: vectors of users by LENGTHS, with features weighing 0.
+        without: vectors of users, first with whole histories, with features weighing 0.
         whole: the same, with features weighing 1.
         towers: for the items' vectors.
         held_out: whose users they are.
