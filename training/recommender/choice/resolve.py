@@ -140,9 +140,9 @@ def half_lives(span_days: float) -> list[tuple[float, ...]]:
 
 
 def recent_axes(recent: RecentConfig) -> Iterator[Axis]:
-    """The weight, then the days that it is best for."""
+    """The weight, no larger than it must be, since it is the same for all; then the days it is best for."""
     if recent.weight is None:
-        yield ladder("recent", (0.0, 0.02, 0.04, 0.08, 0.16, 0.32), 2.0)
+        yield ladder("recent", (0.0, 0.01, 0.02, 0.04, 0.08, 0.16, 0.32), 2.0, is_frugal=True)
     if recent.days is None:
         yield Axis("recent_days", [{"recent_days": one} for one in DAYS])
 

@@ -112,20 +112,22 @@ class Axis:
         setting: its name.
         values: to try, each some settings of the closed form.
         further: the value beyond the last (1) or before the first (-1), if the row may go on.
+        is_frugal: of values that may be as good as the best, the first is taken.
     """
 
     setting: str
     values: Sequence[Value]
     further: Callable[[Value, int], Value] | None = None
+    is_frugal: bool = False
 
 
-def ladder(setting: str, values: Sequence[float], factor: float) -> Axis:
+def ladder(setting: str, values: Sequence[float], factor: float, *, is_frugal: bool = False) -> Axis:
     """Rising numbers, of which the next is `factor` times as large; a 0 among them stays the first."""
 
     def further(value: Value, direction: int) -> Value:
         return {setting: value[setting] * factor**direction}
 
-    return Axis(setting, [{setting: value} for value in values], further)
+    return Axis(setting, [{setting: value} for value in values], further, is_frugal)
 
 
 def descend(measured: Measured, form: ClosedForm, axes: Sequence[Axis]) -> tuple[ClosedForm, list[Tried]]:
@@ -159,6 +161,8 @@ def _along(measured: Measured, form: ClosedForm, axis: Axis) -> tuple[ClosedForm
         place, value = beyond
         found.insert(place, (value, _values(measured, form, value, now)))
     value, values = max(found, key=lambda one: one[1].mean())
+    if axis.is_frugal:
+        value, values = next(one for one in found if not is_better(values - one[1]))
     chosen = replace(form, **value) if is_better(values - now) else form
     rows = [
         Tried(axis.setting, words_of(one), float(of.mean()), replace(form, **one) == chosen)

@@ -89,3 +89,19 @@ def test_measured_users_are_those_of_all_questions() -> None:
     measure = Measure([question(users=40), question(users=20, seed=1)], METRIC)
 
     assert len(measure.of(ClosedForm())) == measure.users == 60
+
+
+def test_a_frugal_row_takes_no_more_than_it_must() -> None:
+    """0.04 and 0.08 are as good as each other but for chance, and both better than less and more."""
+    noise = np.random.default_rng(0).normal(0, 0.1, 400)
+    figures = {0.0: 0.1, 0.02: 0.15, 0.04: 0.2, 0.08: 0.2002, 0.16: 0.1}
+
+    def measured(form: ClosedForm) -> npt.NDArray[np.float64]:
+        return figures[form.recent] + noise * (1 + form.recent)
+
+    greedy, _ = descend(measured, ClosedForm(), [Axis("recent", [{"recent": one} for one in figures])])
+    frugal, _ = descend(
+        measured, ClosedForm(), [Axis("recent", [{"recent": one} for one in figures], is_frugal=True)]
+    )
+
+    assert (greedy.recent, frugal.recent) == (0.08, 0.04)
