@@ -305,7 +305,7 @@ def test_evaluate_without_a_model_asks_for_its_name() -> None:
 def test_a_model_may_be_called_as_a_subcommand(tmp_path: Path) -> None:
     for name in ("text", "run"):
         result = run("evaluate", "text", name, "--models-dir", tmp_path, "--data", tmp_path)
-        assert "no task" in one_sentence(result)  # so the name was taken for a model
+        assert f"there is no model {name}" in one_sentence(result)
 
 
 def test_training_without_its_packages_says_how_to_get_them(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ def with_a_bad_row(path: Path, row: bytes) -> None:
         path.write_bytes(one + b"\n" + row + one)
 
 
-@pytest.mark.parametrize("use", ["texts", "log", "infer"])
+@pytest.mark.parametrize("use", ["texts", "log"])
 @pytest.mark.parametrize(("name", "row", "fault"), ROWS)
 def test_a_bad_row_stops_with_file_line_and_reason(  # noqa: PLR0917  # pytest gives them by name
     tmp_path: Path, models: Path, use: str, name: str, row: bytes, fault: str
