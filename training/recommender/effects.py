@@ -2,8 +2,9 @@
 
     validation users -> vectors with a feature, and without it -> metric lost, titles changed of twenty
 
-Users are asked about twice: as they are, and as new ones, without a history. An item that training knows by
-its id is what training knew of it, whatever is sent; so a feature of items is measured on items without ids.
+Users are asked about twice: as they are, and as new ones, without a history. Of features that say the same
+none is missed, so what each alone changes is told as well. An item that training knows by its id is what
+training knew of it, whatever is sent; so a feature of items is measured on items without ids.
 
 Source: hiding one input at a time, as permutation importance does: Breiman 2001, Random Forests, section 10.
 
@@ -60,17 +61,19 @@ class Effect:
         feature: its name.
         lost: of the metric, of users with a history; below 0 where it is better without.
         known, new: how many of TOP titles are others, on average: of users with a history, and without.
+        alone: how many are others where nothing but the feature is told, in place of nothing.
     """
 
     feature: str
     lost: MetricValue
     known: float
     new: float
+    alone: float
 
     @property
     def is_nothing(self) -> bool:
         """Whether nobody is shown anything else."""
-        return max(self.known, self.new) < NOTHING
+        return max(self.known, self.new, self.alone) < NOTHING
 
 
 def effects(
@@ -100,13 +103,15 @@ def effects(
     found = []
     for name in features[0]:
         users = (of_users(hidden(known, name)), of_users(hidden(new, name)))
-        found.append(whole.against(name, _Rankings(question, users, items, metric)))
+        alone = _changed(whole.of(of_users(only(new, name)), items), whole.of(of_users(only(new)), items))
+        found.append(whole.against(name, _Rankings(question, users, items, metric), alone))
     nameless = hidden(question.items, id_name)
     if features[1]:
         whole = _Rankings(question, whole.users, of_items(nameless), metric)
     for name in features[1]:
         without = _Rankings(question, whole.users, of_items(hidden(nameless, name)), metric)
-        found.append(whole.against(name, without))
+        told = [whole.of(whole.users[0], of_items(only(nameless, *one))) for one in ([name], [])]
+        found.append(whole.against(name, without, _changed(*told)))
     return found
 
 
@@ -114,6 +119,13 @@ def hidden(inputs: Sequence[Features], name: str) -> list[Features]:
     """The same inputs without one feature."""
     return [
         Features({key: value for key, value in one.values.items() if key != name}, one.now) for one in inputs
+    ]
+
+
+def only(inputs: Sequence[Features], *names: str) -> list[Features]:
+    """The same inputs with these features at most."""
+    return [
+        Features({key: value for key, value in one.values.items() if key in names}, one.now) for one in inputs
     ]
 
 
@@ -129,18 +141,23 @@ class _Rankings:
 
     def __init__(self, question: Question, users: tuple[Floats, Floats], items: Floats, metric: str) -> None:
         self.users = users
+        self.nothing = [one[:0] for one in question.history]
         scores = users[0] @ items.T
         self.values: npt.NDArray[np.float64] = evaluate_users(scores, question.history, question.targets)[
             metric
         ]
-        nothing = [one[:0] for one in question.history]
         self.known = rank(scores, question.history, TOP)
-        self.new = rank(users[1] @ items.T, nothing, TOP)
+        self.new = self.of(users[1], items)
 
-    def against(self, feature: str, other: _Rankings) -> Effect:
+    def of(self, users: Floats, items: Floats) -> Ints:
+        """The best items of users (n, d) who have none, (n, TOP)."""
+        return rank(users @ items.T, self.nothing, TOP)
+
+    def against(self, feature: str, other: _Rankings, alone: float) -> Effect:
         """What the other, without the feature, has lost and changed."""
         lost = MetricValue.of(self.values - other.values)
-        return Effect(feature, lost, _changed(self.known, other.known), _changed(self.new, other.new))
+        changed = (_changed(self.known, other.known), _changed(self.new, other.new))
+        return Effect(feature, lost, *changed, alone)
 
 
 def _changed(best: Ints, other: Ints) -> float:
@@ -162,7 +179,8 @@ def sentences(found: Sequence[Effect], metric: str) -> list[str]:
     """What each feature changes, and a word about those that change nothing."""
     lines = [
         f"{one.feature}: hiding it changes {one.new:.1f} of {TOP} titles of a new user, {one.known:.1f} of a "
-        f"known one; {metric} {-one.lost.mean:+.4f} ± {one.lost.standard_error:.4f}"
+        f"known one, {metric} {-one.lost.mean:+.4f} ± {one.lost.standard_error:.4f}; alone it changes "
+        f"{one.alone:.1f}"
         for one in found
     ]
     silent = [one.feature for one in found if one.is_nothing]

@@ -31,10 +31,10 @@ def verdict(
     )
     if gap.low > 0:
         return f"{metric} {value:.4f}, better than what needs no training: {figures}"
-    advice = _next(run, best, chosen[best])
+    advice = "" if gap.mean >= 0 else f". Try {_next(run, best, chosen[best])}"
     if gap.high < 0:
-        return f"{metric} {value:.4f} is BELOW a baseline: {figures}. Try {advice}"
-    return f"{metric} {value:.4f} cannot be told from a baseline: {figures}. Try {advice}"
+        return f"{metric} {value:.4f} is BELOW a baseline: {figures}{advice}"
+    return f"{metric} {value:.4f} cannot be told from a baseline: {figures}{advice}"
 
 
 def _next(run: RecommenderRun, name: str, rival: Settings) -> str:

@@ -58,11 +58,35 @@ def test_feature_of_items_is_measured_without_their_ids(found: dict[str, Effect]
 
 @pytest.mark.parametrize("name", ["noise", "colour"])
 def test_feature_without_effect_is_named(found: dict[str, Effect], name: str) -> None:
-    assert found[name] == Effect(name, found[name].lost, 0.0, 0.0)
+    assert found[name] == Effect(name, found[name].lost, 0.0, 0.0, 0.0)
     assert found[name].lost.mean == 0.0
     last = sentences(list(found.values()), "ndcg@100")[-1]
 
     assert last.startswith("declared but without effect: noise, colour; leave them out")
+
+
+def test_features_that_say_the_same_are_not_called_without_effect() -> None:
+    """Neither is missed while the other is there."""
+
+    def by_either(inputs: Sequence[Input]) -> Floats:
+        known = [one for one in inputs if isinstance(one, Features)]
+        return users([Features({"side": one.values.get("side", one.values.get("twin"))}) for one in known])
+
+    twins = [Features({**one.values, "twin": one.values["side"]}, one.now) for one in QUESTION.users]
+    question = Question(twins, QUESTION.items, QUESTION.history, QUESTION.targets)
+
+    rows = effects(
+        question,
+        (by_either, items),
+        (["side", "twin", "noise"], []),
+        history_name="history",
+        id_name="id",
+        metric="ndcg@100",
+    )
+
+    assert [one.new for one in rows] == [0.0, 0.0, 0.0]
+    assert [one.alone for one in rows] == [10.0, 10.0, 0.0]
+    assert [one.is_nothing for one in rows] == [False, False, True]
 
 
 def test_nothing_is_named_where_all_have_an_effect(found: dict[str, Effect]) -> None:

@@ -51,6 +51,8 @@ def test_pair_that_is_below_says_so_and_what_to_try() -> None:
 
 def test_pair_that_is_as_good_is_not_called_better() -> None:
     assert "cannot be told from a baseline" in said(0.001, spread=0.1)
+    assert "Try" not in said(0.001, spread=0.1)  # the baseline has nothing that would be better
+    assert "Try" in said(-0.001, spread=0.1)
 
 
 def test_pair_without_a_start_is_told_of_it() -> None:
