@@ -28,7 +28,9 @@ from training.recommender.encoders.regression import Taken, choose_ridges, fit
 from training.recommender.encoders.towers import HISTORY_STATISTICS, TwoTowers, UserTower, linear_path
 from training.recommender.ranking import Ints, evaluate_users
 
-WEIGHTS = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.6, 0.8, 1.0, 1.5, 2.0, 3.0)  # times the spread of scores
+# Times the spread of scores. New users are ranked by features and popularity alone, which may weigh little.
+WEIGHTS = tuple(float(one) for one in np.geomspace(0.01, 3.0, 20))
+LEAD = 0.5  # standard errors that a smaller weight must be better by
 LENGTHS = (None, 2, 0)  # of validation users' histories: whole, short, none
 MOST_HELD = 1_000  # validation users that choose the weight
 MOST_TAKEN = 1 << 25  # scores of users by items: as many users are learned from as that is
@@ -191,9 +193,10 @@ def _choose_weight(
     held_out: HeldOut,
     metric: str,
 ) -> float:
-    """The weight that is best on average over all vectors, and loses nothing where the history is whole.
+    """The largest weight that is as good as the best, on average over all vectors.
 
-    The linear path makes a user's vector linear in it, so it is found between two of them.
+    Of equal ones the smaller would only make a feature say less than it knows. None loses anything where the
+    history is whole. The linear path makes a user's vector linear in it, so it is found between two of them.
 
     Args:
         without: vectors of users, first with whole histories, with features weighing 0.
@@ -206,17 +209,24 @@ def _choose_weight(
     count = len(without[0])
     history, targets = held_out.history[:count], held_out.targets[:count]
 
-    def values(weight: float) -> list[npt.NDArray[np.float64]]:
+    def values(weight: float) -> npt.NDArray[np.float64]:
         vectors = [a + weight * (b - a) for a, b in zip(without, whole, strict=True)]
-        return [evaluate_users((one @ items.T).numpy(), history, targets)[metric] for one in vectors]
+        return np.stack(
+            [evaluate_users((one @ items.T).numpy(), history, targets)[metric] for one in vectors]
+        )
 
     least = values(0.0)
-    best, weight = float(np.mean(least)), 0.0
     spread = float((without[0] @ items.T).std(1).mean())  # the regression's own is that of log-odds
-    for tried in (spread * one for one in WEIGHTS):
-        found = values(tried)
-        change = found[0] - least[0]
-        loses = change.mean() < -change.std() / math.sqrt(count)
-        if np.mean(found) > best and not loses:
-            best, weight = float(np.mean(found)), tried
-    return weight
+    found = {0.0: least.mean(0)}
+    for weight in (spread * one for one in WEIGHTS):
+        tried = values(weight)
+        if not _is_below(tried[0] - least[0], 1.0):
+            found[weight] = tried.mean(0)
+    best = max(found, key=lambda weight: float(found[weight].mean()))
+    as_good = [one for one in found if one >= best > 0.0 and not _is_below(found[one] - found[best], LEAD)]
+    return max(as_good, default=best)
+
+
+def _is_below(differences: npt.NDArray[np.float64], errors: float) -> bool:
+    """Whether the mean of paired differences is below 0 by more than so many of its standard errors."""
+    return float(differences.mean()) < -errors * float(differences.std()) / math.sqrt(len(differences))
