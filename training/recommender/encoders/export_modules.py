@@ -82,6 +82,9 @@ class ExportedItems(nn.Module):
 class ExportedRecent(nn.Module):
     """Adds how popular items are now to the last component of their vectors, and to no other.
 
+    Of an item that training never saw, and of which nothing is said, it is the mean of the known ones: nobody
+    could have taken it yet, which says nothing of what it is worth.
+
     Args:
         recent: weight, and what training knew.
     """
@@ -89,7 +92,8 @@ class ExportedRecent(nn.Module):
     def __init__(self, recent: Recent) -> None:
         super().__init__()
         self.weight = recent.weight
-        self.register_buffer("known", torch.cat([recent.known.new_zeros(FIRST), recent.known]))
+        unknown = recent.known.mean().expand(FIRST) if len(recent.known) else recent.known.new_zeros(FIRST)
+        self.register_buffer("known", torch.cat([unknown, recent.known]))
 
     def forward(self, vectors: Tensor, ids: Tensor, number: Tensor) -> Tensor:
         """Vectors (n, d), ids (n,), [log(1 + users), missing] (n, 2) -> (n, d)."""
