@@ -77,6 +77,18 @@ def test_card_tells_what_the_start_was_chosen_among(models: Path) -> None:
     assert "popularity_power: " in card
 
 
+def test_index_can_be_patched_by_what_the_schema_says(shop: Path, tmp_path: Path) -> None:
+    """However many digits the weight has."""
+    publish(tmp_path, RecommenderTask(run_of(weight=0.1234567), shop).drafts({}))
+    items = Store(tmp_path).load("shop-item")
+    words = items.preprocessor.schema()["properties"]["recent"]["description"]
+    weight = float(words.split("adds ")[1].split(" x")[0])
+
+    before, after = items.encode([Features({"id": "g1", "recent": users}) for users in (3, 4000)])
+
+    assert after[-1] - before[-1] == pytest.approx(weight * np.log(4001 / 4), rel=1e-6)
+
+
 def test_users_meet_it_with_1(models: Path) -> None:
     users = Store(models).load("shop-user").encode([Features({}), Features({"history": ["g1", "k2"]})])
 

@@ -40,7 +40,7 @@ def described(schema: FeatureSchema, *, days: int, weight: float) -> FeatureSche
     """The item's schema that says of its last feature, the number, what it does."""
     *others, number = schema.features
     words = (
-        f"how many users took it in the last {days} days; adds {weight:.4g} x log(1 + users) to the last "
+        f"how many users took it in the last {days} days; adds {weight:.9g} x log(1 + users) to the last "
         "component of the vector, and changes no other"
     )
     return schema.model_copy(update={"features": [*others, number.model_copy(update={"description": words})]})
