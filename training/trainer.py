@@ -134,6 +134,7 @@ class Trainer:
                 say(caution)
             if self.state.step == 0:
                 self._evaluate()
+            self.task.model.train()  # all of it: what was read from a file begins in evaluation mode
             while not self.state.done:
                 for batch in self._batches():
                     parts = self._step(batch)
