@@ -80,13 +80,19 @@ def run(job: Job) -> Summary:
     if reserved := {ROW, EMBEDDING, TRUNCATED, WARNINGS} & set(job.keep):
         raise BulkError(f"--keep {', '.join(reserved)}: the output has a column of that name already")
     parts = Parts(beside(job.out, ".partial"))
+    source = _file(job.source) if job.source.exists() else {}
     found = survey(job.source)
     with parts.locked(), closing(_backend(job)) as backend:
         selection = Selection(backend.kind.columns(backend.schema, job.column), job.keep)
         for sentence in check_columns(job.source, found, selection):
             job.tell(sentence)
-        parts.begin(_description(job, backend))
+        parts.begin(_description(job, backend) | source)
         _encode(job.source, selection, backend, parts, found.rows)
+        if _file(job.source) != source:
+            raise BulkError(
+                f"{job.source.name} changed while it was read, so that no row is sure; remove "
+                f"{parts.directory} and give the same command again"
+            )
         summary = _summary(job, backend, parts)
         assemble(job.out, parts.all(), summary.meta, backend.kind.facts)
     shutil.rmtree(parts.directory)
@@ -178,17 +184,20 @@ def _backend(job: Job) -> Backend:
 
 
 def _description(job: Job, backend: Backend) -> dict[str, Any]:
-    """Gather all that decides what is in the output."""
-    stat = job.source.stat()
+    """Gather all that decides what is in the output, but for the state of the input."""
     return {
         "input": str(job.source.resolve()),
-        "bytes": stat.st_size,
-        "modified": stat.st_mtime_ns,
         "column": job.column,
         "keep": list(job.keep),
         **asdict(job.options),
         **asdict(backend.identity),
     }
+
+
+def _file(path: Path) -> dict[str, Any]:
+    """What tells that the input is another one."""
+    stat = path.stat()
+    return {"bytes": stat.st_size, "modified": stat.st_mtime_ns}
 
 
 def _summary(job: Job, backend: Backend, parts: Parts) -> Summary:

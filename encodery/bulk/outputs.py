@@ -17,6 +17,7 @@ import orjson
 
 from bundle import Facts
 from bundle.preprocess.facts import warning_names
+from encodery.bulk.arrow_types import plain, types_of
 from encodery.bulk.errors import BulkError
 from encodery.bulk.parts import Part
 
@@ -74,9 +75,15 @@ def _jsonl(path: Path, parts: Sequence[Part], meta: Mapping[str, Any], facts: ty
     with path.open("wb") as file:
         for part in parts:
             for kept, vector in zip(part.rows(), np.load(part.vectors), strict=True):
-                file.write(
-                    orjson.dumps({**kept, EMBEDDING: vector}, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
-                )
+                file.write(_json_of(kept)[:-1] + b',"%b":' % EMBEDDING.encode())
+                file.write(orjson.dumps(vector, option=orjson.OPT_SERIALIZE_NUMPY) + b"}\n")
+
+
+def _json_of(kept: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(kept)
+    except TypeError:  # an integer beyond 64 bits
+        return json.dumps(dict(kept), ensure_ascii=False).encode()
 
 
 def _npy(path: Path, parts: Sequence[Part], meta: Mapping[str, Any], facts: type[Facts]) -> None:
@@ -93,9 +100,9 @@ def _parquet(path: Path, parts: Sequence[Part], meta: Mapping[str, Any], facts: 
 
     types = get_type_hints(facts)
     told = pa.struct({name: _arrow_type(types[name]) for name in warning_names(facts)})  # type: ignore[arg-type]  # mypy takes it for a Facts
-    empty = pa.schema([(ROW, pa.int64()), (TRUNCATED, pa.bool_()), (WARNINGS, told)])
-    inferred = [pa.Table.from_pylist(list(map(_but_warnings, part.rows()))).schema for part in parts]
-    kept = pa.unify_schemas([empty, *inferred], promote_options="permissive")
+    types_of_kept = types_of(list(map(_but_own, part.rows())) for part in parts)
+    own = {ROW: pa.int64(), TRUNCATED: pa.bool_(), WARNINGS: told}
+    kept = pa.schema(list((own | types_of_kept).items()))
     schema = kept.append(pa.field(EMBEDDING, pa.list_(pa.float32(), meta["dim"])))
     metadata = {
         f"encodery.{name}": value if isinstance(value, str) else json.dumps(value)
@@ -103,15 +110,20 @@ def _parquet(path: Path, parts: Sequence[Part], meta: Mapping[str, Any], facts: 
     }
     with parquet.ParquetWriter(path, schema.with_metadata(metadata)) as writer:
         for part in parts:
-            rows = [{**row, WARNINGS: row[WARNINGS] or None} for row in part.rows()]
+            rows = [
+                {name: plain(value, kept.field(name).type) for name, value in row.items()}
+                | {WARNINGS: row[WARNINGS] or None}
+                for row in part.rows()
+            ]
             table = pa.Table.from_pylist(rows, schema=kept)
             values = pa.array(np.load(part.vectors).ravel())
             embedding = pa.FixedSizeListArray.from_arrays(values, meta["dim"])
             writer.write_table(table.append_column(schema.field(EMBEDDING), embedding))
 
 
-def _but_warnings(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name != WARNINGS}
+def _but_own(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What was kept of the input's row."""
+    return {name: value for name, value in row.items() if name not in (ROW, TRUNCATED, WARNINGS)}
 
 
 def _arrow_type(hint: Any) -> pa.DataType:

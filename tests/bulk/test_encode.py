@@ -26,6 +26,7 @@ from running import serving
 from bundle import KINDS, EncoderyError, Features, Store, Text, publish
 from bundle.preprocess.facts import warning_names
 from bundle.preprocess.features import FeatureFacts
+from encodery.bulk.arrow_types import types_of
 from encodery.bulk.backends import LocalBackend, Options, RemoteBackend
 from encodery.bulk.command import Job, Summary, run
 from encodery.bulk.errors import BulkError
@@ -145,6 +146,61 @@ def test_columns_are_kept_and_cut_rows_are_marked(published: Path, tmp_path: Pat
     found = [json.loads(line) for line in out.read_text().splitlines()]
     assert [(row["sku"], row["truncated"]) for row in found] == [("a", False), (None, True)]
     assert (done.warnings["truncated"], done.meta["truncated"]) == (1, 1)
+
+
+MIXED: list[list[Any]] = [
+    [1, "x", None, {"a": 1}, [1, "a"]],
+    [1, 2.5, None],
+    [10**30, 1],
+    [{}, {}],
+    [{"a": [{}]}],
+    [{"a": 1}, {"a": "b"}],
+    [True, 1],
+    [["a"], ["b", None], None],
+    [None, None],
+    [2**60 + 1, 0.5],
+]
+
+
+@pytest.mark.parametrize("values", MIXED, ids=str)
+@pytest.mark.parametrize("name", ["out.jsonl", "out.parquet"])
+def test_whatever_json_holds_is_kept(published: Path, tmp_path: Path, name: str, values: list[Any]) -> None:
+    """In Parquet as text where its values have no type in common, and otherwise as they are."""
+    path = write(tmp_path / "in.jsonl", [{"text": "hello", "kept": value} for value in values])
+    out = tmp_path / name
+
+    run(job(published, path, out, keep=["kept"]))
+
+    if out.suffix == ".jsonl":
+        assert [json.loads(line)["kept"] for line in out.read_text().splitlines()] == values
+        return
+    column = parquet.read_table(out)["kept"]
+    found = column.to_pylist()
+    if column.type == pa.string():
+        found = [
+            one if one is None or (isinstance(one, str) and one == "x") else json.loads(one) for one in found
+        ]
+    assert found == values
+
+
+def test_types_of_kept_columns_are_those_of_all_parts() -> None:
+    """Integers here and text there, integers and fractions, a column that only one part has."""
+    found = types_of([[{"a": 1, "b": 1, "c": None}], [{"a": "x", "b": 0.5, "c": None, "d": True}]])
+
+    assert found == {"a": pa.string(), "b": pa.float64(), "c": pa.null(), "d": pa.bool_()}
+
+
+def test_an_input_that_changes_while_it_is_read_is_refused(published: Path, tmp_path: Path) -> None:
+    path, out = write(tmp_path / "in.jsonl", [{"history": ["A1"]}]), tmp_path / "out.npy"
+
+    def grow(sentence: str) -> None:
+        with path.open("a") as file:
+            file.write('{"history": ["B2"]}\n')
+
+    with pytest.raises(BulkError, match=r"in\.jsonl changed while it was read"):
+        run(job(published, path, out, model="shop-user", tell=grow))
+
+    assert not out.exists()
 
 
 ODD_USERS: list[dict[str, Any]] = [
