@@ -32,9 +32,9 @@ def rows(path: Path) -> Iterator[Row]:
             yield Row(unit, number, line.rstrip("\r\n"), fault)
             continue
         try:
-            yield Row(unit, number, _value(line))
+            yield Row(unit, number, strict_json(line))
         except (ValueError, RecursionError) as error:
-            yield Row(unit, number, line.rstrip("\r\n"), _reason(line, error))
+            yield Row(unit, number, line.rstrip("\r\n"), reason(line, error))
 
 
 def names_of(path: Path) -> list[str]:
@@ -47,12 +47,12 @@ class _FaultError(ValueError):
     """Something that Python's reader lets pass."""
 
 
-def _value(line: str) -> Any:
-    """Raises ValueError or RecursionError."""
-    value = _DECODER.decode(line)
-    if _MAY_BE_HALF.search(line) and _has_lone_surrogate(value):
+def strict_json(text: str) -> Any:
+    """The value of a text of JSON. Raises ValueError or RecursionError; `reason` says why."""
+    value = _DECODER.decode(text)
+    if _MAY_BE_HALF.search(text) and _has_lone_surrogate(value):
         raise _FaultError("half of a character (a lone surrogate)")
-    if line.count("[") + line.count("{") > DEEPEST and _is_deeper(value, DEEPEST):
+    if text.count("[") + text.count("{") > DEEPEST and _is_deeper(value, DEEPEST):
         raise RecursionError
     return value
 
@@ -88,7 +88,8 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return levels == 0 or any(_is_deeper(entry, levels - 1) for entry in entries)
 
 
-def _reason(line: str, error: Exception) -> str:
+def reason(line: str, error: Exception) -> str:
+    """Why `strict_json` refused a text."""
     if isinstance(error, RecursionError):
         return f"nested deeper than {DEEPEST} levels"
     if isinstance(error, _FaultError):

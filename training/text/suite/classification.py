@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from tabular.jsonl import reason, strict_json
 from training.data.files import open_text
 from training.errors import ConfigError
 from training.metrics import MetricValue
@@ -131,8 +131,14 @@ class _Read:
         if self.content is None:
             found = read_labels(self.directory, [SourceConfig(path=self.files[part])])
             return LabelledTexts(found.texts, [found.names[number] for number in found.labels])
-        rows = self.content["val" if part == "dev" else part]
-        return LabelledTexts([str(text) for text, _ in rows], [str(label) for _, label in rows])
+        name = "val" if part == "dev" else part
+        rows = self.content[name]
+        for number, (text, label) in enumerate(rows, start=1):
+            if not (isinstance(text, str) and isinstance(label, (str, int))):
+                raise ConfigError(
+                    f"{self.directory / self.files[part]}: entry {number} of {name!r} is no text with a label"
+                )
+        return LabelledTexts([text for text, _ in rows], [str(label) for _, label in rows])
 
 
 def _csv(directory: Path, split: Split) -> _Read | None:
@@ -154,9 +160,12 @@ def _has_labels(path: Path) -> bool:
 def _json(directory: Path) -> _Read | None:
     """CLINC150's form; lists of other names, such as its out-of-scope ones, are left alone."""
     for path in sorted(directory.glob("*.json")):
+        raw = path.read_bytes()
         try:
-            content = json.loads(path.read_bytes())
-        except ValueError:
+            content = strict_json(raw.decode("utf-8-sig"))
+        except (ValueError, RecursionError) as error:
+            if b'"train"' in raw:  # other files of JSON are no business of ours
+                raise ConfigError(f"{path}: {reason(raw.decode(errors='replace'), error)}") from None
             continue
         keys = {"train": "train", "dev": "val", "test": "test"}
         there = {

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bundle.progress import Progress
+from bundle.values import number_in
+from tabular.jsonl import reason, strict_json
 from training.data.files import open_text
 from training.errors import ConfigError
 from training.metrics import MetricValue
@@ -116,6 +118,7 @@ class Retrieval:
 def read_qrels(path: Path, documents: Container[str]) -> dict[str, dict[str, float]]:
     """Query to the gains of its relevant documents; a score of 0 says that one is not relevant."""
     relevance: dict[str, dict[str, float]] = defaultdict(dict)
+    judged: dict[tuple[str, str], float] = {}
     with open_text(path) as file:
         for line, text in enumerate(file, start=1):
             fields = text.split()
@@ -123,15 +126,29 @@ def read_qrels(path: Path, documents: Container[str]) -> dict[str, dict[str, flo
                 continue
             try:
                 query, document, score = fields
-                gain = float(score)
             except ValueError:
                 raise ConfigError(f"{path}, line {line}: expected query-id, corpus-id, score") from None
-            if not np.isfinite(gain):
-                raise ConfigError(f"{path}, line {line}: the score is not finite")
+            try:
+                gain = number_in(score)
+            except ValueError as error:
+                raise ConfigError(f"{path}, line {line}: {error}") from None
+            if judged.setdefault((query, document), gain) != gain:
+                raise ConfigError(
+                    f"{path}, line {line}: another score than before for the same query and document; "
+                    "leave one of them"
+                )
             if gain > 0 and document not in documents:
                 raise ConfigError(f"{path}, line {line}: {CORPUS} has no document {document[:60]!r}")
             relevance[query] |= {document: gain} if gain > 0 else {}
     return relevance
+
+
+def _json(text: str, place: str) -> Any:
+    """Raises ConfigError for what is no JSON in the strict sense of all other files."""
+    try:
+        return strict_json(text)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"{place}: {reason(text, error)}") from None
 
 
 @dataclass(frozen=True)
@@ -154,14 +171,14 @@ class _Texts:
             for number, line in enumerate(file, start=1):
                 if not line.strip():
                     continue
+                row = _json(line, f"{path}, line {number}")
                 try:
-                    row = json.loads(line)
                     key, text = str(row["_id"]), row["text"]
                     if not isinstance(text, str):
                         raise TypeError  # null is no text
                     if path.name == CORPUS:
                         text = f"{row.get('title') or ''} {text}".strip()
-                except (ValueError, KeyError, TypeError, AttributeError):
+                except (KeyError, TypeError, AttributeError):
                     raise ConfigError(
                         f'{path}, line {number}: expected {{"_id": ..., "text": ...}}'
                     ) from None

@@ -204,7 +204,12 @@ def test_a_query_does_not_find_itself_unless_it_is_marked_as_relevant(tmp_path: 
     [
         ("corpus.jsonl", '{"_id": "d0", "text": null}\n', "corpus.jsonl, line 1: expected"),
         ("corpus.jsonl", "[1]\n", "corpus.jsonl, line 1: expected"),
-        ("qrels.tsv", "q0\td0\tnan\n", "line 1: the score is not finite"),
+        ("qrels.tsv", "q0\td0\tnan\n", "line 1: 'nan' is no finite number"),
+        ("qrels.tsv", "q0\td0\t1_000\n", "line 1: '1_000' is no number: leave out the underscores"),
+        ("qrels.tsv", "q0\td0\t1\nq0\td0\t0\n", "line 2: another score than before for the same query"),
+        ("corpus.jsonl", '{"_id": "d0", "text": "a", "text": "b"}\n', "line 1: the key 'text' comes twice"),
+        ("queries.jsonl", '{"_id": NaN, "text": "a"}\n', "queries.jsonl, line 1: NaN is no JSON"),
+        ("queries.jsonl", '{"_id": "q0", "text": "\\ud83d"}\n', "line 1: half of a character"),
         ("qrels.tsv", "q0\td0\n", "line 1: expected query-id, corpus-id, score"),
         ("qrels.tsv", "q0\tnone\t1\n", "no document 'none'"),
         ("qrels.tsv", "query-id\tcorpus-id\tscore\n", "marks no document as relevant for a query"),
@@ -217,6 +222,22 @@ def test_a_retrieval_file_that_is_odd_is_named(
     for each in ("corpus.jsonl", "queries.jsonl", "qrels.tsv"):
         (tmp_path / each).write_bytes((sets / "found" / each).read_bytes())
     (tmp_path / name).write_text(content)
+
+    with pytest.raises(ConfigError, match=complaint):
+        find_tasks(tmp_path, "dev")
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ('{"train": [["a", "x"]], "train": [["b", "y"]]}', "intents.json: the key 'train' comes twice"),
+        ('{"train": [["a", NaN]]}', "intents.json: NaN is no JSON"),
+        ('{"train": [["a", "x"], ["b", "y"]', "intents.json: no JSON"),
+        ('{"train": [["a", "x"], [null, "y"]]}', "entry 2 of 'train' is no text with a label"),
+    ],
+)
+def test_a_file_of_intents_that_is_odd_is_named(tmp_path: Path, content: str, complaint: str) -> None:
+    (tmp_path / "intents.json").write_text(content)
 
     with pytest.raises(ConfigError, match=complaint):
         find_tasks(tmp_path, "dev")
