@@ -35,6 +35,7 @@ from bundle.preprocess import KINDS, Layout, Prepared, Preprocessor
 from bundle.publish import Draft
 from training.card import model_card
 from training.errors import ExportError
+from training.layers import HalfLinear
 from training.provenance import Provenance
 
 OPSET = 20
@@ -142,7 +143,7 @@ def export_graph(model: nn.Module, layout: Layout | Preprocessor, prepared: Sequ
             verbose=False,
         )
     assert program is not None
-    return stripped(program.model_proto.SerializeToString())
+    return narrowed(stripped(program.model_proto.SerializeToString()), half_weights(model))
 
 
 @contextmanager
@@ -183,6 +184,39 @@ def stripped(content: bytes) -> bytes:
         part.doc_string = ""
         del part.metadata_props[:]
     return cast(bytes, model.SerializeToString(deterministic=True))
+
+
+def narrowed(content: bytes, weights: Sequence[npt.NDArray[np.float16]]) -> bytes:
+    """Store these weights in float16 where the exporter widened them, as it does with small ones.
+
+    It folds a cast of up to 8,192 numbers into its constant. Float16 widened and narrowed again is the same,
+    so no vector changes.
+    """
+    model = onnx.load_from_string(content)
+    graph = model.graph
+    known = {_widened(one) for weight in weights for one in (weight, weight.T)}
+    casts = []
+    for constant in graph.initializer:
+        values = onnx.numpy_helper.to_array(constant)
+        if constant.data_type != onnx.TensorProto.FLOAT or _widened(values) not in known:
+            continue
+        wide, narrow = constant.name, f"{constant.name}_float16"
+        constant.CopyFrom(onnx.numpy_helper.from_array(values.astype(np.float16), narrow))
+        casts.append(onnx.helper.make_node("Cast", [narrow], [wide], wide, to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return cast(bytes, model.SerializeToString(deterministic=True))
+
+
+def half_weights(model: nn.Module) -> list[npt.NDArray[np.float16]]:
+    """The matrices of a module that are kept in float16."""
+    return [part.weight.numpy() for part in model.modules() if isinstance(part, HalfLinear)]
+
+
+def _widened(values: npt.NDArray[np.generic]) -> tuple[tuple[int, ...], bytes]:
+    """Equal for arrays of equal numbers."""
+    return values.shape, np.ascontiguousarray(values, dtype=np.float32).tobytes()
 
 
 def with_notes(content: bytes, notes: Callable[[onnx.GraphProto], Mapping[str, Any]]) -> bytes:

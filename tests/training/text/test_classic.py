@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pytest
 import tiny
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from bundle.encoder import Runner
 from bundle.preprocess import KINDS, Prepared
@@ -239,21 +242,24 @@ def test_quantising_twice_is_quantising_once() -> None:
     assert model.table is table
 
 
-def test_layers_in_float16_are_half_as_large_in_the_graph_and_compute_in_float32() -> None:
-    """The widths of the bundled encoder, so that folding the weights back would show."""
+@pytest.mark.parametrize(("dim", "width"), [(256, 256), (64, 96), (16, 24), (4, 1)])
+def test_layers_in_float16_are_so_in_the_graph_and_compute_in_float32(dim: int, width: int) -> None:
+    """The widths of the bundled encoder, and such as the exporter folds back to float32."""
     torch.manual_seed(0)
-    config = TextModelConfig.model_validate(
-        {"embedding_dim": 256, "window": {}, "hidden": {"widths": [256], "output_dim": 256}}
-    )
+    hidden = {"widths": [width], "output_dim": dim}
+    config = TextModelConfig.model_validate({"embedding_dim": dim, "window": {}, "hidden": hidden})
     model, inputs = TextEncoder(len(tiny.WORDS), config).eval(), prepared()
     layout = preprocessor().layouts[0]
-    before, whole = run_torch(model, preprocessor(), inputs), len(export_graph(model, layout, inputs))
+    before = run_torch(model, preprocessor(), inputs)
+    layers = sorted(part.weight.numel() for part in model.modules() if isinstance(part, nn.Linear))
     halve_layers(model)
     after, graph = run_torch(model, preprocessor(), inputs), export_graph(model, layout, inputs)
+    constants = onnx.load_from_string(graph).graph.initializer
+    halves = [math.prod(one.dims) for one in constants if one.data_type == onnx.TensorProto.FLOAT16]
 
     assert 0 < np.abs(after - before).max() < 1e-3
     np.testing.assert_allclose(Runner(preprocessor(), graph).run(inputs), after, atol=CLOSE)
-    assert len(graph) < 0.6 * whole
+    assert sorted(halves) == layers
 
 
 def test_principal_axes_are_orthonormal_and_keep_cosines() -> None:
