@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -43,22 +44,37 @@ def groups_of(model: TextLearner, rates: TextRates, learning_rate: float) -> lis
     """Parameters for the optimiser, those that are frozen left out.
 
     Tables of embeddings apart: they want a larger rate, and decay would pull at rare tokens only.
+
+    Raises:
+        ConfigError: a rate is given for what this run does not train.
     """
-    encoder = model.encoder
-    tables: list[tuple[nn.Module | None, float | None]] = []
-    if isinstance(encoder, TextEncoder):
-        tables = [(encoder.table, rates.table), (encoder.log_weights, rates.token_weights)]
-        tables += [(part.table, rates.table) for part in (encoder.windows, encoder.bigrams) if part]
     groups: list[dict[str, Any]] = []
-    apart = set[int]()
-    for table, rate in tables:
-        if table is not None:
-            parameters = list(table.parameters())
-            groups.append({"params": parameters, "lr": rate or learning_rate, "weight_decay": 0.0})
-            apart |= {id(parameter) for parameter in parameters}
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    rest = [parameter for parameter in trained if id(parameter) not in apart]
+    for key, tables in _tables(model.encoder).items():
+        trained = _trained(tables)
+        if rates.changed([key]) and not trained:
+            what = key.replace("_", " ")
+            raise ConfigError(
+                f"rates.{key} says nothing about this run, which trains no {what}; leave it out"
+            )
+        if trained:
+            rate = getattr(rates, key) or learning_rate
+            groups.append({"params": trained, "lr": rate, "weight_decay": 0.0})
+    apart = {id(parameter) for group in groups for parameter in group["params"]}
+    rest = [parameter for parameter in _trained([model]) if id(parameter) not in apart]
     return [{"params": rest, "lr": learning_rate}, *groups]
+
+
+def _tables(encoder: TextEncoder | PretrainedEncoder) -> dict[str, list[nn.Module]]:
+    """Key of [rates] -> what it is the rate of; nothing of a pretrained encoder, which is trained at one."""
+    if not isinstance(encoder, TextEncoder):
+        return {"table": [], "token_weights": []}
+    parts = [part.table for part in (encoder.windows, encoder.bigrams) if part is not None]
+    weights = [] if encoder.log_weights is None else [encoder.log_weights]
+    return {"table": [encoder.table, *parts], "token_weights": [*weights]}
+
+
+def _trained(modules: Iterable[nn.Module]) -> list[nn.Parameter]:
+    return [one for module in modules for one in module.parameters() if one.requires_grad]
 
 
 def refuse_without_dropout(encoder: nn.Module, loss: str) -> None:

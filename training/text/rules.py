@@ -155,12 +155,16 @@ def _check_idle(run: TextRun) -> None:
         raise ConfigError(f'model.tune = "{model.tune}" is about a classic encoder; give "top"')
 
 
-def slow_adapters(run: TextRun) -> str | None:
-    """Caution where adapters, which start at 0, are given a rate that is meant for whole networks."""
-    rate, usual = run.train.learning_rate, FINE_TUNING["lora"]["learning_rate"]
-    if run.model.tune != "lora" or rate >= usual / 10:
-        return None
-    return f"train.learning_rate is {rate:g}: adapters start at 0 and hardly move by it; {usual:g} is usual"
+def unusual_rate(run: TextRun) -> str | None:
+    """Caution where a pretrained encoder is given a learning rate that is meant for something else."""
+    way = "lora" if run.model.tune == "lora" else "pretrained"
+    rate, usual = run.train.learning_rate, FINE_TUNING[way]["learning_rate"]
+    said = f"train.learning_rate is {rate:g}: {{}} by it; {usual:g} is usual"
+    if way == "lora" and rate < usual / 10:
+        return said.format("adapters start at 0 and hardly move")
+    if way == "pretrained" and rate > usual * 4 and not learns_from_teacher(run):
+        return said.format("a pretrained encoder forgets what it knows")
+    return None
 
 
 def check_pretrained(run: TextRun, dim: int, teacher_dim: int | None) -> None:

@@ -48,7 +48,7 @@ from training.text.objectives import Objective, Plan, Sizes, Sources, objectives
 from training.text.parity import parity_texts
 from training.text.pretrained.directory import Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
-from training.text.rules import check, check_pretrained, check_width, needs_teacher, slow_adapters
+from training.text.rules import check, check_pretrained, check_width, needs_teacher, unusual_rate
 from training.text.settings import TextRun
 from training.text.start import Start, read_start
 from training.text.teacher import CachedTeacher, Teacher, cache_directory, find_directory, teacher_of
@@ -173,8 +173,6 @@ class TextTask:
         run = self.run
         if self.start is not None:
             say(f"starts from {self.start.said}; what is trained is a new space: encode your documents again")
-        if caution := slow_adapters(run):
-            say(caution)
         if self.spec is not None:
             check_pretrained(run, self.dim, self.teacher.dim if self.teacher else None)
         with phase("read the texts"):
@@ -184,6 +182,8 @@ class TextTask:
         tokenizer = Tokenizer.from_str(self.tokenizer_json.decode())
         size = tokenizer.get_vocab_size()
         encoder = self._encoder(size)
+        if isinstance(encoder, PretrainedEncoder) and (caution := unusual_rate(run)):
+            say(caution)
         losses = run.loss.chosen()
         model = TextLearner(encoder, losses, Sizes(self.dim, size, len(examples.labelled.names)))
         with phase("split the texts into tokens"):

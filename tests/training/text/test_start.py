@@ -191,7 +191,8 @@ def test_an_untouched_start_comes_out_as_it_went_in(data: Path, models: Path) ->
 
 def test_adapters_go_on_from_an_imported_encoder(data: Path, teacher_directory: Path, tmp_path: Path) -> None:
     publish(tmp_path / "models", [imported(teacher_directory, "small", max_length=32)])
-    run = run_from("small", epochs=4, model={"tune": "lora"}, train={"learning_rate": 1e-2})
+    adapters = {"tune": "lora", "lora": {"targets": ["query", "key", "value", "dense"]}}
+    run = run_from("small", epochs=4, model=adapters, train={"learning_rate": 1e-2})
     task = TextTask(run, data, models=tmp_path / "models")
     start = task.evaluate().metrics["spearman"].mean
     best = Trainer(task, run.train, seed=0, directory=tmp_path).fit().best
@@ -248,6 +249,27 @@ def test_ways_of_tuning_that_an_encoder_has_not_are_refused(
     place = BUNDLED if start == "text-small" else models
     with pytest.raises(ConfigError, match=says):
         _ = TextTask(run_from(start, model=model), data, models=place).model
+
+
+@pytest.mark.parametrize(
+    ("start", "model", "rate"),
+    [
+        ("text-small", {}, "table"),
+        ("text-small", {"tune": "lora"}, "token_weights"),
+        ("all", {"tune": "layers"}, "table"),
+        ("all", {"tune": "head"}, "token_weights"),
+        ("plain", {}, "token_weights"),  # its pooling has none
+    ],
+)
+def test_a_rate_of_what_a_start_does_not_train_is_refused(
+    start: str, model: dict[str, Any], rate: str, data: Path, models: Path
+) -> None:
+    place = BUNDLED if start == "text-small" else models
+    task = TextTask(run_from(start, model=model, rates={rate: 0.1}), data, models=place)
+
+    what = rate.replace("_", " ")
+    with pytest.raises(ConfigError, match=rf"rates\.{rate} says nothing about this run, .* no {what}; leave"):
+        task.parameter_groups(0.1)
 
 
 def test_a_graph_that_lacks_a_weight_is_refused(models: Path) -> None:
