@@ -30,7 +30,10 @@ def settings_table() -> str:
 
 
 def models_table() -> str:
-    """List the bundled models, and the figures of their manifests once for all encoders of a space."""
+    """List the bundled models, and the figures of their manifests once for all encoders of a space.
+
+    Those of validation, and what each feature of a recommender is worth, are left to the cards.
+    """
     from bundle import KINDS, Store
 
     store = Store(ROOT / "models")
@@ -46,7 +49,7 @@ def models_table() -> str:
         names = ", ".join(f"`{m.name}`" for m in manifests if m.space == manifest.space)
         metrics = manifest.trained.metrics
         for figure, metric in metrics.items():
-            if not figure.endswith(ERROR):
+            if not figure.endswith(ERROR) and not figure.startswith("validation ") and "hidden:" not in figure:
                 error = metrics.get(figure + ERROR)
                 value = f"{metric.value:.3f}" + (f" ± {error.value:.3f}" if error else "")
                 others = ", ".join(f"{name} {found:.3f}" for name, found in metric.baselines.items())
