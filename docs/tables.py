@@ -49,7 +49,8 @@ def models_table() -> str:
         names = ", ".join(f"`{m.name}`" for m in manifests if m.space == manifest.space)
         metrics = manifest.trained.metrics
         for figure, metric in metrics.items():
-            if not figure.endswith(ERROR) and not figure.startswith("validation ") and "hidden:" not in figure:
+            is_headline = not figure.startswith("validation ") and "hidden:" not in figure
+            if is_headline and not figure.endswith(ERROR):
                 error = metrics.get(figure + ERROR)
                 value = f"{metric.value:.3f}" + (f" ± {error.value:.3f}" if error else "")
                 others = ", ".join(f"{name} {found:.3f}" for name, found in metric.baselines.items())
