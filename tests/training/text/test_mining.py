@@ -130,7 +130,7 @@ def test_the_command_mines_triplets_that_a_run_learns_from(data: Path, tmp_path:
     """A first encoder finds its own hard negatives, and a second one is trained on them."""
     config = tmp_path / "tiny.toml"
     config.write_text(CONFIG)
-    train(config, data=data, models=tmp_path / "models", run=tmp_path / "run")
+    train(config, data=data, models=tmp_path / "models", run=tmp_path / "run", force=True)
     options = ["--model", "tiny", "--data", str(data), "--models-dir", str(tmp_path / "models")]
     out = tmp_path / "triplets.jsonl"
     result = CliRunner().invoke(app, ["mine", str(config), "--out", str(out), *options, "--margin", "1"])

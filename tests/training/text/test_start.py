@@ -191,8 +191,9 @@ def test_an_untouched_start_comes_out_as_it_went_in(data: Path, models: Path) ->
 
 def test_adapters_go_on_from_an_imported_encoder(data: Path, teacher_directory: Path, tmp_path: Path) -> None:
     publish(tmp_path / "models", [imported(teacher_directory, "small", max_length=32)])
-    adapters = {"tune": "lora", "lora": {"targets": ["query", "key", "value", "dense"]}}
-    run = run_from("small", epochs=4, model=adapters, train={"learning_rate": 1e-2})
+    everywhere = {"rank": 8, "targets": ["query", "value", "dense"]}
+    model = {"tune": "lora", "lora": everywhere}
+    run = run_from("small", epochs=4, model=model, train={"learning_rate": 1e-2})
     task = TextTask(run, data, models=tmp_path / "models")
     start = task.evaluate().metrics["spearman"].mean
     best = Trainer(task, run.train, seed=0, directory=tmp_path).fit().best
