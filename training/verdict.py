@@ -43,11 +43,11 @@ def verdict(state: State, metric: str, *, starts_learned: bool) -> list[str]:
         starts_learned: see `training.task.Task`.
     """
     start, best = state.start[metric], state.metrics[metric]
-    of_examples = f" of {best.n:,} held-out examples" if best.n else ""
+    of_examples = f" of {_examples(best.n)}" if best.n else ""
     lines = [f"best {metric} {said(best)} at step {state.best_step}, {said(start)} at the start{of_examples}"]
     if 0 < best.n < FEW:
         lines.append(
-            f"{best.n} held-out examples cannot tell encoders apart that differ by less than "
+            f"{_examples(best.n)} cannot tell encoders apart that differ by less than "
             f"{_resolution(best.minus(start)):.2g} in {metric}: measure by at least {2 * FEW} (of texts, "
             "from files in [data.validation]), or do not go by it"
         )
@@ -78,8 +78,12 @@ def _nothing(state: State, metric: str, *, starts_learned: bool) -> str:
 
 
 def _resolution(difference: MetricValue) -> float:
-    """Two standard errors; where all examples say the same, the rule of three."""
-    return 2 * difference.standard_error or 3 / difference.n
+    """Two standard errors; where all examples say the same, the rule of three, 1 at most as of a rate."""
+    return 2 * difference.standard_error or min(1.0, 3 / difference.n)
+
+
+def _examples(n: int) -> str:
+    return f"{n:,} held-out example" + ("s" if n > 1 else "")
 
 
 def refusal(state: State, metric: str) -> str:

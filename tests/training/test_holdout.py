@@ -80,6 +80,16 @@ def test_where_all_hangs_together_only_copies_do() -> None:
     assert len(held_out(groups, 0)[1]) == 200
 
 
+@given(st.integers(1, 400), st.integers(1, 60), st.integers(0, 3))
+def test_no_few_groups_decide(answers: int, each: int, seed: int) -> None:
+    """Of many questions for few answers questions are held out, and of few for many answers, answers."""
+    second = np.repeat(np.arange(answers, dtype=np.uint64), each)
+    groups = groups_of([np.arange(len(second), dtype=np.uint64), second])
+    measured = held_out(groups, seed)[1]
+
+    assert len(set(groups[measured].tolist())) >= min(20, held_out_count(len(second)))
+
+
 def test_a_group_that_is_half_of_what_is_measured_is_learned_from() -> None:
     groups = np.concatenate([np.zeros(150, dtype=np.int64), np.arange(1, 851)])
     for seed in range(20):

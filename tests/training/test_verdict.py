@@ -49,7 +49,7 @@ def test_the_same_examples_are_compared_one_by_one() -> None:
 
 
 def test_what_is_written_of_a_figure_is_its_mean_and_its_error() -> None:
-    assert asdict(hits(1, 2)) == {"mean": 0.5, "standard_error": 0.5}
+    assert asdict(hits(1, 2)) == {"mean": 0.5, "standard_error": 0.5, "chosen": {}}
 
 
 def test_the_best_of_many_evaluations_must_gain_more() -> None:
@@ -94,6 +94,12 @@ def test_all_right_from_the_start_says_how_little_that_is() -> None:
 
     assert "differ by less than 0.18" in found
     assert "none of 1 evaluations was better than the start" in found
+
+
+def test_one_example_tells_nothing_apart() -> None:
+    found = said(state(hits(1, 1), hits(1, 1)))
+
+    assert "1 held-out example cannot tell encoders apart that differ by less than 1 in accuracy" in found
 
 
 @pytest.mark.parametrize(

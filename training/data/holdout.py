@@ -13,6 +13,7 @@ import numpy.typing as npt
 from training.data.stream import RowNumbers
 
 SHARE, ENOUGH, MOST, SHARE_OF_FEW = 0.02, 200, 2000, 0.2
+FEWEST_GROUPS = 20  # that are held out: ten answers, however often each is asked for, are ten examples
 Keys = npt.NDArray[np.uint64]
 
 
@@ -84,9 +85,9 @@ def copies_of(parts: Sequence[Keys]) -> tuple[RowNumbers, RowNumbers]:
 def groups_of(parts: Sequence[Keys]) -> RowNumbers:
     """Number rows that must not be separated, from 0 in the order of their first rows. (n,).
 
-    Rows belong together that share a key in any part, directly or through others. Where that ties so many
-    together that too few are left to hold out, those of the same first part do; and where it still does, as
-    with the same two texts in all of them, none.
+    Rows belong together that share a key in any part, directly or through others. Where that leaves fewer
+    than `FEWEST_GROUPS` to hold out, those of the same first part do; and where it still does, as with the
+    same two texts in all of them, none.
 
     Args:
         parts: of each row, a key for each part, no row twice: (n,) each.
@@ -99,8 +100,8 @@ def groups_of(parts: Sequence[Keys]) -> RowNumbers:
 
 
 def _small(sizes: npt.NDArray[np.int64], count: int) -> npt.NDArray[np.bool_]:
-    """Mark groups that are not half of what is held out: many of them say more than two."""
-    return sizes <= max(1, count // 2)
+    """Mark groups of which what is held out has `FEWEST_GROUPS` or more."""
+    return sizes <= max(1, count // FEWEST_GROUPS)
 
 
 def _connected(parts: Sequence[Keys]) -> RowNumbers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -144,6 +144,65 @@ def test_copies_of_one_example_are_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "a.csv", "pairs", [("ship", "wave"), (" Ship", "WAVE")] * 20)
     with pytest.raises(ConfigError, match=r"all 40 examples of data\.pairs are copies of one"):
         _ = TextTask(run_of("pairs", {"pairs": [source]}), tmp_path).model
+
+
+def one_answer(row: list[str]) -> list[str]:
+    return [row[0], "the answer to all"]
+
+
+def one_question(row: list[str]) -> list[str]:
+    return ["what is this?", row[1]]
+
+
+def one_score(row: list[str]) -> list[str]:
+    return [*row[:2], "0.5"]
+
+
+def its_own_negative(row: list[str]) -> list[str]:
+    return [*row[:2], row[1].upper()]
+
+
+ALIKE: Sequence[tuple[str, Callable[[list[str]], list[str]], str]] = [
+    ("pairs", one_answer, "all have the same second text"),
+    ("pairs", one_question, "all have the same first text"),
+    ("graded_pairs", one_score, "all have the score 0.5"),
+    ("triplets", its_own_negative, "all have their second text as the negative"),
+]
+
+
+@pytest.mark.parametrize(("kind", "change", "says"), ALIKE)
+def test_examples_that_are_the_same_to_every_encoder_are_refused(
+    kind: str, change: Callable[[list[str]], list[str]], says: str, tmp_path: Path
+) -> None:
+    """To learn from; and to measure by, where every encoder would get the same figure."""
+    rows = rows_of(kind, 40, 0)
+    alike_ones = write(tmp_path / "alike.csv", kind, list(map(change, rows_of(kind, 40, 1))))
+    good = write(tmp_path / "good.csv", kind, rows)
+    for data, purpose in (
+        ({kind: [alike_ones]}, "to learn from"),
+        ({kind: [good], "validation": {kind: [alike_ones]}}, "to measure by"),
+    ):
+        with pytest.raises(ConfigError, match=rf"data\.{kind}, \d+ examples {purpose}: {says}"):
+            _ = TextTask(run_of(kind, data), tmp_path).model
+
+
+@pytest.mark.parametrize("kind", ["pairs", "graded_pairs", "texts"])
+def test_one_example_to_measure_by_is_refused_where_it_says_nothing(kind: str, tmp_path: Path) -> None:
+    """A pair without another is found by every encoder: a perfect figure before the first step."""
+    source = write(tmp_path / "a.csv", kind, rows_of(kind, 8, 0))
+    with pytest.raises(ConfigError, match=rf"data\.{kind}, 1 example to measure by: .*; give more"):
+        _ = TextTask(run_of(kind, {kind: [source]}), tmp_path).model
+
+
+def test_many_questions_with_few_answers_are_learned(tmp_path: Path) -> None:
+    """Five answers, 48 questions each: questions are held out, and known answers are found."""
+    rows = [[first, f"all about {TOPICS[i % 5]}"] for i, (first, _) in enumerate(rows_of("pairs", 240, 0))]
+    source = write(tmp_path / "a.csv", "pairs", rows)
+    run = run_of("pairs", {"pairs": [source]}, epochs=4)
+    state = Trainer(TextTask(run, tmp_path), run.train, seed=0, directory=tmp_path).fit()
+
+    assert state.metrics["pair_first_hit"].n == 48
+    assert has_learned(state, "pair_first_hit")
 
 
 def keys(text: str) -> Any:

@@ -124,7 +124,7 @@ class Objective(ABC, Generic[L]):
         key: of [data], for messages.
 
     Raises:
-        ConfigError: there are too few examples.
+        ConfigError: there are too few examples, or nothing tells them apart.
     """
 
     key: ClassVar[str]
@@ -146,6 +146,20 @@ class Objective(ABC, Generic[L]):
                 f"loss.{alone} compares the examples of a batch, and data.{self.key} leaves "
                 f"{len(self._split.learned)} to learn from, in batches of 1; give it more"
             )
+        self._refuse_alike(sources.examples)
+
+    def _refuse_alike(self, examples: TextExamples) -> None:
+        """Refuse examples that are the same to every encoder, to learn from or to measure by."""
+        for rows, purpose, way_out in (
+            (self._split.learned, "to learn from", "is the right column read?"),
+            (self._split.held_out, "to measure by", "give more, or files in [data.validation]"),
+        ):
+            if common := self._in_common(examples, rows):
+                count = f"{len(rows):,} example" + ("s" if len(rows) > 1 else "")
+                raise ConfigError(
+                    f"data.{self.key}, {count} {purpose}: {common}, so all encoders are alike to them; "
+                    f"{way_out}"
+                )
 
     @abstractmethod
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
@@ -157,6 +171,10 @@ class Objective(ABC, Generic[L]):
 
     def _classes(self, examples: TextExamples) -> RowNumbers | None:
         """Classes of the examples, each of which is held out in its share."""
+        return None
+
+    def _in_common(self, examples: TextExamples, rows: RowNumbers) -> str | None:
+        """Say what leaves nothing to tell apart in examples; None where something is."""
         return None
 
     @property

@@ -11,7 +11,7 @@ from pydantic import Field
 from training.data.stream import RowNumbers
 from training.metrics import MetricValue
 from training.text import losses
-from training.text.data.examples import TokenExamples
+from training.text.data.examples import TextExamples, TokenExamples
 from training.text.data.tokenised import Tokenised
 from training.text.metrics import cosines, spearman_values
 from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
@@ -28,6 +28,10 @@ class GradedObjective(Objective["CosentLoss"]):
 
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.graded.first, tokens.graded.second]
+
+    def _in_common(self, examples: TextExamples, rows: RowNumbers) -> str | None:
+        scores = examples.graded.scores[rows]
+        return f"all have the score {scores[0]:g}" if (scores == scores[0]).all() else None
 
     def _batch(self, rows: RowNumbers, number: int, vectors: Vectors) -> Callable[[int], Value[CosentLoss]]:
         (a, b), scores = self._encoded(rows, vectors), torch.from_numpy(self._scores[rows])

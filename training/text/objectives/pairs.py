@@ -17,12 +17,13 @@ from training.data.holdout import Keys
 from training.data.stream import RowNumbers
 from training.metrics import MetricValue
 from training.text import losses
-from training.text.data.examples import TokenExamples
+from training.text.data.examples import TextExamples, TokenExamples
 from training.text.data.tokenised import Tokenised
 from training.text.metrics import first_hits
 from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
 from training.text.objectives.copies import alike, own_texts, partners
 
+SIDES = ("first", "second")
 Targets: TypeAlias = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
 
 
@@ -64,6 +65,15 @@ class PairObjective(Objective["PairLoss"]):
 
     def _batch_size(self) -> int:
         return self._plan.pairs_per_step
+
+    def _in_common(self, examples: TextExamples, rows: RowNumbers) -> str | None:
+        """Without a second text or a second partner, no example is a negative of another."""
+        if not any(isinstance(loss, InfonceLoss) for loss in self._losses.values()):
+            return None
+        alike_in = [
+            name for name, keys in zip(SIDES, self._keys(rows), strict=True) if (keys == keys[0]).all()
+        ]
+        return f"all have the same {alike_in[0]} text" if alike_in else None
 
     def _batch(self, rows: RowNumbers, number: int, vectors: Vectors) -> Callable[[int], Value[PairLoss]]:
         batch = self._pairs(rows, vectors)

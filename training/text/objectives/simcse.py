@@ -10,7 +10,7 @@ from pydantic import Field
 from training.data.stream import RowNumbers
 from training.metrics import MetricValue
 from training.text import losses
-from training.text.data.examples import TokenExamples
+from training.text.data.examples import TextExamples, TokenExamples
 from training.text.data.tokenised import Tokenised
 from training.text.metrics import uniformity_values
 from training.text.objectives.base import Loss, Objective, Value, Vectors
@@ -27,6 +27,9 @@ class SimcseObjective(Objective["SimcseLoss"]):
 
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.corpus]
+
+    def _in_common(self, examples: TextExamples, rows: RowNumbers) -> str | None:
+        return None if len(rows) > 1 else "none has another to be told from"
 
     def _batch(self, rows: RowNumbers, number: int, vectors: Vectors) -> Callable[[int], Value[SimcseLoss]]:
         (a,), (b,) = self._encoded(rows, vectors), self._encoded(rows, vectors)

@@ -13,7 +13,7 @@ from torch import Tensor
 from training.data.stream import RowNumbers
 from training.metrics import MetricValue
 from training.text import losses
-from training.text.data.examples import TokenExamples
+from training.text.data.examples import TextExamples, TokenExamples
 from training.text.data.tokenised import Tokenised
 from training.text.metrics import cosines
 from training.text.objectives.base import Loss, Objective, Value, Vectors
@@ -29,6 +29,10 @@ class TripletObjective(Objective["TripletsLoss"]):
 
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.triplets.first, tokens.triplets.second, tokens.triplets.negative]
+
+    def _in_common(self, examples: TextExamples, rows: RowNumbers) -> str | None:
+        _, second, negative = self._keys(rows)
+        return "all have their second text as the negative" if (second == negative).all() else None
 
     def _batch(self, rows: RowNumbers, number: int, vectors: Vectors) -> Callable[[int], Value[TripletsLoss]]:
         whole, copies = self._encoded(rows, vectors), alike(*self._keys(rows))
