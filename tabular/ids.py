@@ -10,6 +10,8 @@ from tabular.reader import named_rows
 from tabular.rows import Row
 from tabular.values import are_whole_floats, id_of_text, text_of
 
+# What tools write where an id is missing; it stays an id, since a thing may be called so, and is told.
+MARKS_OF_NOTHING = frozenset({"NaN", "nan", "NULL", "null", "None", "<NA>", "N/A", "#N/A", "\\N"})
 LOOKED_AT = 1000  # rows by which a column is taken for whole numbers written as floats
 
 
@@ -25,9 +27,13 @@ class IdColumn:
 
     def __init__(self, column: str, *, is_whole_float: bool) -> None:
         self._column, self._is_whole_float, self._blanks = column, is_whole_float, 0
+        self._marks: dict[str, int] = {}
 
     def of(self, text: str) -> str:
         """The id; "" if it is missing. Raises ValueError with a sentence."""
+        if text in MARKS_OF_NOTHING:
+            self._marks[text] = self._marks.get(text, 0) + 1
+            return text
         found = id_of_text(text, is_whole_float=self._is_whole_float)
         self._blanks += len(found) < len(text) and bool(found) and text != text.strip()
         return found
@@ -36,6 +42,10 @@ class IdColumn:
         """What was done to the ids, or ""."""
         done = ["whole numbers written as floats: 1001.0 is 1001"] if self._is_whole_float else []
         done += [f"{self._blanks:,} had blanks around them, which are left out"] if self._blanks else []
+        done += [
+            f"{count:,} are {mark!r}, taken for an id; if it means none: data.where {self._column} != {mark}"
+            for mark, count in self._marks.items()
+        ]
         return f"ids in {self._column}: {'; '.join(done)}" if done else ""
 
 

@@ -103,8 +103,10 @@ def _names(path: Path, header: Record | None) -> list[str]:
     if header.fault:
         raise DataError(f"{path.name}, line {header.line}: {header.fault}")
     names = [name.strip() for name in header.fields]
+    if len(header.fields) < 3 and names[0].lower().startswith("sep="):
+        raise DataError(f"{path.name}: the first line is for Excel alone, {cut(names[0])!r}; take it out")
     refuse_bad_names(path.name, names)
-    for sign, word in ((";", "semicolons"), ("\t", "tabs"), (",", "commas")):
+    for sign, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars"), (",", "commas")):
         if len(names) == 1 and sign in names[0]:
             raise DataError(
                 f"{path.name} has one column, {cut(names[0])!r}: its fields are parted by {word}; "

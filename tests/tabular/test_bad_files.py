@@ -110,6 +110,9 @@ FILES: list[tuple[str, bytes, str]] = [
     ("a.tsv", b"user_id\titem_id\ttime\ttext\t\n", "a.tsv: column 5 has no name"),
     ("a.csv", b"user_id,item_id, ,time,text\n", "a.csv: column 3 has no name"),
     ("a.csv", CONTENT.replace(b",", b";"), "a.csv has one column, 'user_id;item_id;time;text': its"),
+    ("a.csv", CONTENT.replace(b",", b"|"), "a.csv has one column, 'user_id|item_id|time|text': its"),
+    ("a.csv", b"sep=,\n" + CONTENT, "a.csv: the first line is for Excel alone, 'sep='; take it out"),
+    ("a.csv", b"sep=;\n" + CONTENT, "a.csv: the first line is for Excel alone, 'sep=;'; take it out"),
     ("a.xlsx", zipped(), "a.xlsx: rows are read from .csv, .tsv, .jsonl, .parquet"),
 ]  # fmt: skip
 

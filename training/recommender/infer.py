@@ -15,21 +15,24 @@ from itertools import islice
 from pathlib import Path
 
 from bundle.preprocess.features.schema import ENTRY_FIELDS
-from tabular import BadRows, column_names, named_rows
+from tabular import BadRows, column_names, format_of, named_rows
 from tabular.values import text_of
 from training.config import parse_config
 from training.data.files import refuse_absent
 from training.data.tables import as_config_error
 from training.errors import ConfigError
-from training.recommender.data.columns import Guess, Table, guess_kind
+from training.recommender.data.columns import Guess, Table, guess_kind, is_time
 from training.recommender.data.conditions import Condition, propose
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.roles import Choice, Roles, Side, find_roles, guess_side
 from training.recommender.settings import RecommenderRun
 
 ROWS = 50_000  # looked at, of each file
-UNIQUE = 0.99  # distinct values a row, for a column to be the key of a file
+CELLS = 2_000_000  # values likewise, so that wide files take no more time and memory than long ones
+FEWEST_ROWS = 1000
+UNIQUE = 0.9  # distinct values a row, for a column to be the key of a file
 COMMON = 0.3  # share of the log's items that their file knows, at least
+PROBED = 100  # rows by which a column is taken for one that cannot be read
 CORES = (5, 3, 2, 1)  # of `data.core`, until something is left
 
 
@@ -100,14 +103,45 @@ def read(path: Path) -> File:
     bad = BadRows("skip")
     with as_config_error():
         header = column_names(path)
-        columns: dict[str, list[str]] = {name: [] for name in header if name.strip()}
-        for row in islice(bad.counting(named_rows(path, list(columns), may_lack=True), path.name), ROWS):
+        unreadable = _unreadable(path, [name for name in header if name.strip()])
+        columns: dict[str, list[str]] = {
+            name: [] for name in header if name.strip() and not unreadable.get(name)
+        }
+        rows = bad.counting(named_rows(path, list(columns), may_lack=True), path.name)
+        for row in islice(rows, max(FEWEST_ROWS, min(ROWS, CELLS // max(1, len(columns))))):
             for name, value in row.content.items():
                 columns[name].append(_text(value))
+    if columns and all(name in values or is_time(name) for name, values in columns.items()):
+        raise ConfigError(f"{path.name}: the first line looks like a row; write one of names above it")
     if not columns or not next(iter(columns.values())):
         raise ConfigError(f"{path.name} has no rows" + (f"; {bad.report()}" if bad.found else ""))
     guesses = [guess_kind(name, values) for name, values in columns.items()]
+    guesses += [Guess(name, "category", fault, idle=fault) for name, fault in unreadable.items()]
+    columns |= {name: [""] * bad.files[-1].used for name in unreadable}
     return File(path, columns, guesses, bad.found)
+
+
+def _unreadable(path: Path, names: Sequence[str]) -> dict[str, str]:
+    """Columns that have no value as text in any of the first rows, and why; training could not read them.
+
+    Columns of Parquet are tried one by one: what is wrong with one takes no row from the others.
+    """
+    is_columnar = format_of(path).is_columnar
+    faults: dict[str, list[str]] = {name: [] for name in names}
+    for group in [[name] for name in names] if is_columnar else [names]:
+        for row in islice(named_rows(path, group, may_lack=True), PROBED):
+            if is_columnar or not row.fault:
+                for name in group:
+                    faults[name].append(row.fault or _fault(row.content[name]))
+    return {name: found[0] for name, found in faults.items() if found and all(found)}
+
+
+def _fault(value: object) -> str:
+    try:
+        text_of(value)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _text(value: object) -> str:
@@ -142,6 +176,15 @@ def _beside(file: File, log: File, roles: Roles) -> tuple[Side, File]:
         known = set(log.table[choice.column]) & set(keys)
         if len(known) >= COMMON * min(len(set(log.table[choice.column])), len(keys)):
             return ("item" if side == "item" else "user"), file
+    for choice in (roles.item, roles.user):
+        known = set(log.table[choice.column])
+        for column, values in file.table.items():
+            found = set(values) - {""}
+            if column != choice.column and len(known & found) > 0.9 * len(found) > 1:
+                raise ConfigError(
+                    f"{file.path.name}: {column!r} seems to be the {choice.column!r} of {log.path.name}; "
+                    "call both the same"
+                )
     raise ConfigError(
         f"{file.path.name} has neither a row for each {roles.item.column!r} nor for each "
         f"{roles.user.column!r} of {log.path.name}, in a column of that name"
@@ -173,7 +216,8 @@ def _head(drafted: Drafted, core: int) -> Iterator[str]:
         yield f"# with {CORES[0]}, the default, too little is left"
         yield f"core = {core}"
     if log.bad_rows:
-        yield f"# {log.bad_rows:,} of the first {ROWS:,} rows cannot be used; training lists them"
+        looked_at = log.bad_rows + len(log.table[roles.user.column])
+        yield f"# {log.bad_rows:,} of the first {looked_at:,} rows cannot be used; training lists them"
         yield 'bad_rows = "skip"'
 
 
@@ -198,6 +242,9 @@ def _features(drafted: Drafted) -> Iterator[str]:
     for field in ENTRY_FIELDS:
         names.take(field)
     for guess in drafted.log.guesses:
+        is_item = guess.column == drafted.roles.item.column
+        if is_item and guess.kind == "text" and "item" not in drafted.beside:
+            yield from _feature("item", guess, f"the words of the id, for new items; {guess.reason}", names)
         if guess.column not in drafted.roles.columns:
             side, why = guess_side(drafted.log.table, guess.column, drafted.roles)
             if side in drafted.beside:

@@ -16,14 +16,15 @@ import pytest
 import tiny_shop
 from hypothesis import given
 from hypothesis import strategies as st
+from made_logs import pairs
 from pyarrow import parquet
 
 from training.config import parse_config
 from training.errors import ConfigError
 from training.recommender.data.columns import guess_kind
 from training.recommender.data.examples import RecommenderExamples
-from training.recommender.data.roles import tokens
-from training.recommender.infer import infer
+from training.recommender.data.roles import find_roles, tokens
+from training.recommender.infer import infer, read
 from training.recommender.settings import RecommenderRun
 
 GENRES = [["Drama", "War"], ["War", "Short"], ["Drama", "Short"], ["Drama", "War", "Short"]]
@@ -259,6 +260,95 @@ def test_each_lack_of_a_log_has_its_own_sentence(
 
     with pytest.raises(ConfigError, match=message):
         infer([log])
+
+
+def test_a_wide_log_takes_no_more_time_than_a_long_one(tmp_path: Path) -> None:
+    """Of 300 columns that all might be users and items few are compared; all pairs would take minutes."""
+    rows = [(u, f"p{i}", 1_600_000_000 + n, *([u % 7, i % 5] * 150)) for n, (u, i) in enumerate(pairs())]
+    header = ["user", "item", "time", *(f"c{n}" for n in range(300))]
+    log = made_logs.write(tmp_path / "log.csv", header, rows[:300])
+
+    file = read(log)
+    roles = find_roles(file.table, file.guesses, {})
+
+    assert (roles.user.column, roles.item.column, roles.time.column) == ("user", "item", "time")
+
+
+def test_names_of_items_are_their_text_too(tmp_path: Path) -> None:
+    rows = [
+        (f"user{user}@example.com", f"The Great {'ABCD'[item % 4]} Game Part {item}", 1_600_000_000 + n)
+        for n, (user, item) in enumerate(pairs())
+    ]
+    run = drafted(made_logs.write(tmp_path / "log.csv", ["email", "Game Title", "played"], rows))
+
+    assert {f.name: f.kind for f in run.item} == {"id": "category", "game_title": "text"}
+    spec = RecommenderExamples(run, tmp_path).item_schema.features[1]
+    assert {"great", "game"} <= set(spec.vocabulary)
+
+
+def test_a_column_that_cannot_be_read_costs_no_row(tmp_path: Path) -> None:
+    """Bytes that are no text, and objects; and numbers too large to be scaled."""
+    table = {
+        "user": [user for user, _ in pairs()],
+        "item": [item for _, item in pairs()],
+        "time": [1_600_000_000 + n for n, _ in enumerate(pairs())],
+        "photo": [b"\xff\xd8" for _ in pairs()],
+        "geo": [{"lat": 1.0} for _ in pairs()],
+        "size": [item * 1e300 for _, item in pairs()],
+    }
+    parquet.write_table(pyarrow.table(table), tmp_path / "log.parquet")
+
+    draft = infer([tmp_path / "log.parquet"])
+
+    assert "Training does not take it" not in draft
+    for left_out in (
+        "photo: left out, photo cannot be read",
+        "geo: left out, an object",
+        "size: left out, it has",
+    ):
+        assert f"# {left_out}" in draft
+
+
+def test_ids_that_stand_for_nothing_are_left_out_by_a_condition(tmp_path: Path) -> None:
+    rows = [(user or "NaN", f"p{item}", 1_600_000_000 + n) for n, (user, item) in enumerate(pairs())]
+    run = drafted(made_logs.write(tmp_path / "log.csv", ["user", "item", "time"], rows))
+
+    assert run.data.where == ["user != NaN"]
+    assert "NaN" not in RecommenderExamples(run, tmp_path).log.users
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        (["sku", "title"], "items.csv: 'sku' seems to be the 'item' of log.csv; call both the same"),
+        (["a", "b"], "the first line looks like a row"),
+    ],
+)
+def test_a_file_beside_a_log_says_what_it_lacks(header: list[str], message: str, tmp_path: Path) -> None:
+    rows = [(user, f"p{item}", 1_600_000_000 + n) for n, (user, item) in enumerate(pairs())]
+    log = made_logs.write(tmp_path / "log.csv", ["user", "item", "time"], rows)
+    titles = [(f"p{n}", f"a thing called {n}") for n in range(40)]
+    items = made_logs.write(tmp_path / "items.csv", titles[1] if header == ["a", "b"] else header, [*titles])
+
+    with pytest.raises(ConfigError, match=message):
+        infer([log, items])
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [
+        (lambda n: "2020-01-01", "'when' is the same in every row"),
+        (lambda n: f"2020-01-0{1 + n % 9}" if n % 4 else "never", "75% of 'when' are, but not 'never'"),
+        (lambda n: f"Jan {1 + n % 28}, 2020", "0% of 'when' are, but not 'Jan 1, 2020'"),
+    ],
+)
+def test_a_column_that_is_nearly_of_times_is_named(
+    time: Callable[[int], str], message: str, tmp_path: Path
+) -> None:
+    rows = [(user, f"p{item}", time(n)) for n, (user, item) in enumerate(pairs())]
+
+    with pytest.raises(ConfigError, match=message):
+        infer([made_logs.write(tmp_path / "log.csv", ["user", "item", "when"], rows)])
 
 
 def test_a_role_that_is_no_column_is_refused(tmp_path: Path) -> None:

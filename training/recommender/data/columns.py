@@ -29,6 +29,7 @@ TEXT_WORDS = 2.5  # words a value on average, from which it is text
 SEPARATORS = ("|", ";", ",", "/")
 OFTEN = 0.2  # share of the values with a separator, for it to be one
 ENTRY_WORDS = 3.0  # words an entry of a bag has at most, on average: others are sentences with commas
+LARGEST = 1e100  # of a feature's numbers: the square of one must be finite
 RECENT_S = (788_918_400.0, 2_051_222_400.0)  # 1995 to 2035: plain numbers are moments between these only
 
 _ID = re.compile(r"(?:^|[_\W])(id|code|no|nr|number|key|sku|uuid)$|(?<=[a-z])(Id|ID|Code|No|Number|Key)$|id$")
@@ -86,10 +87,21 @@ def _moment(column: str, said: Sequence[str]) -> Guess | None:
     return Guess(column, "time", f"times ({notation}), such as {said[0][:30]}")
 
 
+def is_time(value: str) -> bool:
+    """Whether one value is a moment in some notation."""
+    try:
+        TimeColumn().raw(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _numeric(column: str, said: Sequence[str]) -> Guess | None:
     distinct = len(set(said))
     if _share(map(_is_number, said), said) < SURE or distinct <= FEW or is_id(column):
         return None
+    if max(abs(float(value)) for value in said if _is_number(value)) > LARGEST:
+        return Guess(column, "category", "huge numbers", idle=f"it has numbers above {LARGEST:g}")
     if all(map(_YEAR.fullmatch, said[:1000])):
         return Guess(column, "number", f"{distinct:,} distinct years")
     return Guess(column, "number", f"{distinct:,} distinct numbers")

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from tabular.ids import MARKS_OF_NOTHING
 from training.recommender.data.columns import Table
 from training.recommender.data.roles import Roles, guess_side, numbers_in, tokens
 
@@ -32,6 +33,9 @@ class Condition(NamedTuple):
 
 def propose(table: Table, roles: Roles) -> Iterator[Condition]:
     """Conditions on columns that change from row to row of a user and of an item."""
+    for choice in (roles.user, roles.item):
+        for mark in sorted(MARKS_OF_NOTHING & set(table[choice.column])):
+            yield Condition(f"{choice.column} != {mark}", "it stands for a missing id")
     for column, values in table.items():
         if column in roles.columns:
             continue
@@ -42,7 +46,7 @@ def propose(table: Table, roles: Roles) -> Iterator[Condition]:
             yield from _of_numbers(column, numbers)
         elif numbers and set(tokens(column)) & {"price", "amount", "cost"}:
             yield from _positive(column, numbers)
-        elif side is None and said and set(tokens(column)) & EVENT:
+        elif side is None and said and set(tokens(column)) & (EVENT | RATING | LIKES):
             yield from _of_events(column, said)
 
 

@@ -28,10 +28,11 @@ SMALLEST_STD = 1e-6  # a constant number has no scale; it stands at 0
 
 def key_features(run: RecommenderRun) -> tuple[str, str]:
     """The names of the item's id feature and of the user's history. Raises ConfigError."""
-    ids = [feature for feature in run.item if column_of(feature) == run.data.item]
+    ids = [one for one in run.item if column_of(one) == run.data.item and one.kind != "text"]
     if len(ids) != 1 or ids[0].kind != "category":
         raise ConfigError(
-            f"item: exactly one feature of kind category must have column {run.data.item!r}, the id"
+            f"item: exactly one feature of kind category must have column {run.data.item!r}, the id; "
+            "beside it only one of kind text may have it, the words of the id"
         )
     if ids[0].changed(("min_count", "max_size")):
         raise ConfigError(f"item: {ids[0].name!r} is the id; which ids are known is up to data.core")
@@ -140,9 +141,15 @@ def _fit_scale(feature: FeatureConfig, values: Sequence[float], now: float) -> d
         scaled = [math.copysign(math.log1p(abs(value)), value) for value in values]
     else:
         scaled = list(values)
-    std = float(np.std(scaled))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = float(np.mean(scaled)), float(np.std(scaled))
+    if not (math.isfinite(mean) and math.isfinite(std)):
+        raise ConfigError(
+            f"feature {feature.name!r}: column {column_of(feature)!r} has numbers too large to be scaled, "
+            f"up to {max(map(abs, values)):g}; set log1p = true, or leave it out"
+        )
     fitted: dict[str, Any] = {
-        "mean": float(np.mean(scaled)),
+        "mean": mean,
         "std": std if std > SMALLEST_STD else 1.0,
         "clip": feature.clip,
     }

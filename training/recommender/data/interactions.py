@@ -91,7 +91,7 @@ def read_interactions(
     bad = BadRows(config.bad_rows)
     read: dict[str, Read] = {"number": numbers_of, "time": partial(times_of, day_first=config.day_first)}
     of_users = Gathered([f for f in user if f.kind != "history"], read)
-    of_items = Gathered([f for f in item if column_of(f) != config.item], read)
+    of_items = Gathered([f for f in item if column_of(f) != config.item or f.kind == "text"], read)
     in_log = [part for part, file in ((of_users, config.users), (of_items, config.items)) if not file]
     rows = _read_rows(config, data / config.path, in_log, bad)
     if not len(rows.user):
@@ -149,6 +149,11 @@ def _records(
             gathered.add(line, row.place)
         else:
             bad.files[-1].leave_out(f"no {column}", row.number)
+    if again := len(found) - len(set(found)):
+        bad.files[-1].notes.append(
+            f"{again:,} rows name a {column} again: of its numbers the median counts, of other values "
+            "the most frequent"
+        )
     return gathered.by_name(found, names)
 
 

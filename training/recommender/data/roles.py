@@ -10,20 +10,23 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import filterfalse
 from math import nan
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from bundle.values import number_in
+from tabular.rows import cut
 from training.errors import ConfigError
-from training.recommender.data.columns import Guess, Table
+from training.recommender.data.columns import Guess, Table, is_time
 
 Side: TypeAlias = Literal["user", "item"]
 
 STEADY = 0.9  # how far a user (an item) tells a column, for it to be the user's (`steadiness`)
 EXPLAINED = 0.75  # share of a number's variance that lies between users (items), likewise
 MANY = 0.05  # share of the users with several items, and of the items with several users, at least
+LIKELIEST = 12  # columns that may be who takes, and as many that may be what is taken
 REPEATED = 0.95  # distinct values a row at most, for them to be who takes or what is taken
 
 
@@ -94,12 +97,22 @@ def _pair(table: Table, guesses: Sequence[Guess], given: Mapping[str, str]) -> t
     items = [given["item"]] if "item" in given else fit
     if not users or not items:
         raise ConfigError("no column repeats as users and items do")
+    users, items = _likeliest(table, users, USER), _likeliest(table, items, ITEM)
     pairs = [(u, i) for u in users for i in items if u != i and are_many_to_many(table[u], table[i])]
     if not pairs:
         raise ConfigError("no two columns are many to many, as users and items are")
     coarse = [pair for pair in pairs if not _is_finer(table, pair, pairs)]
     user, item = max(coarse or pairs, key=lambda pair: _pair_score(table, *pair))
     return _told(table, user, "user", given), _told(table, item, "item", given)
+
+
+def _likeliest(table: Table, columns: Sequence[str], words: frozenset[str]) -> list[str]:
+    """The few that are worth a look at their pairs, by name and then by how many values they have.
+
+    All pairs of a hundred columns would take minutes.
+    """
+    order = sorted(columns, key=lambda one: (-named(one, words), -len(set(table[one]))))
+    return [one for one in columns if one in order[:LIKELIEST]]
 
 
 def _may_be_key(guess: Guess, values: Sequence[str]) -> bool:
@@ -148,7 +161,7 @@ def _when(table: Table, guesses: Sequence[Guess], given: Mapping[str, str], user
     if not times:
         raise ConfigError(
             "no column holds times (ISO 8601, or seconds to nanoseconds since 1970), by which histories are "
-            "ordered; name it by --time"
+            f"ordered; {_nearly_times(table, (user, item))}name it by --time"
         )
     if not moving:
         raise ConfigError(
@@ -157,6 +170,21 @@ def _when(table: Table, guesses: Sequence[Guess], given: Mapping[str, str], user
         )
     best = max(moving, key=lambda one: (_time_score(one.column), len(set(table[one.column]))))
     return Choice(best.column, f"{best.reason}; it differs within users and items")
+
+
+def _nearly_times(table: Table, keys: Sequence[str]) -> str:
+    """What keeps the likeliest column from being one of times, or ""."""
+    for column, values in table.items():
+        said = [value.strip() for value in values if value.strip()]
+        if column in keys or not said or not set(tokens(column)) & TIME:
+            continue
+        if len(set(said)) == 1:
+            return f"{column!r} is the same in every row; "
+        others = list(filterfalse(is_time, said))
+        if others:
+            share = 1 - len(others) / len(said)
+            return f"{share:.0%} of {column!r} are, but not {cut(others[0], 40)!r}; "
+    return ""
 
 
 def _time_score(column: str) -> int:
