@@ -108,7 +108,9 @@ def test_an_interrupted_run_ends_with_the_same_weights(
     """With dropout, adapters, and chunks whose forward pass is done twice."""
 
     def trainer(name: str, stop_at: int) -> Trainer:
-        run = run_of(teacher_directory, epochs=2, model={"tune": "lora"}, train={"chunk_tokens": 100})
+        run = run_of(
+            teacher_directory, epochs=2, model={"tune": "lora"}, train={"chunk_tokens": 100, "threads": 1}
+        )
         task = TextTask(run, data)
         (tmp_path / name).mkdir(exist_ok=True)
         return Trainer(
