@@ -111,6 +111,16 @@ def test_only_differences_of_age_matter() -> None:
     )
 
 
+def test_ages_count_from_the_newest_entry_that_is_shown() -> None:
+    """What a step hides is newer than the rest, and nothing of it may be left: served, it is not there."""
+    table = torch.randn(FIRST + 4, 3)
+    pool = HistoryPool([10.0]).eval()
+    hidden = torch.tensor([[0, 4, 5]]), torch.tensor([[3.0, 40.0, 70.0]])
+    served = torch.tensor([[4, 5, 0]]), torch.tensor([[0.0, 30.0, 0.0]])
+
+    assert torch.allclose(pool(table, *hidden), pool(table, *served), atol=EXACT)
+
+
 def test_padding_of_a_history_changes_nothing() -> None:
     model = towers().eval()
     table = model.history_table(*ARRAYS)
