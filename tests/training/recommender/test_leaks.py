@@ -173,20 +173,3 @@ def test_new_items_to_choose_by_are_others_than_those_to_report(log: Path) -> No
         for item in examples.log.item[rows]:
             kept[int(item)] += 1
     assert not {*kept} & {*found.held_out.candidates, *examples.cold}
-
-
-@pytest.mark.parametrize("order", [1, -1])
-def test_order_of_lines_of_one_time_does_not_tell_the_targets(tmp_path: Path, order: int) -> None:
-    """Each basket lists its items in the order of their names, or against it; all are of one time."""
-    chance = np.random.default_rng(1)
-    baskets = [np.sort(chance.choice(40, 20, replace=False))[::order] for _ in range(200)]
-    lines = [f"u{user:03},i{item:02},5,g,1,b,t" for user, basket in enumerate(baskets) for item in basket]
-    (tmp_path / "log.csv").write_text("\n".join(["user,item,time,taste,last,buyers,title", *lines]))
-    examples = examples_of(tmp_path)
-
-    held_out = examples.test()
-    targets = np.concatenate([held_out.candidates[one] for one in held_out.targets])
-
-    assert 15.0 < examples.log.item[np.concatenate(examples.training_rows())].mean() < 24.0
-    assert 15.0 < targets.mean() < 24.0  # in the order of lines the targets are around 35, or 4
-    assert np.corrcoef(examples.training_lately(), examples.known)[0, 1] ** 2 < 0.3

@@ -51,7 +51,7 @@ class Interactions:
 
     Attributes:
         users, items: names, sorted; an index below is a position here.
-        user, item: int64 [n], one row per pair, in order of time (ties at random).
+        user, item: int64 [n], one row per pair, in order of time (ties by line).
         time: float64 [n], unix seconds.
         user_records, item_records: what the features are; without id and history.
         sha256: digest of the files.
@@ -217,16 +217,10 @@ def _losses(rows: _LogRows, pairs: _LogRows, kept: _LogRows, core: int) -> list[
 
 
 def _first_times(rows: _LogRows) -> _LogRows:
-    """The first row of every pair, by time; of one time in random order.
-
-    A file that is sorted by item within a basket, or has one time for all, would else say which items come
-    last: training would learn that, and be asked for these very items.
-    """
+    """The first row of every pair, by time and then by place in the file."""
     by_time = rows.at(np.argsort(rows.time, kind="stable"))
     pair = by_time.user * len(rows.items) + by_time.item
-    first = by_time.at(np.unique(pair, return_index=True)[1])
-    ties = np.random.default_rng(0).permutation(len(first.time))
-    return first.at(np.lexsort((ties, first.time)))
+    return by_time.at(np.sort(np.unique(pair, return_index=True)[1]))
 
 
 def _kept(pairs: _LogRows, config: InteractionsConfig) -> tuple[_LogRows, LaterPairs | None]:
