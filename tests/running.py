@@ -57,7 +57,8 @@ class Server:
         status = self.process.wait(STOP_S)
         self._reader.join(STOP_S)
         assert self.process.stderr
-        self.process.stderr.close()
+        if not self._reader.is_alive():  # a child of a killed server may hold the pipe, and closing would wait
+            self.process.stderr.close()
         return status
 
 
