@@ -57,7 +57,7 @@ class Server:
         status = self.process.wait(STOP_S)
         self._reader.join(STOP_S)
         assert self.process.stderr
-        if not self._reader.is_alive():  # a child of a killed server may hold the pipe, and closing would wait
+        if not self._reader.is_alive():  # a child of a killed server may hold the pipe; closing would wait
             self.process.stderr.close()
         return status
 
