@@ -4,7 +4,8 @@
 
 With G = E[h h'] + floor = L L' (Cholesky) that is |L' (B - A C')|, so L' B = U S V' (SVD) gives A = L'^-1 U
 S^1/2 and C = V S^1/2: the generalised SVD of Greenacre 1984, appendix A. On Online Retail's validation users
-the plain SVD (G = I) at 511 of 3,145 loses .005 of .2275 NDCG@100, this one .001.
+(closed form, a tenth of the items left out), the plain SVD (G = I) at 511 of 2,831 dimensions loses .0023 of
+.2275 NDCG@100, this one .0009.
 
 k items, r the rank.
 """

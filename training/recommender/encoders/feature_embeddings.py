@@ -38,13 +38,41 @@ def embedding(entries: int, dim: int) -> nn.Embedding:
     return table
 
 
-class Category(nn.Module):
-    """An embedding; in training a value is hidden (as unknown) with probability `dropout`."""
+class TableEmbedding(nn.Module):
+    """What has a row of a table for every entry.
+
+    Args:
+        entries: of the vocabulary.
+        dim: of the rows.
+        dropout: how often an entry is hidden in training.
+    """
 
     def __init__(self, entries: int, dim: int, dropout: float) -> None:
         super().__init__()
         self.table = embedding(entries, dim)
         self.dropout = dropout
+
+    @property
+    def entries(self) -> int:
+        """Columns of the design."""
+        return self.table.num_embeddings
+
+    @property
+    def dim(self) -> int:
+        """Of what it gives."""
+        return self.table.embedding_dim
+
+    def weights(self) -> Tensor:
+        """A copy, (FIRST + entries, d)."""
+        return self.table.weight.detach().clone()
+
+    def set_weights(self, weights: Tensor) -> None:
+        """Weights (FIRST + entries, d)."""
+        self.table.weight.data.copy_(weights)
+
+
+class Category(TableEmbedding):
+    """An embedding; in training a value is hidden (as unknown) with probability `dropout`."""
 
     def forward(self, index: Tensor) -> Tensor:
         """int64 (n, 1) -> (n, d)."""
@@ -55,40 +83,21 @@ class Category(nn.Module):
         embedded: Tensor = self.table(index)
         return embedded
 
-    @property
-    def entries(self) -> int:
-        """Columns of the design."""
-        return self.table.num_embeddings
-
-    @property
-    def dim(self) -> int:
-        """Of what it gives."""
-        return self.table.embedding_dim
-
     def design(self, index: Tensor) -> Tensor:
         """One-hot: (n, FIRST + entries)."""
         return nn.functional.one_hot(index[:, 0], self.table.num_embeddings).to(self.table.weight.dtype)
-
-    def weights(self) -> Tensor:
-        """A copy, (FIRST + entries, d)."""
-        return self.table.weight.detach().clone()
-
-    def set_weights(self, weights: Tensor) -> None:
-        """Weights (FIRST + entries, d)."""
-        self.table.weight.data.copy_(weights)
 
     def folded(self, weights: Tensor) -> nn.Module:
         """Weights (d, c)."""
         return ExportedCategory(self.table.weight.detach() @ weights)
 
 
-class Bag(nn.Module):
+class Bag(TableEmbedding):
     """The entries' embeddings, pooled; in training each entry is left out with probability `dropout`."""
 
     def __init__(self, entries: int, dim: int, dropout: float, pooling: BagPooling = "mean_sqrt") -> None:
-        super().__init__()
-        self.table = embedding(entries, dim)
-        self.dropout, self.pooling = dropout, pooling
+        super().__init__(entries, dim, dropout)
+        self.pooling = pooling
 
     def forward(self, entries: Tensor) -> Tensor:
         """int64 (n, k), padded with 0 -> (n, d)."""
@@ -97,30 +106,12 @@ class Bag(nn.Module):
             mask = mask * (torch.rand(mask.shape) >= self.dropout)
         return pooled(self.table(entries), mask, self.pooling)
 
-    @property
-    def entries(self) -> int:
-        """Columns of the design."""
-        return self.table.num_embeddings
-
-    @property
-    def dim(self) -> int:
-        """Of what it gives."""
-        return self.table.embedding_dim
-
     def design(self, entries: Tensor) -> Tensor:
         """Weigh the entries: (n, FIRST + entries)."""
         counts = torch.zeros(len(entries), self.table.num_embeddings, dtype=self.table.weight.dtype)
         counts.scatter_add_(1, entries, torch.ones_like(entries, dtype=counts.dtype))
         counts[:, PAD] = 0.0
         return counts / DIVISORS[self.pooling](counts.sum(1, keepdim=True))
-
-    def weights(self) -> Tensor:
-        """A copy, (FIRST + entries, d)."""
-        return self.table.weight.detach().clone()
-
-    def set_weights(self, weights: Tensor) -> None:
-        """Weights (FIRST + entries, d)."""
-        self.table.weight.data.copy_(weights)
 
     def folded(self, weights: Tensor) -> nn.Module:
         """Weights (d, c)."""
