@@ -1,6 +1,6 @@
 """`encodery schema infer FILE...`: a config drafted from a log, with the reason for every guess.
 
-files -> training.recommender.data (columns, roles, conditions) -> TOML -> read as training would read it
+files -> training.recommender.data (sample, columns, roles, conditions) -> TOML -> read as training would
 """
 
 from __future__ import annotations
@@ -11,39 +11,21 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from bundle.preprocess.features.schema import ENTRY_FIELDS
-from tabular import BadRows, column_names, format_of, named_rows
-from tabular.values import text_of
 from training.config import parse_config
-from training.data.files import refuse_absent
-from training.data.tables import as_config_error
 from training.errors import ConfigError
-from training.recommender.data.columns import Guess, Table, guess_kind, is_time
+from training.recommender.data.columns import Guess
 from training.recommender.data.conditions import Condition, propose
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.roles import Choice, Roles, Side, find_roles, guess_side
+from training.recommender.data.sample import File, read
 from training.recommender.settings import RecommenderRun
 
-ROWS = 50_000  # looked at, of each file
-CELLS = 2_000_000  # values likewise, so that wide files take no more time and memory than long ones
-FEWEST_ROWS = 1000
 UNIQUE = 0.9  # distinct values a row, for a column to be the key of a file
 COMMON = 0.3  # share of the log's items that their file knows, at least
-PROBED = 100  # rows by which a column is taken for one that cannot be read
 CORES = (5, 3, 2, 1)  # of `data.core`, until something is left
-
-
-@dataclass(frozen=True)
-class File:
-    """The first rows of a file, and the guesses at its columns."""
-
-    path: Path
-    table: Table
-    guesses: Sequence[Guess]
-    bad_rows: int
 
 
 @dataclass(frozen=True)
@@ -95,60 +77,6 @@ def _tried(drafted: Drafted) -> str:
     return (
         f"# Training does not take it as it stands: {problem}\n" + "\n".join(_lines(drafted, CORES[0])) + "\n"
     )
-
-
-def read(path: Path) -> File:
-    """A file's first rows as text: CSV, TSV, JSONL or Parquet. Raises ConfigError."""
-    refuse_absent(path)
-    bad = BadRows("skip")
-    with as_config_error():
-        header = column_names(path)
-        unreadable = _unreadable(path, [name for name in header if name.strip()])
-        columns: dict[str, list[str]] = {
-            name: [] for name in header if name.strip() and not unreadable.get(name)
-        }
-        rows = bad.counting(named_rows(path, list(columns), may_lack=True), path.name)
-        for row in islice(rows, max(FEWEST_ROWS, min(ROWS, CELLS // max(1, len(columns))))):
-            for name, value in row.content.items():
-                columns[name].append(_text(value))
-    if columns and all(name in values or is_time(name) for name, values in columns.items()):
-        raise ConfigError(f"{path.name}: the first line looks like a row; write one of names above it")
-    if not columns or not next(iter(columns.values())):
-        raise ConfigError(f"{path.name} has no rows" + (f"; {bad.report()}" if bad.found else ""))
-    guesses = [guess_kind(name, values) for name, values in columns.items()]
-    guesses += [Guess(name, "category", fault, idle=fault) for name, fault in unreadable.items()]
-    columns |= {name: [""] * bad.files[-1].used for name in unreadable}
-    return File(path, columns, guesses, bad.found)
-
-
-def _unreadable(path: Path, names: Sequence[str]) -> dict[str, str]:
-    """Columns that have no value as text in any of the first rows, and why; training could not read them.
-
-    Columns of Parquet are tried one by one: what is wrong with one takes no row from the others.
-    """
-    is_columnar = format_of(path).is_columnar
-    faults: dict[str, list[str]] = {name: [] for name in names}
-    for group in [[name] for name in names] if is_columnar else [names]:
-        for row in islice(named_rows(path, group, may_lack=True), PROBED):
-            if is_columnar or not row.fault:
-                for name in group:
-                    faults[name].append(row.fault or _fault(row.content[name]))
-    return {name: found[0] for name, found in faults.items() if found and all(found)}
-
-
-def _fault(value: object) -> str:
-    try:
-        text_of(value)
-    except ValueError as error:
-        return str(error)
-    return ""
-
-
-def _text(value: object) -> str:
-    try:
-        return text_of(value)
-    except ValueError:
-        return ""  # training names it, if the column is used
 
 
 def _find_log(files: Sequence[File], given: Mapping[str, str]) -> tuple[File, Roles]:

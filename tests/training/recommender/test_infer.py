@@ -24,7 +24,8 @@ from training.errors import ConfigError
 from training.recommender.data.columns import guess_kind
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.roles import find_roles, tokens
-from training.recommender.infer import infer, read
+from training.recommender.data.sample import read
+from training.recommender.infer import infer
 from training.recommender.settings import RecommenderRun
 
 GENRES = [["Drama", "War"], ["War", "Short"], ["Drama", "Short"], ["Drama", "War", "Short"]]
