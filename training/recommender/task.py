@@ -29,6 +29,7 @@ from training.metrics import Validation
 from training.provenance import of_run
 from training.recommender import baselines
 from training.recommender.choice.new_items import choose_content, new_items
+from training.recommender.choice.questions import training_histories
 from training.recommender.choice.resolve import given, lines_of, resolve
 from training.recommender.config.towers import InitialisationConfig
 from training.recommender.data.examples import RecommenderExamples
@@ -122,7 +123,8 @@ class RecommenderTask:
         # Which training user took which known item, float32 (users, k).
         interactions = baselines.multi_hot(self.examples.training_items(), len(self.examples.known))
         form = given(self.run.towers)
-        believed = self._believed(config, form)
+        half_lives = [form.half_lives_days, *([()] if self.run.towers.unweighted else [])]
+        believed = self._believed(config, form, half_lives[-1])
         assert config.scale is not None
         initialise_from_closed_form(
             self.model,
@@ -130,6 +132,7 @@ class RecommenderTask:
             interactions,
             lately,
             form,
+            histories=[training_histories(self.examples, one) for one in half_lives],
             scale=config.scale,
             believed=believed,
             texts=texts,
@@ -160,14 +163,16 @@ class RecommenderTask:
             say(line)
             self._chosen.append(line)
 
-    def _believed(self, config: InitialisationConfig, form: ClosedForm) -> ContentSettings | None:
+    def _believed(
+        self, config: InitialisationConfig, form: ClosedForm, half_lives_days: Sequence[float]
+    ) -> ContentSettings | None:
         """How far content is believed: as the config says, or chosen by new items."""
         if config.content_ridge is not None:
             return ContentSettings(config.content_ridge, config.content_own or 0.0)
         content = content_of(self.model, self._known)
         if not content.shape[1]:
             return None
-        question = new_items(self.examples, form)
+        question = new_items(self.examples, form, half_lives_days)
         chosen, tried = choose_content(question, content, self.run.train.metric, config.content_own)
         self._tell(lines_of(tried))
         if chosen is not None:

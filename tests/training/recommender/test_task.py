@@ -174,7 +174,7 @@ def test_known_item_in_a_history_carries_its_content(task: RecommenderTask) -> N
     table = task.model.history_table(*task._known)
     expected = table @ task.model.user_tower.hidden.first()[: table.shape[1]]
 
-    rows = users.entries.table(torch.arange(len(expected))[None])[0]
+    rows = users.readings[0].table(torch.arange(len(expected))[None])[0]
     assert torch.allclose(rows[3:], expected[3:], atol=float(expected.detach().abs().max()) / 127)
     assert expected.abs().sum(1)[3:].min() > 0
 

@@ -15,12 +15,12 @@ from torch import Tensor
 from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN, FeatureSchema
 from training.config.sections import HiddenConfig
 from training.errors import ConfigError
-from training.recommender.baselines import ease
+from training.recommender.baselines import Floats, ease
 from training.recommender.config.features import BagPooling, FeatureConfig
 from training.recommender.config.towers import TowersConfig
 from training.recommender.encoders.content import ContentSettings
 from training.recommender.encoders.export_modules import ExportedEntries, ExportedItems, ExportedUsers
-from training.recommender.encoders.factors import factors, histories_root
+from training.recommender.encoders.factors import Block, factors, of_norm_1
 from training.recommender.encoders.feature_embeddings import Bag, Category, Number, number_columns
 from training.recommender.encoders.initialisation import initialise_from_closed_form
 from training.recommender.encoders.structure import ClosedForm, standardised
@@ -111,6 +111,18 @@ def test_only_differences_of_age_matter() -> None:
     )
 
 
+def test_a_second_reading_is_unweighted() -> None:
+    table = torch.randn(FIRST + 4, 3)
+    once, twice = HistoryPool([10.0]).eval(), HistoryPool([10.0], unweighted=True).eval()
+    plain = HistoryPool([]).eval()
+
+    pooled = twice(table, HISTORY, AGES)
+
+    assert torch.allclose(pooled[:, :3], once(table, HISTORY, AGES)[:, :3], atol=EXACT)
+    assert torch.allclose(pooled[:, 3:6], plain(table, HISTORY, AGES)[:, :3], atol=EXACT)
+    assert torch.allclose(pooled[:, 6:], once(table, HISTORY, AGES)[:, 3:], atol=EXACT)
+
+
 def test_ages_count_from_the_newest_entry_that_is_shown() -> None:
     """What a step hides is newer than the rest, and nothing of it may be left: served, it is not there."""
     table = torch.randn(FIRST + 4, 3)
@@ -144,7 +156,7 @@ def test_training_pools_as_serving_does() -> None:
     pool, table = model.user_tower.pool, model.history_table(*ARRAYS)
     weights, facts = pool.weights(entries, AGES)
 
-    served = ExportedEntries(model, ARRAYS, torch.eye(6)).pooled(weights, entries)
+    served = ExportedEntries(model, ARRAYS, torch.eye(6)).pooled(weights[:, 0], entries)
     assert torch.allclose(pool(table, entries, AGES), torch.cat([served, facts], dim=1), atol=ROUNDED)
 
 
@@ -155,7 +167,7 @@ def test_new_items_in_a_history_are_pooled_as_what_their_content_says() -> None:
         model.item_inputs.part(0).table.weight[UNKNOWN] = 1.0  # what training learns of unknown ids
     new = torch.full((2, 1), UNKNOWN), torch.tensor([[3, 4], [4, 0]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     table = torch.cat([model.history_table(*ARRAYS), model.item_inputs(*new)])
-    weights, _ = model.user_tower.pool.weights(torch.tensor([[3, 7, 8], [4, 0, 0]]), AGES[:2])
+    weights = model.user_tower.pool.weights(torch.tensor([[3, 7, 8], [4, 0, 0]]), AGES[:2])[0][:, 0]
     expected = weights.unsqueeze(1) @ table[torch.tensor([[3, 7, 8], [4, 0, 0]])]
 
     pooled = ExportedEntries(model, ARRAYS, torch.eye(6)).pooled(
@@ -342,28 +354,34 @@ LATELY = np.array([1, 2, 0, 8], dtype=np.float32)
 
 
 def test_factors_multiply_to_the_matrix_when_nothing_is_cut() -> None:
-    matrix = np.random.default_rng(0).normal(size=(5, 5)).astype(np.float32)
-    people = (np.random.default_rng(1).random((30, 5)) < 0.4).astype(np.float32)
-    for root in (None, histories_root(people)):
-        cut = factors(matrix, 7, root)
+    """Two readings of five items, and a block of columns for each."""
+    random = np.random.default_rng(0)
+    matrices = [random.normal(size=(5, columns)).astype(np.float32) for columns in (5, 3)]
+    histories = [random.random((30, 5)).astype(np.float32) for _ in matrices]
+    cut = factors([Block(one, reading) for reading, one in enumerate(matrices)], 12, histories)
 
-        assert cut.left.shape == cut.right.shape == cut.reader.shape == (5, 7)
-        assert cut.left @ cut.right.T == pytest.approx(matrix, abs=1e-4)
-        assert cut.reader.T @ matrix == pytest.approx(cut.right.T, abs=1e-4)
+    assert [one.shape for one in (*cut.left, *cut.right, *cut.reader)] == [
+        (5, 12), (5, 12), (5, 12), (3, 12), (5, 12), (5, 12),
+    ]  # fmt: skip
+    for reading, matrix in enumerate(matrices):
+        other = cut.left[1 - reading] @ cut.right[reading].T
+        assert cut.left[reading] @ cut.right[reading].T == pytest.approx(matrix, abs=1e-4)
+        assert other == pytest.approx(np.zeros_like(other), abs=1e-4)
+        assert cut.reader[reading].T @ matrix == pytest.approx(cut.right[reading].T, abs=1e-3)
 
 
 def test_a_cut_keeps_what_histories_ask_for() -> None:
     """Users have the first items only; of the others' rows, which are larger, nothing need be kept."""
     random = np.random.default_rng(0)
-    matrix = random.normal(size=(40, 40)).astype(np.float32) * np.where(np.arange(40) < 10, 1, 3)[:, None]
-    people = (random.random((300, 40)) < np.where(np.arange(40) < 10, 0.5, 0.01)).astype(np.float32)
-    rows = people / np.sqrt(np.maximum(people.sum(1, keepdims=True), 1))
+    sizes = np.where(np.arange(40) < 10, 1, 3)[:, None]
+    matrix = (random.normal(size=(40, 40)) * sizes).astype(np.float32)
+    rows = of_norm_1((random.random((300, 40)) < np.where(np.arange(40) < 10, 0.5, 0.01)).astype(np.float32))
 
-    def missed(root: np.ndarray | None) -> float:
-        cut = factors(matrix.astype(np.float32), 10, root)
-        return float(np.square(rows @ (matrix - cut.left @ cut.right.T)).sum())
+    def missed(histories: Floats) -> float:
+        cut = factors([Block(matrix)], 10, [histories])
+        return float(np.square(rows @ (matrix - cut.left[0] @ cut.right[0].T)).sum())
 
-    assert missed(histories_root(people)) < 0.6 * missed(None)
+    assert missed(rows) < 0.6 * missed(np.eye(40, dtype=np.float32))
 
 
 def start(
@@ -378,7 +396,15 @@ def start(
     believed = None if content_ridge is None else ContentSettings(content_ridge, own)
     form = ClosedForm(**settings)  # type: ignore[arg-type]  # half_lives_days is of no use here
     initialise_from_closed_form(
-        model, ARRAYS, TRAIN, LATELY, form, scale=scale, believed=believed, texts=texts
+        model,
+        ARRAYS,
+        TRAIN,
+        LATELY,
+        form,
+        histories=[of_norm_1(TRAIN)] * model.user_tower.pool.readings,
+        scale=scale,
+        believed=believed,
+        texts=texts,
     )
 
 
@@ -475,10 +501,27 @@ def test_own_items_speak_for_new_ones_of_their_content_alone() -> None:
     assert after == pytest.approx(known, abs=1e-3)
 
 
+def test_new_items_are_asked_of_the_unweighted_history() -> None:
+    """How old an entry is matters for known items, and not for new ones. Rank 8 holds both readings."""
+    hidden = HiddenConfig(output_dim=9)
+    model = towers(item_dim=25, user=hidden, item=hidden, half_lives_days=[5.0], unweighted=True)
+    start(model, ease_lambda=1.0, content_ridge=0.1, own=1.0)
+    table = model.eval().history_table(*ARRAYS)
+    new = model.item_vectors(torch.full((4, 1), UNKNOWN), *ARRAYS[1:])
+    history = torch.tensor([[3, 4]] * 2), torch.tensor([[0.0, 1.0], [0.0, 50.0]]), COUNTRY[:1].expand(2, 1)
+
+    users = model.user_tower(table, *history)
+    of_new, of_known = users @ new.T, users @ model.item_vectors(*ARRAYS).T
+
+    assert torch.allclose(of_new[0], of_new[1], atol=1e-3)
+    assert (of_known[0] - of_known[1]).abs().max() > 0.05
+    assert torch.allclose(ExportedUsers(model, ARRAYS)(*history), users, atol=ROUNDED)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"item_dim": 5}, "towers.item_dim = 5 cannot hold both factors; it needs 7"),
+        ({"item_dim": 5}, "towers.item_dim = 5 cannot hold the factors; it needs 7"),
         (
             {"item_dim": 7, "user": HiddenConfig(output_dim=4, widths=[5], skip=False)},
             "towers.initialisation needs skip = true",

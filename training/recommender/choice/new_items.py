@@ -46,8 +46,14 @@ class NewItems:
     targets: list[Ints]
 
 
-def new_items(examples: RecommenderExamples, form: ClosedForm) -> NewItems:
-    """Draw items, and compute the matrix without them; of large catalogues only of the most frequent."""
+def new_items(examples: RecommenderExamples, form: ClosedForm, half_lives_days: Sequence[float]) -> NewItems:
+    """Draw items, and compute the matrix without them; of large catalogues only of the most frequent.
+
+    Args:
+        examples: of the run.
+        form: settings of the matrix.
+        half_lives_days: of histories, as they are asked for new items.
+    """
     inner, log = examples.validation_of_new_items(), examples.log
     held_out = inner.held_out
     vocabulary = np.full(len(log.items), -1, dtype=np.int64)
@@ -68,7 +74,7 @@ def new_items(examples: RecommenderExamples, form: ClosedForm) -> NewItems:
         Asked(items, ages, none).at(place)
         for items, ages in zip(held_out.warm, held_out.ages_days, strict=True)
     ]
-    histories = pooled(asked, len(warm), form.half_lives_days)
+    histories = pooled(asked, len(warm), half_lives_days)
     return NewItems(warm, new, structures.matrix(form), histories, held_out.targets)
 
 

@@ -28,6 +28,7 @@ Ints = npt.NDArray[np.int64]
 
 USERS = 800  # that are measured, where there are as many
 ITEMS = 3_000  # whose matrix takes seconds; by 2,000 of 3,145, a power was chosen that costs the others
+TRAINING_USERS = 4_000  # whose histories say what is asked for
 PARTS = 5  # of the training users, for those who are left out in turns
 
 
@@ -96,6 +97,16 @@ def pooled(users: Sequence[Asked], items: int, half_lives_days: Sequence[float])
             weights = np.exp2(-user.ages_days / half_life)
             row[user.history] += weights / max(float(np.linalg.norm(weights)), 1e-6)
     return rows / np.float32(max(1, len(half_lives_days)))
+
+
+def training_histories(examples: RecommenderExamples, half_lives_days: Sequence[float]) -> Floats:
+    """Some training users' histories, pooled: (n, k)."""
+    rows, log = examples.training_rows(), examples.log
+    some = np.random.default_rng(0).permutation(len(rows))[:TRAINING_USERS]
+    place = np.full(len(log.items), -1, dtype=np.int64)
+    place[examples.known] = np.arange(len(examples.known))
+    found = _asked(log, SplitHistories(some, [rows[one] for one in some], [rows[one][:0] for one in some]))
+    return pooled([one.at(place) for one in found], len(examples.known), half_lives_days)
 
 
 def by_users(examples: RecommenderExamples, seed: int) -> list[Question]:

@@ -21,7 +21,7 @@ from training.recommender.choice.questions import Question, by_time, by_users
 from training.recommender.choice.search import Axis, Measure, Tried, beside, descend, ladder
 from training.recommender.config.towers import InitialisationConfig, RecentConfig, TowersConfig
 from training.recommender.data.examples import RecommenderExamples
-from training.recommender.encoders.factors import factors, histories_root
+from training.recommender.encoders.factors import Block, factors, of_norm_1
 from training.recommender.encoders.structure import ClosedForm
 from training.recommender.settings import RecommenderRun
 
@@ -79,7 +79,9 @@ def resolve(run: RecommenderRun, examples: RecommenderExamples) -> Choice:
     if measure.users < FEWEST:
         words = f"by default: {measure.users} users to measure by are fewer than {FEWEST}"
         form = _never_without(form, run.towers)
-        return Choice(_with(run, form, _dimensions_of(run.towers) or DIMENSIONS[0], 10.0), [], words)
+        return Choice(
+            _with(run, examples, form, _dimensions_of(run.towers) or DIMENSIONS[0], 10.0), [], words
+        )
     form, tried = descend(measure.of, form, list(axes(run.towers, span, in_time=in_time)))
     dim, more = _dimensions(measure, form, run.towers)
     scale, of_scale = _scale(measure, form, config)
@@ -88,7 +90,7 @@ def resolve(run: RecommenderRun, examples: RecommenderExamples) -> Choice:
         more += of_recent
     form = _never_without(form, run.towers)
     words = f"{run.train.metric} of {measure.users:,} users, {'by time' if in_time else 'by user'}"
-    return Choice(_with(run, form, dim, scale), tried + more + of_scale, words)
+    return Choice(_with(run, examples, form, dim, scale), tried + more + of_scale, words)
 
 
 def given(towers: TowersConfig) -> ClosedForm:
@@ -182,10 +184,10 @@ def _dimensions(measure: Measure, form: ClosedForm, towers: TowersConfig) -> tup
         return asked, []
     question, matrix = measure.questions[0], measure.matrices(form)[0]
     pooled, added = question.pooled(form.half_lives_days), beside(form, question)
-    root, figures = histories_root(question.interactions), {}
+    histories, figures = [of_norm_1(question.interactions)], dict[int, float]()
     for dim in DIMENSIONS:
-        cut = factors(matrix, dim - 1, root)
-        scores = np.asarray(pooled @ cut.left @ cut.right.T + added, dtype=np.float32)
+        cut = factors([Block(matrix)], dim - 1, histories)
+        scores = np.asarray(pooled @ cut.left[0] @ cut.right[0].T + added, dtype=np.float32)
         figures[dim] = float(measure.of_scores(scores, question).mean())
         if dim > len(matrix):
             break
@@ -213,17 +215,21 @@ def _likelihood(scores: torch.Tensor, question: Question) -> float:
     return float(np.mean([float(row[one].mean()) for row, one in zip(rows, question.targets, strict=True)]))
 
 
-def _with(run: RecommenderRun, form: ClosedForm, dim: int, scale: float) -> RecommenderRun:
+def _with(
+    run: RecommenderRun, examples: RecommenderExamples, form: ClosedForm, dim: int, scale: float
+) -> RecommenderRun:
     """The run with everything in it that was chosen."""
     towers = run.towers
+    unweighted = bool(form.half_lives_days) and _is_read_unweighted(towers, examples)
     assert towers.initialisation is not None
     values: Mapping[str, Any] = {
         name: getattr(form, name) for name in InitialisationConfig.model_fields if name not in NOT_OF_FORM
     }
     layers = HiddenConfig(output_dim=dim)
     changes: dict[str, Any] = {
-        "item_dim": towers.item_dim or 2 * (dim - towers.item_bias) + 1,
+        "item_dim": towers.item_dim or (2 + unweighted) * (dim - towers.item_bias) + 1,
         "half_lives_days": list(form.half_lives_days),
+        "unweighted": unweighted,
         "initialisation": towers.initialisation.model_copy(update={**values, "scale": scale}),
         "user": towers.user or layers,
         "item": towers.item or layers,
@@ -232,3 +238,10 @@ def _with(run: RecommenderRun, form: ClosedForm, dim: int, scale: float) -> Reco
         update = {"days": form.recent_days, "weight": form.recent}
         changes["recent"] = towers.recent.model_copy(update=update)
     return run.model_copy(update={"towers": towers.model_copy(update=changes)})
+
+
+def _is_read_unweighted(towers: TowersConfig, examples: RecommenderExamples) -> bool:
+    """Where items have content: new ones are asked of a history as a whole, and not of its end."""
+    if towers.unweighted is not None:
+        return towers.unweighted
+    return towers.item_dim is None and len(examples.content_specs) > 1  # beside the id

@@ -95,12 +95,15 @@ class SequenceConfig(Section):
 class TowersConfig(Section):
     """The pair of towers.
 
-    With `initialisation`, what is left out of `item_dim`, `half_lives_days`, `user` and `item` is chosen.
+    With `initialisation`, what is left out of `item_dim`, `half_lives_days`, `unweighted`, `user` and `item`
+    is chosen.
 
     Attributes:
         item_dim: width of the item inputs that both towers share; 256.
         half_lives_days: start of the learned recency weighting of a history, mixed if several; without one,
             all entries weigh alike.
+        unweighted: whether a history is read a second time, all entries alike, for what is not a matter of
+            now; it needs half-lives.
         sequence: what reads the order of a history as well; nothing, if not given.
         initialisation: where the weights start; random if not given.
         recent: a component for what is popular now; none, if not given. It needs `initialisation`.
@@ -110,6 +113,7 @@ class TowersConfig(Section):
 
     item_dim: Positive | None = None
     half_lives_days: list[Annotated[float, Field(gt=0)]] | None = None
+    unweighted: bool | None = None
     sequence: SequenceConfig | None = None
     initialisation: InitialisationConfig | None = None
     recent: RecentConfig | None = None
@@ -123,6 +127,8 @@ class TowersConfig(Section):
     def _fits(self) -> TowersConfig:
         if self.recent is not None and not (self.initialisation and self.item_bias):
             raise ValueError("recent needs [towers.initialisation] and item_bias")
+        if self.unweighted and not (self.half_lives_days or self.initialisation):
+            raise ValueError("unweighted reads a history a second time beside half_lives_days; give some")
         return self
 
     @property

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -175,19 +176,27 @@ class ExportedUsers(nn.Module):
         super().__init__()
         self.tower = towers.user_tower
         first, dim = self.tower.hidden.first(), towers.item_dim
-        self.entries = ExportedEntries(towers, items, first[:dim])
+        of_history = torch.split(first[: self.tower.pool.readings * dim], dim)
+        self.readings = nn.ModuleList(ExportedEntries(towers, items, one) for one in of_history)
         self.in_order: ExportedEntries | None = None
         if self.tower.sequence is not None:
             self.in_order = ExportedEntries(towers, items, self.tower.sequence.read.weight.detach().T)
-        self.register_buffer("beside", first[dim:])  # of the history's facts and the other features
+        self.register_buffer(
+            "beside", first[self.tower.pool.readings * dim :]
+        )  # of the history's facts and the other features
 
     def forward(self, *arrays: Tensor) -> Tensor:
         """The user preprocessor's arrays -> (n, output_dim)."""
         tower = self.tower
         entries, ages_days, *new = tower.history(arrays)
         weights, facts = tower.pool.weights(entries, ages_days)
-        history = self.entries.pooled(weights, entries, *new)  # (n, c)
-        read = history + torch.cat([facts, *tower.embedded(arrays)], dim=1) @ self.get_buffer("beside")
+        history = [
+            cast(ExportedEntries, one).pooled(weights[:, place], entries, *new)  # (n, c)
+            for place, one in enumerate(self.readings)
+        ]
+        read = torch.stack(history).sum(0) + torch.cat(
+            [facts, *tower.embedded(arrays)], dim=1
+        ) @ self.get_buffer("beside")
         vector = tower.hidden.rest(read)
         if tower.sequence is not None and self.in_order is not None:
             shown = window(entries, tower.sequence.length)

@@ -85,19 +85,23 @@ class HistoryPool(nn.Module):
     a user always wants. Dividing by the L2 norm and not by the sum lets a long history that agrees with
     itself speak louder than a short one, as in Mult-VAE (arXiv 1802.05814, section 2.3).
 
+    What a user always wants, as of items that are new, may be asked of a second reading, unweighted.
+
     Args:
         half_lives_days: where learning them starts; without one, all entries weigh alike.
+        unweighted: whether to read the history a second time, all entries alike.
     """
 
-    def __init__(self, half_lives_days: Sequence[float]) -> None:
+    def __init__(self, half_lives_days: Sequence[float], *, unweighted: bool = False) -> None:
         super().__init__()
+        self.readings = 1 + unweighted
         self.log_half_lives: nn.Parameter | None = None
         if half_lives_days:
             self.log_half_lives = nn.Parameter(torch.tensor(half_lives_days).log())  # (j,)
             self.mixture = nn.Parameter(torch.zeros(len(half_lives_days)))  # (j,), before the softmax
 
     def forward(self, table: Tensor, entries: Tensor, ages_days: Tensor) -> Tensor:
-        """(n, d + HISTORY_STATISTICS): the pooled vector, then how long and how recent the history is.
+        """(n, readings * d + HISTORY_STATISTICS): pooled vectors, then how long and how recent they are.
 
         Up to MATRIX_ITEMS it multiplies by a matrix (n, FIRST + items) of weights, no larger than the
         scores of the full softmax, and whose gradient is 15 times as fast as a gather's (measured for
@@ -109,14 +113,14 @@ class HistoryPool(nn.Module):
             ages_days: float32 (n, h).
         """
         weights, facts = self.weights(entries, ages_days)
-        if len(table) > MATRIX_ITEMS:
-            pooled = F.embedding_bag(entries, table, mode="sum", per_sample_weights=weights)
-        else:
-            pooled = weights.new_zeros(len(weights), len(table)).scatter_add(1, entries, weights) @ table
-        return torch.cat([pooled, facts], dim=1)
+        return torch.cat([*(_pooled(table, entries, one) for one in weights.unbind(1)), facts], dim=1)
 
     def weights(self, entries: Tensor, ages_days: Tensor) -> tuple[Tensor, Tensor]:
-        """Weigh every entry, (n, h), 0 for padding; and give HISTORY_STATISTICS of every history, (n, 2)."""
+        """Weigh every entry, and count.
+
+        Returns:
+            For each reading, (n, readings, h), 0 for padding; HISTORY_STATISTICS of every history, (n, 2).
+        """
         mask = (entries != PAD).to(ages_days.dtype)  # (n, h)
         if self.log_half_lives is None:
             recency = mask.unsqueeze(1)  # (n, 1, h)
@@ -127,10 +131,23 @@ class HistoryPool(nn.Module):
             half_lives = self.log_half_lives.exp().unsqueeze(1)  # (j, 1)
             recency = mask.unsqueeze(1) * torch.exp2(-ages / half_lives)  # (n, j, h)
             mixture = self.mixture.softmax(0)
-        norms = recency.square().sum(2, keepdim=True).clamp(min=1e-12).sqrt()  # (n, j, 1)
-        weights = ((recency / norms) * mixture.unsqueeze(1)).sum(1)  # (n, h)
+        weights = [(_of_norm_1(recency) * mixture.unsqueeze(1)).sum(1)]  # (n, h) each
+        if self.readings > 1:
+            weights.append(_of_norm_1(mask))
         recent = (recency.sum(2) * mixture).sum(1)  # (n,)
-        return weights, torch.stack([mask.sum(1).log1p(), recent.log1p()], dim=1)
+        return torch.stack(weights, dim=1), torch.stack([mask.sum(1).log1p(), recent.log1p()], dim=1)
+
+
+def _of_norm_1(weights: Tensor) -> Tensor:
+    """Over the L2 norm of the last dimension, which stays 0 where all are."""
+    return weights / weights.square().sum(-1, keepdim=True).clamp(min=1e-12).sqrt()
+
+
+def _pooled(table: Tensor, entries: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums of rows (FIRST + items, d) by entries (n, h) and weights (n, h): (n, d)."""
+    if len(table) > MATRIX_ITEMS:
+        return F.embedding_bag(entries, table, mode="sum", per_sample_weights=weights)
+    return weights.new_zeros(len(weights), len(table)).scatter_add(1, entries, weights) @ table
 
 
 class HistorySequence(nn.Module):
@@ -175,7 +192,9 @@ class UserTower(nn.Module):
     ) -> None:
         super().__init__()
         self.slots = []  # where each feature's arrays start among the inputs
-        parts, width, start = list[FeatureEmbedding](), config.width + HISTORY_STATISTICS, 0
+        self.pool = HistoryPool(config.half_lives_days or (), unweighted=bool(config.unweighted))
+        self.history_width = self.pool.readings * config.width + HISTORY_STATISTICS
+        parts, width, start = list[FeatureEmbedding](), self.history_width, 0
         for spec, feature in _pairs(schema, features):
             if spec.kind == "history":
                 self.history_slots = slice(start, start + len(input_names(spec)))
@@ -185,7 +204,6 @@ class UserTower(nn.Module):
                 width += parts[-1].dim
             start += len(input_names(spec))
         self.parts = nn.ModuleList(parts)
-        self.pool = HistoryPool(config.half_lives_days or ())
         output_dim = config.user_layers.output_dim - config.item_bias
         self.hidden = Hidden(width, _outputs(config.user_layers, output_dim))
         self.sequence: HistorySequence | None = None

@@ -25,7 +25,7 @@ from bundle.preprocess.features.schema import PAD
 from training.recommender.baselines import Floats
 from training.recommender.encoders.feature_embeddings import FeatureEmbedding, Number
 from training.recommender.encoders.regression import Taken, choose_ridges, fit
-from training.recommender.encoders.towers import HISTORY_STATISTICS, TwoTowers, UserTower, linear_path
+from training.recommender.encoders.towers import TwoTowers, UserTower, linear_path
 from training.recommender.ranking import Ints, evaluate_users
 
 # Times the spread of scores. New users are ranked by features and popularity alone, which may weigh little.
@@ -154,7 +154,7 @@ def _set(towers: TwoTowers, found: Sequence[Coefficients]) -> None:
 
     Dimensions that U does not need keep an embedding and are not read, so that training can make use of them.
     """
-    linear, place = linear_path(towers.user_tower.hidden), towers.item_dim + HISTORY_STATISTICS
+    linear, place = linear_path(towers.user_tower.hidden), towers.user_tower.history_width
     for part, one in zip(towers.user_tower.feature_parts(), found, strict=True):
         left, values, right = torch.linalg.svd(one.values, full_matrices=False)
         used = min(part.dim, int((values > 1e-6).sum()))
