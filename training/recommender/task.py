@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from bundle.inputs import Input
 from bundle.manifest import Metric
-from bundle.preprocess.features import FeaturePreprocessor, Features
+from bundle.preprocess.features import FeaturePreprocessor
 from bundle.preprocess.features.schema import FeatureSchema, FeatureSpec, input_names
 from bundle.progress import phase
 from bundle.publish import Draft
@@ -27,25 +27,19 @@ from training.console import say
 from training.export import Exportable, draft_of, run_torch
 from training.metrics import Validation
 from training.provenance import of_run
-from training.recommender import baselines
-from training.recommender.choice.new_items import choose_content, new_items
-from training.recommender.choice.questions import training_histories
-from training.recommender.choice.resolve import given, lines_of, resolve
-from training.recommender.config.towers import InitialisationConfig
+from training.recommender.arrays import collated, tensors
+from training.recommender.choice.resolve import resolve
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.recent import described
 from training.recommender.effects import Question, as_metrics, effects, sentences
-from training.recommender.encoders.content import ContentSettings
 from training.recommender.encoders.export_modules import ExportedItems, ExportedUsers, Recent
-from training.recommender.encoders.initialisation import content_of, initialise_from_closed_form
-from training.recommender.encoders.structure import ClosedForm
 from training.recommender.encoders.towers import TwoTowers
-from training.recommender.encoders.user_features import MOST_TAKEN, HeldOut, initialise_user_features
 from training.recommender.evaluation import Evaluation
 from training.recommender.objectives import Step, choose_targets, positive_shares
 from training.recommender.parity import item_parity_inputs, user_parity_inputs
 from training.recommender.rules import check, check_size, check_users
 from training.recommender.settings import RecommenderRun
+from training.recommender.start import initialise
 from training.task import Encode
 
 # Times the learning rate: it is one number, and its logarithm has to move by 1, not 0.01.
@@ -85,7 +79,7 @@ class RecommenderTask:
             self.run = run = choice.run
             self._tell(choice.lines())
         known = [self.examples.item_input(int(number)) for number in self.examples.known]
-        self._known = _tensors(self.examples.items, known)[: len(self.examples.content_specs)]
+        self._known = tensors(self.examples.items, known)[: len(self.examples.content_specs)]
         taken = self.examples.training_items()
         self._learned = np.flatnonzero([len(items) > 0 for items in taken])  # all others have no target
         check_users(run, len(self._learned), len(taken))
@@ -104,7 +98,7 @@ class RecommenderTask:
         )
         if run.towers.initialisation is not None:
             with phase("compute the start"):
-                self._initialise(run.towers.initialisation)
+                self.run = initialise(self.model, self._known, run, self.examples, self._tell)
 
     def _positive_shares(self, taken: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:
         """How likely each known item is a step's positive: of the newest entries, which are what is read."""
@@ -114,73 +108,10 @@ class RecommenderTask:
         low, high = config.target_fraction
         return positive_shares(newest, len(self.examples.known), config.targets, (low, high))
 
-    def _initialise(self, config: InitialisationConfig) -> None:
-        lately = self.examples.training_lately()
-        texts = None
-        words = self.examples.texts()
-        if any(words):
-            texts = baselines.tfidf([words[number] for number in self.examples.known])
-        # Which training user took which known item, float32 (users, k).
-        interactions = baselines.multi_hot(self.examples.training_items(), len(self.examples.known))
-        form = given(self.run.towers)
-        half_lives = [form.half_lives_days, *([()] if self.run.towers.unweighted else [])]
-        believed = self._believed(config, form, half_lives[-1])
-        assert config.scale is not None
-        initialise_from_closed_form(
-            self.model,
-            self._known,
-            interactions,
-            lately,
-            form,
-            histories=[training_histories(self.examples, one) for one in half_lives],
-            scale=config.scale,
-            believed=believed,
-            texts=texts,
-        )
-        if self.model.user_tower.slots:
-            self._initialise_user_features()
-
-    def _initialise_user_features(self) -> None:
-        examples, held_out = self.examples, self.examples.validation()
-        inputs, since = examples.training_beginnings(max(1, MOST_TAKEN // len(examples.known)))
-        candidates = examples.candidates(held_out)
-        initialise_user_features(
-            self.model,
-            self._known,
-            _tensors(examples.users, inputs),
-            baselines.multi_hot(since, len(examples.known)),
-            HeldOut(
-                _tensors(examples.users, held_out.users),
-                _tensors(examples.items, candidates)[: len(examples.content_specs)],
-                held_out.history,
-                held_out.targets,
-            ),
-            metric=self.run.train.metric,
-        )
-
     def _tell(self, lines: Iterable[str]) -> None:
         for line in lines:
             say(line)
             self._chosen.append(line)
-
-    def _believed(
-        self, config: InitialisationConfig, form: ClosedForm, half_lives_days: Sequence[float]
-    ) -> ContentSettings | None:
-        """How far content is believed: as the config says, or chosen by new items."""
-        if config.content_ridge is not None:
-            return ContentSettings(config.content_ridge, config.content_own or 0.0)
-        content = content_of(self.model, self._known)
-        if not content.shape[1]:
-            return None
-        question = new_items(self.examples, form, half_lives_days)
-        chosen, tried = choose_content(question, content, self.run.train.metric, config.content_own)
-        self._tell(lines_of(tried))
-        if chosen is not None:
-            update = {"content_ridge": chosen.ridge, "content_own": chosen.own}
-            changed = config.model_copy(update=update)
-            towers = self.run.towers.model_copy(update={"initialisation": changed})
-            self.run = self.run.model_copy(update={"towers": towers})
-        return chosen
 
     @property
     def steps_per_epoch(self) -> int:
@@ -205,13 +136,13 @@ class RecommenderTask:
             yield Batch(batches[step], (self.run.seed, epoch, step))
 
     def loss(self, batch: Batch) -> dict[str, Tensor]:
-        arrays = _arrays(self.examples.users, self.examples.training(batch.users))
+        arrays = collated(self.examples.users, self.examples.training(batch.users))
         config, generator = self.run.loss, np.random.default_rng(batch.seed)
         low, high = config.target_fraction
         targets = choose_targets(arrays[self._history], config.targets, (low, high), generator)
         if self.examples.log.user_records.follow_rows:  # the hidden entries' rows must not tell of the user
             records = self.examples.training_records(batch.users, targets.numpy())
-            arrays = self._with_features(arrays, _arrays(self.examples.users, records))
+            arrays = self._with_features(arrays, collated(self.examples.users, records))
         step = Step(
             towers=self.model,
             known=self._known,
@@ -338,16 +269,6 @@ class RecommenderTask:
 
 def _only(schema: FeatureSchema, features: list[FeatureSpec]) -> FeatureSchema:
     return schema.model_copy(update={"features": features})
-
-
-def _tensors(preprocessor: FeaturePreprocessor, inputs: Sequence[Features]) -> list[Tensor]:
-    return _arrays(preprocessor, preprocessor.prepare(inputs, "end"))
-
-
-def _arrays(preprocessor: FeaturePreprocessor, prepared: Sequence[Any]) -> list[Tensor]:
-    """One batch, in the order of the graph's inputs."""
-    arrays = preprocessor.collate(prepared)
-    return [torch.from_numpy(arrays[name]) for name in preprocessor.input_names]
 
 
 def _encode(model: nn.Module, preprocessor: FeaturePreprocessor) -> Encode:
