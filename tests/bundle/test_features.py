@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 from strategies import feature_objects
 
 from bundle import Features, InputError, ManifestError, Truncation
 from bundle.preprocess.features import FeatureFacts, FeaturePreprocessor
 from bundle.preprocess.features.schema import FIRST, MISSING, PAD, UNKNOWN, FeatureSchema
+from bundle.preprocess.features.words import distinct_prefixes, words
 
 DAY_S = 86_400
 NOW = 1_700_000_000.0
@@ -175,6 +177,32 @@ def test_known_pairs_of_neighbouring_words_follow_the_words() -> None:
     assert not turned.facts.unknown
 
 
+def test_known_beginnings_follow_the_words_of_a_text() -> None:
+    """Each once, and none that is a word of the text as well; one that is not known says nothing."""
+    vocabulary = ["bag", "22", "22423", "lamps"]
+    code = {"name": "code", "kind": "text", "vocabulary": vocabulary, "max_length": 2, "prefixes": [2, 3]}
+    known, family, plural, both, cut = loaded([code], version=2).prepare(
+        [Features({"code": text}) for text in ("22423", "22999", "Bags", "bags bag", "red lamps bags")]
+    )
+
+    assert known.arrays["code"].tolist() == [FIRST + 2, FIRST + 1]
+    assert family.arrays["code"].tolist() == [UNKNOWN, FIRST + 1]
+    assert family.facts.unknown == ("code",)
+    assert plural.arrays["code"].tolist() == [UNKNOWN, FIRST]
+    assert both.arrays["code"].tolist() == [UNKNOWN, FIRST]
+    assert cut.arrays["code"].tolist() == [UNKNOWN, FIRST + 3]
+
+
+@given(st.text(alphabet="ab1 ", max_size=30), st.lists(st.integers(1, 4), max_size=3))
+def test_beginnings_are_distinct_and_no_words(text: str, lengths: list[int]) -> None:
+    read = words(text)
+    found = distinct_prefixes(read, lengths)
+
+    assert len(set(found)) == len(found)
+    assert not set(found) & set(read)
+    assert all(any(word.startswith(one) for word in read) and len(one) in lengths for one in found)
+
+
 @pytest.mark.parametrize(("name", "value"), [("tags", []), ("title", ""), ("title", " ?! _")])
 def test_empty_bag_is_missing(name: str, value: Any) -> None:
     assert read(**{name: value}) == read()
@@ -318,6 +346,10 @@ def test_a_list_over_the_limit_is_checked_to_its_end() -> None:
         ({"features": [FEATURES[6] | {"content": [FEATURES[6]]}]}, "content"),
         ({"schema_version": 3}, "schema_version"),
         ({"features": [FEATURES[0] | {"uppercase": True}]}, "schema_version 2"),
+        (
+            {"features": [{"name": "t", "kind": "text", "vocabulary": [], "max_length": 1, "prefixes": [2]}]},
+            "version 2",
+        ),
         ({"side": "shop"}, "side"),
     ],
 )

@@ -19,7 +19,13 @@ from bundle.preprocess.facts import Truncation
 from bundle.preprocess.features import schema as specs
 from bundle.preprocess.features.schema import FIRST, MISSING, UNKNOWN
 from bundle.preprocess.features.vocabulary import Vocabulary
-from bundle.preprocess.features.words import bigrams, distinct, distinct_bigrams, words
+from bundle.preprocess.features.words import (
+    bigrams,
+    distinct,
+    distinct_bigrams,
+    distinct_prefixes,
+    words,
+)
 from bundle.values import DAY_S, BadValueError, id_of, json_type, number_of, string_of, unix_time
 
 ID_TYPES, AS_TEXT = ("string", "integer"), "an integer is read as its decimal text"  # what `id_of` takes
@@ -135,7 +141,7 @@ class _Bag(_Listed):
 
 
 class _Text(_Listed):
-    """A bag of words, and of known pairs of neighbours."""
+    """A bag of words, of known pairs of neighbours, and of known beginnings of words."""
 
     unit = "words"
 
@@ -150,11 +156,21 @@ class _Text(_Listed):
         if self._spec.bigrams:
             entries = entries[: self._limit]
             pairs = distinct_bigrams(read, entries) if self._counts_once else bigrams(entries)
-            found += [index for index in map(self._vocabulary.find, pairs) if index != UNKNOWN]
+            found += self._known(pairs)
+        if self._spec.prefixes:
+            found += self._known(distinct_prefixes(entries[: self._limit], self._spec.prefixes))
         return self._array(found)
 
+    def _known(self, entries: Sequence[str]) -> list[int]:
+        return [index for index in map(self._vocabulary.find, entries) if index != UNKNOWN]
+
     def schema(self) -> dict[str, Any]:
-        noun = "words and pairs of neighbouring ones" if self._spec.bigrams else "words"
+        nouns = (
+            "words",
+            "pairs of neighbours" * self._spec.bigrams,
+            "beginnings" * bool(self._spec.prefixes),
+        )
+        noun = " and ".join(filter(None, nouns))
         known = f"{len(self._vocabulary)} {noun} are known; the first {self._limit} are read"
         counted = "each counts once" if self._counts_once else ""
         return {"type": ["string", "null"], "description": described(self._spec.description, known, counted)}

@@ -54,13 +54,15 @@ class BagSpec(_Spec):
 class TextSpec(_Spec):
     """Free text, read as a bag of words, max_length of them (see `bundle.preprocess.features.words`).
 
-    With `bigrams`, pairs of neighbouring words that are in the vocabulary are entries, too.
+    With `bigrams`, pairs of neighbouring words that are in the vocabulary are entries, too; with `prefixes`,
+    the beginnings of words, so many characters long.
     """
 
     kind: Literal["text"]
     vocabulary: list[str]
     max_length: Positive
     bigrams: bool = False
+    prefixes: list[Positive] = []
 
 
 class NumberSpec(_Spec):
@@ -157,8 +159,9 @@ class FeatureSchema(BaseModel):
             vocabulary = getattr(feature, "vocabulary", [])
             if len(set(vocabulary)) != len(vocabulary):
                 raise ValueError(f"the vocabulary of {feature.name!r} holds an entry twice")
-            if self.schema_version == 1 and getattr(feature, "uppercase", False):
-                raise ValueError(f"uppercase, of {feature.name!r}, is of schema_version 2")
+            for option in ("uppercase", "prefixes"):
+                if self.schema_version == 1 and getattr(feature, option, False):
+                    raise ValueError(f"{option}, of {feature.name!r}, is of schema_version 2")
         return self
 
     @classmethod

@@ -55,6 +55,15 @@ def distinct(of: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(of))
 
 
+def distinct_prefixes(of: Sequence[str], lengths: Sequence[int]) -> list[str]:
+    """Each beginning of these lengths of a longer word once, in order, without those that are words of it.
+
+    "bags" begins like "bag"; an article's code, 85123A, like those of its family.
+    """
+    found = distinct([word[:length] for word in of for length in lengths if length < len(word)])
+    return [prefix for prefix in found if prefix not in of]
+
+
 def distinct_bigrams(of: Sequence[str], among: Collection[str]) -> list[str]:
     """Each pair of neighbouring words once, in order, up to the first word that is not among these."""
     return distinct(bigrams(list(takewhile(set(among).__contains__, of))))

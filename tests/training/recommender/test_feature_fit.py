@@ -50,6 +50,14 @@ def test_pairs_of_words_are_counted_where_they_are_declared() -> None:
     assert spec.vocabulary == ["lamp", "red", "red lamp"]
 
 
+def test_beginnings_of_words_are_counted_where_they_are_declared() -> None:
+    feature = FeatureConfig(name="t", kind="text", prefixes=[2, 3], min_count=2)
+    spec = fit(feature, ["22423", "22424 22", "85123A"])
+
+    assert spec.prefixes == [2, 3]
+    assert spec.vocabulary == ["22", "224"]
+
+
 def test_a_word_and_an_entry_count_once_a_record() -> None:
     text = fit(
         FeatureConfig(name="t", kind="text", bigrams=True, min_count=2), ["lamp lamp lamp", "lamp red"]

@@ -21,7 +21,7 @@ _EMBEDDED = ("column", "dim", "dropout")
 FEATURE_OPTIONS: Mapping[str, tuple[str, ...]] = {
     "category": (*_EMBEDDED, "min_count", "max_size", "uppercase"),
     "bag": (*_EMBEDDED, "min_count", "max_size", "max_length", "pooling", "separator", "uppercase"),
-    "text": (*_EMBEDDED, "min_count", "max_size", "max_length", "pooling", "bigrams"),
+    "text": (*_EMBEDDED, "min_count", "max_size", "max_length", "pooling", "bigrams", "prefixes"),
     "number": (*_EMBEDDED, "log1p", "clip"),
     "time": (*_EMBEDDED, "clip"),
     "history": ("max_length",),
@@ -44,6 +44,8 @@ class FeatureConfig(Section):
         pooling: of a bag's or text's embeddings: their `mean`, or `mean_sqrt`, their sum over the square root
             of their number, so that many entries say more than few.
         bigrams: of a text, known pairs of neighbouring words are entries, too.
+        prefixes: of a text, the words' first so many characters are entries, too, where they are known: of
+            codes, which say to what family an article belongs, or in place of stems.
         log1p: take the logarithm of a number's magnitude first.
         clip: standard deviations at which numbers are cut.
         dim: of its embedding. An item's features are summed in `towers.item_dim` dimensions: what has others
@@ -64,6 +66,7 @@ class FeatureConfig(Section):
     max_length: Positive = 64
     pooling: BagPooling = "mean_sqrt"
     bigrams: bool = False
+    prefixes: list[Positive] = []
     log1p: bool = False
     clip: Annotated[float, Field(gt=0)] = 5.0
     dim: Positive | None = None

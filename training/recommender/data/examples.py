@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from bundle.preprocess import Prepared
 from bundle.preprocess.features import FeaturePreprocessor, Features
-from bundle.preprocess.features.words import words
+from bundle.preprocess.features.words import distinct_prefixes, words
 from training.errors import ConfigError
 from training.recommender.data.features import fit_schema, key_features
 from training.recommender.data.held_out import (
@@ -304,7 +304,11 @@ class RecommenderExamples:
         return evaluation_split(self.log, found, candidates, cold=self.cold, asked=len(asked), send=send)
 
     def texts(self, records: Sequence[Record] | None = None) -> list[list[str]]:
-        """The words of each item's text features, for TF-IDF; by default of `item_records`."""
-        names = [spec.name for spec in self.item_schema.features if spec.kind == "text"]
+        """The words of each item's text features, and their beginnings, for TF-IDF; of `item_records`."""
+        specs = [spec for spec in self.item_schema.features if spec.kind == "text"]
         records = self.item_records if records is None else records
-        return [words(" ".join(record.get(name, "") for name in names)) for record in records]
+        texts = [[(spec, words(record.get(spec.name, ""))) for spec in specs] for record in records]
+        return [
+            [term for spec, read in fields for term in (*read, *distinct_prefixes(read, spec.prefixes))]
+            for fields in texts
+        ]

@@ -16,7 +16,7 @@ import numpy as np
 
 from bundle.preprocess.features.schema import ENTRY_FIELDS, SCHEMA_VERSION, FeatureSchema, FeatureSpec
 from bundle.preprocess.features.vocabulary import normal
-from bundle.preprocess.features.words import distinct, distinct_bigrams, words
+from bundle.preprocess.features.words import distinct, distinct_bigrams, distinct_prefixes, words
 from bundle.values import DAY_S
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig
@@ -109,7 +109,10 @@ def _fit(feature: FeatureConfig, records: Sequence[Record], now: float) -> dict[
         return _fit_scale(feature, values, now)
     vocabulary = by_count(_entries(feature, values), min_count=feature.min_count, max_size=feature.max_size)
     fitted: dict[str, Any] = {"vocabulary": vocabulary}
-    fitted |= {"bigrams": feature.bigrams} if feature.kind == "text" else {"uppercase": feature.uppercase}
+    if feature.kind == "text":
+        fitted |= {"bigrams": feature.bigrams, "prefixes": feature.prefixes}
+    else:
+        fitted |= {"uppercase": feature.uppercase}
     return fitted | ({} if feature.kind == "category" else {"max_length": feature.max_length})
 
 
@@ -127,10 +130,11 @@ def _entries(feature: FeatureConfig, values: Sequence[Any]) -> Iterable[str]:
 
 
 def _terms(text: str, feature: FeatureConfig) -> list[str]:
-    """Words and pairs, each once, as the preprocessor reads them."""
+    """Words, pairs and beginnings, each once, as the preprocessor reads them."""
     read = words(text)
     found = distinct(read)[: feature.max_length]
-    return found + distinct_bigrams(read, found) if feature.bigrams else found
+    pairs = distinct_bigrams(read, found) if feature.bigrams else []
+    return [*found, *pairs, *distinct_prefixes(found, feature.prefixes)]
 
 
 def _fit_scale(feature: FeatureConfig, values: Sequence[float], now: float) -> dict[str, Any]:
