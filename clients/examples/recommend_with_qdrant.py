@@ -33,7 +33,8 @@ def catalogue(log: Path) -> list[dict[str, Any]]:
         for line in csv.DictReader(file):
             code, title = line["StockCode"].upper(), line["Description"].strip()
             if code[:5].isdecimal() and title and float(line["UnitPrice"]) > 0 and int(line["Quantity"]) > 0:
-                records[code] = {"id": code, "description": title, "price": float(line["UnitPrice"])}
+                price = float(line["UnitPrice"])
+                records[code] = {"id": code, "code": code, "description": title, "price": price}
     return list(records.values())
 
 
