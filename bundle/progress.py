@@ -1,6 +1,7 @@
 """Progress of a long step: a bar on a terminal, a plain line now and then elsewhere.
 
-The numbers shown are the step's own (loss, rate, metric); this module only draws them.
+The numbers shown are the step's own (loss, rate, metric); this module only draws them. Of steps inside each
+other the inner one speaks, and what it has told of the time the outer one leaves out.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TextIO
 
@@ -21,9 +24,35 @@ LINE_EVERY_S = 15.0
 SILENT_S = 1.5  # a step that takes longer says what it is
 
 
+@dataclass
+class _Inner:
+    """The steps inside of a step: how many run, and the seconds that they have told."""
+
+    running: int = 0
+    told_s: float = 0.0
+
+
+_around: ContextVar[_Inner | None] = ContextVar("_around", default=None)  # of the innermost step that runs
+
+
+@contextmanager
+def _inside() -> Iterator[tuple[_Inner, _Inner]]:
+    """Around a step: what is known of the steps in the one around it, and in itself."""
+    outer, inner = _around.get() or _Inner(), _Inner()
+    outer.running += 1
+    token = _around.set(inner)
+    try:
+        yield outer, inner
+    finally:
+        _around.reset(token)
+        outer.running -= 1
+
+
 @contextmanager
 def phase(label: str, *, stream: TextIO | None = None, silent_s: float = SILENT_S) -> Iterator[None]:
     """Around a step whose length nobody knows: says what it is once it is long, and how long it took.
+
+    Steps inside of it speak for themselves: it is quiet while they run, and their time is no part of its own.
 
     Args:
         label: what is done, as "read log.csv".
@@ -32,24 +61,30 @@ def phase(label: str, *, stream: TextIO | None = None, silent_s: float = SILENT_
     """
     out, start, is_over = stream or sys.stderr, time.monotonic(), threading.Event()
 
-    def tell() -> None:
+    def write(line: str) -> None:
+        out.write(f"{label}{line}\n")
+        out.flush()
+
+    def tell(inner: _Inner) -> None:
         wait = silent_s
         while not is_over.wait(wait):
-            took_s = time.monotonic() - start
-            out.write(f"{label} ...\n" if wait == silent_s else f"{label} ... {took_s:.0f} s\n")
-            out.flush()
-            wait = LINE_EVERY_S
+            if not inner.running:
+                write(" ..." if wait == silent_s else f" ... {time.monotonic() - start:.0f} s")
+                wait = LINE_EVERY_S
 
-    teller = threading.Thread(target=tell, name="phase", daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        teller.join()
-    if (took_s := time.monotonic() - start) >= silent_s:
-        out.write(f"{label}: {took_s:.1f} s\n")
-        out.flush()
+    with _inside() as (outer, inner):
+        teller = threading.Thread(target=tell, args=[inner], name="phase", daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            teller.join()
+        took_s = time.monotonic() - start
+        outer.told_s += inner.told_s
+        if (own_s := took_s - inner.told_s) >= silent_s:
+            outer.told_s += own_s
+            write(f": {own_s:.1f} s" + (f", {took_s:.1f} s in all" if inner.told_s else ""))
 
 
 class Progress:
@@ -80,7 +115,7 @@ class Progress:
         self.total, self.label, self.unit, self.done = total, label, unit, done
         self.stream = stream or sys.stderr
         self.facts = ""
-        self._clock = clock
+        self._clock, self._around = clock, ExitStack()
         self._start, self._first = clock(), done
         self._next_line = self._start + LINE_EVERY_S
         self._bar: RichProgress | None = None
@@ -118,6 +153,7 @@ class Progress:
         self.stream.flush()
 
     def __enter__(self) -> Progress:
+        self._outer, _ = self._around.enter_context(_inside())
         if self._bar is not None:
             self._bar.start()
         return self
@@ -129,3 +165,5 @@ class Progress:
             self._bar.stop()
         else:
             self._line()
+        self._outer.told_s += self._clock() - self._start
+        self._around.close()

@@ -113,3 +113,41 @@ def test_a_phase_that_fails_tells_no_time() -> None:
         raise ZeroDivisionError
 
     assert ": " not in stream.getvalue()
+
+
+def test_of_steps_inside_each_other_each_second_is_told_once() -> None:
+    """The outer phase is quiet while others speak, and tells its own time and the whole."""
+    stream = io.StringIO()
+    with phase("measure", stream=stream, silent_s=0.2):
+        with phase("tune", stream=stream, silent_s=0.1):
+            time.sleep(0.35)
+        with Progress(total=1, label="encode", unit="texts", stream=stream):
+            time.sleep(0.35)
+        time.sleep(0.25)
+
+    lines = stream.getvalue().splitlines()
+    assert lines[:2] == ["tune ...", lines[1]]
+    assert re.fullmatch(r"tune: \d\.\d s", lines[1])
+    assert lines[2].startswith("encode: 0/1 texts")
+    assert (last := re.fullmatch(r"measure: (\d\.\d) s, (\d\.\d) s in all", lines[-1]))
+    assert 0.2 <= float(last[1]) <= float(last[2]) - 0.6
+
+
+def test_a_phase_that_did_nothing_besides_others_tells_no_time() -> None:
+    stream = io.StringIO()
+    with phase("measure", stream=stream, silent_s=0.2), phase("tune", stream=stream, silent_s=0.1):
+        time.sleep(0.3)
+
+    assert "measure" not in stream.getvalue()
+    assert "tune: " in stream.getvalue()
+
+
+def test_a_step_that_fails_leaves_the_ones_around_it_speaking() -> None:
+    stream = io.StringIO()
+    with phase("measure", stream=stream, silent_s=0.01):
+        with pytest.raises(ZeroDivisionError), phase("tune", stream=stream, silent_s=9.0):
+            raise ZeroDivisionError
+        while not stream.getvalue():
+            time.sleep(0.005)
+
+    assert stream.getvalue().startswith("measure ...\nmeasure: ")
