@@ -33,7 +33,7 @@ Encode = Callable[[Sequence[Input]], Floats]
 
 
 @dataclass(frozen=True)
-class Question:
+class ValidationUsers:
     """Validation users, and what they took among the candidates: `EvaluationSplit`, as far as it is needed.
 
     Attributes:
@@ -48,9 +48,9 @@ class Question:
     history: Sequence[Ints]
     targets: Sequence[Ints]
 
-    def of(self, count: int) -> Question:
+    def of(self, count: int) -> ValidationUsers:
         """The first users."""
-        return Question(self.users[:count], self.items, self.history[:count], self.targets[:count])
+        return ValidationUsers(self.users[:count], self.items, self.history[:count], self.targets[:count])
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Effect:
 
 
 def effects(
-    question: Question,
+    asked: ValidationUsers,
     encode: tuple[Encode, Encode],
     features: tuple[Sequence[str], Sequence[str]],
     *,
@@ -88,28 +88,28 @@ def effects(
     """Hide each feature in turn.
 
     Args:
-        question: validation users.
+        asked: whose rankings are compared.
         encode: users, items.
         features: names of either side's, without history and id.
         history_name: of the user feature that is left out of new users.
         id_name: of the item feature that is left out where an item feature is hidden.
         metric: of `ranking`.
     """
-    question = question.of(MOST_USERS)
+    asked = asked.of(MOST_USERS)
     of_users, of_items = encode
-    known, new = question.users, hidden(question.users, history_name)
-    items = of_items(question.items)
-    whole = _Rankings(question, (of_users(known), of_users(new)), items, metric)
+    known, new = asked.users, hidden(asked.users, history_name)
+    items = of_items(asked.items)
+    whole = _Rankings(asked, (of_users(known), of_users(new)), items, metric)
     found = []
     for name in features[0]:
         users = (of_users(hidden(known, name)), of_users(hidden(new, name)))
         alone = _changed(whole.of(of_users(only(new, name)), items), whole.of(of_users(only(new)), items))
-        found.append(whole.against(name, _Rankings(question, users, items, metric), alone))
-    nameless = hidden(question.items, id_name)
+        found.append(whole.against(name, _Rankings(asked, users, items, metric), alone))
+    nameless = hidden(asked.items, id_name)
     if features[1]:
-        whole = _Rankings(question, whole.users, of_items(nameless), metric)
+        whole = _Rankings(asked, whole.users, of_items(nameless), metric)
     for name in features[1]:
-        without = _Rankings(question, whole.users, of_items(hidden(nameless, name)), metric)
+        without = _Rankings(asked, whole.users, of_items(hidden(nameless, name)), metric)
         told = [whole.of(whole.users[0], of_items(only(nameless, *one))) for one in ([name], [])]
         found.append(whole.against(name, without, _changed(*told)))
     return found
@@ -133,20 +133,20 @@ class _Rankings:
     """The best items of known and of new users.
 
     Args:
-        question: whose users they are.
+        asked: whose users they are.
         users: vectors (n, d) of them as they are, and without a history.
         items: vectors (k, d).
         metric: of `ranking`.
     """
 
-    def __init__(self, question: Question, users: tuple[Floats, Floats], items: Floats, metric: str) -> None:
+    def __init__(
+        self, asked: ValidationUsers, users: tuple[Floats, Floats], items: Floats, metric: str
+    ) -> None:
         self.users = users
-        self.nothing = [one[:0] for one in question.history]
+        self.nothing = [one[:0] for one in asked.history]
         scores = users[0] @ items.T
-        self.values: npt.NDArray[np.float64] = evaluate_users(scores, question.history, question.targets)[
-            metric
-        ]
-        self.known = rank(scores, question.history, TOP)
+        self.values: npt.NDArray[np.float64] = evaluate_users(scores, asked.history, asked.targets)[metric]
+        self.known = rank(scores, asked.history, TOP)
         self.new = self.of(users[1], items)
 
     def of(self, users: Floats, items: Floats) -> Ints:

@@ -31,7 +31,7 @@ from training.recommender.arrays import collated, tensors
 from training.recommender.choice.resolve import resolve
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.recent import described
-from training.recommender.effects import Question, as_metrics, effects, sentences
+from training.recommender.effects import ValidationUsers, as_metrics, effects, sentences
 from training.recommender.encoders.export_modules import ExportedItems, ExportedUsers, Recent
 from training.recommender.encoders.towers import TwoTowers
 from training.recommender.evaluation import Evaluation
@@ -213,7 +213,7 @@ class RecommenderTask:
         items = examples.candidates(held_out)
         own = {examples.history_name, examples.id_name}
         found = effects(
-            Question(held_out.users, items, held_out.history, held_out.targets),
+            ValidationUsers(held_out.users, items, held_out.history, held_out.targets),
             (encoders[self.run.user_name], encoders[self.run.item_name]),
             (
                 [one.name for one in self.run.user if one.name not in own],

@@ -10,7 +10,7 @@ import pytest
 
 from bundle.inputs import Input
 from bundle.preprocess.features import Features
-from training.recommender.effects import Effect, Question, as_metrics, effects, sentences
+from training.recommender.effects import Effect, ValidationUsers, as_metrics, effects, sentences
 
 ITEMS, HALF = 60, 30
 Floats = npt.NDArray[np.float32]
@@ -29,7 +29,7 @@ def items(inputs: Sequence[Input]) -> Floats:
     return np.array(rows, dtype=np.float32)
 
 
-QUESTION = Question(
+ASKED = ValidationUsers(
     users=[Features({"side": "ab"[n % 2], "noise": n, "history": [n]}) for n in range(10)],
     items=[Features({"id": n, "half": "ab"[n // HALF], "colour": "red"}) for n in range(ITEMS)],
     history=[np.array([n], dtype=np.int64) for n in range(10)],
@@ -40,7 +40,7 @@ QUESTION = Question(
 @pytest.fixture(scope="module")
 def found() -> dict[str, Effect]:
     names = (["side", "noise"], ["half", "colour"])
-    rows = effects(QUESTION, (users, items), names, history_name="history", id_name="id", metric="ndcg@100")
+    rows = effects(ASKED, (users, items), names, history_name="history", id_name="id", metric="ndcg@100")
     return {one.feature: one for one in rows}
 
 
@@ -72,11 +72,11 @@ def test_features_that_say_the_same_are_not_called_without_effect() -> None:
         known = [one for one in inputs if isinstance(one, Features)]
         return users([Features({"side": one.values.get("side", one.values.get("twin"))}) for one in known])
 
-    twins = [Features({**one.values, "twin": one.values["side"]}, one.now) for one in QUESTION.users]
-    question = Question(twins, QUESTION.items, QUESTION.history, QUESTION.targets)
+    twins = [Features({**one.values, "twin": one.values["side"]}, one.now) for one in ASKED.users]
+    asked = ValidationUsers(twins, ASKED.items, ASKED.history, ASKED.targets)
 
     rows = effects(
-        question,
+        asked,
         (by_either, items),
         (["side", "twin", "noise"], []),
         history_name="history",
