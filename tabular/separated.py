@@ -3,14 +3,15 @@
 CSV is RFC 4180 read strictly: a quoted field may hold commas, quotes written twice, and line breaks; nothing
 stands between its last quote and the next comma. TSV has no line breaks or tabs in its fields; a field that
 is quoted as a whole, as spreadsheets and pandas write one that holds quotes, is read without them.
-Blank lines are no rows. Blanks around the names of columns are no part of them.
+Blank lines are no rows. Blanks around the names of columns are no part of them. Columns without a name at the
+end of the first line, as a comma after the last name makes them, must be empty in every row.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple
@@ -80,16 +81,22 @@ def separated(
 ) -> Iterator[Row]:
     """The rows by column, only the given ones or all. Raises DataError."""
     rows = records(path)
-    names = _names(path, next(rows, None))
+    header = next(rows, None)
+    names = _names(path, header)
     refuse_missing(path.name, columns or (), names)
     wanted = names if columns is None else list(dict.fromkeys(columns))
     pick = _picker([names.index(name) for name in wanted])
-    unit, width = f"{path.name}, line", len(names)
-    for line, fields, fault in rows:
-        if not fault and len(fields) == width:
+    first = next(rows, None)
+    if header is None or first is None:
+        return
+    unit, named = f"{path.name}, line", len(names)
+    # A comma may follow the last name and no row's last field: the first row tells how wide all are.
+    width = named if len(first.fields) == named else len(header.fields)
+    for line, fields, fault in chain([first], rows):
+        if not fault and len(fields) == width and not (width > named and any(fields[named:])):
             yield Row(unit, line, dict(zip(wanted, pick(fields), strict=True)))
         else:
-            yield Row(unit, line, fields, fault or _wrong_width(fields, width))
+            yield Row(unit, line, fields, fault or _wrong_width(fields, width, named))
 
 
 def names_of(path: Path, records: Callable[[Path], Iterator[Record]]) -> list[str]:
@@ -103,6 +110,8 @@ def _names(path: Path, header: Record | None) -> list[str]:
     if header.fault:
         raise DataError(f"{path.name}, line {header.line}: {header.fault}")
     names = [name.strip() for name in header.fields]
+    while len(names) > 1 and not names[-1]:
+        names.pop()
     if len(header.fields) < 3 and names[0].lower().startswith("sep="):
         raise DataError(f"{path.name}: the first line is for Excel alone, {cut(names[0])!r}; take it out")
     refuse_bad_names(path.name, names)
@@ -121,7 +130,9 @@ def _picker(positions: Sequence[int]) -> Callable[[list[str]], Sequence[str]]:
     return lambda fields: [fields[position] for position in positions]
 
 
-def _wrong_width(fields: Sequence[str], width: int) -> str:
+def _wrong_width(fields: Sequence[str], width: int, named: int) -> str:
+    if len(fields) == width:
+        return f"a value in column {width}, which has no name in the first line"
     fault = f"{len(fields)} fields, expected {width}"
     breaks = sum(field.count("\n") for field in fields)
     return f"{fault}; a quoted field takes up {breaks + 1} lines, is its quote closed?" if breaks else fault

@@ -107,7 +107,7 @@ FILES: list[tuple[str, bytes, str]] = [
     ("a.csv", json.dumps(OBJECT).encode(), "a.csv holds JSON"),
     ("a.csv", b"", "a.csv is empty; expected a line of column names"),
     ("a.csv", b"user_id,item_id,time,text,text\n", "a.csv has two columns 'text'; rename one of them"),
-    ("a.tsv", b"user_id\titem_id\ttime\ttext\t\n", "a.tsv: column 5 has no name"),
+    ("a.tsv", b"user_id\titem_id\t\ttime\ttext\t\n", "a.tsv: column 3 has no name"),
     ("a.csv", b"user_id,item_id, ,time,text\n", "a.csv: column 3 has no name"),
     ("a.csv", CONTENT.replace(b",", b";"), "a.csv has one column, 'user_id;item_id;time;text': its"),
     ("a.csv", CONTENT.replace(b",", b"|"), "a.csv has one column, 'user_id|item_id|time|text': its"),

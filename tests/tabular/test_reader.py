@@ -48,6 +48,28 @@ def outcome(path: Path) -> tuple[list[Row], str]:
         return [], str(error)
 
 
+@pytest.mark.parametrize("sign", [",", "\t"])
+@pytest.mark.parametrize("end", ["", "S", "SS"])
+def test_names_may_end_in_empty_ones_as_spreadsheets_write_them(tmp_path: Path, sign: str, end: str) -> None:
+    """Rows are as wide as the first line or as its names, all alike; no value there is lost in silence."""
+    ending = end.replace("S", sign)
+    path = tmp_path / ("log.csv" if sign == "," else "log.tsv")
+    rows = [["u", "i", "t"], ["a", "b", "c"], ["d", "e", ""]]
+    path.write_text("".join(sign.join(row) + ending + "\n" for row in rows))
+
+    assert contents(path) == [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+    path.write_text(f"u{sign}i{sign}\na{sign}b\nc{sign}d\n")
+    assert contents(path) == [{"u": "a", "i": "b"}, {"u": "c", "i": "d"}]
+
+    path.write_text(f"u{sign}i{sign}\na{sign}b{sign}\nc{sign}d\ne{sign}f{sign}g\n")
+    assert [row.fault for row in read_rows(path)] == [
+        "",
+        "2 fields, expected 3",
+        "a value in column 3, which has no name in the first line",
+    ]
+
+
 def tables(fields: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[list[str], list[list[str]]]]:
     def rows(names: list[str]) -> st.SearchStrategy[tuple[list[str], list[list[str]]]]:
         row = st.lists(fields, min_size=len(names), max_size=len(names))

@@ -36,6 +36,12 @@ NOTATIONS = [
     (["2023-11-14 22:13:00.000000 UTC"], "ISO 8601"),
     (["2023/11/14 22:13"], "ISO 8601"),
     ([MOMENT, MOMENT.replace(tzinfo=None)], "ISO 8601"),
+    (["2023-11-14 10:13 PM", "2023-11-14T22:13 Z", "2023/11/14, 22:13"], "ISO 8601"),
+    (["Nov 14, 2023 22:13", "14 Nov 2023 22:13", "14-Nov-2023 22:13"], "month by name"),
+    (["November 14, 2023, 10:13 PM", "14th November 2023 at 10:13 p.m."], "month by name"),
+    (["Tue, 14 Nov 2023 22:13:00 GMT", "Tue, 14 Nov 2023 23:13:00 +0100"], "month by name"),
+    (["Tue Nov 14 22:13:00 2023", "Tue Nov 14 14:13:00 -0800 2023"], "month by name"),
+    (["2023-11-14 22:13", "14 Nov 2023 22:13"], "ISO 8601 and month by name"),
     (["11/14/2023 22:13"], "month/day/year"),
     (["11/14/2023 10:13 PM", "11/14/2023 22:13:00"], "month/day/year"),
     (["14/11/2023 22:13"], "day/month/year"),
@@ -56,6 +62,12 @@ def test_other_values_of_the_column_decide() -> None:
     assert read(["1/2/2023", "1/13/2023"])[0][0] == datetime(2023, 1, 2, tzinfo=UTC).timestamp()
     assert read(["1/2/2023", "13/1/2023"])[0][0] == datetime(2023, 2, 1, tzinfo=UTC).timestamp()
     assert read(["1.2.2023"])[0][0] == datetime(2023, 2, 1, tzinfo=UTC).timestamp()
+    assert read(["2024", "2023"])[0] == [
+        datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2024, 2023)
+    ]
+    assert read(["2024", "5"]) == ([2024, 5], "seconds since 1970")
+    assert read(["2024", f"{S}000"])[0] == [2.024, S]
+    assert read(["2023-5", "2023-5-1"])[0] == [datetime(2023, 5, 1, tzinfo=UTC).timestamp()] * 2
     assert read(["20231114"]) == ([datetime(2023, 11, 14, tzinfo=UTC).timestamp()], "YYYYMMDD")
 
 
@@ -80,6 +92,12 @@ REFUSED = [
         r"'1/13/2023' \(line 3\) begins with the month, '13/1/2023' \(line 2\) with",
     ),
     (["soon"], "'soon' is no time; use ISO 8601"),
+    (["2023-11-14", "2023"], r"'2023' \(line 3\) is a year, and '2023-11-14' \(line 2\) is ISO 8601"),
+    (["Nov 14, 2023", "11/14/2023"], "is month by name, and '11/14/2023'"),
+    (["Feb 30, 2023"], "there is no such day"),
+    (["Nov 14, 23"], "'Nov 14, 23' is no time"),
+    (["Nov 14, 2023 22:13 EST"], "no such time of day"),
+    (["Octember 3, 2023"], "is no time"),
     (["1/2/23"], "'1/2/23' is no time"),
     (["13/13/2023"], "'13/13/2023' is no date"),
     (["29/2/2023"], "'29/2/2023' is no date"),
@@ -117,6 +135,8 @@ def test_every_moment_that_serving_takes_is_read_in_each_written_notation(
     text = f"{moment.day}/{moment.month}/{moment.year:04} {moment:%H:%M:%S}"
 
     assert read([text], day_first=True)[0] == [moment.timestamp()]
+    assert read([f"{moment:%a, %d %b} {moment.year:04} {moment:%I:%M:%S %p}"])[0] == [moment.timestamp()]
+    assert read([f"{moment:%B} {moment.day}, {moment.year:04} {moment:%H:%M:%S}"])[0] == [moment.timestamp()]
     assert read([moment.isoformat(sep=" " if mark else "T")])[0] == [moment.timestamp()]
 
 

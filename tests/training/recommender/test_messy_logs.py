@@ -47,8 +47,8 @@ def test_what_is_left_of_a_log_is_counted_by_reason(
     assert capsys.readouterr().err.splitlines() == [
         "read 10 rows of log.csv, used 4, left out 6: 1 x no user (line 4); 1 x no item (line 5); "
         "2 x not price > 0 (lines 6, 7); 1 x 1 fields, expected 6 (line 10); "
-        "1 x time: 'soon' is no time; use ISO 8601 (2011-11-02 09:30), seconds since 1970 or "
-        "11/14/2023 22:13 (line 11)",
+        "1 x time: 'soon' is no time; use ISO 8601 (2011-11-02 09:30), Nov 14, 2023, "
+        "seconds since 1970 or 11/14/2023 22:13 (line 11)",
         "  time is seconds since 1970, from 1970-01-01 to 1970-01-01",
         "  4 rows are 3 pairs of 3 users and 2 items: of a pair the first row counts",
         "  data.core = 1 leaves 3 of 3 users, 2 of 2 items, 3 of 3 pairs",

@@ -81,6 +81,8 @@ def _moment(column: str, said: Sequence[str]) -> Guess | None:
         seconds, notation = times.seconds(np.array(raw)), times.described()
     except ValueError as error:  # one notation, and open which
         return None if _share(map(_is_number, said), said) >= SURE else Guess(column, "time", str(error))
+    if notation == "year":  # of a release, mostly: `roles` takes one for the time where there is no other
+        return None
     is_plain = notation.endswith("since 1970")
     if is_plain and not (RECENT_S[0] <= seconds.min() and seconds.max() < RECENT_S[1]):
         return None
@@ -96,13 +98,19 @@ def is_time(value: str) -> bool:
     return True
 
 
+def are_years(values: Sequence[str]) -> bool:
+    """Whether all values are years alone; empty ones say nothing."""
+    said = [value.strip() for value in values if value.strip()]
+    return bool(said) and all(map(_YEAR.fullmatch, said))
+
+
 def _numeric(column: str, said: Sequence[str]) -> Guess | None:
     distinct = len(set(said))
     if _share(map(_is_number, said), said) < SURE or distinct <= FEW or is_id(column):
         return None
     if max(abs(float(value)) for value in said if _is_number(value)) > LARGEST:
         return Guess(column, "category", "huge numbers", idle=f"it has numbers above {LARGEST:g}")
-    if all(map(_YEAR.fullmatch, said[:1000])):
+    if are_years(said[:1000]):
         return Guess(column, "number", f"{distinct:,} distinct years")
     return Guess(column, "number", f"{distinct:,} distinct numbers")
 

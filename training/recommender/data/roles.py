@@ -18,8 +18,9 @@ import numpy as np
 
 from bundle.values import number_in
 from tabular.rows import cut
+from tabular.written import FORMS
 from training.errors import ConfigError
-from training.recommender.data.columns import Guess, Table, is_time
+from training.recommender.data.columns import Guess, Table, are_years, is_time
 
 Side: TypeAlias = Literal["user", "item"]
 
@@ -152,7 +153,7 @@ def _when(table: Table, guesses: Sequence[Guess], given: Mapping[str, str], user
     """When it was: differs from row to row of a user and of an item."""
     if "time" in given:
         return Choice(given["time"], "as given")
-    times = [guess for guess in guesses if guess.kind == "time" and guess.column not in (user, item)]
+    times = _times(table, [guess for guess in guesses if guess.column not in (user, item)])
     moving = [
         guess
         for guess in times
@@ -160,8 +161,8 @@ def _when(table: Table, guesses: Sequence[Guess], given: Mapping[str, str], user
     ]
     if not times:
         raise ConfigError(
-            "no column holds times (ISO 8601, or seconds to nanoseconds since 1970), by which histories are "
-            f"ordered; {_nearly_times(table, (user, item))}name it by --time"
+            f"no column holds times, by which histories are ordered, such as {FORMS}; "
+            f"{_nearly_times(table, (user, item))}name it by --time"
         )
     if not moving:
         raise ConfigError(
@@ -170,6 +171,15 @@ def _when(table: Table, guesses: Sequence[Guess], given: Mapping[str, str], user
         )
     best = max(moving, key=lambda one: (_time_score(one.column), len(set(table[one.column]))))
     return Choice(best.column, f"{best.reason}; it differs within users and items")
+
+
+def _times(table: Table, guesses: Sequence[Guess]) -> list[Guess]:
+    """The columns that hold times; where there are none, those of years alone, which order little."""
+    return [guess for guess in guesses if guess.kind == "time"] or [
+        Guess(guess.column, "time", "years alone, so rows of one year are in the order of the file")
+        for guess in guesses
+        if not guess.idle and are_years(table[guess.column])
+    ]
 
 
 def _nearly_times(table: Table, keys: Sequence[str]) -> str:
