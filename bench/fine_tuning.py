@@ -158,7 +158,7 @@ def ours(way: str, halves: Halves, work: Path, teacher: str) -> Iterator[tuple[E
     config = json.loads(json.dumps(WAYS[way]).replace("TEACHER", teacher))
     config |= {"kind": "text", "name": "tuned", "description": "", "loss": {"infonce": {}}}
     config |= {"data": {"pairs": [{"path": "pairs.jsonl"}]}}
-    config |= {"train": {"metric": "pair_first_hit", "threads": 1}}
+    config |= {"train": {"metric": "pair_mrr@10", "threads": 1}}
     run = parse_config(config)
     task: Any = make_task(run, work, Path(__file__).parents[1] / "models")
 

@@ -190,7 +190,7 @@ TAUGHT = {"teacher": {"source": "x"}, "loss": {"cosine": {}}}
         ({"model": {"dimensions": [256]}}, "model.dimensions must be smaller than output_dim (256)"),
         (
             {"train": {"metric": "recall"}},
-            "train.metric is 'recall'; what this run measures is spearman, pair_first_hit",
+            "train.metric is 'recall'; what this run measures is spearman, pair_mrr@10, pair_first_hit",
         ),
         ({"train": {"metric": "accuracy"}}, "train.metric is 'accuracy'; what"),
     ],

@@ -79,10 +79,52 @@ def first_hits(
     Raises:
         VectorError: a row is not finite.
     """
-    q, k = (_unit(finite(side, name)) for side, name in ((queries, "queries"), (keys, "keys")))
-    scores = np.where(left_out, -np.inf, np.round(q @ k.T, DIGITS))
+    scores = _scores(queries, keys, left_out)
     nearest = scores == scores.max(axis=1, keepdims=True)
     return np.asarray((nearest & right).sum(1) / nearest.sum(1))
+
+
+def reciprocal_ranks(
+    queries: Floats,
+    keys: Floats,
+    right: npt.NDArray[np.bool_],
+    left_out: npt.NDArray[np.bool_],
+    *,
+    at: int,
+) -> npt.NDArray[np.float64]:
+    """1 / rank of the nearest right key, 0 beyond rank `at`; ties in expectation. (n,).
+
+    The other arguments, and what is raised, are those of `first_hits`.
+    """
+    scores = _scores(queries, keys, left_out)
+    best = np.where(right, scores, -np.inf).max(axis=1, keepdims=True)
+    same = scores == best
+    counts = zip((scores > best).sum(1), same.sum(1), (same & right).sum(1), strict=True)
+    return np.array(
+        [reciprocal_rank(int(above), int(tied), int(hits), at=at) for above, tied, hits in counts]
+    )
+
+
+def reciprocal_rank(above: int, tied: int, relevant: int, *, at: int) -> float:
+    """The expected 1 / rank of the first relevant one of equals, over their orders; 0 beyond rank `at`.
+
+    Args:
+        above: how many stand before them.
+        tied: how many are equal.
+        relevant: how many of those are relevant, at least one.
+        at: the last rank that counts.
+    """
+    total, none_yet = 0.0, 1.0
+    for place in range(1, min(tied - relevant + 1, at - above) + 1):
+        chance = none_yet * relevant / (tied - place + 1)
+        total += chance / (above + place)
+        none_yet -= chance
+    return total
+
+
+def _scores(queries: Floats, keys: Floats, left_out: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    q, k = (_unit(finite(side, name)) for side, name in ((queries, "queries"), (keys, "keys")))
+    return np.where(left_out, -np.inf, np.round(q @ k.T, DIGITS))
 
 
 def _unit(rows: Floats) -> npt.NDArray[np.float64]:

@@ -29,7 +29,8 @@ def needs_teacher(run: TextRun) -> bool:
 def metrics_of(run: TextRun) -> list[str]:
     """Names of the validation metrics that a run has."""
     graded = ["spearman"] if run.data.graded is not None else []
-    return list(dict.fromkeys([*graded, *(loss.metric for loss in run.loss.chosen().values())]))
+    of_losses = (name for loss in run.loss.chosen().values() for name in loss.metrics)
+    return list(dict.fromkeys([*graded, *of_losses]))
 
 
 def check_width(run: TextRun, teacher_dim: int) -> None:

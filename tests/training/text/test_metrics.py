@@ -15,6 +15,7 @@ from training.text.metrics import (
     cosines,
     first_hits,
     ranks,
+    reciprocal_ranks,
     spearman,
     spearman_values,
     uniformity_values,
@@ -76,6 +77,7 @@ def test_first_hits_by_hand() -> None:
     keys = np.array([[2.0, 0], [5, 1], [0, 1]])
 
     assert first_hits(queries, keys, np.eye(3, dtype=bool), NONE).tolist() == [1, 0, 1]
+    assert reciprocal_ranks(queries, keys, np.eye(3, dtype=bool), NONE, at=10).tolist() == [1, 1 / 2, 1]
 
 
 def test_another_partner_is_a_hit_and_the_text_itself_is_not_asked_about() -> None:
@@ -87,6 +89,9 @@ def test_another_partner_is_a_hit_and_the_text_itself_is_not_asked_about() -> No
 
     assert first_hits(queries, keys, right, NONE).tolist() == [1, 1, 0]
     assert first_hits(queries, keys, right, own).tolist() == [1, 1, 1]
+    assert reciprocal_ranks(queries, keys, right, NONE, at=10).tolist() == [1, 1, 1 / 2]
+    assert reciprocal_ranks(queries, keys, right, NONE, at=1).tolist() == [1, 1, 0]
+    assert reciprocal_ranks(queries, keys, right, own, at=10).tolist() == [1, 1, 1]
 
 
 @given(st.integers(2, 12), st.integers(0, 5))
@@ -96,6 +101,10 @@ def test_vectors_that_are_all_alike_hit_by_chance(n: int, seed: int) -> None:
     hits = first_hits(np.ones((n, 4)), np.ones((n, 4)), right, np.zeros((n, n), dtype=bool))
 
     np.testing.assert_allclose(hits, right.mean(1))
+    orders = [np.random.default_rng(seed).permutation(n) for seed in range(2000)]
+    by_chance = np.mean([1 / (1 + right[:, order].argmax(1)) for order in orders], axis=0)
+    found = reciprocal_ranks(np.ones((n, 4)), np.ones((n, 4)), right, np.zeros((n, n), dtype=bool), at=n)
+    np.testing.assert_allclose(found, by_chance, atol=0.05)
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

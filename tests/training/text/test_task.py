@@ -209,7 +209,7 @@ def test_all_objectives_together_learn(run_of: Callable[..., TextRun], data: Pat
     task, _ = fitted(run, data, tmp_path / "run")
     after = task.evaluate().metrics
 
-    assert set(after) == {"spearman", "teacher_cosine", "pair_first_hit", "accuracy"}
+    assert set(after) == {"spearman", "teacher_cosine", "pair_mrr@10", "pair_first_hit", "accuracy"}
     assert after["spearman"].mean > 0.6
     assert after["accuracy"].mean > 0.6
     assert after["teacher_cosine"].mean > before["teacher_cosine"].mean + 0.2

@@ -24,7 +24,7 @@ MODEL = {"embedding_dim": 16, "hidden": {"widths": [24], "output_dim": 16, "drop
 TOPICS = list(tiny_training.TOPICS)
 # Key of [data] -> the loss that learns from it, its metric, what that is by chance, and the columns.
 KINDS: dict[str, tuple[dict[str, Any], str, float, Sequence[str]]] = {
-    "pairs": ({"infonce": {}}, "pair_first_hit", 0.01, ("first", "second")),
+    "pairs": ({"infonce": {}}, "pair_mrr@10", 0.03, ("first", "second")),
     "triplets": ({"triplet": {}}, "triplet_accuracy", 0.5, ("first", "second", "negative")),
     "labels": ({"cross_entropy": {}}, "accuracy", 0.2, ("text", "label")),
     "graded_pairs": ({"cosent": {}}, "graded_spearman", 0.0, ("first", "second", "score")),
@@ -77,7 +77,7 @@ def test_files_to_measure_by_are_used_whole(kind: str, tmp_path: Path) -> None:
     own = write(tmp_path / "own.csv", kind, rows_of(kind, 35, 1))
     alone = TextTask(run_of(kind, {kind: [learned]}), tmp_path)
     given = TextTask(run_of(kind, {kind: [learned], "validation": {kind: [own]}}), tmp_path)
-    (part,), (whole,) = ([value.n for value in task.evaluate().metrics.values()] for task in (alone, given))
+    (part,), (whole,) = ({value.n for value in task.evaluate().metrics.values()} for task in (alone, given))
 
     assert 16 <= part <= 26  # a fifth, and perhaps a few that belong to the last of them
     assert whole == 35

@@ -48,7 +48,7 @@ class Loss(Section):
     Attributes:
         weight: in the sum of the run's losses; 0 leaves it out.
         objective: its examples, and their batches.
-        metric: the validation metric that it brings; larger is better.
+        metrics: the validation metrics that it brings; larger is better.
         needs: the key of [data] that it learns from; None if a teacher's texts are enough.
         follows_teacher: whether it learns a teacher's vectors.
         needs_dropout: whether it tells two passes of a text apart by dropout alone.
@@ -58,7 +58,7 @@ class Loss(Section):
     weight: NotNegative = 1.0
 
     objective: ClassVar[type[Objective[Any]]]
-    metric: ClassVar[str]
+    metrics: ClassVar[Sequence[str]]
     needs: ClassVar[str | None] = None
     follows_teacher: ClassVar[bool] = False
     needs_dropout: ClassVar[bool] = False

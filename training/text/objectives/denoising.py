@@ -98,7 +98,7 @@ class DenoisingLoss(Loss):
     width: Positive = 256
 
     objective = DenoisingObjective
-    metric = "reconstruction"
+    metrics = ("reconstruction",)
     needs = "texts"
 
     def head(self, sizes: Sizes) -> nn.Module:

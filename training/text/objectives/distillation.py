@@ -61,7 +61,7 @@ class DistillationLoss(Loss):
     """A loss of a student's vectors against its teacher's."""
 
     objective = DistillationObjective
-    metric = "teacher_cosine"
+    metrics = ("teacher_cosine",)
     follows_teacher = True
 
     @abstractmethod

@@ -53,6 +53,6 @@ class CosentLoss(Loss):
     scale: Annotated[float, Field(gt=0)] = 20.0
 
     objective = GradedObjective
-    metric = "graded_spearman"
+    metrics = ("graded_spearman",)
     contrasts = True
     needs = "graded_pairs"

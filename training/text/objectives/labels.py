@@ -78,7 +78,7 @@ class CrossEntropyLoss(Loss):
     """Labels, through a linear head that is thrown away."""
 
     objective = ClassificationObjective
-    metric = "accuracy"
+    metrics = ("accuracy",)
     needs = "labels"
 
     def head(self, sizes: Sizes) -> nn.Module:
@@ -120,6 +120,6 @@ class SupervisedContrastLoss(Loss):
     temperature: Annotated[float, Field(gt=0)] = 0.1
 
     objective = SupervisedContrastObjective
-    metric = "neighbour_accuracy"
+    metrics = ("neighbour_accuracy",)
     contrasts = True
     needs = "labels"

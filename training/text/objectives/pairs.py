@@ -19,7 +19,7 @@ from training.metrics import MetricValue
 from training.text import losses
 from training.text.data.examples import TextExamples, TokenExamples
 from training.text.data.tokenised import Tokenised
-from training.text.metrics import first_hits
+from training.text.metrics import first_hits, reciprocal_ranks
 from training.text.objectives.base import Loss, Objective, Sources, Value, Vectors
 from training.text.objectives.copies import alike, own_texts, partners
 
@@ -87,7 +87,8 @@ class PairObjective(Objective["PairLoss"]):
     def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
         """Measure what is learned over all pairs."""
         batch = self._pairs(rows, vectors)
-        return {loss.metric: MetricValue.of(loss.measured(batch)) for loss in self._losses.values()}
+        values = {name: of for loss in self._losses.values() for name, of in loss.measured(batch).items()}
+        return {name: MetricValue.of(of) for name, of in values.items()}
 
     def _pairs(self, rows: RowNumbers, vectors: Vectors) -> PairBatch:
         (a, b), (first, second) = self._encoded(rows, vectors), self._keys(rows)
@@ -110,8 +111,8 @@ class PairLoss(Loss):
         """The loss of a batch."""
 
     @abstractmethod
-    def measured(self, batch: PairBatch) -> npt.NDArray[np.float64]:
-        """What each pair contributes to the metric, whose mean it is (n,)."""
+    def measured(self, batch: PairBatch) -> Mapping[str, npt.NDArray[np.float64]]:
+        """What each pair contributes to each metric, whose mean it is (n,)."""
 
 
 class InfonceLoss(PairLoss):
@@ -119,18 +120,23 @@ class InfonceLoss(PairLoss):
 
     temperature: Annotated[float, Field(gt=0)] = 0.05
 
-    metric = "pair_first_hit"
+    metrics = ("pair_mrr@10", "pair_first_hit")
     needs = "pairs"
     contrasts = True
 
     def value(self, batch: PairBatch) -> Tensor:
         return losses.infonce(batch.a, batch.b, self.temperature, symmetric=True, alike=alike(*batch.keys))
 
-    def measured(self, batch: PairBatch) -> npt.NDArray[np.float64]:
-        """Whether the nearest of all second texts is a partner, in any pair; the text itself is left out."""
+    def measured(self, batch: PairBatch) -> Mapping[str, npt.NDArray[np.float64]]:
+        """How near the nearest partner is among all second texts, in any pair; the text itself is left out.
+
+        The reciprocal rank moves with every place. A hit does only with the first, so that over some hundred
+        pairs it tells apart what is far apart.
+        """
         first, second = batch.keys
         right = partners(first, second, second)
-        return first_hits(batch.a.numpy(), batch.b.numpy(), right, own_texts(first, second) & ~right)
+        asked = (batch.a.numpy(), batch.b.numpy(), right, own_texts(first, second) & ~right)
+        return {"pair_mrr@10": reciprocal_ranks(*asked, at=10), "pair_first_hit": first_hits(*asked)}
 
 
 class PairSimilarityKlLoss(PairLoss):
@@ -138,7 +144,7 @@ class PairSimilarityKlLoss(PairLoss):
 
     temperature: Annotated[float, Field(gt=0)] = 0.1
 
-    metric = "pair_similarity"
+    metrics = ("pair_similarity",)
     needs = "pair_texts"
     follows_teacher = True
     contrasts = True
@@ -147,8 +153,8 @@ class PairSimilarityKlLoss(PairLoss):
         assert batch.teachers is not None
         return losses.cross_similarity_kl((batch.a, batch.b), batch.teachers, self.temperature)
 
-    def measured(self, batch: PairBatch) -> npt.NDArray[np.float64]:
+    def measured(self, batch: PairBatch) -> Mapping[str, npt.NDArray[np.float64]]:
         """The divergence from the teacher's similarities, negative, so that larger is better."""
         assert batch.teachers is not None
         rows = losses.cross_similarity_rows((batch.a, batch.b), batch.teachers, self.temperature)
-        return -rows.double().numpy()
+        return {"pair_similarity": -rows.double().numpy()}

@@ -54,7 +54,7 @@ class SimcseLoss(Loss):
     temperature: Annotated[float, Field(gt=0)] = 0.05
 
     objective = SimcseObjective
-    metric = "uniformity"
+    metrics = ("uniformity",)
     needs = "texts"
     needs_dropout = True
     contrasts = True

@@ -58,7 +58,7 @@ class TripletsLoss(Loss):
     """A loss of triplets."""
 
     objective = TripletObjective
-    metric = "triplet_accuracy"
+    metrics = ("triplet_accuracy",)
     needs = "triplets"
 
     @abstractmethod

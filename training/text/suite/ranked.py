@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.metrics import MetricValue
-from training.text.metrics import DIGITS, finite
+from training.text.metrics import DIGITS, finite, reciprocal_rank
 from training.text.suite.task import Floats
 
 Ints = npt.NDArray[np.int64]
@@ -118,8 +118,8 @@ def ranking_metrics(found: Sequence[Places]) -> dict[str, MetricValue]:
     """
     values = {
         f"ndcg@{AT}": [ndcg(one) for one in found],
-        f"mrr@{AT}": [reciprocal_rank(one) for one in found],
-        "hit@1": [reciprocal_rank(one, 1) for one in found],
+        f"mrr@{AT}": [first_relevant(one) for one in found],
+        "hit@1": [first_relevant(one, 1) for one in found],
         **{f"recall@{at}": [recall(one, at) for one in found] for at in RECALL_AT},
     }
     return {name: MetricValue.of(np.array(rows)) for name, rows in values.items()}
@@ -140,19 +140,13 @@ def ndcg(places: Places, at: int = AT) -> float:
     return float(places.gains @ expected / (ideal @ discounts[: len(ideal)]))
 
 
-def reciprocal_rank(places: Places, at: int = AT) -> float:
+def first_relevant(places: Places, at: int = AT) -> float:
     """1 / rank of the first relevant document, 0 if none is in the first `at`; at 1, whether it is first."""
     if not len(places.gains):
         return 0.0
     best = int(places.above.min())
     same = places.above == best
-    tied, relevant = int(places.tied[same][0]), int(same.sum())
-    total, none_yet = 0.0, 1.0
-    for place in range(1, min(tied - relevant + 1, at - best) + 1):
-        chance = none_yet * relevant / (tied - place + 1)
-        total += chance / (best + place)
-        none_yet -= chance
-    return total
+    return reciprocal_rank(best, int(places.tied[same][0]), int(same.sum()), at=at)
 
 
 def recall(places: Places, at: int) -> float:

@@ -22,11 +22,11 @@ from training.text.suite.ranked import (
     NOBODY,
     NOWHERE,
     Places,
+    first_relevant,
     ndcg,
     places_of,
     ranking_metrics,
     recall,
-    reciprocal_rank,
     search,
 )
 
@@ -133,11 +133,11 @@ def test_ndcg_looks_no_deeper_than_it_says() -> None:
     assert ndcg(at({1: 1.0, 2: 1.0, 3: 1.0}), at=2) == pytest.approx(1.0, abs=EXACT)
 
 
-def test_reciprocal_rank_and_recall() -> None:
+def test_first_relevant_and_recall() -> None:
     places = at({3: 1.0, 4: 1.0})
 
-    assert reciprocal_rank(places) == pytest.approx(1 / 3)
-    assert reciprocal_rank(at({11: 1.0})) == 0.0
+    assert first_relevant(places) == pytest.approx(1 / 3)
+    assert first_relevant(at({11: 1.0})) == 0.0
     assert recall(places, 3) == 0.5
     assert recall(places, 4) == 1.0
 
@@ -147,8 +147,8 @@ def test_ties_by_hand() -> None:
     places = Places(np.array([0]), np.array([2]), np.array([1.0]))
 
     assert ndcg(places) == pytest.approx((1 + 1 / math.log2(3)) / 2, abs=EXACT)
-    assert reciprocal_rank(places) == pytest.approx((1 + 1 / 2) / 2, abs=EXACT)
-    assert reciprocal_rank(places, 1) == pytest.approx(0.5, abs=EXACT)
+    assert first_relevant(places) == pytest.approx((1 + 1 / 2) / 2, abs=EXACT)
+    assert first_relevant(places, 1) == pytest.approx(0.5, abs=EXACT)
     assert recall(places, 1) == pytest.approx(0.5, abs=EXACT)
 
 
@@ -174,8 +174,8 @@ def test_ties_are_counted_as_the_mean_over_all_orders(case: tuple[list[int], dic
 
     for metric in (
         lambda one: ndcg(one, 3),
-        lambda one: reciprocal_rank(one, 3),
-        lambda one: reciprocal_rank(one, 1),
+        lambda one: first_relevant(one, 3),
+        lambda one: first_relevant(one, 1),
         lambda one: recall(one, 2),
     ):
         assert metric(places) == pytest.approx(np.mean([metric(one) for one in untied]), abs=1e-9)
@@ -191,7 +191,7 @@ def test_figures_are_those_of_pytrec_eval() -> None:
 
     assert [ndcg(one) for one in found] == pytest.approx(TREC_NDCG, abs=1e-6)
     assert [recall(one, 10) for one in found] == pytest.approx(TREC_RECALL, abs=1e-6)
-    assert [reciprocal_rank(one, 100) for one in found] == pytest.approx(TREC_RECIPROCAL, abs=1e-6)
+    assert [first_relevant(one, 100) for one in found] == pytest.approx(TREC_RECIPROCAL, abs=1e-6)
 
 
 def test_search_in_blocks_finds_what_one_table_finds(monkeypatch: pytest.MonkeyPatch) -> None:
