@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+
 from bundle.manifest import Metric
 from training.config import Run
 from training.errors import ConfigError
@@ -60,21 +62,18 @@ def draw_curves(directory: Path) -> Path:
             (losses if is_loss else metrics)[name].append((step, value))
     errors = {name: metrics.pop(name + ERROR, []) for name in list(metrics) if not name.endswith(ERROR)}
     figure, panels = plt.subplots(2, 1, figsize=(8, 8), sharex=True)
-    for name, points in metrics.items():
-        steps, values = zip(*points, strict=True)
-        if spread := [error for _, error in errors[name]]:
-            low, high = (
-                [value + sign * error for value, error in zip(values, spread, strict=True)]
-                for sign in (-1, 1)
-            )
-            panels[1].fill_between(steps, low, high, alpha=0.2)
     for panel, curves, title in zip(panels, (losses, metrics), ("loss", "validation"), strict=True):
         for name, points in sorted(curves.items()):
-            panel.plot(*zip(*points, strict=True), label=name, marker="." if len(points) < 40 else None)
+            steps, values = np.array(points).T
+            [line] = panel.plot(steps, values, label=name, marker="." if len(points) < 40 else None)
+            if spread := errors.get(name):
+                error = np.array(spread)[:, 1]
+                panel.fill_between(steps, values - error, values + error, alpha=0.2, color=line.get_color())
         panel.set_ylabel(title)
         panel.grid(alpha=0.3)
         if curves:
             panel.legend(fontsize="small")
+    panels[1].xaxis.get_major_locator().set_params(integer=True)
     panels[1].set_xlabel("step")
     figure.tight_layout()
     path = directory / "curves.png"

@@ -121,15 +121,15 @@ def test_a_line_with_too_few_fields_is_a_bad_row(tmp_path: Path, ending: str) ->
 
 def test_bad_rows_of_plain_formats_may_be_skipped_too(tmp_path: Path) -> None:
     (tmp_path / "p.tsv").write_text("s\ta\tb\ns\tc\n")
-    (tmp_path / "g.csv").write_text("a,b,much\na,b,nan\na,b,1\n")
+    (tmp_path / "g.csv").write_text("a,b,1\na,b,much\na,b,nan\n")
     skipped = BadRows("skip")
 
     assert read_pairs(tmp_path, [SourceConfig(path="p.tsv")], [], skipped).first == ["a"]
     assert read_scored_pairs(tmp_path, [SourceConfig(path="g.csv")], skipped).scores.tolist() == [1.0]
     assert skipped.report().splitlines() == [
         "read 2 rows of p.tsv, used 1, left out 1: 1 x 2 fields, expected source, first, second (line 2)",
-        "read 3 rows of g.csv, used 1, left out 2: 1 x score: 'much' is no number (line 1); "
-        "1 x score: 'nan' is no finite number; leave it empty if it is missing (line 2)",
+        "read 3 rows of g.csv, used 1, left out 2: 1 x score: 'much' is no number (line 2); "
+        "1 x score: 'nan' is no finite number; leave it empty if it is missing (line 3)",
     ]
 
 

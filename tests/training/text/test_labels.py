@@ -50,12 +50,6 @@ def test_they_are_different_labels_for_whoever_says_so(capsys: pytest.CaptureFix
     assert "'Polish' / 'polish'; they are taken as different labels" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("blank", ["", " ", "\t\n"])
-def test_an_empty_label_is_refused_with_its_place(blank: str) -> None:
-    with pytest.raises(ConfigError, match=r"data\.labels, text 3: its label is empty"):
-        clean_labels(labelled("a", "b", blank, "a"), BadRows("skip"))
-
-
 def test_one_label_is_refused() -> None:
     with pytest.raises(ConfigError, match="has one label, 'queue', so there is nothing to tell apart"):
         check_labels(clean_labels(labelled("queue", "queue ", " queue"), BadRows()), NONE)

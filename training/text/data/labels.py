@@ -24,12 +24,9 @@ def clean_labels(labelled: Labelled, bad: BadRows) -> Labelled:
     Or they are told, and different, where bad rows are skipped.
 
     Raises:
-        ConfigError: a label is empty; or labels are near equal, and bad rows stop the run.
+        ConfigError: labels are near equal, and bad rows stop the run.
     """
     stripped = [" ".join(name.split()) for name in labelled.names]
-    if "" in stripped:
-        empty = int((labelled.labels == stripped.index("")).argmax()) + 1
-        raise ConfigError(f"data.labels, text {empty:,}: its label is empty; give it one, or leave it out")
     names = sorted(set(stripped))
     number_of = {name: number for number, name in enumerate(names)}
     renumbered = np.array([number_of[name] for name in stripped], dtype=np.int64)

@@ -8,7 +8,7 @@ Every one of them as named columns (`tabular`), and in a plain format: one text 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -164,10 +164,22 @@ def _rows(
         rows = named_rows(path, list(columns.values())) if source.named else PLAIN[kind](path)
         for row in bad.counting(islice(rows, source.limit), path.name):
             values = {name: row.content[column] for name, column in columns.items() if column in row.content}
-            if fault := _fault(values, columns, named=source.named):
+            fault = _fault(values, columns, named=source.named)
+            if row.number == 1 and not source.named and (fault or _are_names(row.content)):
+                fault = f"{fault or 'the names of columns'}; a line of names needs {_said(columns)}"
+            if fault:
                 bad.add(row, fault)
             else:
                 yield values
+
+
+def _are_names(content: Mapping[str, Any]) -> bool:
+    """Whether the row of a plain format says what the format calls its fields."""
+    return all(str(value).strip().casefold() == name for name, value in content.items())
+
+
+def _said(columns: Iterable[str]) -> str:
+    return f"columns = {{ {', '.join(f'{name} = ...' for name in columns)} }}"
 
 
 def _fault(values: dict[str, Any], columns: Mapping[str, str], *, named: bool) -> str:
@@ -203,13 +215,19 @@ def _score(value: Any) -> float:
     return number
 
 
-def _label(value: Any) -> str:
+def _name(value: Any) -> str:
     if value is None or isinstance(value, (bool, list, dict)):
         raise ValueError(f"{json_type(value)}, expected a text or a number")
     return text_of(value).strip()
 
 
-_READ: Mapping[str, Callable[[Any], Any]] = {"score": _score, "label": _label, "source": _label}
+def _label(value: Any) -> str:
+    if not (name := _name(value)):
+        raise ValueError("the label is missing")
+    return name
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {"score": _score, "label": _label, "source": _name}
 
 
 def _plain_texts(path: Path) -> Iterator[Row]:
