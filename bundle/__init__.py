@@ -20,6 +20,7 @@ from bundle.errors import (
     VersionExistsError,
 )
 from bundle.inputs import Input, prompted
+from bundle.lexical import InputType, Lexical, SparseVector
 from bundle.manifest import Manifest
 from bundle.preprocess import KINDS, Facts, Kind, Limit, Prepared, Tensor, Truncate, Truncation
 from bundle.preprocess.features import Features
@@ -42,13 +43,16 @@ __all__ = [
     "GoldenError",
     "Input",
     "InputError",
+    "InputType",
     "IntegrityError",
     "Kind",
+    "Lexical",
     "Limit",
     "Manifest",
     "ManifestError",
     "OutputType",
     "Prepared",
+    "SparseVector",
     "Store",
     "Tensor",
     "Text",

@@ -55,8 +55,10 @@ def read_manifest(directory: Path) -> tuple[Manifest, bytes]:
             f"trained with version {manifest.preprocess_version} of the {kind.name} preprocessing, "
             f"this is version {kind.version}; train and export it again"
         )
-    if set(manifest.files) != {GRAPH, GOLDEN, CARD, kind.file}:
-        raise ManifestError(f"manifest.json: files must be {GRAPH}, {GOLDEN}, {CARD} and {kind.file}")
+    needed = {GRAPH, GOLDEN, CARD, kind.file}
+    if not needed <= set(manifest.files) <= needed | kind.optional_files:
+        also = f", and may be {', '.join(kind.optional_files)}" if kind.optional_files else ""
+        raise ManifestError(f"manifest.json: files must be {GRAPH}, {GOLDEN}, {CARD} and {kind.file}{also}")
     digest = manifest.encoder_digest(kind.file)
     if digest not in manifest.space_members or manifest.space != space_id(manifest.space_members):
         raise ManifestError("manifest.json: the space id does not follow from the files")

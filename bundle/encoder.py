@@ -17,7 +17,8 @@ import numpy.typing as npt
 from bundle.errors import InputError, IntegrityError
 from bundle.graph import count_weights, has_loops
 from bundle.inputs import Input, prompted
-from bundle.preprocess import KINDS, Kind, Prepared, Preprocessor, Truncate
+from bundle.lexical import InputType, Lexical, SparseVector
+from bundle.preprocess import KINDS, HasTerms, Kind, Prepared, Preprocessor, Truncate
 from bundle.quantize import OutputType, int8_limit, quantized
 from bundle.sessions import Execution, open_session, source
 
@@ -73,6 +74,7 @@ class Encoder:
         execution: how it is to be run.
         examples: inputs as they stand in a request, to show what the encoder takes.
         calibration: vectors of this encoder, for the scale of int8; float32 [n, dim].
+        lexical: statistics of words, if the bundle has them.
 
     Attributes:
         has_loops: a forward pass may take any time, so it needs a thread that can be given up.
@@ -91,8 +93,9 @@ class Encoder:
         *,
         examples: Sequence[Any] = (),
         calibration: npt.NDArray[np.float32] | None = None,
+        lexical: Lexical | None = None,
     ) -> None:
-        self.manifest, self.preprocessor = manifest, preprocessor
+        self.manifest, self.preprocessor, self.lexical = manifest, preprocessor, lexical
         self.kind: Kind = KINDS[manifest.kind]
         self.examples = list(examples[:MAX_EXAMPLES])
         self._calibration = np.zeros((0, manifest.dim), np.float32) if calibration is None else calibration
@@ -152,6 +155,12 @@ class Encoder:
             vectors[rows] = self.run([prepared[row] for row in rows])
         return vectors
 
+    def encode_sparse(
+        self, inputs: Sequence[Input], role: InputType, truncate: Truncate = "end"
+    ) -> list[SparseVector]:
+        """What the words of each input weigh, without a prompt; `lexical` must be there."""
+        return self.sparse(self.prepare(inputs, truncate), role)
+
     def cut(
         self, vectors: npt.NDArray[np.float32], dim: int, *, unit: bool = False
     ) -> npt.NDArray[np.float32]:
@@ -173,6 +182,18 @@ class Encoder:
         if form not in self._limits:
             self._limits[form] = int8_limit(self.cut(self._calibration, form[0], unit=unit))
         return quantized(vectors, kind, self._limits[form])
+
+    @property
+    def sparse_space(self) -> str | None:
+        """The space of `sparse`; None for an encoder without `lexical`."""
+        return self.manifest.sparse_space(self.kind.file)
+
+    def sparse(self, batch: Sequence[Prepared], role: InputType) -> list[SparseVector]:
+        """What the words of each weigh in BM25, by `lexical`, which must be there."""
+        lexical, preprocessor = self.lexical, self.preprocessor
+        assert lexical is not None
+        assert isinstance(preprocessor, HasTerms)
+        return [lexical.weigh(preprocessor.terms(one), role) for one in batch]
 
     def schema(self) -> dict[str, Any]:
         """JSON Schema of one input."""

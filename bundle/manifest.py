@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from bundle.errors import ManifestError
+from bundle.lexical import LEXICAL, SPARSE
 from bundle.quantize import FLOATS, OutputType
 from bundle.words import DIGEST, NAME, first_error
 
@@ -172,6 +173,18 @@ class Manifest(_Part):
         if self.prompts:
             decides |= {"prompts": self.prompts, "default_prompt": self.default_prompt}
         return hashlib.sha256(canonical_json(decides)).hexdigest()
+
+    def sparse_space(self, preprocessor_file: str) -> str | None:
+        """The space of sparse vectors, which no weight decides; None for a bundle without lexical.json."""
+        if LEXICAL not in self.files:
+            return None
+        decides = {
+            "kind": self.kind,
+            "preprocess_version": self.preprocess_version,
+            "preprocessor": self.files[preprocessor_file].sha256,
+            "lexical": self.files[LEXICAL].sha256,
+        }
+        return f"{space_id([hashlib.sha256(canonical_json(decides)).hexdigest()])}+{SPARSE}"
 
     def prompt(self, name: str | None) -> str | None:
         """The text of a prompt; of the default one for None, and empty for "". None if there is no such."""

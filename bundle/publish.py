@@ -19,13 +19,14 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from bundle.directory import CARD, GOLDEN, GRAPH, MANIFEST, read_directory
+from bundle.directory import CARD, GOLDEN, GRAPH, MANIFEST, Contents, read_directory
 from bundle.disk import DISK, Disk, publishing
 from bundle.errors import BundleError, ManifestError, VersionExistsError
 from bundle.graph import check_graph
+from bundle.lexical import LEXICAL, Lexical
 from bundle.manifest import FileEntry, Manifest, Parity, Reference, Trained, space_id
 from bundle.preprocess import KINDS
-from bundle.store import CURRENT, TEMPORARY, Store, build, check_name, remove_leftovers
+from bundle.store import CURRENT, TEMPORARY, Store, build, check_name, lexical_in, remove_leftovers
 from bundle.words import first_error
 
 _NOT_CURRENT = (  # a write that the disk refuses late may have been done
@@ -44,6 +45,7 @@ class Draft:
         card: content of the model card, README.md.
         dimensions: lengths a vector may be cut to, `dim` included.
         prompts, default_prompt: see `Manifest`.
+        lexical: statistics of words, for kinds that may have them.
     """
 
     name: str
@@ -62,6 +64,32 @@ class Draft:
     trained: Trained
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
+    lexical: Lexical | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(cls, contents: Contents) -> Draft:
+        """A published encoder, to be published again with something else."""
+        manifest, files = contents.manifest, contents.files
+        preprocessor = KINDS[manifest.kind].load(files[KINDS[manifest.kind].file], manifest.max_length)
+        return cls(
+            name=manifest.name,
+            description=manifest.description,
+            kind=manifest.kind,
+            graph=files[GRAPH],
+            preprocessor=files[KINDS[manifest.kind].file],
+            golden=files[GOLDEN],
+            card=files[CARD].decode(),
+            dim=manifest.dim,
+            dimensions=manifest.dimensions,
+            normalized=manifest.normalized,
+            metric=manifest.metric,
+            max_length=manifest.max_length,
+            parity=manifest.parity,
+            trained=manifest.trained,
+            prompts=manifest.prompts,
+            default_prompt=manifest.default_prompt,
+            lexical=lexical_in(files, preprocessor),
+        )
 
     def files(self) -> dict[str, bytes]:
         """File name to content, all but the manifest."""
@@ -70,7 +98,7 @@ class Draft:
             KINDS[self.kind].file: self.preprocessor,
             GOLDEN: self.golden,
             CARD: self.card.encode(),
-        }
+        } | ({} if self.lexical is None else {LEXICAL: self.lexical.to_bytes()})
 
 
 def publish(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,8 +31,9 @@ from bundle.encoder import DEFAULT, Encoder
 from bundle.errors import BundleError, IntegrityError, ManifestError
 from bundle.golden import Golden, check_extremes
 from bundle.graph import check_graph
+from bundle.lexical import LEXICAL, Lexical
 from bundle.manifest import Digest, Manifest, Name, Reference
-from bundle.preprocess import KINDS
+from bundle.preprocess import KINDS, HasTerms, Preprocessor
 from bundle.sessions import Execution
 
 CURRENT = "current"  # the pointer file
@@ -228,6 +230,7 @@ def build(contents: Contents, execution: Execution = DEFAULT, *, is_proven: bool
         execution,
         examples=golden.inputs,
         calibration=golden.vectors,
+        lexical=lexical_in(contents.files, preprocessor),
     )
     if is_proven:
         golden.first().check(encoder)
@@ -235,6 +238,14 @@ def build(contents: Contents, execution: Execution = DEFAULT, *, is_proven: bool
         golden.check(encoder)
         check_extremes(encoder)
     return encoder
+
+
+def lexical_in(files: Mapping[str, bytes], preprocessor: Preprocessor) -> Lexical | None:
+    """The statistics of words among a bundle's files, if it has them. Raises ManifestError."""
+    content = files.get(LEXICAL)
+    if content is None or not isinstance(preprocessor, HasTerms):
+        return None
+    return Lexical.from_bytes(content, preprocessor.vocabulary)
 
 
 def _named(manifest: Manifest, name: str, version: str) -> Manifest:

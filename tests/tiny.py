@@ -18,11 +18,12 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from bundle.golden import Golden
 from bundle.inputs import Input
+from bundle.lexical import Lexical
 from bundle.manifest import Manifest, Metric, Parity, Trained
 from bundle.preprocess import KINDS, Preprocessor
 from bundle.preprocess.features import Features
 from bundle.preprocess.features.schema import FIRST, FeatureSchema
-from bundle.preprocess.text import Text
+from bundle.preprocess.text import Text, TextPreprocessor
 from bundle.publish import Draft, publish
 
 DIM = 8
@@ -121,6 +122,13 @@ def text_draft(
     texts: list[Input] = [Text(text) for text in TEXTS]
     tokenizer = preprocessor or tokenizer_json()
     return draft(name, "text", graph, tokenizer, texts, max_length=max_length, **changes)
+
+
+def lexical(texts: Sequence[str] = TEXTS) -> Lexical:
+    """Statistics of words, by the tiny tokenizer."""
+    preprocessor = TextPreprocessor(tokenizer_json(), MAX_LENGTH)
+    prepared = preprocessor.prepare([Text(text) for text in texts], "end")
+    return Lexical.of(map(preprocessor.terms, prepared), preprocessor.vocabulary)
 
 
 def pair_drafts(prefix: str = "shop", seed: int = 0) -> list[Draft]:

@@ -8,7 +8,16 @@
 
 from __future__ import annotations
 
-from bundle.preprocess.base import KnowsById, Layout, Prepared, Preprocessor, Token, Tokenizes, Truncate
+from bundle.preprocess.base import (
+    HasTerms,
+    KnowsById,
+    Layout,
+    Prepared,
+    Preprocessor,
+    Token,
+    Tokenizes,
+    Truncate,
+)
 from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.features import FEATURES
 from bundle.preprocess.kind import Columns, Kind, Limit, LimitSetting, Tensor
@@ -20,6 +29,7 @@ __all__ = [
     "KINDS",
     "Columns",
     "Facts",
+    "HasTerms",
     "Kind",
     "KnowsById",
     "Layout",

@@ -121,6 +121,20 @@ class Tokenizes(Protocol):
 
 
 @runtime_checkable
+class HasTerms(Protocol):
+    """What a preprocessor can do whose inputs are made of terms that can be counted: `bundle.lexical`."""
+
+    @property
+    def vocabulary(self) -> int:
+        """How many different terms there may be; their numbers are below it."""
+        ...
+
+    def terms(self, prepared: Prepared) -> npt.NDArray[np.int64]:
+        """The terms of an input in their order, without what stands for nothing in it. int64 [t]."""
+        ...
+
+
+@runtime_checkable
 class KnowsById(Protocol):
     """What a preprocessor can do whose inputs may be named by an id, where they are known to be items."""
 

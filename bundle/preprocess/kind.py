@@ -115,6 +115,7 @@ class Kind:
         tensors: a model's schema to the tensors that it takes.
         from_tensors: these to inputs as they stand in a request. Raises ValueError with a sentence.
         media_types: of a body that is one input, each with what reads it. The reader raises InputError.
+        optional_files: that a bundle of the kind may have besides.
         file: the preprocessor's file in the bundle.
         version: of the preprocessing code; part of the space id. Raise it when results change.
         load: the file's bytes and the manifest's max_length to a preprocessor. Raises ManifestError.
@@ -134,3 +135,4 @@ class Kind:
     load: Callable[[bytes, int], Preprocessor]
     facts: type[Facts] = Facts
     media_types: Mapping[str, Callable[[bytes], Input]] = field(default_factory=dict)
+    optional_files: frozenset[str] = frozenset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from bundle.lexical import LEXICAL
 from bundle.preprocess.base import Truncate
 from bundle.preprocess.kind import (
     CHARS_PER_REQUEST,
@@ -71,4 +72,5 @@ TEXT = Kind(
     version=1,
     load=TextPreprocessor,
     facts=TextFacts,
+    optional_files=frozenset({LEXICAL}),
 )

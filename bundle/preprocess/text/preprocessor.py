@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from bundle.errors import InputError, ManifestError
@@ -41,6 +42,7 @@ class TextPreprocessor:
         self._tokenizer = _tokenizer(tokenizer_json)
         self._unknown_id = _unknown_id(tokenizer_json)
         self._last_id = max(self._tokenizer.get_vocab().values(), default=0)
+        self._no_terms = _no_terms(self._tokenizer, self._unknown_id)
         self._growth = Growth(self._tokenizer)
         self._memory = TokenCache.of(self._tokenizer, tokenizer_json)
         self.layouts = (
@@ -148,6 +150,15 @@ class TextPreprocessor:
         batch = [list(one) for one in ids]
         return list(self._tokenizer.decode_batch(batch, skip_special_tokens=skip_special_tokens))
 
+    @property
+    def vocabulary(self) -> int:
+        return self._last_id + 1
+
+    def terms(self, prepared: Prepared) -> npt.NDArray[np.int64]:
+        """Tokens of the text but the special ones and the unknown one, which is no word in particular."""
+        ids = prepared.arrays["input_ids"]
+        return ids[~np.isin(ids, self._no_terms)]
+
     def collate(self, batch: Sequence[Prepared]) -> Arrays:
         rows = [prepared.arrays["input_ids"] for prepared in batch]
         lengths = np.array([len(row) for row in rows])
@@ -222,6 +233,12 @@ def _tokenizer(content: bytes) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
+
+
+def _no_terms(tokenizer: Tokenizer, unknown: int | None) -> npt.NDArray[np.int64]:
+    """Ids that stand for no part of a text. int64 [s]."""
+    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    return np.array(sorted(special | ({unknown} if unknown is not None else set())), dtype=np.int64)
 
 
 def _unknown_id(content: bytes) -> int | None:
