@@ -13,6 +13,8 @@ from bundle.publish import Draft
 from training.metrics import ERROR
 from training.provenance import Provenance
 
+WORDS = "## Words"  # the last section of a card
+
 
 def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
     """The draft with its card."""
@@ -56,7 +58,23 @@ def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
         *provenance.details,
         "",
     ]
-    return replace(draft, card="\n".join(lines))
+    return with_words(replace(draft, card="\n".join(lines)))
+
+
+def with_words(draft: Draft) -> Draft:
+    """The draft with a card that says what its statistics of words were counted in, if it has them."""
+    if (lexical := draft.lexical) is None:
+        return draft
+    lines = [
+        WORDS,
+        "",
+        f"`lexical.json` has how many of {lexical.texts:,} texts each token is in; a text of "
+        f"{lexical.mean_length:.0f} tokens counts as one of middling length.",
+        'By it, `"output": "sparse"` gives vectors whose inner products are BM25 '
+        f"(k1 {lexical.k1}, b {lexical.b}), and `mix` of `POST /score` counts words beside vectors.",
+        "",
+    ]
+    return replace(draft, card="\n".join([draft.card.partition(WORDS)[0], *lines]))
 
 
 def metrics_table(metrics: Mapping[str, Metric]) -> list[str]:

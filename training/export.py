@@ -30,6 +30,7 @@ from torch import nn
 from bundle.encoder import OUTPUT, Runner
 from bundle.golden import TOLERANCE, deviation, golden_of
 from bundle.inputs import Input
+from bundle.lexical import Lexical
 from bundle.manifest import Metric, Parity, Trained
 from bundle.preprocess import KINDS, Layout, Prepared, Preprocessor
 from bundle.publish import Draft
@@ -56,6 +57,7 @@ class Exportable:
         now: unix time that `time` features of the parity inputs are relative to.
         packed: the same encoder over the packed layout, exported in the place of `model`.
         notes: of its graph, what the graph shall carry as metadata: key to JSON.
+        lexical: statistics of words, for encoders of texts.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Exportable:
     notes: Callable[[onnx.GraphProto], Mapping[str, Any]] | None = None
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
+    lexical: Lexical | None = None
 
 
 def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, Metric]) -> Draft:
@@ -104,6 +107,7 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
         trained=_trained(provenance, metrics),
         prompts=encoder.prompts,
         default_prompt=encoder.default_prompt,
+        lexical=encoder.lexical,
     )
     return model_card(draft, provenance, encoder.parity_inputs[0].to_json())
 

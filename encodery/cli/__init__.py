@@ -51,6 +51,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "import": train.import_pretrained,
     "mine": train.mine,
+    "lexical": train.lexical,
     "encode": encode.encode,
 }
 OF_MODELS: dict[str, Callable[..., None]] = {

@@ -65,6 +65,17 @@ def mine(  # noqa: PLR0917  # typer calls it, by name
         command(config, model, out, data=data, models=directory_of(models_dir), rules=rules)
 
 
+def lexical(config: Config, data: Data = None, models_dir: ModelsDir = None) -> None:
+    """Publish a text encoder again with statistics of its texts' words, for sparse vectors and `mix`.
+
+    Nothing is trained, and the space stays. New runs have such statistics by themselves.
+    """
+    with training():
+        from training.text.lexical import publish_with_words
+
+        publish_with_words(config, data=data, models=directory_of(models_dir))
+
+
 def infer_schema(
     files: Annotated[
         list[Path],

@@ -44,6 +44,7 @@ from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.encoders.tuned import started, tuned
 from training.text.graded import graded_metrics, graded_spearman
 from training.text.learner import TextLearner, groups_of, special_ids
+from training.text.lexical import lexical_of
 from training.text.objectives import Objective, Plan, Sizes, Sources, objectives_of, validate
 from training.text.parity import parity_texts
 from training.text.pretrained.directory import Pretrained, read_pretrained
@@ -328,6 +329,7 @@ class TextTask:
             max_length=self.max_length,
             packed=packed(self.model.encoder),
             notes=notes_of(self.model.encoder),
+            lexical=lexical_of(self.preprocessor, self._examples),
         )
         return [draft_of(exportable, self._provenance(), metrics)]
 
