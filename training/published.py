@@ -5,23 +5,34 @@ Whoever measures an encoder opens it here, so the same lines measure a bundle an
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
+from bundle.inputs import Input
+from bundle.lexical import InputType, SparseVector
 from bundle.manifest import Manifest
 from bundle.store import Store
 from training.client import manifest_of, served
 from training.task import Encode
 
+# Inputs and their side of BM25 to sparse vectors.
+Sparse: TypeAlias = Callable[[Sequence[Input], InputType], list[SparseVector]]
+
 
 @dataclass(frozen=True)
 class PublishedEncoder:
-    """One version of a published model, ready to encode."""
+    """One version of a published model, ready to encode.
+
+    Attributes:
+        sparse: gives the weights of words; None without statistics of them, and of a server's model.
+    """
 
     manifest: Manifest
     source: Literal["bundle", "server"]
     encode: Encode
+    sparse: Sparse | None = None
 
 
 @dataclass(frozen=True)
@@ -47,4 +58,5 @@ class Published:
             encode = served(self.url, name, version=version)  # refuses what is no URL
             return PublishedEncoder(manifest_of(self.url, name, version), "server", encode)
         encoder = Store(self.models).load(name, version)
-        return PublishedEncoder(encoder.manifest, "bundle", encoder.encode)
+        sparse = None if encoder.lexical is None else encoder.encode_sparse
+        return PublishedEncoder(encoder.manifest, "bundle", encoder.encode, sparse)

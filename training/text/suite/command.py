@@ -17,6 +17,7 @@ from training.text.suite.find import find_tasks
 from training.text.suite.maps import Map, map_of
 from training.text.suite.page import page
 from training.text.suite.results import MeasuredEncoder, Result, Results, results_of
+from training.text.suite.retrieval import Retrieval
 from training.text.suite.splits import Split
 from training.text.suite.subjects import Subject, pretrained, published
 from training.text.suite.task import EvaluationTask
@@ -110,6 +111,9 @@ def _measure(
                     bar.advance(0, f"{task.about.name} at {dim}")
                     rows += results_of(task.about, subject.name, dim, task.score(partial(table.at, dim=dim)))
                     bar.advance(1, f"{task.about.name} at {dim}")
+                if subject.sparse is not None and isinstance(task, Retrieval):
+                    mix = task.score_mixed(partial(table.at, dim=subject.dim), subject.sparse)
+                    rows += results_of(task.about, f"{subject.name} mix", None, mix)
         zeros = {dim: count for dim in dimensions if (count := table.zeros(dim))}
         maps = [
             map_of(task.about, task.labelled, partial(table.at, dim=subject.dim))

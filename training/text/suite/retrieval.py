@@ -18,9 +18,18 @@ from training.data.files import open_text
 from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text.suite.bm25 import BM25
+from training.text.suite.mix import search_mixed
 from training.text.suite.ranked import NOBODY, Ints, ranking_metrics, search
 from training.text.suite.splits import Split, in_half
-from training.text.suite.task import Floats, LabelledTexts, NoSuchSplit, TaskDescription, VectorsOf, counted
+from training.text.suite.task import (
+    Floats,
+    LabelledTexts,
+    NoSuchSplit,
+    SparseOf,
+    TaskDescription,
+    VectorsOf,
+    counted,
+)
 
 CORPUS, QUERIES, QRELS = "corpus.jsonl", "queries.jsonl", "qrels.tsv"
 
@@ -113,6 +122,12 @@ class Retrieval:
 
         found = search(vectors(self.queries), documents, len(self.documents), self.relevant, self.own)
         return ranking_metrics(found)
+
+    def score_mixed(self, vectors: VectorsOf, sparse: SparseOf) -> dict[str, MetricValue]:
+        """The same of cosines mixed with the BM25 of an encoder's bundle: POST /score with `mix`."""
+        queries = vectors(self.queries), sparse(self.queries, "query")
+        documents = vectors(self.documents), sparse(self.documents, "document")
+        return ranking_metrics(search_mixed(queries, documents, self.relevant, self.own))
 
 
 def read_qrels(path: Path, documents: Container[str]) -> dict[str, dict[str, float]]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from bundle.lexical import InputType, SparseVector
 from bundle.preprocess.text import Text
 from training.errors import ConfigError
 from training.published import Published
-from training.text.suite.task import Floats
+from training.text.suite.task import Floats, SparseOf
 from training.text.teacher import PretrainedTeacher, find_directory
 
 ITEM_CHARS = 16_000  # the server's default limit is 16,384; encoders read their few hundred tokens before
 TEACHER_TOKENS = 256
+NOTHING = SparseVector(np.zeros(0, np.uint32), np.zeros(0, np.float32))  # of a blank text
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,7 @@ class Subject:
     Attributes:
         source: bundle, server or teacher.
         dimensions: lengths that its vectors may be cut to, the full one first.
+        sparse: gives the weights of words, where the encoder has statistics of them.
         teacher: what encodes them, where vectors are so costly that they are kept for good.
     """
 
@@ -32,6 +37,7 @@ class Subject:
     dimensions: tuple[int, ...]
     encode: Callable[[Sequence[str]], Floats]
     teacher: PretrainedTeacher | None = None
+    sparse: SparseOf | None = None
 
     @property
     def dim(self) -> int:
@@ -54,8 +60,22 @@ def published(place: Published, name: str, version: str | None = None) -> Subjec
     def encode_texts(texts: Sequence[str]) -> Floats:
         return encode([Text(text[:most]) for text in texts])
 
+    def sparse_texts(texts: Sequence[str], role: InputType) -> list[SparseVector]:
+        assert found.sparse is not None
+        there = [row for row, text in enumerate(texts) if text.strip()]
+        rows = dict(zip(there, found.sparse([Text(texts[row]) for row in there], role), strict=True))
+        return [rows.get(row, NOTHING) for row in range(len(texts))]
+
     dimensions = tuple(sorted({manifest.dim, *manifest.dimensions}, reverse=True))
-    return Subject(manifest.name, manifest.version, manifest.space, found.source, dimensions, encode_texts)
+    return Subject(
+        name=manifest.name,
+        version=manifest.version,
+        space=manifest.space,
+        source=found.source,
+        dimensions=dimensions,
+        encode=encode_texts,
+        sparse=sparse_texts if found.sparse else None,
+    )
 
 
 def pretrained(source: str) -> Subject:

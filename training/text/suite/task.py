@@ -18,12 +18,14 @@ from typing import Literal, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from bundle.lexical import InputType, SparseVector
 from training.data.files import files_sha256
 from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text.suite.splits import in_fixed_order
 
 Floats: TypeAlias = npt.NDArray[np.float32]
+SparseOf: TypeAlias = Callable[[Sequence[str], InputType], list[SparseVector]]
 VectorsOf: TypeAlias = Callable[[Sequence[str]], Floats]  # texts to float32 [n, d], L2-normalised
 
 

@@ -169,6 +169,23 @@ def test_another_model_stands_beside_it(sets: Path, models: Path, tmp_path: Path
     assert (tmp_path / "results.html").exists()
 
 
+def test_a_bundle_with_statistics_of_words_is_mixed_with_them(
+    sets: Path, models: Path, tmp_path: Path
+) -> None:
+    """The column is the ranking by POST /score with `mix`, of the same texts."""
+    publish(models, [replace(tiny.text_draft(), lexical=tiny.lexical())])
+    comparison = Comparison("text", Published(models), dimensions=[8])
+
+    results = run(comparison, data=sets / "found", split="dev", out=tmp_path)
+
+    [task] = results.tasks
+    found = results.of(task, "ndcg@10")
+    assert set(found) == {("text", 8), ("text mix", None), ("bm25", None)}
+    mix, dense, words = found["text mix", None], found["text", 8], found["bm25", None]
+    assert min(dense.value, words.value) < mix.value <= 1
+    assert "text mix" in report(results)
+
+
 def test_the_test_split_is_read_when_it_is_asked_for(sets: Path, published: Path, tmp_path: Path) -> None:
     result = evaluate(
         *("text", "--data", sets / "graded", "--models-dir", published, "--split", "test", "--out", tmp_path)

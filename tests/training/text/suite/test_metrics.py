@@ -12,11 +12,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bundle import SparseVector
 from training.errors import VectorError
 from training.text.suite import ranked
 from training.text.suite.bm25 import BM25, words_of
 from training.text.suite.kmeans import kmeans, v_measure
 from training.text.suite.maps import principal
+from training.text.suite.mix import SparseIndex, search_mixed
 from training.text.suite.probe import L2, logistic, probe, simplest
 from training.text.suite.ranked import (
     NOBODY,
@@ -255,6 +257,40 @@ def test_bm25_by_hand() -> None:
     assert index.places("red cat", {2: 1.0}).above.tolist() == [NOWHERE]  # no word in common
     assert index.places("The what?", {0: 1.0}).above.tolist() == [NOWHERE]
     assert index.places("red cat", {0: 1.0}, own=1).above.tolist() == [0]
+
+
+sparse_rows = st.lists(
+    st.dictionaries(st.integers(0, 6), st.floats(0.125, 9, width=32)), min_size=1, max_size=6
+)
+
+
+def sparse(weights: dict[int, float]) -> SparseVector:
+    indices = sorted(weights)
+    values = np.array([weights[one] for one in indices], np.float32)
+    return SparseVector(np.array(indices, np.uint32), values)
+
+
+@given(sparse_rows, st.dictionaries(st.integers(0, 6), st.floats(0.125, 9, width=32)))
+def test_an_index_of_sparse_vectors_gives_their_inner_products(
+    documents: list[dict[int, float]], query: dict[int, float]
+) -> None:
+    rows = [sparse(one) for one in documents]
+
+    found = SparseIndex(rows).scores(sparse(query))
+
+    assert found.tolist() == pytest.approx([sparse(query) @ one for one in rows], abs=EXACT)
+
+
+def test_a_mix_ranks_by_both_parts() -> None:
+    """Of documents that are alike near, the one with the word of the query comes first, and not itself."""
+    near, far = [1.0, 0.0], [0.0, 1.0]
+    dense = np.array([near, near, near, far], np.float32)
+    words = [sparse({1: 1.0}), sparse({2: 1.0}), sparse({1: 1.0}), sparse({1: 1.0})]
+
+    [places] = search_mixed((dense[:1], words[:1]), (dense, words), [{1: 1.0, 2: 1.0, 3: 1.0}], np.array([0]))
+
+    # Cosines 1, 1, 0 and words 0, 1, 1: .6, 1 and .4.
+    assert places.above.tolist() == [1, 0, 2]
 
 
 def test_words_are_lower_case_without_stop_words() -> None:
