@@ -23,6 +23,7 @@ from prometheus_client import (
 from app.engine import Encoded, Engine, Loaded, Registry
 from app.shared import metrics as shared_metrics
 from app.shared.scoreboard import WorkerSlot
+from bundle import Facts
 
 MODEL = ("model", "version")
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -163,16 +164,21 @@ class Metrics:
 
     def encoded(self, loaded: Loaded, encoded: Encoded) -> None:
         """A request got its vectors."""
-        of, facts = self._model(loaded), encoded.facts
+        self.read(loaded, encoded.facts)
+        of = self._model(loaded)
+        if encoded.cached:
+            of.cached.inc(encoded.cached)
+        of.queue_wait_s.observe(encoded.timings.queue_s)
+
+    def read(self, loaded: Loaded, facts: Sequence[Facts]) -> None:
+        """Inputs were read by a model's preprocessor, and answered."""
+        of = self._model(loaded)
         of.items.inc(len(facts))
         of.tokens.inc(sum(fact.tokens for fact in facts))
         if truncated := sum(bool(fact.truncated) for fact in facts):
             of.truncated.inc(truncated)
         if unknown := sum(bool(fact.unknown) for fact in facts):
             of.unknown.inc(unknown)
-        if encoded.cached:
-            of.cached.inc(encoded.cached)
-        of.queue_wait_s.observe(encoded.timings.queue_s)
 
     def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
         """A forward pass ended."""

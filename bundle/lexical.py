@@ -13,7 +13,7 @@ Source: Robertson and Zaragoza 2009, with Lucene's idf, which is never negative.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -64,8 +64,7 @@ class SparseVector:
 
     def __matmul__(self, other: SparseVector) -> float:
         """The inner product."""
-        _, mine, theirs = np.intersect1d(self.indices, other.indices, assume_unique=True, return_indices=True)
-        return float(self.values[mine].astype(np.float64) @ other.values[theirs].astype(np.float64))
+        return float(inner_products(self, [other])[0])
 
 
 @dataclass(frozen=True)
@@ -142,6 +141,19 @@ class Lexical:
             saturation = self.k1 * (1 - self.b + self.b * len(terms) / self.mean_length)
             values = tf * (self.k1 + 1) / (tf + saturation)
         return SparseVector(indices.astype(np.uint32), values.astype(np.float32))
+
+
+def inner_products(one: SparseVector, others: Sequence[SparseVector]) -> npt.NDArray[np.float64]:
+    """Of one vector with each of the others (n >= 1). float64 [n]."""
+    lengths = [len(other) for other in others]
+    if not len(one):
+        return np.zeros(len(others))
+    indices = np.concatenate([other.indices for other in others])  # [e], e entries in all
+    values = np.concatenate([other.values for other in others]).astype(np.float64)
+    places = np.minimum(np.searchsorted(one.indices, indices), len(one) - 1)
+    products = np.where(one.indices[places] == indices, values * one.values[places], 0.0)
+    sums = np.bincount(np.repeat(np.arange(len(others)), lengths), products, minlength=len(others))
+    return np.asarray(sums, dtype=np.float64)
 
 
 def mixed(cosines: npt.NDArray[Any], words: npt.NDArray[Any], weight: float) -> npt.NDArray[np.float32]:

@@ -62,7 +62,7 @@ def protocols_table() -> str:
     """List every route that takes a body, and those of other people's protocols, from what registers them."""
     from app.api.protocols import PROTOCOLS
     from app.api.requests import EncodeBody
-    from app.api.score import ScoreRequest
+    from app.api.score_form import ScoreRequest
 
     lines = ["| protocol | route | reads | takes and ignores | refuses |", "|---|---|---|---|---|"]
     for path, fields in {"/encode": EncodeBody.model_fields, "/score": ScoreRequest.model_fields}.items():

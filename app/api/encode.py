@@ -9,20 +9,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy.typing as npt
 import orjson
 from fastapi import Request, Response
 from pydantic import BaseModel, Field
 
-from app.api import bodies, service, stream, vectors
+from app.api import bodies, service, sparse, stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
-from app.api.bodies import read_call
+from app.api.bodies import EncodeCall, read_call
 from app.api.head_options import HEADER_PARAMETERS, admit
-from app.api.large import NUMBER, is_large, writing
+from app.api.large import NUMBER, is_large, off_loop, to_json, writing
 from app.api.requests import EncodeBody
 from app.api.service import EncodeResult
+from app.api.sparse import SparseResult
 from app.api.warnings import warning_model, warnings_of
 from app.http import errors
 from app.http.context import Context
@@ -47,6 +48,13 @@ class Usage(BaseModel):
     tokens: int
 
 
+class SparseEmbedding(BaseModel):
+    """Weights of terms; all others are 0. In base64, little-endian uint32 and float32."""
+
+    indices: list[int] | str = Field(description="ids of the model's vocabulary, ascending")
+    values: list[float] | str
+
+
 class EncodeResponse(BaseModel):
     """Vectors in the order of the inputs."""
 
@@ -54,7 +62,7 @@ class EncodeResponse(BaseModel):
     version: str
     space: str = Field(description="only vectors of equal spaces can be compared")
     dim: int
-    embeddings: list[list[float]] | list[list[int]] | list[str]
+    embeddings: list[list[float]] | list[list[int]] | list[str] | list[SparseEmbedding]
     usage: Usage
     warnings: list[InputWarning]  # type: ignore[valid-type]  # made of the kinds' facts
 
@@ -132,12 +140,28 @@ async def encode(context: Context, request: Request) -> Response:
         return await stream.respond(context, request)
     media_type = vectors.media_type(request.headers.get("accept"), MEDIA_TYPES)
     call = await read_call(context, request)
+    if call.options.is_sparse:
+        return await _sparse(context, request, call)
     asked = call.options.request(call.inputs, _number_bytes(media_type, call.options.encoding))
     result = await service.encode(context, request, asked)
 
     if is_large(writing(result.vectors)):
         return await asyncio.to_thread(_respond, result, media_type, call.options.encoding)
     return _respond(result, media_type, call.options.encoding)
+
+
+async def _sparse(context: Context, request: Request, call: EncodeCall) -> Response:
+    """Sparse vectors, which have no other form than JSON."""
+    vectors.media_type(request.headers.get("accept"), (vectors.JSON,))
+    result = await sparse.encode(context, request, call.options.sparse_request(call.inputs))
+
+    def body() -> bytes:
+        rows = [vectors.sparse_row(row, call.options.encoding) for row in result.rows]
+        return to_json(_described(result) | {"embeddings": rows}, count)
+
+    count = sum(map(len, result.rows))
+    content = await off_loop(sparse.ENTRY * count, body)
+    return Response(content, headers=result.headers(), media_type=vectors.JSON)
 
 
 def _number_bytes(media_type: str, encoding: str) -> float:
@@ -147,22 +171,26 @@ def _number_bytes(media_type: str, encoding: str) -> float:
     return NUMBER if encoding == "float" else FLOAT * 4 / 3
 
 
-def _respond(result: EncodeResult, media_type: str, encoding: Literal["float", "base64"]) -> Response:
+def _respond(result: EncodeResult, media_type: str, encoding: vectors.Encoding) -> Response:
     if media_type == vectors.JSON:
         return _as_json(result, encoding)
     return _as_block(result, media_type)
 
 
-def _as_json(result: EncodeResult, encoding: Literal["float", "base64"]) -> Response:
-    content = {
+def _described(result: EncodeResult | SparseResult) -> dict[str, Any]:
+    """What an answer in JSON says beside the vectors."""
+    return {
         "model": result.loaded.manifest.name,
         "version": result.loaded.manifest.version,
         "space": result.space,
         "dim": result.dim,
-        "usage": {"items": len(result.vectors), "tokens": result.tokens},
+        "usage": {"items": len(result.facts), "tokens": result.tokens},
         "warnings": warnings_of(result.facts),
     }
-    body = vectors.to_json(content, result.quantized, encoding)
+
+
+def _as_json(result: EncodeResult, encoding: vectors.Encoding) -> Response:
+    body = vectors.to_json(_described(result), result.quantized, encoding)
     return Response(body, headers=result.headers(), media_type=vectors.JSON)
 
 

@@ -18,8 +18,10 @@ from app.api.inputs import GivenInputs, JsonInputs
 from app.api.json_values import check_values
 from app.api.large import NUMBER
 from app.api.service import EncodeRequest
+from app.api.sparse import SparseRequest
 from app.http.errors import InvalidRequest, MalformedRequest
-from bundle import KINDS, OutputType, Truncate
+from bundle import KINDS, InputType, OutputType, Truncate
+from bundle.lexical import SPARSE
 from bundle.values import NEWEST_S, OLDEST_S, BadValueError, json_type, unix_time
 
 ONE_INPUT: dict[str, Any] = {"anyOf": [dict(kind.json_schema) for kind in KINDS.values()]}
@@ -70,10 +72,14 @@ class EncodeBody(BaseModel):
         "float",
         description="of the vectors in a JSON answer: numbers, or base64 of their little-endian bytes",
     )
-    output: OutputType = Field(
+    output: Literal[OutputType, "sparse"] = Field(
         "float32",
         description="type of the vectors; all but float16 are of a space of their own; binary and ubinary "
-        "have eight dimensions to a byte",
+        "have eight dimensions to a byte; sparse are weights of words, of which inner products are BM25",
+    )
+    input_type: InputType | None = Field(
+        None,
+        description="of sparse vectors: the side of BM25 that the inputs are on; default: document",
     )
     dimensions: Annotated[int, Field(ge=1, le=65536)] | None = Field(
         None, description="length of the vectors; only those that GET /models/{name} lists"
@@ -83,8 +89,24 @@ class EncodeBody(BaseModel):
         description="ISO 8601, or seconds since 1970: the moment that times are relative to; default: now",
     )
 
+    @property
+    def is_sparse(self) -> bool:
+        """Sparse vectors are asked for."""
+        return self.output == SPARSE
+
     def request(self, inputs: GivenInputs, number_bytes: float = NUMBER) -> EncodeRequest:
-        """Say the same in the words of the domain; `number_bytes` as there."""
+        """Say the same in the words of the domain; `number_bytes` as there. Raises InvalidRequest."""
+        if self.output == SPARSE:
+            raise InvalidRequest(
+                "sparse vectors are of texts, as JSON or NDJSON", code="unsupported", param="output"
+            )
+        if self.input_type is not None:
+            raise InvalidRequest(
+                'input_type is of "output":"sparse"; for dense vectors a prompt says what a text is, if '
+                "the model has prompts",
+                code="unsupported",
+                param="input_type",
+            )
         return EncodeRequest(
             inputs=inputs,
             number_bytes=number_bytes,
@@ -95,6 +117,24 @@ class EncodeBody(BaseModel):
             truncate=self.truncate,
             prompt=self.prompt,
             output=self.output,
+        )
+
+    def sparse_request(self, inputs: GivenInputs) -> SparseRequest:
+        """The same of sparse vectors. Raises InvalidRequest for what they have not."""
+        if self.dimensions is not None:
+            raise InvalidRequest(
+                "sparse vectors cannot be cut: a dimension is a word; leave it out",
+                code="invalid_dimensions",
+                param="dimensions",
+            )
+        return SparseRequest(
+            inputs=inputs,
+            input_type=self.input_type or "document",
+            model=self.model,
+            version=self.version,
+            space=self.space,
+            truncate=self.truncate,
+            prompt=self.prompt,
         )
 
 

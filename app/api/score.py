@@ -10,24 +10,24 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 from fastapi import Request, Response
-from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
+from app.api import sparse
 from app.api.bodies import refuse_query
-from app.api.head_options import admit
+from app.api.head_options import admit, terms_of
 from app.api.inputs import GivenInputs, ItemInputs, JsonInputs, within_limits
 from app.api.large import off_loop
-from app.api.ranking import scores_of, top
-from app.api.requests import NOW_SCHEMA, ONE_INPUT, NameField, moment_of, validated
+from app.api.ranking import Ranking, ranked, ranked_with_words
+from app.api.requests import moment_of, validated
+from app.api.score_form import EXAMPLES, ScoreRequest, ScoreResponse
 from app.api.score_vectors import load_score, vectors_of
 from app.api.service import EncodeRequest, EncodeResult, Target, encode_inputs, resolve
 from app.api.vectors import Vectors
-from app.api.warnings import warning_model
 from app.engine import DeadlineExceeded, NotReady, UnknownModel
 from app.http import errors
 from app.http.body import read_json_body
@@ -35,95 +35,11 @@ from app.http.context import Context
 from app.http.errors import InvalidRequest
 from app.http.routes import RouteGroup
 from app.settings import Settings
-from bundle import Input, InputError, Manifest, Truncate
+from bundle import Input, InputError, InputType, Manifest, SparseVector
+from bundle.lexical import inner_products
 
-DEFAULT_TOP_K = 10
-
+SIDES: Mapping[str, InputType] = {"query": "query", "candidates": "document"}  # of BM25, by field
 routes = RouteGroup()
-
-_ID = {"type": ["string", "integer"], "description": "the id of an item that the model knows by its id"}
-_CANDIDATES: dict[str, Any] = {
-    "type": "array",
-    "minItems": 1,
-    "items": {"anyOf": [*ONE_INPUT["anyOf"], _ID]},
-}
-_VECTORS: dict[str, Any] = {
-    "type": "array",
-    "minItems": 1,
-    "items": {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}]},
-}
-
-
-class ScoreRequest(BaseModel):
-    """One query, and the candidates to rank for it: `candidates` or `vectors`."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    query: Annotated[Any, WithJsonSchema(ONE_INPUT)] = Field(description="a text, or an object of features")
-    candidates: Annotated[list[Any], WithJsonSchema(_CANDIDATES)] | None = Field(
-        None,
-        description="inputs of the candidates' encoder; an item's id will do where it has the field",
-    )
-    vectors: Annotated[list[Any], WithJsonSchema(_VECTORS)] | None = Field(
-        None,
-        description="in their place, vectors as /encode gives them, in either encoding; they need `space`",
-    )
-    model: NameField | None = Field(None, description="of the query; default: the server's default model")
-    version: NameField | None = Field(None, description="of that model; default: the current one")
-    candidates_model: NameField | None = Field(
-        None, description="of the candidates; default: the other encoder of a pair, else the same model"
-    )
-    space: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
-        None, description="the space that all vectors must be of; 412 if they would not be"
-    )
-    top_k: Annotated[int, Field(ge=1)] = Field(DEFAULT_TOP_K, description="how many of the best to answer")
-    truncate: Truncate = Field("none", description="as in /encode")
-    dimensions: Annotated[int, Field(ge=1, le=65536)] | None = Field(None, description="as in /encode")
-    now: Annotated[Any, WithJsonSchema(NOW_SCHEMA)] = Field(None, description="as in /encode")
-
-
-ScoreWarning = warning_model(
-    "ScoreWarning",
-    "What is to be told about the query or an answered candidate. Only what applies is there.",
-    {"param": (str, Field(description="`query`, or for example `candidates[3]`"))},
-)
-
-
-class Scored(BaseModel):
-    """A candidate by its position in the request."""
-
-    index: int
-    score: float
-
-
-class ScoreResponse(BaseModel):
-    """The best candidates, best first; of equal scores the earlier one first."""
-
-    model: str
-    version: str
-    candidates_model: str | None = Field(description="null where vectors were sent")
-    candidates_version: str | None
-    space: str
-    metric: Literal["cosine", "inner_product"]
-    candidates: int = Field(description="how many were scored")
-    results: list[Scored]
-    warnings: list[ScoreWarning]  # type: ignore[valid-type]  # made of the kinds' facts
-
-
-_EXAMPLES: dict[str, Any] = {
-    "texts": {
-        "summary": "texts for a query",
-        "value": {"query": "Where is my parcel?", "candidates": ["Tracking an order", "Opening hours"]},
-    },
-    "items": {
-        "summary": "items for a user, by id or with their content",
-        "value": {
-            "model": "retail-user",
-            "query": {"history": ["85123A", "22423"], "country": "France"},
-            "candidates": [{"id": "71053"}, {"id": "new", "description": "RED RETROSPOT LUNCH BAG"}],
-        },
-    },
-}
 
 
 @routes.post(
@@ -134,7 +50,7 @@ _EXAMPLES: dict[str, Any] = {
         "requestBody": {
             "required": True,
             "content": {
-                "application/json": {"schema": ScoreRequest.model_json_schema(), "examples": _EXAMPLES}
+                "application/json": {"schema": ScoreRequest.model_json_schema(), "examples": EXAMPLES}
             },
         }
     },
@@ -181,7 +97,24 @@ def _given(asked: ScoreRequest, settings: Settings) -> list[Any]:
             code="missing_field",
             param="space",
         )
+    if asked.vectors is not None and asked.mix:
+        raise InvalidRequest(
+            'mix counts the words of texts, and vectors have none; send the texts as "candidates"',
+            code="unsupported",
+            param="mix",
+        )
     return given
+
+
+class Words(NamedTuple):
+    """The words of a query and of the candidates, as either side of BM25 weighs them."""
+
+    query: SparseVector
+    candidates: Sequence[SparseVector]
+
+    def scores(self) -> Vectors:
+        """BM25. float32 (n,)."""
+        return inner_products(self.query, self.candidates).astype(np.float32)
 
 
 class _Caller:
@@ -190,6 +123,7 @@ class _Caller:
     def __init__(self, context: Context, request: Request, asked: ScoreRequest) -> None:
         self.context, self.request, self.asked = context, request, asked
         self.now_s = moment_of(asked.now, time.time())
+        self._read_inputs: dict[str, Sequence[Input]] = {}
 
     async def query(self) -> EncodeResult:
         asked = self.asked
@@ -202,6 +136,8 @@ class _Caller:
             truncate=asked.truncate,
         )
         target = resolve(self.context, request)
+        if asked.mix:
+            sparse.check_lexical(target.loaded)
         return await self._encoded(target, await self._read(target, request.inputs, "query"), "query", 0)
 
     async def candidates(self, values: list[Any], query: EncodeResult) -> list[EncodeResult]:
@@ -217,6 +153,25 @@ class _Caller:
             await self._encoded(target, inputs[start : start + size], "candidates", start)
             for start in range(0, len(inputs), size)
         ]
+
+    async def words(self, query: EncodeResult) -> Words:
+        """Both sides of BM25, by the statistics of the query's model."""
+        timeout_s = terms_of(self.request, self.context.settings).timeout_s
+        sides: dict[str, list[SparseVector]] = {}
+        for place, role in SIDES.items():
+            try:
+                found = await sparse.weighed(
+                    self.context,
+                    query.loaded,
+                    self._read_inputs[place],
+                    role,
+                    truncate=self.asked.truncate,
+                    timeout_s=timeout_s,
+                )
+            except InputError as error:
+                raise _placed(error, place, 0) from None
+            sides[place] = [row for row, _ in found]
+        return Words(sides["query"][0], sides["candidates"])
 
     def _target(self, given: GivenInputs, query: EncodeResult) -> Target:
         """The encoder of the candidates."""
@@ -247,9 +202,10 @@ class _Caller:
             return within_limits(given.read(target.loaded), kind, self.context.settings, target.truncate)
 
         try:
-            return await off_loop(given.work, read)
+            inputs = self._read_inputs[place] = await off_loop(given.work, read)
         except InputError as error:
             raise _placed(error, place, 0) from None
+        return inputs
 
     async def _encoded(self, target: Target, inputs: Sequence[Input], place: str, start: int) -> EncodeResult:
         try:
@@ -259,18 +215,20 @@ class _Caller:
 
 
 async def _scored(caller: _Caller, given: list[Any]) -> Response:
-    query = await caller.query()
-    blocks = [] if caller.asked.vectors is not None else await caller.candidates(given, query)
+    asked, query = caller.asked, await caller.query()
+    blocks = [] if asked.vectors is not None else await caller.candidates(given, query)
+    words = await caller.words(query) if asked.mix else None
 
-    def rank() -> tuple[Vectors, list[int]]:
+    def rank() -> Ranking:
         vectors = np.concatenate([b.vectors for b in blocks]) if blocks else vectors_of(given, query.dim)
-        scores = scores_of(query.vectors[0], vectors, query.loaded.manifest.metric)
-        return scores, top(scores, caller.asked.top_k)
+        metric = query.loaded.manifest.metric if words is None else "cosine"
+        found = ranked(query.vectors[0], vectors, metric, asked.top_k)
+        return found if words is None else ranked_with_words(found, words.scores(), asked.mix, asked.top_k)
 
-    scores, best = await off_loop(4 * query.dim * len(given), rank)
+    ranking = await off_loop(4 * query.dim * len(given), rank)
     facts = [one for block in blocks for one in block.facts]
     noted = [("query", query.facts[0])]
-    noted += [(f"candidates[{index}]", facts[index]) for index in best if facts]
+    noted += [(f"candidates[{index}]", facts[index]) for index in ranking.best if facts]
     manifest, other = query.loaded.manifest, blocks[0].loaded.manifest if blocks else None
     content = {
         "model": manifest.name,
@@ -278,13 +236,24 @@ async def _scored(caller: _Caller, given: list[Any]) -> Response:
         "candidates_model": other and other.name,
         "candidates_version": other and other.version,
         "space": query.space,
-        "metric": manifest.metric,
-        "candidates": len(scores),
-        "results": [{"index": index, "score": float(scores[index])} for index in best],
+        "metric": ranking.metric,
+        "candidates": len(ranking.scores),
+        **({} if words is None else {"mix": _mix(asked.mix, ranking, query)}),
+        "results": ranking.results(),
         "warnings": [{"param": place, **one.warnings} for place, one in noted if one.warnings],
     }
     headers = query.names()
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
+
+
+def _mix(weight: float, ranking: Ranking, query: EncodeResult) -> dict[str, Any]:
+    """What is told of a mix."""
+    return {
+        "cosine": round(1 - weight, 9),
+        "bm25": weight,
+        "largest_bm25": float(ranking.parts["bm25"].max()),
+        "space": query.loaded.encoder.sparse_space,
+    }
 
 
 def _placed(error: InputError, place: str, start: int) -> InvalidRequest:

@@ -8,7 +8,8 @@ Knows no protocol: neither how a body is parsed nor how an answer is written.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -122,22 +123,39 @@ class EncodeResult(NamedTuple):
 
     def names(self) -> dict[str, str]:
         """The headers that are known before anything is encoded."""
-        manifest = self.loaded.manifest
-        return {
-            "X-Model-Version": f"{manifest.name}/{manifest.version}",
-            "X-Embedding-Space": self.space,
-        }
+        return names_of(self.loaded, self.space)
 
     def headers(self) -> dict[str, str]:
         """What every protocol's answer says, without a change to its body."""
-        timings = self.timings
         cached = {} if self.cached is None else {CACHED_HEADER: str(self.cached)}
-        return {
-            **self.names(),
-            **cached,
-            "Server-Timing": f"prepare;dur={timings.prepare_s * 1e3:.2f}, "
-            f"queue;dur={timings.queue_s * 1e3:.2f}, run;dur={timings.run_s * 1e3:.2f}",
-        }
+        return headers_of(self.loaded, self.space, self.timings) | cached
+
+
+def names_of(loaded: engine.Loaded, space: str) -> dict[str, str]:
+    """The headers that say which model answers, and in which space."""
+    manifest = loaded.manifest
+    return {"X-Model-Version": f"{manifest.name}/{manifest.version}", "X-Embedding-Space": space}
+
+
+def headers_of(loaded: engine.Loaded, space: str, timings: engine.Timings) -> dict[str, str]:
+    """The same, and where the time went."""
+    milliseconds = (1e3 * timings.prepare_s, 1e3 * timings.queue_s, 1e3 * timings.run_s)
+    timing = "prepare;dur={:.2f}, queue;dur={:.2f}, run;dur={:.2f}".format(*milliseconds)
+    return names_of(loaded, space) | {"Server-Timing": timing}
+
+
+@contextmanager
+def charged(count: int) -> Iterator[Callable[[Sequence[Facts]], None]]:
+    """Count so many inputs as in work for the caller's key; yields what takes the tokens from its budget."""
+    rates = CALLER.get().rates
+    if rates is None:
+        yield lambda facts: None
+        return
+    began_s = rates.begin(count)
+    try:
+        yield lambda facts: rates.spend_tokens(one.tokens for one in facts)
+    finally:
+        rates.end(count, began_s)
 
 
 class Target(NamedTuple):
@@ -165,24 +183,17 @@ class Target(NamedTuple):
         size: int = 0,
     ) -> EncodeResult:
         """The vectors. Raises EngineError, InputError, RateLimited."""
-        caller, count = CALLER.get(), len(inputs)
-        rates = caller.rates
-        began_s = rates.begin(count) if rates is not None else 0.0
-        try:
+        with charged(len(inputs)) as spend:
             done = await context.engine.encode(
                 self.loaded,
                 prompted(inputs, self.prompt),
                 truncate=self.truncate,
                 timeout_s=timeout_s,
                 priority=priority,
-                owner=caller.key.name,
+                owner=CALLER.get().key.name,
                 size=size,
             )
-        finally:
-            if rates is not None:
-                rates.end(count, began_s)
-        if rates is not None:
-            rates.spend_tokens(facts.tokens for facts in done.facts)
+        spend(done.facts)
         context.metrics.encoded(self.loaded, done)
         vectors = self.loaded.encoder.cut(done.vectors, self.dim, unit=self.unit)
         return EncodeResult(

@@ -12,23 +12,23 @@ import base64
 import io
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from app.api import large
 from app.http.errors import NotAcceptable
+from bundle import SparseVector
 
 JSON, RAW, NPY = "application/json", "application/octet-stream", "application/x-npy"
 _WILDCARDS = ("*/*", "application/*")
 
-Vectors = npt.NDArray[np.float32]
+Vectors: TypeAlias = npt.NDArray[np.float32]
+Encoding: TypeAlias = Literal["float", "base64"]
 
 
-def to_json(
-    answer: Mapping[str, Any], vectors: npt.NDArray[Any], encoding: Literal["float", "base64"]
-) -> bytes:
+def to_json(answer: Mapping[str, Any], vectors: npt.NDArray[Any], encoding: Encoding) -> bytes:
     """The answer's fields with `embeddings` among them."""
     embeddings = base64_rows(vectors) if encoding == "base64" else np.ascontiguousarray(vectors)
     return large.to_json({**answer, "embeddings": embeddings}, vectors.size)
@@ -75,6 +75,14 @@ def _quality(part: str) -> tuple[str, float]:
 def base64_rows(vectors: npt.NDArray[Any]) -> list[str]:
     """Each row's little-endian bytes in base64."""
     return [base64.b64encode(row).decode() for row in np.ascontiguousarray(_little_endian(vectors))]
+
+
+def sparse_row(row: SparseVector, encoding: Encoding) -> dict[str, Any]:
+    """A sparse vector as vector databases take it: `indices` and `values`."""
+    parts = {"indices": row.indices, "values": row.values}
+    if encoding == "base64":
+        return {name: base64_rows(part[np.newaxis])[0] for name, part in parts.items()}
+    return parts
 
 
 def _little_endian(vectors: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -23,6 +23,7 @@ from app.engine.errors import (
 )
 from app.engine.loading import Loader, load_registry
 from app.engine.pace import Pace, Priority
+from app.engine.preparation import Ready
 from app.engine.registry import Loaded, Model, Registry
 from app.engine.shared_load import SharedLoad
 from app.engine.tuning import BatchProfile
@@ -48,6 +49,7 @@ __all__ = [
     "Overloaded",
     "Pace",
     "Priority",
+    "Ready",
     "Refused",
     "Registry",
     "ResultCache",

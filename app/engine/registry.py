@@ -9,7 +9,7 @@ refused does not fall back to another one in silence: its vectors would be of an
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -121,6 +121,7 @@ class Registry:
         space: str | None = None,
         dim: int | None = None,
         unit: bool = False,
+        is_sparse: bool = False,
     ) -> Loaded:
         """The encoder for a request.
 
@@ -132,6 +133,7 @@ class Registry:
                 while its index is encoded anew with the next version.
             dim: the vectors' length, where the caller wants them cut; a part of the space.
             unit: they will be normalised; a part of it, too, where the encoder does not do so itself.
+            is_sparse: the space is that of sparse vectors, which has no other parts.
 
         Raises:
             UnknownModel, UnknownVersion, Loading, NotReady, SpaceMismatch: naming what is loaded.
@@ -143,7 +145,13 @@ class Registry:
         if version is not None and version not in model.versions:
             raise UnknownVersion(f"that version is not loaded; loaded: {', '.join(model.versions) or 'none'}")
         if space is not None:
-            return _of_space(model, version, space, dim, unit=unit)
+
+            def given(one: Loaded) -> str | None:
+                manifest = one.manifest
+                dense = manifest.space_of(dim or manifest.dim, unit=unit)
+                return one.encoder.sparse_space if is_sparse else dense
+
+            return _of_space(model, version, space, given)
         if version is None and not model.is_ready:
             raise NotReady(
                 "the model's current version could not be loaded, and another one would give vectors of "
@@ -152,17 +160,14 @@ class Registry:
         return model.versions[version or str(model.current)]
 
 
-def _of_space(model: Model, version: str | None, space: str, dim: int | None, *, unit: bool) -> Loaded:
-    def given(manifest: Manifest) -> str:
-        return manifest.space_of(dim or manifest.dim, unit=unit)
-
+def _of_space(model: Model, version: str | None, space: str, given: Callable[[Loaded], str | None]) -> Loaded:
     candidates = [model.versions[version]] if version is not None else list(model.versions.values())
     for loaded in candidates:
-        if given(loaded.manifest) == space:
+        if given(loaded) == space:
             return loaded
     if version is None and model.loading:
         raise Loading(model.name)
-    spaces = [f"{loaded.manifest.version}: {given(loaded.manifest)}" for loaded in model.versions.values()]
+    spaces = [f"{loaded.manifest.version}: {given(loaded) or 'none'}" for loaded in model.versions.values()]
     raise SpaceMismatch(
         "the vectors would not be of the space you expect, so they could not be compared with yours; "
         f"loaded versions and their spaces: {', '.join(spaces) or 'none'}"

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bundle import Lexical, ManifestError, SparseVector, Store, Text, publish
-from bundle.lexical import LEXICAL
+from bundle.lexical import LEXICAL, inner_products
 from bundle.preprocess.text import TextPreprocessor
 from training.text.suite.bm25 import BM25
 
@@ -39,9 +39,11 @@ def test_the_inner_product_of_query_and_document_is_bm25(corpus: list[list[int]]
     lexical = Lexical.of(map(terms, corpus), VOCABULARY)
     asked = lexical.weigh(terms(query), "query")
 
-    found = [asked @ lexical.weigh(terms(one), "document") for one in corpus]
+    documents = [lexical.weigh(terms(one), "document") for one in corpus]
+    found = inner_products(asked, documents)
 
     np.testing.assert_allclose(found, BM25(map(words, corpus)).scores(words(query)), rtol=CLOSE)
+    assert found.tolist() == [asked @ one for one in documents]
 
 
 @given(corpora, texts, st.sampled_from(["query", "document"]))

@@ -9,9 +9,12 @@ import time
 from collections.abc import Iterable, Sized
 
 from app.api.service import EncodeResult
+from app.api.sparse import SparseResult
 
 
-def measured(answer: EncodeResult, values: Iterable[Sized], started_s: float) -> dict[str, str]:
+def measured(
+    answer: EncodeResult | SparseResult, values: Iterable[Sized], started_s: float
+) -> dict[str, str]:
     """The headers of an answer, with those of every protocol. A token id counts as a character, as there."""
     timings = answer.timings
     seconds = {

@@ -7,15 +7,16 @@ short.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import orjson
 
 from app.api.arrow import ARROW, ArrowWriter
-from app.api.stream.job import LineOutcome
-from app.api.vectors import base64_rows
+from app.api.stream.job import LineOutcome, Row
+from app.api.vectors import Encoding, base64_rows, sparse_row
+from bundle import SparseVector
 
 NDJSON = "application/x-ndjson"
 MEDIA_TYPES = (NDJSON, ARROW)
@@ -40,7 +41,7 @@ class Format(Protocol):
 class Ndjson:
     """A line per line."""
 
-    def __init__(self, encoding: Literal["float", "base64"]) -> None:
+    def __init__(self, encoding: Encoding) -> None:
         self._encoding = encoding
 
     def begin(self) -> bytes:
@@ -55,8 +56,20 @@ class Ndjson:
     def _line(self, outcome: LineOutcome) -> bytes:
         content: dict[str, Any] = {} if outcome.index is None else {"index": outcome.index}
         if (row := outcome.vector) is not None:
-            content["embedding"] = base64_rows(row[np.newaxis])[0] if self._encoding == "base64" else row
+            content["embedding"] = _written(row, self._encoding)
         return orjson.dumps({**content, **outcome.note}, option=orjson.OPT_SERIALIZE_NUMPY) + b"\n"
+
+
+def _dense(row: Row | None) -> npt.NDArray[Any] | None:
+    assert not isinstance(row, SparseVector), "sparse vectors are written as JSON"
+    return row
+
+
+def _written(row: Row, encoding: Encoding) -> Any:
+    """A vector as JSON has it."""
+    if isinstance(row, SparseVector):
+        return sparse_row(row, encoding)
+    return base64_rows(row[np.newaxis])[0] if encoding == "base64" else row
 
 
 class Arrow:
@@ -71,7 +84,7 @@ class Arrow:
     def chunk(self, outcomes: Sequence[LineOutcome]) -> bytes:
         self._writer.write(
             [outcome.index for outcome in outcomes],
-            [outcome.vector for outcome in outcomes],
+            [_dense(outcome.vector) for outcome in outcomes],
             [orjson.dumps(outcome.note).decode() if outcome.note else None for outcome in outcomes],
         )
         return self._writer.taken()

@@ -18,15 +18,17 @@ from app.api.inputs import JsonInputs, read_inputs, variable
 from app.api.json_values import check_values
 from app.api.large import INPUT, off_loop
 from app.api.service import EncodeResult, Target
+from app.api.sparse import SparseResult, SparseTarget
 from app.api.stream.lines import Line, line_limits
 from app.engine import Draining, EngineError, Overloaded
 from app.http import errors
 from app.http.authentication import check_key_again
 from app.http.context import Context
 from app.http.errors import MalformedRequest, RequestError
-from bundle import EncoderyError, Input, InputError
+from bundle import EncoderyError, Input, InputError, SparseVector
 
 _Numbered: TypeAlias = tuple[int, Input]  # with its line
+Row: TypeAlias = npt.NDArray[Any] | SparseVector
 CHUNK_S = 600.0  # how long a chunk may wait for its turn; other callers go first
 
 
@@ -41,7 +43,7 @@ class LineOutcome:
     """
 
     index: int | None
-    vector: npt.NDArray[Any] | None
+    vector: Row | None
     note: Mapping[str, Any]
 
 
@@ -55,7 +57,7 @@ class Job:
     """
 
     context: Context
-    target: Target
+    target: Target | SparseTarget
     now_s: float
 
     async def done(self, lines: Sequence[Line]) -> list[LineOutcome]:
@@ -92,10 +94,11 @@ class Job:
             for part in _others(inputs, at):
                 await self._encode(part, found)
             return
-        for (index, _), row, fact in zip(inputs, answer.quantized, answer.facts, strict=True):
+        rows = answer.rows if isinstance(answer, SparseResult) else answer.quantized
+        for (index, _), row, fact in zip(inputs, rows, answer.facts, strict=True):
             found[index] = LineOutcome(index, row, fact.warnings)
 
-    async def _answer(self, inputs: Sequence[Input]) -> EncodeResult:
+    async def _answer(self, inputs: Sequence[Input]) -> EncodeResult | SparseResult:
         rates = CALLER.get().rates
         while True:
             try:

@@ -17,6 +17,7 @@ from fastapi import Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
+from app.api import sparse
 from app.api.arrow import ARROW
 from app.api.inputs import JsonInputs
 from app.api.requests import EncodeBody, from_options, moment_of
@@ -32,7 +33,10 @@ from app.http.errors import UnsupportedMediaType
 from bundle import EncoderyError
 
 IN_FLIGHT = 2
-OPTIONS = ("model", "version", "space", "truncate", "prompt", "encoding", "output", "dimensions", "now")
+OPTIONS = (
+    *("model", "version", "space", "truncate", "prompt", "encoding", "output", "input_type"),
+    *("dimensions", "now"),
+)
 PARAMETERS: list[dict[str, Any]] = [
     {
         "name": name,
@@ -60,11 +64,21 @@ async def respond(context: Context, request: Request) -> Response:
     kind = media_type(request.headers.get("accept"), MEDIA_TYPES)
     body = from_options(request.query_params)
     now_s = moment_of(body.now, time.time())
+    if body.is_sparse:
+        return _sparse(context, request, body, now_s)
     target = resolve(context, body.request(JsonInputs((), now_s)))
     nothing = target.encode_nothing()
     like = nothing.quantized  # or this type cannot be had, whatever the lines
     form: Format = Arrow(like, nothing.identity()) if kind == ARROW else Ndjson(body.encoding)
     return _Streamed(Job(context, target, now_s), request, form, nothing.names() | {"Content-Type": kind})
+
+
+def _sparse(context: Context, request: Request, body: EncodeBody, now_s: float) -> Response:
+    """The streaming answer of sparse vectors, which have no other form than JSON."""
+    media_type(request.headers.get("accept"), (NDJSON,))
+    target = sparse.resolve(context, body.sparse_request(JsonInputs((), now_s)))
+    headers = target.names() | {"Content-Type": NDJSON}
+    return _Streamed(Job(context, target, now_s), request, Ndjson(body.encoding), headers)
 
 
 class _Streamed(Response):

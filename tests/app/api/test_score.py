@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from app.api.ranking import top
-from app.api.score import ScoreResponse
+from app.api.score_form import ScoreResponse
 from app.engine import Registry
 from app.http.errors import ErrorBody
 from bundle import Features

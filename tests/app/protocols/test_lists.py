@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 
 from app.api.protocols import PROTOCOLS
 from app.api.requests import EncodeBody
-from app.api.score import ScoreRequest
+from app.api.score_form import ScoreRequest
 
 MANY = 200_000
 

@@ -55,16 +55,16 @@ def _only(holds: Callable[[Any], bool], expected: str) -> BeforeValidator:
     return BeforeValidator(check)
 
 
-_INPUTS = _only(_are_inputs, "a text, a list of token ids, or a list of such")
+GIVEN_INPUTS = _only(_are_inputs, "a text, a list of token ids, or a list of such")
 _SEQUENCES = _only(_are_sequences, "a text, a pair of texts, or a list of lists of one or two texts")
 
 
-class SparseRequest(EmbedRequest):
-    """Texts, for a model that gives weights of words."""
+class TokenVectorsRequest(EmbedRequest):
+    """Texts, for a model that gives a vector per token."""
 
     encodes, is_work, access = False, False, "any"
 
-    inputs: Annotated[Any, _INPUTS, WithJsonSchema(INPUTS)]
+    inputs: Annotated[Any, GIVEN_INPUTS, WithJsonSchema(INPUTS)]
 
 
 class RerankRequest(Truncating):
@@ -93,22 +93,15 @@ class PredictRequest(Truncating):
     raw_scores: bool = False
 
 
-@TEI.post("/embed_all", SparseRequest, "Answers 424: no model here gives a vector per token")
+@TEI.post("/embed_all", TokenVectorsRequest, "Answers 424: no model here gives a vector per token")
 async def embed_all(context: Context, request: Request) -> Response:
     """Never: the models of this server give one vector per input."""
-    asked = await TEI.read(context, request, SparseRequest)
+    asked = await TEI.read(context, request, TokenVectorsRequest)
     values = texts_or_ids(asked.inputs).values
     check_count(len(values), context.settings)
     check_filled(values)
     prompt_of(context.registry.find(context.default_model), asked.prompt_name)
     refuse("Model gives no vector per token; POST /embed gives one per text")
-
-
-@TEI.post("/embed_sparse", SparseRequest, "Answers 424: for models of another kind")
-async def embed_sparse(context: Context, request: Request) -> Response:
-    """Never."""
-    await TEI.read(context, request, SparseRequest)
-    refuse("Model is not an embedding model with SPLADE pooling")
 
 
 @TEI.post("/rerank", RerankRequest, "Answers 424: for models of another kind")
