@@ -10,7 +10,7 @@ same. Hooks for frameworks are modules of their own, each needing its framework 
 """
 
 from encodery_client.aio import AsyncClient
-from encodery_client.answers import Answer, InputWarning
+from encodery_client.answers import Answer, InputWarning, SparseVector
 from encodery_client.client import Client
 from encodery_client.errors import (
     DeadlineExceeded,
@@ -37,6 +37,7 @@ __all__ = [
     "ServerFailed",
     "ServerUnreachable",
     "SpaceChanged",
+    "SparseVector",
     "UnexpectedAnswer",
 ]
 __version__ = "0.1.0"

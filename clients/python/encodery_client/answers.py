@@ -43,13 +43,29 @@ class InputWarning:
         return InputWarning, (self.index, dict(self.details))
 
 
+PARTS = {"indices": "<u4", "values": "<f4"}  # of a sparse vector, little-endian
+
+
+@dataclass(frozen=True)
+class SparseVector:
+    """Weights of the words that a text has; all others are 0.
+
+    Attributes:
+        indices: ids of the model's vocabulary, uint32 [k], ascending.
+        values: float32 [k].
+    """
+
+    indices: Vectors
+    values: Vectors
+
+
 @dataclass(frozen=True)
 class Answer:
     """Vectors with all that the server says about them.
 
     Attributes:
         vectors: float32 [n, dim], in the order of the inputs, or of the type that was asked for, [n, dim / 8]
-            if packed; [0, 0] for no inputs.
+            if packed; [0, 0] for no inputs. Of sparse ones [n], each a `SparseVector`.
         space: only vectors of equal spaces can be compared; empty for no inputs.
         tokens: read by the encoder.
         warnings: one for each input about which there is something to tell.
@@ -80,8 +96,7 @@ def read_base64(request: Request, response: httpx.Response) -> Answer:
     check(request, response)
     try:
         content = response.json()
-        rows = [base64.b64decode(row) for row in content["embeddings"]]
-        vectors = np.stack([_native(row, request.parameters.dtype) for row in rows])
+        vectors = _rows(content["embeddings"], request.parameters)
         warnings = [_warning(one, request.offset) for one in content["warnings"]]
         tokens = int(content["usage"]["tokens"])
         answer = Answer(vectors, content["space"], content["model"], content["version"], tokens, warnings)
@@ -90,6 +105,24 @@ def read_base64(request: Request, response: httpx.Response) -> Answer:
     if len(vectors) != len(request.inputs):
         raise _unexpected(response)
     return answer
+
+
+def _rows(embeddings: Sequence[Any], parameters: Parameters) -> Vectors:
+    """The vectors of an answer in base64."""
+    if parameters.output == "sparse":
+        return _objects([SparseVector(*(_part(row, *one) for one in PARTS.items())) for row in embeddings])
+    return np.stack([_native(base64.b64decode(row), parameters.dtype) for row in embeddings])
+
+
+def _part(row: Mapping[str, str], name: str, dtype: str) -> Vectors:
+    return _native(base64.b64decode(row[name]), np.dtype(dtype))
+
+
+def _objects(rows: Sequence[Any]) -> Vectors:
+    """One object for each row: numpy would look into them."""
+    vectors = np.empty(len(rows), dtype=object)
+    vectors[:] = rows
+    return vectors
 
 
 def _warning(warning: Mapping[str, Any], offset: int) -> InputWarning:
@@ -106,7 +139,8 @@ def check(request: Request, response: httpx.Response) -> None:
 def joined(answers: Sequence[Answer], parameters: Parameters) -> Answer:
     """Join the answers to parts of one call. Raises SpaceChanged if they are of several spaces."""
     if not answers:
-        return Answer(_native(b"", parameters.dtype).reshape(0, 0), "", "", "")
+        shape = (0,) if parameters.output == "sparse" else (0, 0)
+        return Answer(np.empty(shape, parameters.dtype), "", "", "")
     first = answers[0]
     for answer in answers:
         refuse_other_space(first.space, answer)

@@ -79,12 +79,12 @@ class Client:
         Args:
             inputs: texts, objects of features, or whatever JSON the model takes: a list, an iterator, a
                 column or a table of pandas, polars or pyarrow.
-            **options: `model`, `version`, `truncate`, `dimensions`, `prompt`, `output`, `now`,
+            **options: `model`, `version`, `truncate`, `dimensions`, `prompt`, `output`, `input_type`, `now`,
                 `timeout_s`.
 
         Returns:
             float32 [n, dim], in the order of the inputs, or of the type that `output` says, [n, dim / 8] if
-            packed; [0, 0] for none.
+            packed; [0, 0] for none. With `output="sparse"` [n], each a `SparseVector`.
 
         Raises:
             EncoderyClientError: see `encodery_client.errors`; nothing is returned in part.

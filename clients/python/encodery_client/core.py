@@ -75,7 +75,7 @@ class Core:
             facts: the caller wants tokens and warnings, so the answer must be JSON.
             timeout_s: until the caller's deadline; passed on, so that nothing is computed for nobody.
         """
-        as_json = facts or self.wire == "base64"
+        as_json = facts or self.wire == "base64" or request.parameters.output == "sparse"
         return {
             "method": "POST",
             "url": "/encode",

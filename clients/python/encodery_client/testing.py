@@ -7,7 +7,8 @@
     server.space = "sp_other"                # then it has another model
 
 Vectors are seeded by the input's JSON, of unit length, and say nothing about meaning. Dimensions, output
-types, prompts and their spaces are those of a real server, with 1 as the limit of int8.
+types, prompts and their spaces are those of a real server, with 1 as the limit of int8. Sparse vectors count
+words, which is what a document's do, nearly.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import httpx2 as httpx
 import numpy as np
 
+from encodery_client.answers import SparseVector
 from encodery_client.wire import DTYPES, RAW, Output, Vectors
 
 
@@ -89,6 +93,17 @@ class FakeServer:
         short = full[:, :dimensions]
         return _quantized(short / np.linalg.norm(short, axis=1, keepdims=True), output)
 
+    def sparse(self, inputs: list[Any]) -> list[SparseVector]:
+        """Make its sparse vectors of texts: how often each word is there."""
+        counted = [Counter(zlib.crc32(word.encode()) for word in str(item).split()) for item in inputs]
+        rows = [sorted(words.items()) for words in counted]
+        return [
+            SparseVector(
+                np.array([index for index, _ in row], np.uint32), np.array([count for _, count in row], "f4")
+            )
+            for row in rows
+        ]
+
     def _vector(self, content: bytes) -> Vectors:
         seed = int.from_bytes(hashlib.sha256(self.space.encode() + b"\0" + content).digest()[:8], "big")
         vector = np.random.default_rng(seed).normal(size=self.dim).astype(np.float32)
@@ -127,13 +142,13 @@ class FakeServer:
             return _error(422, "unknown_prompt", "the model has no prompt of that name")
         inputs = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
         read = [prompt + item if isinstance(item, str) else item for item in inputs]
-        vectors = self.vectors(read, dimensions=dimensions, output=output)
         headers = {"X-Model-Version": f"{self.model}/{self.version}", "X-Embedding-Space": space}
+        if raw and output == "sparse":
+            return _error(406, "not_acceptable", "the answer can be had as application/json")
         if raw:
+            vectors = self.vectors(read, dimensions=dimensions, output=output)
             headers |= {"Content-Type": RAW, "X-Embedding-Type": vectors.dtype.name}
             return httpx.Response(200, content=vectors.tobytes(), headers=headers)
-        as_base64 = body.get("encoding") == "base64"
-        rows = [base64.b64encode(row).decode() for row in vectors] if as_base64 else vectors.tolist()
         return httpx.Response(
             200,
             json={
@@ -143,10 +158,25 @@ class FakeServer:
                 "dim": dimensions,
                 "usage": {"items": len(inputs), "tokens": sum(len(str(item).split()) for item in read)},
                 "warnings": list(self.warnings),
-                "embeddings": rows,
+                "embeddings": self._rows(read, body),
             },
             headers=headers,
         )
+
+    def _rows(self, read: list[Any], body: Mapping[str, Any]) -> list[Any]:
+        """The embeddings of an answer in JSON."""
+        as_base64 = body.get("encoding") == "base64"
+        written: Callable[[Vectors], Any] = _base64 if as_base64 else lambda row: row.tolist()
+        if body.get("output") == "sparse":
+            return [
+                {"indices": written(row.indices), "values": written(row.values)} for row in self.sparse(read)
+            ]
+        output, dimensions = body.get("output", "float32"), body.get("dimensions")
+        return [written(row) for row in self.vectors(read, dimensions=dimensions, output=output)]
+
+
+def _base64(row: Vectors) -> str:
+    return base64.b64encode(row.tobytes()).decode()
 
 
 def _quantized(vectors: Vectors, output: Output) -> Vectors:

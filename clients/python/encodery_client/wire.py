@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 RAW, JSON = "application/octet-stream", "application/json"
 Vectors: TypeAlias = npt.NDArray[Any]  # of float32, unless `output` says another type
-Output: TypeAlias = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary"]
+Output: TypeAlias = Literal["float32", "float16", "int8", "uint8", "binary", "ubinary", "sparse"]
+InputType: TypeAlias = Literal["document", "query"]
 DTYPES: Mapping[Output, str] = {
     "float32": "<f4",
     "float16": "<f2",
@@ -23,6 +24,7 @@ DTYPES: Mapping[Output, str] = {
     "uint8": "|u1",
     "binary": "|i1",  # eight dimensions to a byte, as in the next
     "ubinary": "|u1",
+    "sparse": "|O",  # a `SparseVector` for each input; never raw
 }
 Truncate: TypeAlias = Literal["none", "end", "start"]
 Wire: TypeAlias = Literal["raw", "base64"]
@@ -37,6 +39,7 @@ class Options(TypedDict, total=False):
         dimensions: fewer, where the model was trained for it.
         prompt: name of the model's prompt to stand before every text; "" for none.
         output: type of the vectors; all but the floats are of a space of their own.
+        input_type: of sparse vectors, the side of BM25 that the texts are on.
         now: ISO 8601 or unix time that `time` features are relative to.
         timeout_s: of the whole call, retries included.
     """
@@ -47,6 +50,7 @@ class Options(TypedDict, total=False):
     dimensions: int
     prompt: str | None
     output: Output
+    input_type: InputType
     now: str | float
     timeout_s: float
 
@@ -61,6 +65,7 @@ class Parameters:
     dimensions: int | None = None
     prompt: str | None = None
     output: Output | None = None
+    input_type: InputType | None = None
     now: str | float | None = None
 
     def __post_init__(self) -> None:

@@ -225,7 +225,7 @@ def test_an_error_names_the_input_counted_over_the_whole_call(server: FakeServer
 
 
 @pytest.mark.parametrize("wire", ["raw", "base64"])
-@pytest.mark.parametrize("output", get_args(Output))
+@pytest.mark.parametrize("output", [one for one in get_args(Output) if one != "sparse"])
 def test_an_output_type_is_an_array_of_that_type_in_a_space_of_its_own(
     connect: Connect, wire: str, output: Output
 ) -> None:
@@ -242,6 +242,26 @@ def test_an_output_type_is_an_array_of_that_type_in_a_space_of_its_own(
     assert again.space == ("sp_fake" if "float" in output else f"sp_fake+{output}")
     assert client.call("encode", [], output=output).dtype == vectors.dtype
     np.testing.assert_array_equal(floats, server.vectors(["a", "b", "c"]))
+
+
+def test_sparse_vectors_come_one_object_for_each_input(connect: Connect) -> None:
+    """Whatever the wire, and of texts with equally many words as of others, which numpy would stack."""
+    server, texts = FakeServer(), ["red lamp", "cat", "blue cat", "dog dog"]
+    for wire in ("raw", "base64"):
+        client = connect(server, wire=wire, batch_items=3)
+
+        rows = client.call("encode", texts, output="sparse", input_type="query")
+
+        assert rows.shape == (4,)
+        for row, expected in zip(rows, server.sparse(texts), strict=True):
+            assert isinstance(row, ec.SparseVector)
+            np.testing.assert_array_equal(row.indices, expected.indices)
+            np.testing.assert_array_equal(row.values, expected.values)
+        assert {request["input_type"] for request in server.requests} == {"query"}
+        assert client.call("answer", texts, output="sparse").space == "sp_fake+sparse"
+        assert client.call("encode", [], output="sparse").shape == (0,)
+        assert client.call("encode_one", "red", output="sparse").values.tolist() == [1.0]
+        server.requests.clear()
 
 
 def test_a_type_that_does_not_exist_is_refused_before_anything_is_sent(

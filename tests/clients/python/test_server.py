@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import tiny
 from running import serving
 
-from bundle import OUTPUT_TYPES, Features, OutputType, Store, Text
+from bundle import OUTPUT_TYPES, Features, OutputType, Store, Text, publish
 from encodery_client import AsyncClient, Client, RequestRefused, SpaceChanged
 
 pytestmark = pytest.mark.e2e
@@ -53,6 +54,19 @@ def test_output_types_are_those_of_the_bundle(
     assert again.space == encoder.manifest.space_of(tiny.DIM, output)
     for vectors in (first, again.vectors):
         np.testing.assert_allclose(vectors, expected, atol=1e-3 if "float" in output else 0)
+
+
+def test_sparse_vectors_are_those_of_the_bundle(tmp_path: Path) -> None:
+    publish(tmp_path, [replace(tiny.text_draft(), lexical=tiny.lexical())])
+    with serving(tmp_path) as base, Client(base, batch_items=3, output="sparse") as client:
+        found = client.encode(TEXTS, input_type="query")
+        space = client.answer(TEXTS[:1]).space
+
+    encoder = Store(tmp_path).load("text")
+    assert space == encoder.sparse_space
+    for row, expected in zip(found, encoder.encode_sparse(list(map(Text, TEXTS)), "query"), strict=True):
+        np.testing.assert_array_equal(row.indices, expected.indices)
+        np.testing.assert_array_equal(row.values, expected.values)
 
 
 def test_the_asynchronous_client_gets_the_same(url: str) -> None:
