@@ -42,7 +42,7 @@ class TextPreprocessor:
         self._tokenizer = _tokenizer(tokenizer_json)
         self._unknown_id = _unknown_id(tokenizer_json)
         self._last_id = max(self._tokenizer.get_vocab().values(), default=0)
-        self._no_terms = _no_terms(self._tokenizer, self._unknown_id)
+        self._are_terms = _are_terms(self._tokenizer, self._unknown_id, self._last_id)
         self._growth = Growth(self._tokenizer)
         self._memory = TokenCache.of(self._tokenizer, tokenizer_json)
         self.layouts = (
@@ -156,8 +156,8 @@ class TextPreprocessor:
 
     def terms(self, prepared: Prepared) -> npt.NDArray[np.int64]:
         """Tokens of the text but the special ones and the unknown one, which is no word in particular."""
-        ids = prepared.arrays["input_ids"]
-        return ids[~np.isin(ids, self._no_terms)]
+        ids: npt.NDArray[np.int64] = prepared.arrays["input_ids"]
+        return ids[self._are_terms[ids]]
 
     def collate(self, batch: Sequence[Prepared]) -> Arrays:
         rows = [prepared.arrays["input_ids"] for prepared in batch]
@@ -235,10 +235,12 @@ def _tokenizer(content: bytes) -> Tokenizer:
     return tokenizer
 
 
-def _no_terms(tokenizer: Tokenizer, unknown: int | None) -> npt.NDArray[np.int64]:
-    """Ids that stand for no part of a text. int64 [s]."""
+def _are_terms(tokenizer: Tokenizer, unknown: int | None, last: int) -> npt.NDArray[np.bool_]:
+    """Whether each id stands for a part of a text: not the special ones, nor the unknown one. [last + 1]."""
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    return np.array(sorted(special | ({unknown} if unknown is not None else set())), dtype=np.int64)
+    are_terms = np.ones(last + 1, dtype=np.bool_)
+    are_terms[list(special if unknown is None else {*special, unknown})] = False
+    return are_terms
 
 
 def _unknown_id(content: bytes) -> int | None:
