@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx2 as httpx
@@ -150,6 +152,24 @@ async def test_there_is_no_block_of_sparse_vectors(client: httpx.AsyncClient, ac
 
     assert response.status_code == 406
     assert "application/json" in response.json()["error"]["message"]
+
+
+async def test_they_count_as_work_of_their_key_and_model(
+    counted: Registry, serving: Any, tmp_path: Path
+) -> None:
+    """Twelve tokens empty a bucket of five, as those of dense vectors would."""
+    keys = tmp_path / "keys.toml"
+    keys.write_text(f'[search]\nsha256 = "{hashlib.sha256(b"ek_search").hexdigest()}"\ntokens_per_s = 5\n')
+    async with serving(counted, keys_file=keys) as client:
+        client.headers["X-API-Key"] = "ek_search"
+        first, second = await sparse(client, ["cat " * 6, "dog " * 6]), await sparse(client, "cat")
+        metrics = client.app.state.context.metrics.registry
+
+    assert (first.status_code, second.status_code) == (200, 429)
+    assert second.json()["error"]["code"] == "rate_limited"
+    read = {"model": "text", "version": "2"}
+    assert metrics.get_sample_value("encodery_tokens_total", read) == 12
+    assert metrics.get_sample_value("encodery_items_total", read) == 2
 
 
 # TEI
