@@ -25,12 +25,13 @@ from pydantic import (
 from bundle.errors import ManifestError
 from bundle.lexical import LEXICAL, SPARSE
 from bundle.quantize import FLOATS, OutputType
-from bundle.words import DIGEST, NAME, first_error
+from bundle.words import DIGEST, LANGUAGE, NAME, first_error
 
 SCHEMA_VERSION = 1
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
 Digest: TypeAlias = Annotated[str, StringConstraints(pattern=DIGEST)]
+Language: TypeAlias = Annotated[str, StringConstraints(pattern=LANGUAGE)]
 Positive: TypeAlias = Annotated[int, Field(ge=1, lt=1 << 31)]
 Long: TypeAlias = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]  # what JSON parsers read without loss
 
@@ -117,6 +118,9 @@ class Manifest(_Part):
         prompts: name to text that the encoder was trained to find before an input, as `query: `. What they
             are for is to be compared across: all of them are of one space.
         default_prompt: the one that is put before an input unless another is asked for.
+        languages: that the encoder was trained for, by ISO 639-1; empty where that is not known, or nothing
+            to the kind.
+        not_for: what it should not be used for, in words.
         files: every file of the bundle but this one.
         digest: SHA-256 of all the rest, so that the manifest is as hard to change unnoticed as the files.
     """
@@ -137,6 +141,8 @@ class Manifest(_Part):
     max_length: Positive
     prompts: dict[str, str] = {}
     default_prompt: str | None = None
+    languages: list[Language] = []
+    not_for: str = ""
     opset: Positive
     files: dict[str, FileEntry]
     parity: Parity
@@ -218,8 +224,13 @@ class Manifest(_Part):
 
     def _content(self) -> dict[str, Any]:
         """What is written. Fields that came later are left out where they say nothing, for old digests."""
-        later = set[str]() if self.prompts else {"prompts", "default_prompt"}
-        return self.model_dump(mode="json", exclude=later)
+        silent = {name for name in _LATER if not getattr(self, name)}
+        if self.prompts:
+            silent.discard("default_prompt")  # which stood beside them from the first, if as null
+        return self.model_dump(mode="json", exclude=silent)
+
+
+_LATER = ("prompts", "default_prompt", "languages", "not_for")
 
 
 def space_id(encoder_digests: Iterable[str]) -> str:

@@ -44,7 +44,7 @@ class Draft:
         golden: content of golden.json.
         card: content of the model card, README.md.
         dimensions: lengths a vector may be cut to, `dim` included.
-        prompts, default_prompt: see `Manifest`.
+        prompts, default_prompt, languages, not_for: see `Manifest`.
         lexical: statistics of words, for kinds that may have them.
     """
 
@@ -64,6 +64,8 @@ class Draft:
     trained: Trained
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
+    languages: Sequence[str] = ()
+    not_for: str = ""
     lexical: Lexical | None = field(default=None, repr=False)
 
     @classmethod
@@ -88,6 +90,8 @@ class Draft:
             trained=manifest.trained,
             prompts=manifest.prompts,
             default_prompt=manifest.default_prompt,
+            languages=manifest.languages,
+            not_for=manifest.not_for,
             lexical=lexical_in(files, preprocessor),
         )
 
@@ -220,6 +224,8 @@ def _unproven(draft: Draft, version: str) -> Manifest:
         max_length=draft.max_length,
         prompts=dict(draft.prompts),
         default_prompt=draft.default_prompt,
+        languages=list(draft.languages),
+        not_for=draft.not_for,
         opset=check_graph(draft.graph),
         files={
             name: FileEntry(sha256=hashlib.sha256(content).hexdigest(), size=len(content))

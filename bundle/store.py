@@ -222,7 +222,7 @@ def build(contents: Contents, execution: Execution = DEFAULT, *, is_proven: bool
     if (opset := check_graph(contents.files[GRAPH])) != manifest.opset:
         raise IntegrityError(f"model.onnx has opset {opset}, the manifest says {manifest.opset}")
     golden = Golden.from_bytes(contents.files[GOLDEN])
-    preprocessor = kind.load(contents.files[kind.file], manifest.max_length)
+    preprocessor = kind.load(contents.files[kind.file], manifest.max_length, manifest.languages)
     encoder = Encoder(
         manifest,
         preprocessor,

@@ -51,9 +51,11 @@ WORDS: Mapping[str, str] = {
 }
 
 NAME, DIGEST = r"^[a-z0-9][a-z0-9._-]{0,63}$", r"^[0-9a-f]{64}$"
+LANGUAGE = r"^[a-z]{2}$"
 PATTERNS: Mapping[str, str] = {
     NAME: "expected 1 to 64 of a-z, 0-9, '.', '_' and '-', the first a letter or a digit",
     DIGEST: "expected a SHA-256, 64 of 0-9 and a-f",
+    LANGUAGE: "expected a language by ISO 639-1, two of a-z, as en",
 }
 
 

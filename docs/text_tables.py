@@ -5,6 +5,7 @@ docs/results/text-test-before.json the headlines of an earlier suite for the sam
 bench/results/ablations.json       by bench.ablations
 bench/results/fine-tuning.json     by bench.fine_tuning, the story of a new user
 bench/results/encoders.json        by bench.encoders
+bench/results/languages.json       by bench.languages
 """
 
 from __future__ import annotations
@@ -103,6 +104,15 @@ def speed() -> str:
     return "\n".join(lines) + "\n"
 
 
+def languages() -> str:
+    """Lay out which share of texts is taken for one in another language, by set."""
+    found: dict[str, dict[str, float]] = _read(BENCH, "languages")
+    lines = _head("texts", "told")
+    for rows in found.values():
+        lines += [_row(name, f"{100 * share:.1f} %") for name, share in rows.items()]
+    return "\n".join(lines) + "\n"
+
+
 def _quality(results: Mapping[str, Any]) -> Iterator[str]:
     encoders = [(one["name"], one["dimensions"][0]) for one in results["encoders"]]
     *own, teacher = encoders
@@ -173,4 +183,5 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "text-dimensions": dimensions,
     "text-speed": speed,
     "text-fine-tuning": fine_tuning,
+    "text-languages": languages,
 }

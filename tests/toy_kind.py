@@ -89,7 +89,7 @@ class PicturePreprocessor:
 
     input_names = ("cells",)
 
-    def __init__(self, content: bytes, max_length: int) -> None:
+    def __init__(self, content: bytes, max_length: int, languages: Sequence[str] = ()) -> None:
         self.layouts = (Layout(self.input_names, self.collate),)
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:

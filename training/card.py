@@ -31,6 +31,8 @@ def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
         + ".",
         f"- Vectors are {'L2-normalised' if draft.normalized else 'not normalised'}; "
         f"compare them by {draft.metric.replace('_', ' ')}, and only within one space.",
+        *([f"- Languages: {', '.join(draft.languages)}."] if draft.languages else []),
+        *([f"- Not for: {draft.not_for}"] if draft.not_for else []),
         f"- onnxruntime against torch over {draft.parity.inputs} inputs: at most "
         f"{draft.parity.max_abs_diff:.1e} apart; "
         f"alone against in a batch: {draft.parity.batch_max_abs_diff:.1e}.",

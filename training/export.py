@@ -76,11 +76,13 @@ class Exportable:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
     lexical: Lexical | None = None
+    languages: Sequence[str] = ()
+    not_for: str = ""
 
 
 def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, Metric]) -> Draft:
     """Export, compare, and describe. Raises ExportError."""
-    preprocessor = KINDS[encoder.kind].load(encoder.preprocessor, encoder.max_length)
+    preprocessor = KINDS[encoder.kind].load(encoder.preprocessor, encoder.max_length, encoder.languages)
     prepared = preprocessor.prepare(encoder.parity_inputs, "end")
     expected = run_torch(encoder.model, preprocessor, prepared, batch_size=1)
     layout = packed_layout(preprocessor) if encoder.packed else preprocessor.layouts[0]
@@ -108,6 +110,8 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
         prompts=encoder.prompts,
         default_prompt=encoder.default_prompt,
         lexical=encoder.lexical,
+        languages=encoder.languages,
+        not_for=encoder.not_for,
     )
     return model_card(draft, provenance, encoder.parity_inputs[0].to_json())
 

@@ -78,12 +78,14 @@ class ModelSummary(BaseModel):
     space: str | None
     dim: int | None
     description: str | None
+    languages: list[str] | None = Field(description="that it was trained for; empty if that is not known")
+    not_for: str | None = Field(description="what it should not be used for; empty if nothing is said")
     loaded: list[str]
     loading: list[str]
     refused: list[Refused]
 
 
-_FACTS = ("kind", "space", "dim", "description")
+_FACTS = ("kind", "space", "dim", "description", "languages", "not_for")
 
 
 class ModelList(BaseModel):

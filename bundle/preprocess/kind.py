@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from bundle.inputs import Input
 from bundle.preprocess.base import Preprocessor, Truncate
@@ -98,6 +98,14 @@ class Tensor:
 Schema: TypeAlias = Mapping[str, Any]  # of one model's inputs: `Preprocessor.schema`
 
 
+class Load(Protocol):
+    """Makes a preprocessor of its file."""
+
+    def __call__(self, content: bytes, max_length: int, languages: Sequence[str] = (), /) -> Preprocessor:
+        """Raise ManifestError for a file that is not as it should be."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One row of the table of input kinds: all that callers need to know of a kind.
@@ -118,7 +126,8 @@ class Kind:
         optional_files: that a bundle of the kind may have besides.
         file: the preprocessor's file in the bundle.
         version: of the preprocessing code; part of the space id. Raise it when results change.
-        load: the file's bytes and the manifest's max_length to a preprocessor. Raises ManifestError.
+        load: the file's bytes, and the manifest's max_length and languages, to a preprocessor. Raises
+            ManifestError.
     """
 
     name: str
@@ -132,7 +141,7 @@ class Kind:
     from_tensors: Callable[[Schema, Mapping[str, Tensor]], list[Any]]
     file: str
     version: int
-    load: Callable[[bytes, int], Preprocessor]
+    load: Load
     facts: type[Facts] = Facts
     media_types: Mapping[str, Callable[[bytes], Input]] = field(default_factory=dict)
     optional_files: frozenset[str] = frozenset()

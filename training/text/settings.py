@@ -66,9 +66,13 @@ class TextRun(Run):
     """A run that trains a text encoder.
 
     Where it fine-tunes one, [train] has other defaults: `FINE_TUNING`.
+
+    Attributes:
+        not_for: what the encoder should not be used for, in words; stands in its card and at /models.
     """
 
     kind: Literal["text"]
+    not_for: str = ""
     data: TextDataConfig
     teacher: TeacherConfig | None = None
     vocabulary: VocabularyConfig = VocabularyConfig()

@@ -127,6 +127,11 @@ class TextTask:
         return self.run.model.normalize if self.start is None else self.start.manifest.normalized
 
     @property
+    def languages(self) -> list[str]:
+        """What the texts are in; of a start that says so, by default what it was trained for."""
+        return self.run.data.languages or ([] if self.start is None else self.start.manifest.languages)
+
+    @property
     def max_length(self) -> int:
         """Tokens the encoder reads."""
         wanted = self.run.vocabulary.max_length
@@ -167,7 +172,7 @@ class TextTask:
     @cached_property
     def preprocessor(self) -> Preprocessor:
         """The bundle's own, with this vocabulary."""
-        return KINDS["text"].load(self.tokenizer_json, self.max_length)
+        return KINDS["text"].load(self.tokenizer_json, self.max_length, self.languages)
 
     @cached_property
     def _learning(self) -> _Learning:
@@ -330,6 +335,8 @@ class TextTask:
             packed=packed(self.model.encoder),
             notes=notes_of(self.model.encoder),
             lexical=lexical_of(self.preprocessor, self._examples),
+            languages=self.languages,
+            not_for=self.run.not_for,
         )
         return [draft_of(exportable, self._provenance(), metrics)]
 

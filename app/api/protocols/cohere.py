@@ -211,3 +211,5 @@ def _warnings(answer: EncodeResult) -> Iterator[str]:
         yield f"{cut} of the texts were too long and were cut"
     if count := sum("media_address" in fact.warnings for fact in answer.facts):
         yield f"{count} of the texts are addresses of pictures, sounds or films; nothing was fetched"
+    if count := sum("other_language" in fact.warnings for fact in answer.facts):
+        yield f"{count} of the texts seem to be in languages that the model was not trained for"

@@ -43,6 +43,6 @@ FEATURES = Kind(
     from_tensors=from_tensors,
     file="features.json",
     version=1,
-    load=lambda content, max_length: FeaturePreprocessor(FeatureSchema.from_bytes(content)),
+    load=lambda content, max_length, languages=(): FeaturePreprocessor(FeatureSchema.from_bytes(content)),
     facts=FeatureFacts,
 )

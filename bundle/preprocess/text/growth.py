@@ -26,6 +26,11 @@ class Growth:
         )
         self._normalizer = normalizer if grows else None
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether there is anything to check."""
+        return self._normalizer is not None
+
     def check(self, index: int, text: str) -> None:
         """Raise InputError for a text, at that place, that becomes too long."""
         if self._normalizer is None or len(text) * MOST_GROWTH < SLACK:

@@ -26,6 +26,7 @@ class Text:
         text: as it is to be read.
         dropped: what was cut off before; None if nothing was.
         is_media_address: apart from a prompt, it is the address of a picture, a sound or a film.
+        prompt_chars: how many of the first characters are a prompt's.
 
     Raises:
         InputError: it is no string, or holds half of a character.
@@ -34,6 +35,7 @@ class Text:
     text: str
     dropped: Truncation | None = None
     is_media_address: bool = False
+    prompt_chars: int = 0
 
     @classmethod
     def from_json(cls, value: Any) -> Text:
@@ -82,7 +84,7 @@ class Text:
         """The text after the prompt. Raises InputError for one in which there is nothing to read."""
         if all(unicodedata.category(character) in _NOTHING for character in self.text):
             raise InputError(0, "empty_input", EMPTY)
-        return Text(prompt + self.text, self.dropped, self.is_media_address)
+        return Text(prompt + self.text, self.dropped, self.is_media_address, len(prompt))
 
     def cut(self, most: int, *, from_start: bool) -> Text:
         """At most so many characters (most >= 1): the first ones, or the last if the start is cut off."""
@@ -137,5 +139,10 @@ class TextFacts(Facts):
     media_address: bool = warning_field(
         "the text is the address of a picture, a sound or a film: its letters were encoded, and nothing was "
         "fetched",
+        False,
+    )
+    other_language: bool = warning_field(
+        "the text seems to be in a script or a language that the encoder was not trained for, so its vector "
+        "means little",
         False,
     )

@@ -21,6 +21,7 @@ from bundle.preprocess.base import Arrays, Layout, Prepared, Token, Truncate, pa
 from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.text.growth import Growth
 from bundle.preprocess.text.input import EMPTY, FIELD, Text, TextFacts, TokenIds
+from bundle.preprocess.text.languages import Languages
 from bundle.preprocess.text.wordpiece import TokenCache
 
 PIECE = 128 * 1024  # characters that are tokenised at once: their tokens take a hundred times the memory
@@ -32,12 +33,13 @@ class TextPreprocessor:
     Args:
         tokenizer_json: the content of tokenizer.json.
         max_length: most tokens the encoder reads, special tokens included.
+        languages: that the encoder was trained for; of texts in others the caller is told. None if unknown.
     """
 
     input_names = ("input_ids", "attention_mask")
     packed_names = ("token_ids", "grid", "spots")
 
-    def __init__(self, tokenizer_json: bytes, max_length: int) -> None:
+    def __init__(self, tokenizer_json: bytes, max_length: int, languages: Sequence[str] = ()) -> None:
         self.max_length = max_length
         self._tokenizer = _tokenizer(tokenizer_json)
         self._unknown_id = _unknown_id(tokenizer_json)
@@ -45,6 +47,7 @@ class TextPreprocessor:
         self._are_terms = _are_terms(self._tokenizer, self._unknown_id, self._last_id)
         self._growth = Growth(self._tokenizer)
         self._memory = TokenCache.of(self._tokenizer, tokenizer_json)
+        self._languages = Languages.of(languages, self._tokenizer)
         self.layouts = (
             Layout(self.input_names, self.collate),
             Layout(self.packed_names, pack, is_packed=True),
@@ -60,9 +63,10 @@ class TextPreprocessor:
         prepared: list[Prepared] = []
         for piece in _pieces(items) if len(items) > 1 else (items,):
             first = len(prepared)
-            for index, item in enumerate(piece, first):
-                if isinstance(item, Text):
-                    self._growth.check(index, item.text)
+            if self._growth.is_possible:
+                for index, item in enumerate(piece, first):
+                    if isinstance(item, Text):
+                        self._growth.check(index, item.text)
             ids = self._ids(piece)
             prepared += [
                 self._prepare_one(index, item, row, truncate)
@@ -91,6 +95,7 @@ class TextPreprocessor:
             return self._prepare_ids(index, ids, truncate)
         if len(ids) <= self._specials:
             raise InputError(index, "empty_input", EMPTY)
+        other = self._languages is not None and self._languages.is_other(item.text, ids, item.prompt_chars)
         truncated: tuple[Truncation, ...] = () if item.dropped is None else (item.dropped,)
         if (length := len(ids)) > self.max_length:
             if truncate == "none":
@@ -99,8 +104,8 @@ class TextPreprocessor:
             truncated += (Truncation(FIELD, length, self.max_length, "tokens"),)
         row = np.array(ids, dtype=np.int64)  # [t]
         unknown = (FIELD,) if self._unknown_id in ids else ()
-        if truncated or unknown or item.is_media_address:
-            facts = TextFacts(len(ids), truncated, unknown, item.is_media_address)
+        if truncated or unknown or item.is_media_address or other:
+            facts = TextFacts(len(ids), truncated, unknown, item.is_media_address, other)
         else:
             facts = _plain(len(ids))
         return Prepared({"input_ids": row}, cost=len(ids), facts=facts)
@@ -113,8 +118,9 @@ class TextPreprocessor:
             ids = ids[-most:] if truncate == "start" else ids[:most]
             truncated = (Truncation(FIELD, length, most, "tokens"),)
         unknown = (FIELD,) if self._unknown_id in ids else ()
-        row = np.array(ids, dtype=np.int64)  # [t]
-        return Prepared({"input_ids": row}, cost=len(ids), facts=TextFacts(len(ids), truncated, unknown))
+        other = self._languages is not None and self._languages.is_other(self._tokenizer.decode(ids), ids)
+        facts = TextFacts(len(ids), truncated, unknown, other_language=other)
+        return Prepared({"input_ids": np.array(ids, dtype=np.int64)}, cost=len(ids), facts=facts)
 
     def _too_long(self, index: int, length: int) -> InputError:
         limit = f"the text has {length} tokens, the limit is {self.max_length}"

@@ -7,6 +7,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
+from bundle.manifest import Language
 from training.config.sections import (
     Positive,
     Section,
@@ -103,6 +104,9 @@ class TextDataConfig(TextFilesConfig):
         pair_texts: learn from the teacher on the texts of `pairs` as well.
         spans: learn from the teacher on so many spans of 2 to 10 words, cut at random out of `texts`, as
             well: short queries look more like these than like sentences.
+        languages: of the texts, by ISO 639-1, as ["en"]. The bundle says so, and whoever sends a text in
+            another one is told. [] where that is not known: then nobody is told, or, of what started from a
+            published encoder, as by that one.
         bad_rows: `stop` at a row that lacks something, naming it; or `skip` it and list it at the end.
     """
 
@@ -111,6 +115,7 @@ class TextDataConfig(TextFilesConfig):
     validation: TextFilesConfig = TextFilesConfig()
     pair_texts: bool = False
     spans: int = Field(0, ge=0)
+    languages: list[Language] = []
     bad_rows: Literal["stop", "skip"] = "stop"
 
     def sources(self) -> dict[str, list[SourceConfig]]:
