@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from strategies import ANY_TEXT
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from bundle.preprocess.text.wordpiece import LONGEST_WORD, TokenCache
+from bundle.preprocess.text.wordpiece import LONGEST_WORD, SYMBOLS, TokenCache
 
 VOCABULARY = [
     "[PAD]",
@@ -49,10 +49,16 @@ def memory_of(tokenizer: Tokenizer) -> TokenCache:
 FOLDED, CASED = word_piece(), word_piece(lowercase=False)
 BARE = word_piece()
 BARE.post_processor = processors.TemplateProcessing(single="$A", special_tokens=[])
-REMEMBERED = {id(one): memory_of(one) for one in (FOLDED, CASED, BARE)}
+PLAINLY = word_piece()
+PLAINLY.normalizer = normalizers.Sequence([normalizers.NFKC(), PLAINLY.normalizer])
+PLAINLY.pre_tokenizer = pre_tokenizers.Sequence(
+    [PLAINLY.pre_tokenizer, pre_tokenizers.Split(Regex(SYMBOLS), "isolated")]
+)
+KNOWN = {"folded": FOLDED, "cased": CASED, "no special tokens": BARE, "read plainly": PLAINLY}
+REMEMBERED = {id(one): memory_of(one) for one in KNOWN.values()}
 
 
-@pytest.mark.parametrize("tokenizer", [FOLDED, CASED, BARE], ids=["folded", "cased", "no special tokens"])
+@pytest.mark.parametrize("tokenizer", KNOWN.values(), ids=KNOWN.keys())
 @given(text=PLAIN | NEAR | ANY_TEXT)
 def test_ids_are_those_of_the_library(tokenizer: Tokenizer, text: str) -> None:
     ids = REMEMBERED[id(tokenizer)].ids(text)

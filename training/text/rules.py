@@ -11,6 +11,7 @@ from training.text.settings import FINE_TUNING, TextRun
 
 # What only an encoder has that is made anew, and what only a pretrained one.
 OF_TABLE_VOCABULARY = ("source", "size", "min_count", "lowercase")
+OF_READING = ("plain", "symbols")
 OF_TABLE = ("embedding_dim", "init", "poolings", "sif", "window", "bigrams", "hidden")
 OF_PRETRAINED = ("tune", "frozen_layers", "layers", "lora", "dropout", "precision")
 OF_START = ("normalize", "dimensions")  # what a start has of its own
@@ -114,6 +115,12 @@ def _loss_rules(run: TextRun) -> Iterator[_Rule]:
 def _encoder_rules(run: TextRun) -> Iterator[_Rule]:
     model = run.model
     yield _Rule(
+        run.vocabulary.changed(["symbols"]),
+        model.start or model.pretrained or run.vocabulary.source == "teacher",
+        "vocabulary.symbols says nothing about a trained vocabulary, which has all symbols of its texts; "
+        "leave it out",
+    )
+    yield _Rule(
         model.start, not model.pretrained, "model.start and model.pretrained are two starts; give one"
     )
     yield _Rule(
@@ -142,7 +149,8 @@ def _check_idle(run: TextRun) -> None:
         "export": ("layers",),
     }
     if model.start:
-        idle = {"vocabulary": OF_TABLE_VOCABULARY, "model": (*OF_TABLE, *OF_START), "export": None}
+        vocabulary = (*OF_TABLE_VOCABULARY, *OF_READING)
+        idle = {"vocabulary": vocabulary, "model": (*OF_TABLE, *OF_START), "export": None}
     elif not model.pretrained:
         idle = {"model": OF_PRETRAINED}
     for table, keys in idle.items():

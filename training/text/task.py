@@ -53,7 +53,12 @@ from training.text.rules import check, check_pretrained, check_width, needs_teac
 from training.text.settings import TextRun
 from training.text.start import Start, read_start
 from training.text.teacher import CachedTeacher, Teacher, cache_directory, find_directory, teacher_of
-from training.text.vocabulary import pretrained_tokenizer, train_tokenizer
+from training.text.vocabulary import (
+    pretrained_tokenizer,
+    reading_plainly,
+    train_tokenizer,
+    with_symbols,
+)
 
 
 @dataclass(frozen=True)
@@ -162,12 +167,16 @@ class TextTask:
         config = self.run.vocabulary
         if self.start is not None:
             return self.start.tokenizer
-        if self.spec is not None:
-            return whole_tokenizer(self.spec)
-        if config.source == "train":
+        if self.spec is None and config.source == "train":
             return train_tokenizer(list(self._examples.all_texts()), config)
-        assert self.run.teacher is not None  # `check` has seen to it
-        return pretrained_tokenizer(find_directory(self.run.teacher.source))
+        if self.spec is not None:
+            content = whole_tokenizer(self.spec)
+        else:
+            assert self.run.teacher is not None  # `check` has seen to it
+            content = pretrained_tokenizer(find_directory(self.run.teacher.source))
+        return with_symbols(
+            reading_plainly(content, config.plain), self._examples.all_texts(), config.symbols
+        )
 
     @cached_property
     def preprocessor(self) -> Preprocessor:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from bundle.preprocess.text.wordpiece import SYMBOLS
+from training.errors import ConfigError
 from training.text.config.model import VocabularyConfig
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 INSIDE = "##"  # begins an entry that continues a word
+UNUSED = re.compile(r"\[unused\d+\]")  # BERT's entries for whoever needs some
+REPLACEMENT = "\ufffd"  # stands for what could not be read
 
 
 def pretrained_tokenizer(directory: Path) -> bytes:
@@ -24,6 +31,54 @@ def pretrained_tokenizer(directory: Path) -> bytes:
     return json.dumps(
         content | {"post_processor": None, "truncation": None, "padding": None}, ensure_ascii=False
     ).encode()
+
+
+def reading_plainly(content: bytes, wanted: bool | None) -> bytes:
+    """The tokenizer.json with compatibility forms read as plain letters, and symbols as words (`plain`).
+
+    Raises:
+        ConfigError: it is wanted, and the tokenizer is not of BERT's form.
+    """
+    tokenizer = Tokenizer.from_str(content.decode())
+    parts = tokenizer.normalizer, tokenizer.pre_tokenizer
+    if not isinstance(parts[0], normalizers.BertNormalizer) or not isinstance(
+        parts[1], pre_tokenizers.BertPreTokenizer
+    ):
+        if wanted:
+            raise ConfigError("vocabulary.plain: this tokenizer is not of BERT's form; leave it out")
+        return content
+    if wanted is False:
+        return content
+    _read_plainly(tokenizer)
+    return tokenizer.to_str().encode()
+
+
+def _read_plainly(tokenizer: Tokenizer) -> None:
+    """NFKC before what BERT folds; a break on both sides of a symbol after what BERT splits."""
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), tokenizer.normalizer])
+    symbols = pre_tokenizers.Split(Regex(SYMBOLS), "isolated")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([tokenizer.pre_tokenizer, symbols])
+
+
+def with_symbols(content: bytes, texts: Iterable[str], most: int) -> bytes:
+    """The tokenizer.json with the commonest symbols that it lacks in the places of its unused entries."""
+    file = json.loads(content)
+    vocabulary = file["model"]["vocab"]
+    if not isinstance(vocabulary, dict):
+        return content
+    unused = sorted((token for token in vocabulary if UNUSED.fullmatch(token)), key=vocabulary.__getitem__)
+    if not (free := unused[:most]):
+        return content
+    counts = Counter(one for text in texts if not text.isascii() for one in text if _is_symbol(one))
+    lacking = (one for one in sorted(counts, key=lambda one: (-counts[one], one)) if one not in vocabulary)
+    named = dict(zip(free, lacking, strict=False))
+    file["model"]["vocab"] = {named.get(token, token): number for token, number in vocabulary.items()}
+    return json.dumps(file, ensure_ascii=False).encode()
+
+
+def _is_symbol(one: str) -> bool:
+    """Whether a character is a symbol, and no other way to write something else."""
+    return unicodedata.category(one) == "So" and unicodedata.normalize("NFKC", one) == one != REPLACEMENT
 
 
 def train_tokenizer(texts: Sequence[str], config: VocabularyConfig) -> bytes:
@@ -60,5 +115,7 @@ def _untrained(config: VocabularyConfig, vocabulary: dict[str, int]) -> Tokenize
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=UNKNOWN, continuing_subword_prefix=INSIDE))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=config.lowercase)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    if config.plain is not False:
+        _read_plainly(tokenizer)
     tokenizer.decoder = decoders.WordPiece(prefix=INSIDE)
     return tokenizer

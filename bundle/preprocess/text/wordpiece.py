@@ -14,11 +14,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from tokenizers import Tokenizer
 
 MOST_WORDS = 65_536  # kept; some 15 MiB. Then the memory starts anew
 LONGEST_WORD = 40  # characters; a longer one is left to the library
+SYMBOLS = r"\p{S}"  # of Unicode; in ASCII, BERT's tokenizers part them anyway
 _WORD = re.compile(r"[A-Za-z0-9]+|[^A-Za-z0-9\s]")
 _SPACES = str.maketrans("\t\n\r", "   ")
 
@@ -48,7 +50,7 @@ class TokenCache:
     def of(cls, tokenizer: Tokenizer, content: bytes) -> TokenCache | None:
         """Make one for the tokenizer of that tokenizer.json; None when it is not of this form."""
         file = json.loads(content)
-        normalizer, splitter = file.get("normalizer") or {}, file.get("pre_tokenizer") or {}
+        normalizer, splitter = _of_ascii(file.get("normalizer")), _of_ascii(file.get("pre_tokenizer"))
         kinds = (normalizer.get("type"), splitter.get("type"), file["model"].get("type"))
         if kinds != ("BertNormalizer", "BertPreTokenizer", "WordPiece"):
             return None
@@ -92,3 +94,18 @@ class TokenCache:
 
     def _folded(self, text: str) -> str:
         return text.lower() if self._lowercase else text
+
+
+def _of_ascii(part: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A part of a tokenizer as ASCII texts meet it: of a sequence the one that changes them."""
+    if part is None or part.get("type") != "Sequence":
+        return part or {}
+    members = part.get("normalizers") or part.get("pretokenizers") or ()
+    rest = [one for one in members if not _leaves_ascii(one)]
+    return rest[0] if len(rest) == 1 else {}
+
+
+def _leaves_ascii(part: Mapping[str, Any]) -> bool:
+    """Whether it changes nothing that BERT's tokenizers make of ASCII: NFKC, and a break around symbols."""
+    is_break = part["type"] == "Split" and (part["pattern"], part["invert"]) == ({"Regex": SYMBOLS}, False)
+    return part["type"] == "NFKC" or (is_break and part["behavior"] == "Isolated")

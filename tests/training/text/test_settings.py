@@ -79,6 +79,8 @@ def test_each_loss_has_a_temperature_of_its_own() -> None:
 
 def test_what_nothing_reads_may_stand_at_its_default_only() -> None:
     check(tiny_training.text_run(model={"tune": "full", "frozen_layers": 0}))
+    with pytest.raises(ConfigError, match=r"vocabulary\.symbols says nothing about a trained vocabulary"):
+        check(tiny_training.text_run(vocabulary={"symbols": 3}))
 
     with pytest.raises(ConfigError, match=r"model\.layers says nothing about an encoder without"):
         check(tiny_training.text_run(model={"layers": [1]}))

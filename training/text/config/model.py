@@ -40,6 +40,10 @@ class VocabularyConfig(Section):
         min_count: fewest occurrences of a trained entry.
         lowercase: fold case (and strip accents) in a trained one.
         max_length: tokens the encoder reads; a pretrained one at most as many as it can.
+        plain: read ligatures, full width and the like as plain letters (Unicode NFKC), and every symbol (an
+            emoji) as a word of its own. By default where the tokenizer is of BERT's form; trained ones are.
+        symbols: of a teacher's or a pretrained tokenizer: so many of the commonest symbols of the texts that
+            it lacks take the places of its unused entries. A trained one has all symbols of its texts.
     """
 
     source: Literal["teacher", "train"] = "train"
@@ -47,6 +51,8 @@ class VocabularyConfig(Section):
     min_count: Positive = 2
     lowercase: bool = True
     max_length: Positive = 512
+    plain: bool | None = None
+    symbols: Annotated[int, Field(ge=0)] = 64
 
 
 class LoraConfig(Section):
