@@ -28,6 +28,8 @@ from bundle.quantize import FLOATS, OutputType
 from bundle.words import DIGEST, LANGUAGE, NAME, first_error
 
 SCHEMA_VERSION = 1
+TEST = ", test"  # ends the name of a figure of a test split
+ERROR = ", standard error"  # ends the name of a figure's standard error
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
 Digest: TypeAlias = Annotated[str, StringConstraints(pattern=DIGEST)]
@@ -231,6 +233,12 @@ class Manifest(_Part):
 
 
 _LATER = ("prompts", "default_prompt", "languages", "not_for")
+
+
+def reported(metrics: Mapping[str, Metric]) -> dict[str, Metric]:
+    """The figures to quote: those of test splits, and where there are none all but those of validation."""
+    test = {name: one for name, one in metrics.items() if name.removesuffix(ERROR).endswith(TEST)}
+    return test or {name: one for name, one in metrics.items() if not name.startswith("validation ")}
 
 
 def space_id(encoder_digests: Iterable[str]) -> str:

@@ -14,7 +14,6 @@ from docs import recommender_tables, replay_tables, text_tables, types_table
 from docs.examples import ROOT
 
 TABLE = re.compile(r"<!-- begin ([\w-]+) -->\n(.*?)<!-- end \1 -->", re.DOTALL)
-ERROR = ", standard error"  # the name of a figure's standard error in a manifest
 
 
 def bench_table(name: str = "table") -> str:
@@ -32,25 +31,25 @@ def settings_table() -> str:
 def models_table() -> str:
     """List the bundled models, and the figures of their manifests once for all encoders of a space.
 
-    Those of validation, and what each feature of a recommender is worth, are left to the cards.
+    Those of data that was looked at, and what each feature of a recommender is worth, are left to the cards.
     """
     from bundle import KINDS, Store
+    from bundle.manifest import ERROR, reported
 
     store = Store(ROOT / "models")
     manifests = [store.manifest(name, store.current(name)) for name in store.names()]
-    lines = ["| model | takes | gives | size |", "|---|---|---|---|"]
+    lines = ["| model | takes | languages | gives | size |", "|---|---|---|---|---|"]
     for manifest in manifests:
         size = sum(entry.size for entry in manifest.files.values()) / 1e6
         gives = f"{manifest.dim} dimensions, compared by {manifest.metric.replace('_', ' ')}"
-        takes = KINDS[manifest.kind].plural
-        lines.append(f"| `{manifest.name}` | {takes} | {gives} | {size:.1f} MB |")
+        takes, languages = KINDS[manifest.kind].plural, ", ".join(manifest.languages)
+        lines.append(f"| `{manifest.name}` | {takes} | {languages} | {gives} | {size:.1f} MB |")
     lines += ["", "| model | figure | value | baselines in the same run |", "|---|---|---|---|"]
     for manifest in {manifest.space: manifest for manifest in manifests}.values():
         names = ", ".join(f"`{m.name}`" for m in manifests if m.space == manifest.space)
-        metrics = manifest.trained.metrics
+        metrics = reported(manifest.trained.metrics)
         for figure, metric in metrics.items():
-            is_headline = not figure.startswith("validation ") and "hidden:" not in figure
-            if is_headline and not figure.endswith(ERROR):
+            if "hidden:" not in figure and not figure.endswith(ERROR):
                 error = metrics.get(figure + ERROR)
                 value = f"{metric.value:.3f}" + (f" ± {error.value:.3f}" if error else "")
                 others = ", ".join(f"{name} {found:.3f}" for name, found in metric.baselines.items())

@@ -7,18 +7,22 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from bundle.manifest import Metric
+from bundle.manifest import ERROR, TEST, Metric, reported
 from bundle.preprocess import KINDS
 from bundle.publish import Draft
-from training.metrics import ERROR
 from training.provenance import Provenance
 
+MADE_BY = "## Made by\n\n"  # begins the part that tells how it was made
 WORDS = "## Words"  # the last section of a card
 
 
 def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
     """The draft with its card."""
-    trained = draft.trained
+    return with_card(draft, made_by(draft, provenance), example)
+
+
+def with_card(draft: Draft, made: str, example: Any) -> Draft:
+    """The draft with a card that ends in this text of how it was made."""
     request = json.dumps({"model": draft.name, "inputs": [example]}, ensure_ascii=False)
     lines = [
         f"# {draft.name}",
@@ -32,33 +36,21 @@ def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
         f"- Vectors are {'L2-normalised' if draft.normalized else 'not normalised'}; "
         f"compare them by {draft.metric.replace('_', ' ')}, and only within one space.",
         *([f"- Languages: {', '.join(draft.languages)}."] if draft.languages else []),
-        *([f"- Not for: {draft.not_for}"] if draft.not_for else []),
+        *([f"- Not for {draft.not_for}"] if draft.not_for else []),
         f"- onnxruntime against torch over {draft.parity.inputs} inputs: at most "
         f"{draft.parity.max_abs_diff:.1e} apart; "
         f"alone against in a batch: {draft.parity.batch_max_abs_diff:.1e}.",
         "",
         "## Quality",
         "",
-        *(
-            metrics_table(trained.metrics)
-            if trained.metrics
-            else ["Not measured yet: see `encodery evaluate`."]
-        ),
+        *_quality(draft.trained.metrics),
         "",
         "## Use",
         "",
         "    POST /encode",
         f"    {request}",
         "",
-        "## Made by",
-        "",
-        f"`{provenance.command}` on {trained.created}, {provenance.inputs}, "
-        f"commit `{trained.git_commit or 'none'}`, with "
-        + ", ".join(f"{name} {version}" for name, version in trained.libraries.items())
-        + ".",
-        "",
-        *provenance.details,
-        "",
+        f"{MADE_BY}{made}",
     ]
     return with_words(replace(draft, card="\n".join(lines)))
 
@@ -77,6 +69,43 @@ def with_words(draft: Draft) -> Draft:
         "",
     ]
     return replace(draft, card="\n".join([draft.card.partition(WORDS)[0], *lines]))
+
+
+def made_by(draft: Draft, provenance: Provenance) -> str:
+    """What the card ends in."""
+    trained = draft.trained
+    libraries = ", ".join(f"{name} {version}" for name, version in trained.libraries.items())
+    lines = [
+        f"`{provenance.command}` on {trained.created}, {provenance.inputs}, "
+        f"commit `{trained.git_commit or 'none'}`, with {libraries}.",
+        "",
+        *provenance.details,
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _quality(metrics: Mapping[str, Metric]) -> list[str]:
+    """The figures of test splits first; those that training looked at apart from them, if there are both."""
+    if not metrics:
+        return ["Not measured yet: see `encodery evaluate`."]
+    first = reported(metrics)
+    seen = {name: metric for name, metric in metrics.items() if name not in first}
+    if not any(not name.endswith(ERROR) for name in seen):
+        return metrics_table(metrics)
+    test = any(name.endswith(TEST) for name in first)
+    said = [
+        "Of test splits, read by `encodery evaluate`, which chose nothing:" if test else "Of the test data:",
+        "",
+        *metrics_table(first),
+        "",
+        "Of data that training was measured on and looked at, so that these figures flatter:",
+        "",
+        *metrics_table(seen),
+    ]
+    if "bm25" in {name for metric in first.values() for name in metric.baselines}:
+        said += ["", "BM25 counts words: for retrieval, it is the one to beat."]
+    return said
 
 
 def metrics_table(metrics: Mapping[str, Metric]) -> list[str]:

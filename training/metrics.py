@@ -10,6 +10,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from bundle.manifest import ERROR
+
 Floats = npt.NDArray[np.float64]
 BY_CHANCE = 0.05  # how often a run that learned nothing may be said to have learned something
 
@@ -84,4 +86,4 @@ class Validation:
         return row if self.loss is None else row | {VALIDATION_LOSS: self.loss}
 
 
-ERROR, VALIDATION_LOSS = ", standard error", "validation_loss"
+VALIDATION_LOSS = "validation_loss"

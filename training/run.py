@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bundle.manifest import Metric
+from bundle.manifest import ERROR, Metric
 from training.config import Run
 from training.errors import ConfigError
-from training.metrics import ERROR, VALIDATION_LOSS
+from training.metrics import VALIDATION_LOSS
 from training.trainer import CHECKPOINT, LOG
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bundle.manifest import Metric
-from training.metrics import ERROR, MetricValue, Validation, said
+from bundle.manifest import ERROR, Metric
+from training.metrics import MetricValue, Validation, said
 from training.trainer import State
 
 FEW = 100  # examples; a rate of .5 has a standard error of .05 over them

@@ -30,6 +30,7 @@ from app.http.context import Context, Ctx
 from app.http.errors import InvalidRequest, documented
 from app.http.routes import RouteGroup
 from bundle import Manifest
+from bundle.manifest import Metric, reported
 
 routes = RouteGroup()
 
@@ -78,6 +79,9 @@ class ModelSummary(BaseModel):
     space: str | None
     dim: int | None
     description: str | None
+    figures: dict[str, Metric] | None = Field(
+        description="of test splits where there are such, each with other methods in the same run"
+    )
     languages: list[str] | None = Field(description="that it was trained for; empty if that is not known")
     not_for: str | None = Field(description="what it should not be used for; empty if nothing is said")
     loaded: list[str]
@@ -216,7 +220,7 @@ def _shown(manifest: Manifest) -> Manifest:
 
 def _summary(model: Model) -> ModelSummary:
     current = model.versions.get(model.current or "")
-    facts = _facts(current.manifest) if current else dict.fromkeys(_FACTS)
+    facts = _facts(current.manifest) if current else dict.fromkeys((*_FACTS, "figures"))
     return ModelSummary(
         **facts,
         name=model.name,
@@ -228,7 +232,8 @@ def _summary(model: Model) -> ModelSummary:
 
 
 def _facts(manifest: Manifest) -> dict[str, Any]:
-    return {name: getattr(manifest, name) for name in _FACTS}
+    figures = reported(manifest.trained.metrics)
+    return {name: getattr(manifest, name) for name in _FACTS} | {"figures": figures}
 
 
 def _version(loaded: Loaded) -> ModelVersion:

@@ -59,6 +59,7 @@ OF_MODELS: dict[str, Callable[..., None]] = {
     "show": models.show,
     "verify": models.verify,
     "use": models.use,
+    "describe": models.describe,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)

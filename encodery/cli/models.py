@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,6 +18,7 @@ from encodery.cli.common import (
     bundle_mistakes,
     fail,
     store_of,
+    training,
 )
 
 
@@ -83,3 +85,32 @@ def use(
         "A running server goes on with what it has loaded; send it SIGHUP, or restart it.",
         err=True,
     )
+
+
+def describe(  # noqa: PLR0917  # typer calls it, by name
+    name: Name,
+    version: Version = None,
+    results: Annotated[
+        list[Path] | None,
+        typer.Option(help="results.json of `evaluate text`, for the card; may be repeated."),
+    ] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="That it was trained for, as en; may be repeated.")
+    ] = None,
+    not_for: Annotated[str | None, typer.Option(help="What it should not be used for, in words.")] = None,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Publish a text encoder again with more in its card; its vectors and its space stay as they are."""
+    if not results and not language and not_for is None:
+        fail("there is nothing to say; give --results, --language or --not-for", MISTAKE)
+    store = store_of(models_dir)
+    with training(), bundle_mistakes():
+        from bundle import publish
+        from training.describe import described
+
+        found = version or store.current(name)
+        draft = described(
+            store, name, found, results=results or (), languages=language or (), not_for=not_for
+        )
+        (manifest,) = publish(store.root, [draft])
+    typer.echo(f"current: {name}/{manifest.version}, of the same space as {name}/{found}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bundle.inputs import Input
-from bundle.manifest import Metric
+from bundle.manifest import ERROR, Metric
 from bundle.preprocess.text import Text
-from training.metrics import ERROR, MetricValue
+from training.metrics import MetricValue
 from training.task import Encode
 from training.text.data.readers import ScoredPairs
 from training.text.metrics import cosines, spearman_values

@@ -11,12 +11,12 @@ import pytest
 import tiny_training
 import torch
 
+from bundle.manifest import ERROR
 from bundle.preprocess.text import Text
 from bundle.publish import publish
 from bundle.store import Store
 from training.commands import evaluate, train
 from training.errors import ConfigError, InterruptedRunError
-from training.metrics import ERROR
 from training.text.data.examples import TextExamples
 from training.text.data.readers import Labelled, Pairs, ScoredPairs, Triplets, read_texts
 from training.text.metrics import cosines
