@@ -28,6 +28,8 @@ td, th { padding: 5px 12px; text-align: right; white-space: nowrap;
   border-bottom: 1px solid var(--line); } tr:last-child td { border-bottom: 0; }
 td:first-child, th:first-child, td:nth-child(2), th:nth-child(2) { text-align: left; }
 td small { color: var(--quiet); } tr.headline td { font-weight: 600; }
+.texts td { white-space: normal; text-align: left; vertical-align: top; min-width: 90px; }
+.texts .card { margin-top: 12px; }
 svg { width: 100%; height: auto; display: block; font: 11px system-ui, sans-serif; }
 svg text { fill: var(--quiet); }
 svg .grid { stroke: var(--line); } svg .axis { stroke: var(--quiet); }

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from bundle.progress import Progress
 from training.errors import ConfigError
@@ -18,13 +19,15 @@ from training.text.suite.maps import Map, map_of
 from training.text.suite.page import page
 from training.text.suite.results import MeasuredEncoder, Result, Results, results_of
 from training.text.suite.retrieval import Retrieval
+from training.text.suite.slices import Worst
 from training.text.suite.splits import Split
 from training.text.suite.subjects import Subject, pretrained, published
-from training.text.suite.task import EvaluationTask
+from training.text.suite.task import EvaluationTask, ShowsWorst
 from training.text.suite.vectors import encoded, speed
 from training.text.teacher import cache_directory
 
 SPLITS: tuple[Split, ...] = ("dev", "test")
+SHOWN = 10  # examples of a task that an encoder is furthest off in
 
 
 @dataclass(frozen=True)
@@ -75,10 +78,11 @@ def run(comparison: Comparison, *, data: Path, split: str, out: Path) -> Results
     maps: list[Map] = []
     for number, subject in enumerate(subjects):
         wanted = first if number == 0 else subject.dimensions
-        measured, rows, drawn = _measure(subject, tasks, wanted, with_maps=number == 0)
+        measured, rows, drawn, worst = _measure(subject, tasks, wanted, in_detail=number == 0)
         results.encoders.append(measured)
         results.figures.extend(rows)
         maps.extend(drawn)
+        results.worst.extend(worst)
     for task in tasks:
         for name, values in task.baselines.items():
             results.figures.extend(results_of(task.about, name, None, values))
@@ -97,9 +101,16 @@ def lengths(subject: Subject, wanted: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(chosen, reverse=True))
 
 
+class _Measured(NamedTuple):
+    encoder: MeasuredEncoder
+    rows: list[Result]
+    maps: list[Map]
+    worst: list[Worst]
+
+
 def _measure(
-    subject: Subject, tasks: Sequence[EvaluationTask], dimensions: tuple[int, ...], *, with_maps: bool
-) -> tuple[MeasuredEncoder, list[Result], list[Map]]:
+    subject: Subject, tasks: Sequence[EvaluationTask], dimensions: tuple[int, ...], *, in_detail: bool
+) -> _Measured:
     texts = [text for task in tasks for text in task.texts()]
     rows: list[Result] = []
     with encoded(subject, texts, cache_directory() / "teacher") as table:
@@ -118,7 +129,12 @@ def _measure(
         maps = [
             map_of(task.about, task.labelled, partial(table.at, dim=subject.dim))
             for task in tasks
-            if with_maps and task.labelled
+            if in_detail and task.labelled
+        ]
+        worst = [
+            task.worst(partial(table.at, dim=subject.dim), SHOWN)
+            for task in tasks
+            if in_detail and isinstance(task, ShowsWorst)
         ]
     with Progress(total=1, label=f"{subject.name}: speed", unit="samples") as bar:
         texts_per_s = speed(subject, texts)
@@ -134,7 +150,7 @@ def _measure(
         zero_vectors=zeros,
         texts_per_s=texts_per_s,
     )
-    return measured, rows, maps
+    return _Measured(measured, rows, maps, worst)
 
 
 def _now() -> str:

@@ -20,7 +20,7 @@ def page(results: Results, maps: Sequence[Map]) -> str:
     sections = [_head(results), _figures(results)]
     if len(first.dimensions) > 1:
         sections.append(_dimensions(results))
-    sections += [_speed(results), _maps(maps), _data(results)]
+    sections += [_speed(results), _worst(results), _maps(maps), _data(results)]
     title = f"{first.name}/{first.version}, split {results.split}"
     return document(title, sections)
 
@@ -108,6 +108,17 @@ def _speed(results: Results) -> str:
         f'<div class="halves">{_card(plot.svg() + legend(list(series)))}'
         f"{_card(_table(speed_table(results)))}</div>"
     )
+
+
+def _worst(results: Results) -> str:
+    tables = [
+        _card(f"<h3>{escape(one.task)}</h3>" + _table([one.columns, *one.rows])) for one in results.worst
+    ]
+    head = (
+        "<h2>Where it is furthest off</h2><p class=quiet>Retrieval: the queries with the lowest nDCG@10, "
+        "what came first, and what is relevant. Similarity: the pairs whose place among all differs most.</p>"
+    )
+    return head + f'<div class="texts">{"".join(tables)}</div>' if tables else ""
 
 
 def _maps(maps: Sequence[Map]) -> str:

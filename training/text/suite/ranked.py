@@ -86,7 +86,7 @@ def search(
     for start, block in _blocks(documents, count):
         for low in range(0, len(wide), QUERIES):
             products = np.round(wide[low : low + QUERIES] @ block.T, DIGITS)  # [q, n]
-            _leave_out(products, own[low : low + QUERIES] - start)
+            leave_out(products, own[low : low + QUERIES] - start)
             first, last = np.searchsorted(asked, [low, low + QUERIES])
             for at in range(first, last, PAIRS):
                 pairs = slice(at, min(at + PAIRS, last))
@@ -105,7 +105,7 @@ def _blocks(documents: Documents, count: int) -> Iterator[tuple[int, Scores]]:
         yield start, documents(start, min(start + DOCUMENTS, count)).astype(np.float64)
 
 
-def _leave_out(products: Scores, own: Ints) -> None:
+def leave_out(products: npt.NDArray[np.floating], own: Ints) -> None:
     """Rank a query's own document nowhere: `own` is its column, outside of the block for most."""
     inside = np.flatnonzero((own >= 0) & (own < products.shape[1]))
     products[inside, own[inside]] = -np.inf

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 
 from training.metrics import MetricValue
 from training.text.suite.probe import GRADIENT
+from training.text.suite.slices import Worst
 from training.text.suite.splits import Split
 from training.text.suite.task import ENOUGH, TaskDescription
 
@@ -63,6 +64,7 @@ class Results:
 
     Attributes:
         without: sets that have no such split, and why.
+        worst: of the first encoder at full length, the examples that it is furthest off in.
     """
 
     suite: str
@@ -73,6 +75,7 @@ class Results:
     tasks: list[TaskDescription]
     without: Mapping[str, str]
     figures: list[Result]
+    worst: list[Worst] = field(default_factory=list)
 
     def to_json(self) -> str:
         """The content of results.json."""

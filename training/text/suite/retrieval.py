@@ -19,7 +19,17 @@ from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text.suite.bm25 import BM25
 from training.text.suite.mix import search_mixed
-from training.text.suite.ranked import NOBODY, Ints, ranking_metrics, search
+from training.text.suite.ranked import (
+    DOCUMENTS,
+    NOBODY,
+    Ints,
+    Places,
+    leave_out,
+    ndcg,
+    ranking_metrics,
+    search,
+)
+from training.text.suite.slices import TYPOS, Worst, clipped, misspelt, rows_of
 from training.text.suite.splits import Split, in_half
 from training.text.suite.task import (
     Floats,
@@ -105,23 +115,84 @@ class Retrieval:
     def baselines(self) -> Mapping[str, Mapping[str, MetricValue]]:
         """BM25 on the same documents and queries."""
         with Progress(total=len(self.queries), label=f"{self.about.name}: BM25", unit="queries") as progress:
-            index, places = BM25(self.documents), []
-            for query, gains, own in zip(self.queries, self.relevant, self.own.tolist(), strict=True):
+            index, places, typos = BM25(self.documents), [], []
+            asked = zip(self.queries, self._misspelt, self.relevant, self.own.tolist(), strict=True)
+            for query, wrong, gains, own in asked:
                 places.append(index.places(query, gains, own))
+                typos.append(index.places(wrong, gains, own))
                 progress.advance(1)
-        return {"bm25": ranking_metrics(places)}
+        return {"bm25": self._metrics(places, typos)}
+
+    @cached_property
+    def _misspelt(self) -> list[str]:
+        return [misspelt(one) for one in self.queries]
 
     def texts(self) -> Sequence[str]:
-        return [*self.queries, *self.documents]
+        return [*self.queries, *self._misspelt, *self.documents]
 
     def score(self, vectors: VectorsOf) -> dict[str, MetricValue]:
-        """nDCG@10, MRR@10, hit@1, recall@10 and recall@100 of exact search by cosine."""
+        """nDCG@10, MRR@10, hit@1, recall@10 and recall@100 of exact search by cosine.
+
+        nDCG@10 of slices of the queries as well, and of all of them misspelt.
+        """
+        places, count = self._places(vectors, [*self.queries, *self._misspelt]), len(self.queries)
+        return self._metrics(places[:count], places[count:])
+
+    def _places(self, vectors: VectorsOf, queries: Sequence[str]) -> list[Places]:
+        """Of the relevant documents of these queries, which are all, once or several times over."""
+        times = len(queries) // len(self.queries)
 
         def documents(start: int, stop: int) -> Floats:
             return vectors(self.documents[start:stop])
 
-        found = search(vectors(self.queries), documents, len(self.documents), self.relevant, self.own)
-        return ranking_metrics(found)
+        return search(
+            vectors(queries),
+            documents,
+            len(self.documents),
+            [*self.relevant] * times,
+            np.tile(self.own, times),
+        )
+
+    def _metrics(self, places: Sequence[Places], typos: Sequence[Places]) -> dict[str, MetricValue]:
+        slices = {name: [places[row] for row in rows] for name, rows in self._slices.items()} | {TYPOS: typos}
+        headline = self.about.headline
+        return ranking_metrics(places) | {
+            f"{headline}, {name}": ranking_metrics(some)[headline] for name, some in slices.items()
+        }
+
+    @cached_property
+    def _slices(self) -> dict[str, list[int]]:
+        return rows_of([(query,) for query in self.queries])
+
+    def worst(self, vectors: VectorsOf, count: int) -> Worst:
+        """The queries with the lowest nDCG@10, and what came first in the place of what is relevant."""
+        places = self._places(vectors, self.queries)
+        answered = [row for row, gains in enumerate(self.relevant) if gains]
+        rows = sorted(answered, key=lambda row: (ndcg(places[row]), -int(places[row].above.min())))[:count]
+        first = self._first(vectors, rows)
+        cells = [
+            (
+                clipped(self.queries[row]),
+                clipped(self.documents[best]),
+                clipped(self.documents[next(iter(self.relevant[row]))]),
+                f"{1 + int(places[row].above.min()):,}",
+            )
+            for row, best in zip(rows, first, strict=True)
+        ]
+        return Worst(self.about.name, ("query", "came first", "relevant", "rank of the best"), cells)
+
+    def _first(self, vectors: VectorsOf, rows: Sequence[int]) -> list[int]:
+        """The nearest document of some queries."""
+        asked = vectors([self.queries[row] for row in rows])
+        best, found = np.full(len(rows), -np.inf), np.zeros(len(rows), dtype=np.int64)
+        for start in range(0, len(self.documents), DOCUMENTS):
+            products = asked @ vectors(self.documents[start : start + DOCUMENTS]).T  # [q, n]
+            leave_out(products, self.own[list(rows)] - start)
+            nearest = products.argmax(axis=1)
+            values = products[np.arange(len(rows)), nearest]
+            found = np.where(values > best, nearest + start, found)
+            best = np.maximum(best, values)
+        return [int(one) for one in found]
 
     def score_mixed(self, vectors: VectorsOf, sparse: SparseOf) -> dict[str, MetricValue]:
         """The same of cosines mixed with the BM25 of an encoder's bundle: POST /score with `mix`."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from training.errors import ConfigError
 from training.metrics import MetricValue
 from training.text.data.readers import ScoredPairs, read_scored_file
-from training.text.metrics import DIGITS, cosines, spearman
+from training.text.metrics import DIGITS, cosines, ranks, spearman
+from training.text.suite.slices import TYPOS, Worst, clipped, misspelt, rows_of
 from training.text.suite.splits import Split, in_fixed_order
 from training.text.suite.task import LabelledTexts, NoSuchSplit, TaskDescription, VectorsOf
 
@@ -58,16 +61,51 @@ class Similarity:
         )
         return cls(about, pairs, {})
 
+    @cached_property
+    def _misspelt(self) -> list[str]:
+        return [misspelt(one) for one in self.pairs.second]
+
     def texts(self) -> list[str]:
-        return [*self.pairs.first, *self.pairs.second]
+        return [*self.pairs.first, *self.pairs.second, *self._misspelt]
 
     def score(self, vectors: VectorsOf) -> dict[str, MetricValue]:
-        """Spearman, with its standard error over redrawn pairs."""
-        near = np.round(cosines(vectors(self.pairs.first), vectors(self.pairs.second)), DIGITS)
-        random = np.random.default_rng(0)
-        draws = (random.integers(0, len(near), len(near)) for _ in range(DRAWS))
-        spread = float(np.std([spearman(near[rows], self.pairs.scores[rows]) for rows in draws], ddof=1))
-        return {FIGURE: MetricValue(spearman(near, self.pairs.scores), spread)}
+        """Spearman, with its standard error over redrawn pairs.
+
+        Of all, of slices, and of all with the second sentence misspelt.
+        """
+        near, scores = self._near(vectors, self.pairs.second), self.pairs.scores
+        slices = rows_of(list(zip(self.pairs.first, self.pairs.second, strict=True)))
+        return (
+            {FIGURE: _correlation(near, scores)}
+            | {f"{FIGURE}, {name}": _correlation(near[rows], scores[rows]) for name, rows in slices.items()}
+            | {f"{FIGURE}, {TYPOS}": _correlation(self._near(vectors, self._misspelt), scores)}
+        )
+
+    def _near(self, vectors: VectorsOf, second: list[str]) -> npt.NDArray[np.float64]:
+        return np.round(cosines(vectors(self.pairs.first), vectors(second)), DIGITS)
+
+    def worst(self, vectors: VectorsOf, count: int) -> Worst:
+        """The pairs whose rank among all by cosine is furthest from their rank by people."""
+        near, scores = self._near(vectors, self.pairs.second), self.pairs.scores
+        by_cosine, by_people = (100 * (ranks(one) - 1) / (len(one) - 1) for one in (near, scores))
+        rows = np.argsort(-np.abs(by_cosine - by_people), kind="stable")[:count].tolist()
+        cells = [
+            (
+                clipped(self.pairs.first[row]),
+                clipped(self.pairs.second[row]),
+                f"{scores[row]:g}, above {by_people[row]:.0f} %",
+                f"{near[row]:.3f}, above {by_cosine[row]:.0f} %",
+            )
+            for row in rows
+        ]
+        return Worst(self.about.name, ("first", "second", "score", "cosine"), cells)
+
+
+def _correlation(near: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]) -> MetricValue:
+    random = np.random.default_rng(0)
+    draws = (random.integers(0, len(near), len(near)) for _ in range(DRAWS))
+    spread = float(np.std([spearman(near[rows], scores[rows]) for rows in draws], ddof=1))
+    return MetricValue(spearman(near, scores), spread)
 
 
 def _named(directory: Path, split: Split) -> list[Path]:

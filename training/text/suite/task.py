@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -119,6 +119,15 @@ class NoSuchSplit:
 
     name: str
     why: str
+
+
+@runtime_checkable
+class ShowsWorst(Protocol):
+    """What a task can do whose examples can be looked at one by one."""
+
+    def worst(self, vectors: VectorsOf, count: int) -> Any:
+        """The examples that the encoder is furthest off in, a `Worst` of `training.text.suite.slices`."""
+        ...
 
 
 class EvaluationTask(Protocol):

@@ -51,8 +51,8 @@ def evaluate(*arguments: str | Path) -> Result:
 def test_every_figure_is_there_at_every_length(found: tuple[Results, Path]) -> None:
     results, _ = found
     names = {
-        "graded": {"spearman"},
-        "found": {"ndcg@10", "mrr@10", "hit@1", "recall@10", "recall@100"},
+        "graded": {"spearman", "spearman, typos"},
+        "found": {"ndcg@10", "mrr@10", "hit@1", "recall@10", "recall@100", "ndcg@10, typos"},
         "intents": {"accuracy"},
         "spoken": {"accuracy"},
         "titles": {"v_measure"},
@@ -81,7 +81,18 @@ def test_results_json_keeps_its_form(found: tuple[Results, Path]) -> None:
     content = json.loads((out / "results.json").read_text())
 
     assert list(content) == [
-        *("schema_version", "suite", "split", "created", "machine", "encoders", "tasks", "without", "figures")
+        *(
+            "schema_version",
+            "suite",
+            "split",
+            "created",
+            "machine",
+            "encoders",
+            "tasks",
+            "without",
+            "figures",
+            "worst",
+        )
     ]
     assert list(content["encoders"][0]) == [
         *(
@@ -201,7 +212,7 @@ def test_only_the_lengths_asked_for_are_measured(sets: Path, published: Path, tm
 
     results = run(comparison, data=sets / "graded", split="dev", out=tmp_path)
 
-    assert [row.dimension for row in results.figures] == [8]
+    assert {row.dimension for row in results.figures} == {8}
     assert "cut to fewer" not in report(results)
 
 
