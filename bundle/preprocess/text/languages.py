@@ -17,6 +17,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from math import log
 
 from tokenizers import Tokenizer
@@ -72,6 +73,11 @@ class Languages:
     Args:
         languages: ISO 639-1, all of them in SCRIPTS_OF.
         tokenizer: of the encoder; its tokens of common words say at once what most texts are not.
+
+    Attributes:
+        has_no_sure: of token ids, whether none is a word that these languages alone have. An ASCII text that
+            has one, and no prompt, need not be asked about: that is nearly every text, and the call takes
+            .1 µs where `is_other` takes .3.
     """
 
     def __init__(self, languages: Sequence[str], tokenizer: Tokenizer) -> None:
@@ -85,7 +91,7 @@ class Languages:
         foreign_tokens = _first_tokens(tokenizer, foreign, only_whole=False)
         sure = _first_tokens(tokenizer, sure_words(self._weights), only_whole=True)
         sure -= foreign_tokens  # German "notwendig" begins with "not" for many a tokenizer
-        self._has_no_sure, self._has_no_foreign = sure.isdisjoint, foreign_tokens.isdisjoint
+        self.has_no_sure, self._has_no_foreign = sure.isdisjoint, foreign_tokens.isdisjoint
 
     @classmethod
     def of(cls, languages: Sequence[str], tokenizer: Tokenizer) -> Languages | None:
@@ -106,7 +112,7 @@ class Languages:
         if not (self._is_latin and text.isascii()) and self._is_other_script(text):
             return True
         first = ids if len(ids) <= FIRST_TOKENS else ids[:FIRST_TOKENS]
-        return self._has_no_sure(first) and not self._has_no_foreign(first) and self._is_other_words(text)
+        return self.has_no_sure(first) and not self._has_no_foreign(first) and self._is_other_words(text)
 
     def _is_other_script(self, text: str) -> bool:
         first = _SYMBOL.sub(" ", text[:FIRST_CHARS])
@@ -130,7 +136,6 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-@cache
 def frequencies() -> Mapping[str, Mapping[str, int]]:
     """Word to its occurrences in a million words, by language."""
     table = (files(__package__) / "frequencies.tsv").read_text(encoding="utf-8")
@@ -140,9 +145,12 @@ def frequencies() -> Mapping[str, Mapping[str, int]]:
 
 @cache
 def weights(own: tuple[str, ...]) -> Mapping[str, float]:
-    """Word to the logarithm of how much more common it is in another language than in these."""
+    """Word to the logarithm of how much more common it is in another language than in these.
+
+    The commonest words come first.
+    """
     found = {}
-    for word, row in frequencies().items():
+    for word, row in sorted(frequencies().items(), key=lambda one: -max(one[1].values())):
         here = max((row.get(one, 0) for one in own), default=0)
         there = max((count for one, count in row.items() if one not in own), default=0)
         weight = log((there + RARE) / (here + RARE))
@@ -152,9 +160,7 @@ def weights(own: tuple[str, ...]) -> Mapping[str, float]:
 
 def sure_words(found: Mapping[str, float]) -> list[str]:
     """The commonest words that only the languages have which these weights are of."""
-    table = frequencies()
-    sure = [word for word, weight in found.items() if weight < SURE_WEIGHT]
-    return sorted(sure, key=lambda word: -max(table[word].values()))[:SURE_WORDS]
+    return list(islice((word for word, weight in found.items() if weight < SURE_WEIGHT), SURE_WORDS))
 
 
 def _first_tokens(tokenizer: Tokenizer, found: Iterable[str], *, only_whole: bool) -> frozenset[int]:

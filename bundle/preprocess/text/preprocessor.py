@@ -95,7 +95,9 @@ class TextPreprocessor:
             return self._prepare_ids(index, ids, truncate)
         if len(ids) <= self._specials:
             raise InputError(index, "empty_input", EMPTY)
-        other = self._languages is not None and self._languages.is_other(item.text, ids, item.prompt_chars)
+        languages, other = self._languages, False
+        if languages and (languages.has_no_sure(ids) or item.prompt_chars or not item.text.isascii()):
+            other = languages.is_other(item.text, ids, item.prompt_chars)
         truncated: tuple[Truncation, ...] = () if item.dropped is None else (item.dropped,)
         if (length := len(ids)) > self.max_length:
             if truncate == "none":
