@@ -16,7 +16,7 @@ from pathlib import Path
 from bundle.preprocess.features.schema import ENTRY_FIELDS
 from training.config import parse_config
 from training.errors import ConfigError
-from training.recommender.data.columns import Guess
+from training.recommender.data.columns import Guess, case_twins, folds_case
 from training.recommender.data.conditions import Condition, propose
 from training.recommender.data.examples import RecommenderExamples
 from training.recommender.data.roles import Choice, Roles, Side, find_roles, guess_side
@@ -139,13 +139,16 @@ def _head(drafted: Drafted, core: int) -> Iterator[str]:
     for role, choice in (("user", roles.user), ("item", roles.item), ("time", roles.time)):
         yield f"# {choice.reason}"
         yield f"{role} = {_quoted(choice.column)}"
+    if folds_case(items := log.table[roles.item.column]):
+        yield f"# {case_twins(items):,} of {len(set(items)):,} ids are others but for the case of letters"
+        yield "uppercase_items = true"
     yield from _where(drafted.conditions)
     if core != CORES[0]:
         yield f"# with {CORES[0]}, the default, too little is left"
         yield f"core = {core}"
     if log.bad_rows:
         looked_at = log.bad_rows + len(log.table[roles.user.column])
-        yield f"# {log.bad_rows:,} of the first {looked_at:,} rows cannot be used; training lists them"
+        yield f"# {log.bad_rows:,} of the first {looked_at:,} rows cannot be read; training says which"
         yield 'bad_rows = "skip"'
 
 
@@ -194,6 +197,8 @@ def _feature(side: Side | None, guess: Guess, reason: str, names: _Names) -> Ite
     yield f"column = {_quoted(guess.column)}"
     if guess.kind == "bag":
         yield f"separator = {_quoted(guess.separator)}"
+    if guess.folds_case:
+        yield "uppercase = true  # some values are others but for the case of letters"
     if guess.kind == "text":
         yield "bigrams = true"
     if guess.kind in ("category", "bag", "text"):

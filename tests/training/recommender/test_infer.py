@@ -240,6 +240,26 @@ def test_times_are_found_in_the_notations_that_training_reads(
     assert RecommenderExamples(run, tmp_path).known.size
 
 
+def test_case_that_means_nothing_is_folded(tmp_path: Path) -> None:
+    """Every fifth row has another case: of the ids, and of the users' colours, not of the codes A and a."""
+    header = ["user", "item", "time", "colour", "size"]
+    rows = [
+        (user, f"p{item}".upper() if n % 5 else f"p{item}", f"2021-01-{1 + n % 28:02}", colour, size)
+        for n, (user, item) in enumerate(pairs())
+        for colour in [["red", "blue", "Red"][user % 3]]
+        for size in ["ABCDEFGHIJKLMNOPQRSTUVWXYZa"[user % 27]]
+    ]
+    log = made_logs.write(tmp_path / "log.csv", header, rows)
+
+    run = drafted(log)
+
+    assert run.data.uppercase_items
+    assert {one.name: one.uppercase for one in run.user if one.kind == "category"} == {
+        "colour": True,
+        "size": False,
+    }
+
+
 def test_a_person_knows_better(tmp_path: Path) -> None:
     [log] = made_logs.nameless(tmp_path)
     run = drafted(log, user="b", item="a")

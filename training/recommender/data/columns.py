@@ -29,6 +29,7 @@ TEXT_WORDS = 2.5  # words a value on average, from which it is text
 SEPARATORS = ("|", ";", ",", "/")
 OFTEN = 0.2  # share of the values with a separator, for it to be one
 ENTRY_WORDS = 3.0  # words an entry of a bag has at most, on average: others are sentences with commas
+TWINS = 0.1  # share of the distinct values that are another one but for case, from which case means nothing
 LARGEST = 1e100  # of a feature's numbers: the square of one must be finite
 RECENT_S = (788_918_400.0, 2_051_222_400.0)  # 1995 to 2035: plain numbers are moments between these only
 
@@ -44,6 +45,7 @@ class Guess:
         reason: in words, with the numbers it rests on.
         separator: between the entries of a bag.
         idle: why it can tell nothing, or "".
+        folds_case: whether the case of letters seems to mean nothing.
     """
 
     column: str
@@ -51,6 +53,7 @@ class Guess:
     reason: str
     separator: str = "|"
     idle: str = ""
+    folds_case: bool = False
 
 
 def guess_kind(column: str, values: Sequence[str]) -> Guess:
@@ -66,6 +69,18 @@ def guess_kind(column: str, values: Sequence[str]) -> Guess:
 def is_id(column: str) -> bool:
     """Whether a column is named as one of ids, codes or numbers of things."""
     return bool(_ID.search(column))
+
+
+def case_twins(values: Iterable[str]) -> int:
+    """How many of the distinct values are another one but for the case of letters."""
+    distinct = set(values)
+    return len(distinct) - len({value.upper() for value in distinct})
+
+
+def folds_case(values: Iterable[str]) -> bool:
+    """Whether so many are that people seem to have typed them."""
+    distinct = set(values)
+    return case_twins(distinct) >= TWINS * len(distinct) > 0
 
 
 def _moment(column: str, said: Sequence[str]) -> Guess | None:
@@ -127,7 +142,8 @@ def _bag(column: str, said: Sequence[str]) -> Guess | None:
         distinct = set(parts)
         is_short = sum(len(words(part)) for part in distinct) <= ENTRY_WORDS * len(distinct)
         if is_short and len(distinct) < min(len(set(said)), len(parts) / 2):
-            return Guess(column, "bag", f"{len(distinct):,} entries, parted by {separator!r}", separator)
+            reason = f"{len(distinct):,} entries, parted by {separator!r}"
+            return Guess(column, "bag", reason, separator, folds_case=folds_case(distinct))
     return None
 
 
@@ -145,7 +161,7 @@ def _worded(column: str, said: Sequence[str]) -> Guess:
     if mean >= TEXT_WORDS and distinct > FEW:
         return Guess(column, "text", f"{mean:.1f} words on average")
     idle = "hardly any value comes twice" if distinct > FEW and distinct > 0.9 * len(said) else ""
-    return Guess(column, "category", f"{distinct:,} distinct values", idle=idle)
+    return Guess(column, "category", f"{distinct:,} distinct values", idle=idle, folds_case=folds_case(said))
 
 
 def _is_number(value: str) -> bool:

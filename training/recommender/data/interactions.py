@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from tabular import BadRows
 from training.console import say
 from training.errors import ConfigError
 from training.recommender.config.features import FeatureConfig, InteractionsConfig
+from training.recommender.data.columns import case_twins
 from training.recommender.data.lines import Columns, Log, add_bad, text_lines
 from training.recommender.data.records import Gathered, Read, Records, column_of
 from training.recommender.data.splits import EARLIER_SHARE
@@ -102,7 +103,7 @@ def read_interactions(
         )
     pairs = _first_times(rows)
     kept, later = _kept(pairs, config)
-    bad.files[0].notes += _losses(rows, pairs, kept, config.core)
+    bad.files[0].notes += [*_twins(rows, config), *_losses(rows, pairs, kept, config.core)]
     users, user_numbers = _sorted_names(kept.users, kept.user)
     items, item_numbers = _sorted_names(kept.items, kept.item)
     of_user_file = _records(config, data, "users", gathered=of_users, names=users, bad=bad)
@@ -198,6 +199,16 @@ def _read_rows(config: InteractionsConfig, path: Path, in_log: Sequence[Gathered
         log.seconds(np.array(times, dtype=np.float64)),
         np.arange(len(times)),
     )
+
+
+def _twins(rows: _LogRows, config: InteractionsConfig) -> Iterator[str]:
+    """What ids seem to be of one user or item and are taken for two, a sentence for each side."""
+    for column, names, way_out in (
+        (config.user, rows.users, "write each in one way if one is meant"),
+        (config.item, rows.items, "data.uppercase_items = true takes them for one"),
+    ):
+        if count := case_twins(names):
+            yield f"ids in {column}: {count:,} are another one but for the case of letters; {way_out}"
 
 
 def _losses(rows: _LogRows, pairs: _LogRows, kept: _LogRows, core: int) -> list[str]:
