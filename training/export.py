@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -25,7 +26,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from bundle.encoder import OUTPUT, Runner
 from bundle.golden import TOLERANCE, deviation, golden_of
@@ -38,6 +39,7 @@ from training.card import model_card
 from training.errors import ExportError
 from training.layers import HalfLinear
 from training.provenance import Provenance
+from training.threads import fastest_threads
 
 OPSET = 20
 GOLDEN_INPUTS = 24
@@ -84,7 +86,8 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
     """Export, compare, and describe. Raises ExportError."""
     preprocessor = KINDS[encoder.kind].load(encoder.preprocessor, encoder.max_length, encoder.languages)
     prepared = preprocessor.prepare(encoder.parity_inputs, "end")
-    expected = run_torch(encoder.model, preprocessor, prepared, batch_size=1)
+    with fastest_threads() as threads:
+        expected = run_torch(encoder.model, preprocessor, prepared, batch_size=1, run=threads.run)
     layout = packed_layout(preprocessor) if encoder.packed else preprocessor.layouts[0]
     graph = export_graph(encoder.packed or encoder.model, layout, prepared)
     graph = with_notes(graph, encoder.notes) if encoder.notes else graph
@@ -292,11 +295,16 @@ def libraries() -> dict[str, str]:
 
 
 def run_torch(
-    model: nn.Module, preprocessor: Preprocessor, prepared: Sequence[Prepared], batch_size: int = 256
+    model: nn.Module,
+    preprocessor: Preprocessor,
+    prepared: Sequence[Prepared],
+    batch_size: int = 256,
+    run: Callable[[Callable[[], Tensor]], Tensor] = lambda forward: forward(),
 ) -> npt.NDArray[np.float32]:
     """Vectors of a torch encoder, in batches of like length; leaves it in evaluation mode.
 
-    float32 [n, dim]; [0, 0] for no inputs, since only a run tells the dimension.
+    float32 [n, dim]; [0, 0] for no inputs, since only a run tells the dimension. `run` does a forward pass,
+    on whatever threads; by default on torch's own number, which in training is the loop's.
     """
     if not prepared:
         return np.zeros((0, 0), dtype=np.float32)
@@ -307,7 +315,8 @@ def run_torch(
         for i in range(0, len(order), batch_size):
             rows = order[i : i + batch_size]
             arrays = preprocessor.collate([prepared[row] for row in rows])
-            out = model(*(torch.from_numpy(arrays[name]) for name in preprocessor.input_names)).numpy()
+            inputs = [torch.from_numpy(arrays[name]) for name in preprocessor.input_names]
+            out = run(partial(model, *inputs)).numpy()
             for row, vector in zip(rows, out, strict=True):
                 vectors[row] = vector
     return np.stack(vectors).astype(np.float32)

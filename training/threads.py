@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeAlias, TypeVar
 
 import torch
 
@@ -20,6 +21,7 @@ from bundle.cores import usable_cores
 from training.console import say
 
 Work: TypeAlias = Callable[[], object]
+Made = TypeVar("Made")
 
 AGAIN_S = 10.0  # between two measurements, at least
 SHARE = 0.05  # of the time, that measuring may take
@@ -74,6 +76,11 @@ class Threads:
         end = self._clock()
         self._again = end + max(AGAIN_S, (end - start) / SHARE)
 
+    def run(self, work: Callable[[], Made]) -> Made:
+        """Do a piece of work on the fastest number; it may be done several times to find that."""
+        self.follow(work)
+        return work()
+
     def _timed(self, work: Work, took: dict[int, float]) -> dict[int, float]:
         """Seconds by number of threads, from all cores down to where fewer are clearly slower."""
         for number in reversed(self.candidates):
@@ -90,6 +97,16 @@ class Threads:
         start = self._clock()
         work()
         return self._clock() - start
+
+
+@contextmanager
+def fastest_threads() -> Iterator[Threads]:
+    """Around forward passes that no training loop is around; leaves torch on the number that it had."""
+    before = torch.get_num_threads()
+    try:
+        yield Threads()
+    finally:
+        torch.set_num_threads(before)
 
 
 def most_threads() -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import pytest
+import torch
 
-from training.threads import AGAIN_S, SHARE, Threads, powers_of_two
+from training.threads import AGAIN_S, SHARE, Threads, fastest_threads, powers_of_two
 
 
 class Machine:
@@ -106,3 +107,22 @@ def test_candidates_end_with_all_cores() -> None:
         [1, 2, 4, 6],
         [1, 2, 4, 8, 16],
     ]
+
+
+def test_work_gives_what_it_makes_on_the_fastest_number() -> None:
+    machine = Machine({1: 0.010, 2: 0.330})
+
+    def work() -> int:
+        machine.work()
+        return machine.number
+
+    assert [machine.threads.run(work) for _ in range(3)] == [1, 1, 1]
+    assert machine.runs[-3:] == [1, 1, 1]
+
+
+def test_torch_is_left_on_the_number_that_it_had() -> None:
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), fastest_threads() as threads:
+        threads.run(lambda: 1 / 0)
+
+    assert torch.get_num_threads() == before

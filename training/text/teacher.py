@@ -13,7 +13,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
@@ -31,6 +31,7 @@ from training.text.config.model import TeacherConfig
 from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.pretrained.directory import WEIGHTS, Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
+from training.threads import fastest_threads
 
 SHARD_TEXTS = 4096
 FILES = ("config.json", WEIGHTS, "tokenizer.json")
@@ -128,8 +129,9 @@ class PretrainedTeacher:
         """float32 [n, dim], L2-normalised."""
         ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
         vectors = np.zeros((len(ids), self.dim), dtype=np.float32)
-        for rows in batches([len(i) for i in ids], BATCH_TOKENS):
-            vectors[rows] = self._forward([ids[row] for row in rows])
+        with fastest_threads() as threads:
+            for rows in batches([len(i) for i in ids], BATCH_TOKENS):
+                vectors[rows] = threads.run(partial(self._forward, [ids[row] for row in rows]))
         return vectors
 
     def token_vectors(self) -> npt.NDArray[np.float32]:
@@ -146,7 +148,10 @@ class PretrainedTeacher:
         before, after = specials
         ids = [[before, token, after] for token in range(self.tokenizer.get_vocab_size())]
         step = BATCH_TOKENS // 3
-        return np.concatenate([self._forward(ids[i : i + step]) for i in range(0, len(ids), step)])
+        with fastest_threads() as threads:
+            starts = range(0, len(ids), step)
+            parts = [threads.run(partial(self._forward, ids[start : start + step])) for start in starts]
+        return np.concatenate(parts)
 
     @torch.inference_mode()
     def _forward(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
