@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -40,10 +40,18 @@ class TextLearner(nn.Module):
         self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
 
 
-def groups_of(model: TextLearner, rates: TextRates, learning_rate: float) -> list[dict[str, Any]]:
+def groups_of(
+    model: TextLearner, rates: TextRates, learning_rate: float, times: Mapping[str, float]
+) -> list[dict[str, Any]]:
     """Parameters for the optimiser, those that are frozen left out.
 
     Tables of embeddings apart: they want a larger rate, and decay would pull at rare tokens only.
+
+    Args:
+        model: what is trained.
+        rates: of tables, as far as they are given.
+        learning_rate: of all else.
+        times: key of [rates] -> the learning rates that it is where it is not given; 1 by default.
 
     Raises:
         ConfigError: a rate is given for what this run does not train.
@@ -57,7 +65,7 @@ def groups_of(model: TextLearner, rates: TextRates, learning_rate: float) -> lis
                 f"rates.{key} says nothing about this run, which trains no {what}; leave it out"
             )
         if trained:
-            rate = getattr(rates, key) or learning_rate
+            rate = getattr(rates, key) or learning_rate * times.get(key, 1.0)
             groups.append({"params": trained, "lr": rate, "weight_decay": 0.0})
     apart = {id(parameter) for group in groups for parameter in group["params"]}
     rest = [parameter for parameter in _trained([model]) if id(parameter) not in apart]

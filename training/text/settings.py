@@ -53,13 +53,18 @@ class TextExportConfig(Section):
     layers: Literal["float32", "float16"] = "float32"
 
 
-# What [train] is by default where an encoder is fine-tuned, for some 1,000 pairs. `start` was measured on a
-# classic one (docs/training.md), `lora` on all-MiniLM-L6-v2 and MedQuAD; `pretrained` has the usual values.
+# What [train] is by default where an encoder is fine-tuned, for some 1,000 pairs. `start`, `layers` and
+# `head` were measured on a classic one (docs/training.md), `lora` on all-MiniLM-L6-v2 and MedQuAD;
+# `pretrained` has the usual values.
 FINE_TUNING: Mapping[str, Mapping[str, float]] = {
-    "start": {"epochs": 5, "batch_size": 64, "learning_rate": 3e-4},
+    "start": {"epochs": 5, "batch_size": 64, "learning_rate": 1e-4},
+    "layers": {"epochs": 5, "batch_size": 64, "learning_rate": 3e-4},
+    "head": {"epochs": 5, "batch_size": 64, "learning_rate": 3e-4},
     "lora": {"epochs": 2, "batch_size": 32, "learning_rate": 1e-3},
     "pretrained": {"epochs": 3, "batch_size": 32, "learning_rate": 5e-5},
 }
+# What [rates] leaves out of a classic start, in learning rates: a row is in few texts, and moves seldom.
+RATES_OF_A_START: Mapping[str, float] = {"table": 30.0, "token_weights": 200.0}
 
 
 class TextRun(Run):
@@ -90,5 +95,6 @@ class TextRun(Run):
         if not isinstance(model, dict) or not isinstance(train, dict):
             return raw  # said to be wrong where it is read
         origin = next((key for key in ("start", "pretrained") if model.get(key)), None)
-        way = "lora" if origin and model.get("tune") == "lora" else origin
+        tune = model.get("tune")
+        way = tune if origin and tune in ("layers", "head", "lora") else origin
         return raw if way is None else raw | {"train": {**FINE_TUNING[way], **train}}

@@ -50,7 +50,7 @@ from training.text.parity import parity_texts
 from training.text.pretrained.directory import Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
 from training.text.rules import check, check_pretrained, check_width, needs_teacher, unusual_rate
-from training.text.settings import TextRun
+from training.text.settings import RATES_OF_A_START, TextRun
 from training.text.start import Start, read_start
 from training.text.teacher import CachedTeacher, Teacher, cache_directory, find_directory, teacher_of
 from training.text.vocabulary import (
@@ -272,7 +272,8 @@ class TextTask:
 
     def parameter_groups(self, learning_rate: float) -> list[dict[str, Any]]:
         """Group what is trained, tables of embeddings apart."""
-        return groups_of(self.model, self.run.rates, learning_rate)
+        times = {} if self.start is None else RATES_OF_A_START
+        return groups_of(self.model, self.run.rates, learning_rate, times)
 
     def batches(self, epoch: int, start: int) -> Iterator[int]:
         """Steps counted from the start of training: each objective finds its own rows from that."""

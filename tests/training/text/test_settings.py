@@ -64,7 +64,7 @@ def test_a_loss_has_only_its_own_settings(key: str, value: float) -> None:
 def test_every_loss_and_its_metric_are_in_the_docs() -> None:
     page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
     classes = [kind for field in LossConfig.model_fields.values() for kind in get_args(field.annotation)]
-    metrics = {kind.metric for kind in classes if kind is not type(None)}
+    metrics = {name for kind in classes if kind is not type(None) for name in kind.metrics}
 
     assert [name for name in (*LossConfig.model_fields, *metrics) if f"`{name}`" not in page] == []
 
@@ -97,6 +97,8 @@ def test_a_run_that_was_written_down_can_be_read_again() -> None:
     ("model", "way"),
     [
         ({"start": "text"}, "start"),
+        ({"start": "text", "tune": "layers"}, "layers"),
+        ({"start": "text", "tune": "head"}, "head"),
         ({"pretrained": "x"}, "pretrained"),
         ({"pretrained": "x", "tune": "lora"}, "lora"),
         ({"start": "text-small", "tune": "lora"}, "lora"),
@@ -117,7 +119,7 @@ def test_fine_tuning_has_defaults_of_its_own_and_what_is_given_stays(model: dict
         ("lora", 2e-5, "adapters start at 0 and hardly move"),
         ("lora", 1e-3, ""),
         ("full", 2e-5, ""),
-        ("full", 3e-4, "a pretrained encoder forgets"),  # what a classic start has by default
+        ("full", 3e-4, "a pretrained encoder forgets"),
     ],
 )
 def test_a_rate_that_is_meant_for_something_else_is_said(tune: str, rate: float, says: str) -> None:

@@ -68,7 +68,7 @@ def published(run: TextRun, data: Path, models: Path, work: Path) -> TextTask:
 def run_from(start: str, *, epochs: int = 2, **changes: Any) -> TextRun:
     """Go on from a published encoder; `changes` replace whole tables, but add to model and train."""
     model = {"start": start} | changes.pop("model", {})
-    train = {"epochs": epochs, "batch_size": 32, "learning_rate": 5e-3, "metric": "spearman"}
+    train = {"epochs": epochs, "batch_size": 32, "learning_rate": 5e-3, "metric": "spearman", "threads": 1}
     train |= changes.pop("train", {})
     given = {"model": model, "vocabulary": {}, "train": train, "name": "tuned"}
     return tiny_training.text_run(**(given | changes))
