@@ -244,7 +244,13 @@ def test_case_that_means_nothing_is_folded(tmp_path: Path) -> None:
     """Every fifth row has another case: of the ids, and of the users' colours, not of the codes A and a."""
     header = ["user", "item", "time", "colour", "size"]
     rows = [
-        (user, f"p{item}".upper() if n % 5 else f"p{item}", f"2021-01-{1 + n % 28:02}", colour, size)
+        (
+            f" {user}" if n % 3 else user,
+            f"p{item}" if n % 5 else f"P{item}",
+            f"2021-1-{1 + n % 28}",
+            colour,
+            size,
+        )
         for n, (user, item) in enumerate(pairs())
         for colour in [["red", "blue", "Red"][user % 3]]
         for size in ["ABCDEFGHIJKLMNOPQRSTUVWXYZa"[user % 27]]
@@ -253,6 +259,7 @@ def test_case_that_means_nothing_is_folded(tmp_path: Path) -> None:
 
     run = drafted(log)
 
+    assert f"# {len({user for user, _ in pairs()})} values" in infer([log])  # without the blanks around them
     assert run.data.uppercase_items
     assert {one.name: one.uppercase for one in run.user if one.kind == "category"} == {
         "colour": True,

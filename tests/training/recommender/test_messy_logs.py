@@ -154,6 +154,12 @@ def test_a_value_that_is_none_stops_or_is_left_out(
     assert f"left out 1: 1 x {fault}" in capsys.readouterr().err
 
 
+def test_blanks_around_a_value_are_no_part_of_it_in_a_condition_either(tmp_path: Path) -> None:
+    found = log(tmp_path, "u,a,1,, buy ,\nv,b,2,,buy,\nw,c,3,,look,\n", where=["tags == buy"])
+
+    assert found.users == ["u", "v"]
+
+
 def test_a_row_that_does_not_count_may_hold_anything(tmp_path: Path) -> None:
     """Only rows that are used are looked into further than the conditions ask for."""
     assert log(tmp_path, "u,a,1,1,,\nu,b,never,0,,\n", where=["price > 0"]).items == ["a"]

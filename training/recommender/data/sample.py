@@ -81,7 +81,8 @@ def _fault(value: object) -> str:
 
 
 def _text(value: object) -> str:
+    """Without the blanks around it, which training does not read either."""
     try:
-        return text_of(value)
+        return text_of(value).strip()
     except ValueError:
         return ""  # training names it, if the column is used

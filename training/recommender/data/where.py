@@ -44,7 +44,7 @@ def condition_of(text: str) -> Condition:
     if sign in _NUMERIC:
         return Condition(text, column, _comparison(text, sign, operand))
     if sign in ("==", "!="):
-        return Condition(text, column, lambda value: (value == operand) == (sign == "=="))
+        return Condition(text, column, lambda value: (value.strip() == operand) == (sign == "=="))
     try:
         pattern = re.compile(operand)
     except re.error as error:
