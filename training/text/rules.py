@@ -24,6 +24,12 @@ def learns_from_teacher(run: TextRun) -> bool:
 
 def needs_teacher(run: TextRun) -> bool:
     """Say whether a teacher's vectors are wanted: as targets, or for the axes of the table."""
+def learns_from_texts(run: TextRun) -> bool:
+    """Say whether a teacher's vectors of single texts are learned from."""
+    losses = run.loss.chosen().values()
+    return any(loss.follows_teacher and loss.objective.key == "texts" for loss in losses)
+
+
     return learns_from_teacher(run) or run.model.init == "teacher"
 
 
@@ -70,6 +76,8 @@ def _teacher_rules(run: TextRun) -> Iterator[_Rule]:
     yield _Rule(data.spans, from_teacher, "data.spans needs a loss that follows a teacher")
     yield _Rule(data.spans, data.texts, "data.spans needs data.texts")
     yield _Rule(from_teacher, run.teacher, "learning from a teacher needs a [teacher] table")
+    yield _Rule(data.typos, learns_from_texts(run), "data.typos needs a loss of texts that follows a teacher")
+    yield _Rule(data.pair_limits, data.pairs, "data.pair_limits needs data.pairs")
     from_its_tokens = run.vocabulary.source == "teacher"
     yield _Rule(from_its_tokens, run.teacher, 'vocabulary.source = "teacher" needs a [teacher] table')
     yield _Rule(

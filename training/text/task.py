@@ -202,7 +202,7 @@ class TextTask:
         losses = run.loss.chosen()
         model = TextLearner(encoder, losses, Sizes(self.dim, size, len(examples.labelled.names)))
         with phase("split the texts into tokens"):
-            tokens = tokenise_examples(self.preprocessor, examples)
+            tokens = tokenise_examples(self.preprocessor, examples, run.data.typos, run.seed)
         if isinstance(encoder, TextEncoder) and self.start is None:
             encoder.initialise_weights(token_counts(tokens.ids(), size))
         sources = Sources(
@@ -226,7 +226,10 @@ class TextTask:
         run = self.run
         pairs = run.train.pairs_per_step or run.train.batch_size
         dimensions = [self.dim, *self.dimensions]
-        return Plan(dimensions, run.train.batch_size, run.seed, pairs, normalized=self._normalized)
+        typos = run.data.typos.share if run.data.typos else 0.0
+        return Plan(
+            dimensions, run.train.batch_size, run.seed, pairs, normalized=self._normalized, misspelt=typos
+        )
 
     def _check_graded(self) -> None:
         """Every graded sentence must have a vector. Raises ConfigError."""

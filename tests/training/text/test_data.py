@@ -110,6 +110,18 @@ def test_spans_are_neighbouring_words_of_longer_texts() -> None:
     assert spans_of(texts, 300) == spans
 
 
+def test_no_more_pairs_of_a_source_are_read_than_its_limit_over_all_files(tmp_path: Path) -> None:
+    rows = "".join(f"{name}\t{name} {i}\tx\n" for i in range(4) for name in ("few", "all", "none"))
+    files = [write(tmp_path / name, rows) for name in ("a.tsv", "b.tsv")]
+    pairs = read_pairs(tmp_path, files, ["few", "all"], limits={"few": 5, "none": 1})
+
+    assert [first for first in pairs.first if first.startswith("few")] == [
+        f"few {i}" for i in (0, 1, 2, 3, 0)
+    ]
+    assert sum(first.startswith("all") for first in pairs.first) == 8
+    assert not any(first.startswith("none") for first in pairs.first)
+
+
 def test_spans_of_short_texts_are_refused() -> None:
     with pytest.raises(ConfigError, match="needs texts of more than 10 words"):
         spans_of(["a b c"], 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
@@ -93,6 +93,18 @@ class TextFilesConfig(Section):
         return {key: getattr(self, key) for key in ROWS_OF if key != "graded"}
 
 
+class TyposConfig(Section):
+    """Misspelt copies of the texts, to be encoded as what was meant.
+
+    Attributes:
+        share: of the texts of a step that are read misspelt; a teacher's vectors are those of the clean ones.
+        rate: chance of a character to begin a slip: swapped with the next, left out, doubled, or another.
+    """
+
+    share: Annotated[float, Field(gt=0, le=1)] = 0.3
+    rate: Annotated[float, Field(gt=0, lt=1)] = 0.1
+
+
 class TextDataConfig(TextFilesConfig):
     """The texts that an encoder is trained and measured on.
 
@@ -101,21 +113,25 @@ class TextDataConfig(TextFilesConfig):
         graded: (first, second, score) whose Spearman correlation is the validation metric `spearman`; plain:
             CSV without a header.
         validation: files to measure by, used whole, in place of a part of the training files.
+        pair_limits: at most so many pairs of a source, the first ones: { foldoc = 500 }.
         pair_texts: learn from the teacher on the texts of `pairs` as well.
         spans: learn from the teacher on so many spans of 2 to 10 words, cut at random out of `texts`, as
             well: short queries look more like these than like sentences.
         languages: of the texts, by ISO 639-1, as ["en"]. The bundle says so, and whoever sends a text in
             another one is told. [] where that is not known: then nobody is told, or, of what started from a
             published encoder, as by that one.
+        typos: read a part of the texts misspelt while learning from the teacher.
         bad_rows: `stop` at a row that lacks something, naming it; or `skip` it and list it at the end.
     """
 
     pair_sources: list[str] = []
+    pair_limits: dict[str, Positive] = {}
     graded: SourceConfig | None = None
     validation: TextFilesConfig = TextFilesConfig()
     pair_texts: bool = False
     spans: int = Field(0, ge=0)
     languages: list[Language] = []
+    typos: TyposConfig | None = None
     bad_rows: Literal["stop", "skip"] = "stop"
 
     def sources(self) -> dict[str, list[SourceConfig]]:

@@ -14,7 +14,7 @@ from bundle.preprocess import Preprocessor
 from training.console import say
 from training.data.stream import RowNumbers
 from training.data.tables import BadRows
-from training.text.config.data import TextDataConfig, TextFilesConfig
+from training.text.config.data import TextDataConfig, TextFilesConfig, TyposConfig
 from training.text.data.labels import check_labels, clean_labels
 from training.text.data.readers import (
     Labelled,
@@ -29,6 +29,7 @@ from training.text.data.readers import (
     spans_of,
 )
 from training.text.data.tokenised import Tokenised, tokenise
+from training.text.data.typos import misspelt
 
 
 @dataclass(frozen=True)
@@ -102,13 +103,18 @@ class TokenTriplets:
 
 @dataclass(frozen=True)
 class TokenExamples:
-    """The texts of `TextExamples` as tokens."""
+    """The texts of `TextExamples` as tokens.
+
+    Attributes:
+        misspelt: the corpus once more, with slips, text by text, where some of it is to be read so.
+    """
 
     corpus: Tokenised
     pairs: TokenPairs
     triplets: TokenTriplets
     graded: TokenPairs
     labelled: Tokenised
+    misspelt: Tokenised | None = None
 
     def ids(self) -> Sequence[npt.NDArray[np.int32]]:
         """All tokens, for counting."""
@@ -126,7 +132,7 @@ def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> Text
     Raises:
         ConfigError: they cannot be read, or their labels cannot be learned.
     """
-    learned = _read(directory, config, config.pair_sources, bad)
+    learned = _read(directory, config, config.pair_sources, bad, config.pair_limits)
     if config.spans:
         learned.texts.append(spans_of(learned.corpus, config.spans))
     own = _read(directory, config.validation, [], bad)
@@ -139,10 +145,16 @@ def read_examples(directory: Path, config: TextDataConfig, bad: BadRows) -> Text
     return examples
 
 
-def _read(directory: Path, files: TextFilesConfig, kept: Sequence[str], bad: BadRows) -> TextExamples:
+def _read(
+    directory: Path,
+    files: TextFilesConfig,
+    kept: Sequence[str],
+    bad: BadRows,
+    limits: Mapping[str, int] | None = None,
+) -> TextExamples:
     return TextExamples(
         texts=[read_texts(directory, source, bad) for source in files.texts],
-        pairs=read_pairs(directory, files.pairs, kept, bad),
+        pairs=read_pairs(directory, files.pairs, kept, bad, limits=limits),
         triplets=read_triplets(directory, files.triplets, bad),
         graded=read_scored_pairs(directory, files.graded_pairs, bad),
         labelled=read_labels(directory, files.labels, bad),
@@ -183,8 +195,10 @@ def _with_validation(learned: TextExamples, own: TextExamples, given: Sequence[s
     return replace(whole, validation=rows)
 
 
-def tokenise_examples(preprocessor: Preprocessor, examples: TextExamples) -> TokenExamples:
-    """Tokenise all examples by the bundle's own preprocessing."""
+def tokenise_examples(
+    preprocessor: Preprocessor, examples: TextExamples, typos: TyposConfig | None = None, seed: int = 0
+) -> TokenExamples:
+    """Tokenise all examples by the bundle's own preprocessing; the corpus misspelt, too, where asked for."""
 
     def tokens(texts: Sequence[str]) -> Tokenised:
         return tokenise(preprocessor, texts)
@@ -196,4 +210,5 @@ def tokenise_examples(preprocessor: Preprocessor, examples: TextExamples) -> Tok
         triplets=TokenTriplets(tokens(triplets.first), tokens(triplets.second), tokens(triplets.negative)),
         graded=TokenPairs(tokens(graded.first), tokens(graded.second)),
         labelled=tokens(examples.labelled.texts),
+        misspelt=tokens(misspelt(examples.corpus, typos, seed)) if typos else None,
     )

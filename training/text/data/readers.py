@@ -101,15 +101,32 @@ def spans_of(texts: Sequence[str], count: int, seed: int = 0) -> list[str]:
 
 
 def read_pairs(
-    directory: Path, sources: Sequence[SourceConfig], kept: Sequence[str], bad: BadRows | None = None
+    directory: Path,
+    sources: Sequence[SourceConfig],
+    kept: Sequence[str],
+    bad: BadRows | None = None,
+    *,
+    limits: Mapping[str, int] | None = None,
 ) -> Pairs:
-    """Texts and partners; only those whose column `source` is in `kept`, or all if it is empty."""
-    pairs = Pairs([], [])
+    """Texts and partners.
+
+    Args:
+        directory: that paths are relative to.
+        sources: the files.
+        kept: what the column `source` may hold; all if it is empty.
+        bad: what is done with bad rows.
+        limits: most pairs of a source, the first ones of all files.
+    """
+    pairs, left = Pairs([], []), dict(limits or {})
     for source in sources:
-        for row in _rows(directory, source, "pairs", bad, also=["source"] if kept else []):
-            if not kept or row["source"] in kept:
-                pairs.first.append(row["first"])
-                pairs.second.append(row["second"])
+        for row in _rows(directory, source, "pairs", bad, also=["source"] if kept or left else []):
+            name = row.get("source", "")
+            if (kept and name not in kept) or left.get(name) == 0:
+                continue
+            if name in left:
+                left[name] -= 1
+            pairs.first.append(row["first"])
+            pairs.second.append(row["second"])
     return pairs
 
 

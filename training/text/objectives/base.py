@@ -79,6 +79,7 @@ class Plan:
         seed: of the order and of what is held out.
         pairs_per_step: pairs per step.
         normalized: whether vectors, whole and cut, are served L2-normalised.
+        misspelt: share of a step's texts that are read misspelt, where a teacher is followed.
     """
 
     dimensions: Sequence[int]
@@ -86,6 +87,7 @@ class Plan:
     seed: int
     pairs_per_step: int
     normalized: bool
+    misspelt: float = 0.0
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from bundle.preprocess import Prepared
 from training.data.stream import RowNumbers
 from training.metrics import MetricValue
 from training.text import losses
@@ -30,6 +31,7 @@ class DistillationObjective(Objective["DistillationLoss"]):
         super().__init__(chosen, sources)
         assert sources.teacher is not None
         self._kept, self._targets = sources.tokens.corpus.kept, sources.teacher
+        self._misspelt = sources.tokens.misspelt
 
     def _parts(self, tokens: TokenExamples) -> Sequence[Tokenised]:
         return [tokens.corpus]
@@ -37,7 +39,7 @@ class DistillationObjective(Objective["DistillationLoss"]):
     def _batch(
         self, rows: RowNumbers, number: int, vectors: Vectors
     ) -> Callable[[int], Value[DistillationLoss]]:
-        (students,), teachers = self._encoded(rows, vectors), self._teachers(rows)
+        students, teachers = vectors(self._as_read(rows, number)), self._teachers(rows)
         (keys,) = self._keys(rows)
         copies = alike(keys, keys)
 
@@ -46,6 +48,18 @@ class DistillationObjective(Objective["DistillationLoss"]):
             return lambda loss: loss.value(s, t, copies)
 
         return at
+
+    def _as_read(self, rows: RowNumbers, number: int) -> list[Prepared]:
+        """The texts of a batch, a part of them misspelt."""
+        texts = self._texts[0].of(rows)
+        if self._misspelt is None:
+            return texts
+        random = np.random.default_rng([self._plan.seed, number])
+        chosen = np.flatnonzero(random.random(len(rows)) < self._plan.misspelt)
+        chosen = chosen[np.isin(rows[chosen], self._misspelt.kept)]  # a slip may leave no token
+        for place, text in zip(chosen.tolist(), self._misspelt.of(rows[chosen]), strict=True):
+            texts[place] = text
+        return texts
 
     def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
         """`teacher_cosine`: mean cosine to the teacher's vector."""
