@@ -24,13 +24,13 @@ def learns_from_teacher(run: TextRun) -> bool:
 
 def needs_teacher(run: TextRun) -> bool:
     """Say whether a teacher's vectors are wanted: as targets, or for the axes of the table."""
+    return learns_from_teacher(run) or run.model.init == "teacher"
+
+
 def learns_from_texts(run: TextRun) -> bool:
     """Say whether a teacher's vectors of single texts are learned from."""
     losses = run.loss.chosen().values()
     return any(loss.follows_teacher and loss.objective.key == "texts" for loss in losses)
-
-
-    return learns_from_teacher(run) or run.model.init == "teacher"
 
 
 def metrics_of(run: TextRun) -> list[str]:
