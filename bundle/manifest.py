@@ -103,6 +103,19 @@ class Reference(_Part):
     version: Name
 
 
+class Joined(_Part):
+    """The space of another encoder, in which an encoder was trained to be compared.
+
+    Attributes:
+        name, version: the published encoder that was followed.
+        space: its id.
+    """
+
+    name: Name
+    version: Name
+    space: str
+
+
 class Manifest(_Part):
     """The content of manifest.json.
 
@@ -112,6 +125,7 @@ class Manifest(_Part):
         space: vectors may be compared only if their spaces are equal.
         space_members: digests of the encoders that share the space, this one's among them.
         peers: the other encoders of the space, published together with this one.
+        joins: a space of another encoder that these vectors may be compared in as well; training saw to it.
         dim: length of a vector.
         dimensions: lengths a vector may be cut to (Matryoshka), `dim` included, descending.
         normalized: every vector has L2 norm 1.
@@ -136,6 +150,7 @@ class Manifest(_Part):
     space: str
     space_members: Annotated[list[Digest], Field(min_length=1)]
     peers: list[Reference]
+    joins: Joined | None = None
     dim: Positive
     dimensions: list[Positive]
     normalized: bool
@@ -208,9 +223,14 @@ class Manifest(_Part):
             unit: they were given norm 1, whether or not the encoder does that. Of an encoder that does not,
                 these are others: their inner products are cosines.
         """
-        space = self.space if dim == self.dim else f"{self.space}@{dim}"
-        space = f"{space}+unit" if unit and not self.normalized else space
-        return space if output in FLOATS else f"{space}+{output}"
+        return self.spaces_of(dim, output, unit=unit)[0]
+
+    def spaces_of(self, dim: int, output: OutputType = "float32", *, unit: bool = False) -> list[str]:
+        """The spaces that such vectors may be compared in: their own, then the one that is joined."""
+        cut = "" if dim == self.dim else f"@{dim}"
+        cut += "+unit" if unit and not self.normalized else ""
+        cut += "" if output in FLOATS else f"+{output}"
+        return [f"{space}{cut}" for space in (self.space, *([self.joins.space] if self.joins else []))]
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Manifest:
@@ -232,7 +252,7 @@ class Manifest(_Part):
         return self.model_dump(mode="json", exclude=silent)
 
 
-_LATER = ("prompts", "default_prompt", "languages", "not_for")
+_LATER = ("prompts", "default_prompt", "joins", "languages", "not_for")
 
 
 def reported(metrics: Mapping[str, Metric]) -> dict[str, Metric]:

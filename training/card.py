@@ -37,6 +37,7 @@ def with_card(draft: Draft, made: str, example: Any) -> Draft:
         f"compare them by {draft.metric.replace('_', ' ')}, and only within one space.",
         *([f"- Languages: {', '.join(draft.languages)}."] if draft.languages else []),
         *([f"- Not for {draft.not_for}"] if draft.not_for else []),
+        *_joined(draft),
         f"- onnxruntime against torch over {draft.parity.inputs} inputs: at most "
         f"{draft.parity.max_abs_diff:.1e} apart; "
         f"alone against in a batch: {draft.parity.batch_max_abs_diff:.1e}.",
@@ -106,6 +107,16 @@ def _quality(metrics: Mapping[str, Metric]) -> list[str]:
     if "bm25" in {name for metric in first.values() for name in metric.baselines}:
         said += ["", "BM25 counts words: for retrieval, it is the one to beat."]
     return said
+
+
+def _joined(draft: Draft) -> list[str]:
+    if (joins := draft.joins) is None:
+        return []
+    return [
+        f"- They may also be compared with those of `{joins.name}` version {joins.version}, space "
+        f"`{joins.space}`, which this encoder was trained to be near to: queries by the one find documents "
+        "of the other."
+    ]
 
 
 def metrics_table(metrics: Mapping[str, Metric]) -> list[str]:

@@ -32,7 +32,7 @@ from bundle.encoder import OUTPUT, Runner
 from bundle.golden import TOLERANCE, deviation, golden_of
 from bundle.inputs import Input
 from bundle.lexical import Lexical
-from bundle.manifest import Metric, Parity, Trained
+from bundle.manifest import Joined, Metric, Parity, Trained
 from bundle.preprocess import KINDS, Layout, Prepared, Preprocessor
 from bundle.publish import Draft
 from training.card import model_card
@@ -58,6 +58,7 @@ class Exportable:
         dimensions: lengths a vector may be cut to.
         now: unix time that `time` features of the parity inputs are relative to.
         packed: the same encoder over the packed layout, exported in the place of `model`.
+        joins: the space of another encoder that it was trained to be compared in.
         notes: of its graph, what the graph shall carry as metadata: key to JSON.
         lexical: statistics of words, for encoders of texts.
     """
@@ -80,6 +81,7 @@ class Exportable:
     lexical: Lexical | None = None
     languages: Sequence[str] = ()
     not_for: str = ""
+    joins: Joined | None = None
 
 
 def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, Metric]) -> Draft:
@@ -115,6 +117,7 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
         lexical=encoder.lexical,
         languages=encoder.languages,
         not_for=encoder.not_for,
+        joins=encoder.joins,
     )
     return model_card(draft, provenance, encoder.parity_inputs[0].to_json())
 

@@ -115,6 +115,13 @@ def halve_layers(module: nn.Module) -> None:
             module.set_submodule(name, HalfLinear(part))
 
 
+def turn_linear(linear: nn.Linear, rotation: Tensor) -> None:
+    """Let a linear layer give its output times an orthonormal (m, m) matrix."""
+    linear.weight.copy_(rotation.T @ linear.weight)
+    if linear.bias is not None:
+        linear.bias.copy_(linear.bias @ rotation)
+
+
 class Hidden(nn.Module):
     """[LayerNorm] -> (Linear -> activation -> dropout) x k -> Linear, plus a linear skip path.
 

@@ -28,7 +28,7 @@ from app.api.score_form import EXAMPLES, ScoreRequest, ScoreResponse
 from app.api.score_vectors import load_score, vectors_of
 from app.api.service import EncodeRequest, EncodeResult, Target, encode_inputs, resolve
 from app.api.vectors import Vectors
-from app.engine import DeadlineExceeded, NotReady, UnknownModel
+from app.engine import DeadlineExceeded, NotReady, SpaceMismatch, UnknownModel
 from app.http import errors
 from app.http.body import read_json_body
 from app.http.context import Context
@@ -174,7 +174,7 @@ class _Caller:
         return Words(sides["query"][0], sides["candidates"])
 
     def _target(self, given: GivenInputs, query: EncodeResult) -> Target:
-        """The encoder of the candidates."""
+        """The encoder of the candidates, in the query's own space or in the one that it joined."""
         asked = EncodeRequest(
             inputs=given,
             model=self.asked.candidates_model or self._other(query.loaded.manifest),
@@ -182,7 +182,13 @@ class _Caller:
             dim=self.asked.dimensions,
             truncate=self.asked.truncate,
         )
-        return resolve(self.context, asked)
+        try:
+            return resolve(self.context, asked)
+        except SpaceMismatch:
+            joined = query.loaded.manifest.spaces_of(query.dim)[-1]
+            if self.asked.space is not None or joined == query.space:
+                raise
+            return resolve(self.context, asked._replace(space=joined))
 
     def _other(self, manifest: Manifest) -> str:
         """The model of the candidates where the request names none. Raises UnknownModel."""
@@ -230,19 +236,20 @@ async def _scored(caller: _Caller, given: list[Any]) -> Response:
     noted = [("query", query.facts[0])]
     noted += [(f"candidates[{index}]", facts[index]) for index in ranking.best if facts]
     manifest, other = query.loaded.manifest, blocks[0].loaded.manifest if blocks else None
+    space = blocks[0].space if blocks else query.space
     content = {
         "model": manifest.name,
         "version": manifest.version,
         "candidates_model": other and other.name,
         "candidates_version": other and other.version,
-        "space": query.space,
+        "space": space,
         "metric": ranking.metric,
         "candidates": len(ranking.scores),
         **({} if words is None else {"mix": _mix(asked.mix, ranking, query)}),
         "results": ranking.results(),
         "warnings": [{"param": place, **one.warnings} for place, one in noted if one.warnings],
     }
-    headers = query.names()
+    headers = query.names() | {"X-Embedding-Space": space}
     return Response(orjson.dumps(content), headers=headers, media_type="application/json")
 
 

@@ -70,6 +70,7 @@ class EncodeResult(NamedTuple):
         output: the type that was asked for.
         cached: different inputs that were not computed for this request; None without a cache.
         unit: norm 1 was asked for.
+        asked_space: the space that the vectors had to be of, if one was named.
     """
 
     loaded: engine.Loaded
@@ -79,6 +80,7 @@ class EncodeResult(NamedTuple):
     output: OutputType = "float32"
     cached: int | None = None
     unit: bool = False
+    asked_space: str | None = None
 
     @property
     def dim(self) -> int:
@@ -87,7 +89,9 @@ class EncodeResult(NamedTuple):
 
     @property
     def space(self) -> str:
-        """The space of the vectors."""
+        """The space of the vectors: the one that was asked for, which an encoder may only have joined."""
+        if self.asked_space is not None:
+            return self.asked_space
         return self.loaded.manifest.space_of(self.dim, self.output, unit=self.unit)
 
     @property
@@ -164,6 +168,7 @@ class Target(NamedTuple):
     Attributes:
         dim: length of the vectors.
         prompt: text before every input; empty for none.
+        space: what the vectors have to be of, if the caller named it.
     """
 
     loaded: engine.Loaded
@@ -172,6 +177,7 @@ class Target(NamedTuple):
     truncate: Truncate
     output: OutputType
     unit: bool
+    space: str | None = None
 
     async def encode(
         self,
@@ -197,14 +203,16 @@ class Target(NamedTuple):
         context.metrics.encoded(self.loaded, done)
         vectors = self.loaded.encoder.cut(done.vectors, self.dim, unit=self.unit)
         return EncodeResult(
-            self.loaded, vectors, done.facts, done.timings, self.output, done.cached, self.unit
+            self.loaded, vectors, done.facts, done.timings, self.output, done.cached, self.unit, self.space
         )
 
     def encode_nothing(self) -> EncodeResult:
         """The result for no inputs: says which vectors others would be, and of what type."""
         vectors = np.zeros((0, self.dim), np.float32)
         timings = engine.Timings(0, 0, 0)
-        return EncodeResult(self.loaded, vectors, (), timings, self.output, unit=self.unit)
+        return EncodeResult(
+            self.loaded, vectors, (), timings, self.output, unit=self.unit, asked_space=self.space
+        )
 
 
 async def encode(context: Context, request: Request, asked: EncodeRequest) -> EncodeResult:
@@ -249,7 +257,8 @@ def resolve(context: Context, asked: EncodeRequest) -> Target:
     """The encoder, and the form of its vectors. Raises EngineError, InvalidRequest."""
     loaded = find(context, asked)
     prompt = prompt_of(loaded, asked.prompt)
-    return Target(loaded, _dim(loaded, asked), prompt, asked.truncate, asked.output, asked.unit)
+    dim = _dim(loaded, asked)
+    return Target(loaded, dim, prompt, asked.truncate, asked.output, asked.unit, asked.space)
 
 
 def find(context: Context, asked: EncodeRequest) -> engine.Loaded:

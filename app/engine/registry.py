@@ -146,10 +146,10 @@ class Registry:
             raise UnknownVersion(f"that version is not loaded; loaded: {', '.join(model.versions) or 'none'}")
         if space is not None:
 
-            def given(one: Loaded) -> str | None:
-                manifest = one.manifest
-                dense = manifest.space_of(dim or manifest.dim, unit=unit)
-                return one.encoder.sparse_space if is_sparse else dense
+            def given(one: Loaded) -> list[str]:
+                if is_sparse:
+                    return [one.encoder.sparse_space] if one.encoder.sparse_space else []
+                return one.manifest.spaces_of(dim or one.manifest.dim, unit=unit)
 
             return _of_space(model, version, space, given)
         if version is None and not model.is_ready:
@@ -160,14 +160,19 @@ class Registry:
         return model.versions[version or str(model.current)]
 
 
-def _of_space(model: Model, version: str | None, space: str, given: Callable[[Loaded], str | None]) -> Loaded:
+def _of_space(
+    model: Model, version: str | None, space: str, given: Callable[[Loaded], Sequence[str]]
+) -> Loaded:
     candidates = [model.versions[version]] if version is not None else list(model.versions.values())
     for loaded in candidates:
-        if given(loaded) == space:
+        if space in given(loaded):
             return loaded
     if version is None and model.loading:
         raise Loading(model.name)
-    spaces = [f"{loaded.manifest.version}: {given(loaded) or 'none'}" for loaded in model.versions.values()]
+    spaces = [
+        f"{loaded.manifest.version}: {' and '.join(given(loaded)) or 'none'}"
+        for loaded in model.versions.values()
+    ]
     raise SpaceMismatch(
         "the vectors would not be of the space you expect, so they could not be compared with yours; "
         f"loaded versions and their spaces: {', '.join(spaces) or 'none'}"

@@ -15,15 +15,26 @@ from training.text.teacher import Teacher
 
 
 def graded_metrics(
-    name: str, graded: ScoredPairs, encode: Encode, *, teacher: Teacher | None, dimensions: Sequence[int]
+    name: str,
+    graded: ScoredPairs,
+    encode: Encode,
+    *,
+    teacher: Teacher | None,
+    dimensions: Sequence[int],
+    joins: str | None = None,
 ) -> dict[str, Metric]:
-    """`spearman NAME`, and the same at each length, with standard errors; the first beside the teacher's."""
+    """`spearman NAME`, and the same at each length, with standard errors; the first beside the teacher's.
+
+    Where the encoder joins the teacher's space, the teacher called `joins`, also that across the two: each
+    pair's first text by the encoder, its second one by the teacher.
+    """
     baselines = {}
-    if teacher is not None:
-        baselines["teacher"] = graded_spearman(
-            lambda inputs: teacher.encode([_text(item) for item in inputs]), graded
-        ).mean
     figures = {f"spearman {name}": graded_spearman(encode, graded)}
+    if teacher is not None:
+        taught = _by(teacher)
+        baselines["teacher"] = graded_spearman(taught, graded).mean
+        if joins is not None:
+            figures[f"spearman {name}, second texts by {joins}"] = graded_spearman(encode, graded, taught)
     figures |= {
         f"spearman {name} at {m} dimensions": graded_spearman(_cut(encode, m), graded) for m in dimensions
     }
@@ -32,15 +43,23 @@ def graded_metrics(
     return metrics | {figure + ERROR: Metric(value=value.standard_error) for figure, value in figures.items()}
 
 
-def graded_spearman(encode: Encode, graded: ScoredPairs) -> MetricValue:
-    """Spearman's correlation of cosines with the given scores."""
-    vectors = encode([Text(text) for text in (*graded.first, *graded.second)])
-    half = len(graded.first)
-    return MetricValue.of(spearman_values(cosines(vectors[:half], vectors[half:]), graded.scores))
+def graded_spearman(encode: Encode, graded: ScoredPairs, other: Encode | None = None) -> MetricValue:
+    """Spearman's correlation of cosines with the given scores; `other` encodes the second texts, if given."""
+    first, second = ([Text(text) for text in texts] for texts in (graded.first, graded.second))
+    if other is not None:
+        near = cosines(encode(first), other(second))
+    else:
+        vectors = encode([*first, *second])
+        near = cosines(vectors[: len(first)], vectors[len(first) :])
+    return MetricValue.of(spearman_values(near, graded.scores))
 
 
 def _cut(encode: Encode, dim: int) -> Encode:
     return lambda inputs: encode(inputs)[:, :dim]
+
+
+def _by(teacher: Teacher) -> Encode:
+    return lambda inputs: teacher.encode([_text(item) for item in inputs])
 
 
 def _text(item: Input) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from bundle.manifest import Manifest
 from training.config.sections import Section
 from training.errors import ConfigError
 from training.text.settings import FINE_TUNING, TextRun
@@ -14,6 +15,7 @@ OF_TABLE_VOCABULARY = ("source", "size", "min_count", "lowercase")
 OF_READING = ("plain", "symbols")
 OF_TABLE = ("embedding_dim", "init", "poolings", "sif", "window", "bigrams", "hidden")
 OF_PRETRAINED = ("tune", "frozen_layers", "layers", "lora", "dropout", "precision")
+NEARNESS = ("cosine", "mse", "teacher_infonce")  # losses that leave vectors no other axes than the teacher's
 OF_START = ("normalize", "dimensions")  # what a start has of its own
 
 
@@ -22,15 +24,15 @@ def learns_from_teacher(run: TextRun) -> bool:
     return any(loss.follows_teacher for loss in run.loss.chosen().values())
 
 
-def needs_teacher(run: TextRun) -> bool:
-    """Say whether a teacher's vectors are wanted: as targets, or for the axes of the table."""
-    return learns_from_teacher(run) or run.model.init == "teacher"
-
-
 def learns_from_texts(run: TextRun) -> bool:
     """Say whether a teacher's vectors of single texts are learned from."""
     losses = run.loss.chosen().values()
     return any(loss.follows_teacher and loss.objective.key == "texts" for loss in losses)
+
+
+def needs_teacher(run: TextRun) -> bool:
+    """Say whether a teacher's vectors are wanted: as targets, or for the axes of the table."""
+    return learns_from_teacher(run) or run.model.init == "teacher"
 
 
 def metrics_of(run: TextRun) -> list[str]:
@@ -42,10 +44,9 @@ def metrics_of(run: TextRun) -> list[str]:
 
 def check_width(run: TextRun, teacher_dim: int) -> None:
     """Refuse an encoder wider than the teacher it learns from. Raises ConfigError."""
+    is_new = not (run.model.pretrained or run.model.start)
     wide = {
-        "model.hidden.output_dim": run.model.hidden.output_dim
-        if learns_from_teacher(run) and not run.model.pretrained
-        else 0,
+        "model.hidden.output_dim": run.model.hidden.output_dim if learns_from_teacher(run) and is_new else 0,
         "model.embedding_dim": run.model.embedding_dim if run.model.init == "teacher" else 0,
     }
     for key, dim in wide.items():
@@ -75,9 +76,9 @@ def _teacher_rules(run: TextRun) -> Iterator[_Rule]:
     yield _Rule(data.pair_texts, data.pairs, "data.pair_texts needs data.pairs")
     yield _Rule(data.spans, from_teacher, "data.spans needs a loss that follows a teacher")
     yield _Rule(data.spans, data.texts, "data.spans needs data.texts")
-    yield _Rule(from_teacher, run.teacher, "learning from a teacher needs a [teacher] table")
     yield _Rule(data.typos, learns_from_texts(run), "data.typos needs a loss of texts that follows a teacher")
     yield _Rule(data.pair_limits, data.pairs, "data.pair_limits needs data.pairs")
+    yield _Rule(from_teacher, run.teacher, "learning from a teacher needs a [teacher] table")
     from_its_tokens = run.vocabulary.source == "teacher"
     yield _Rule(from_its_tokens, run.teacher, 'vocabulary.source = "teacher" needs a [teacher] table')
     yield _Rule(
@@ -132,10 +133,10 @@ def _encoder_rules(run: TextRun) -> Iterator[_Rule]:
         model.start, not model.pretrained, "model.start and model.pretrained are two starts; give one"
     )
     yield _Rule(
-        model.start,
-        not needs_teacher(run),
-        "a run with model.start follows no teacher: its vectors have axes of their own; give pairs, graded "
-        "pairs or labels",
+        run.teacher is not None and run.teacher.share_space,
+        any(name in run.loss.chosen() for name in NEARNESS),
+        "teacher.share_space needs loss.cosine, mse or teacher_infonce: by similarities alone vectors may "
+        "turn away from the teacher's",
     )
     yield _Rule(
         model.dimensions and not model.pretrained,
@@ -184,10 +185,17 @@ def unusual_rate(run: TextRun) -> str | None:
     return None
 
 
-def check_pretrained(run: TextRun, dim: int, teacher_dim: int | None) -> None:
-    """Refuse what does not fit a pretrained encoder of `dim` dimensions. Raises ConfigError."""
+def check_dimensions(run: TextRun, dim: int, teacher_dim: int | None) -> None:
+    """Refuse what does not fit an encoder of `dim` dimensions that is not new. Raises ConfigError."""
     for m in run.model.dimensions:
         if m >= dim:
             raise ConfigError(f"model.dimensions has {m}; it must be smaller than the encoder's own {dim}")
     if teacher_dim is not None and learns_from_teacher(run) and teacher_dim != dim:
         raise ConfigError(f"the teacher's vectors have {teacher_dim} dimensions, the encoder's {dim}")
+
+
+def check_shared(theirs: Manifest, *, is_normalized: bool) -> None:
+    """Refuse to join a space in which the vectors could not be compared. Raises ConfigError."""
+    for who, unit in ((f"{theirs.name}/{theirs.version}", theirs.normalized), ("this run", is_normalized)):
+        if not unit:
+            raise ConfigError(f"teacher.share_space needs vectors of norm 1, and those of {who} are not")

@@ -16,10 +16,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from bundle.inputs import Input
-from bundle.manifest import Metric
+from bundle.manifest import Joined, Metric
 from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.preprocess.text import Text
 from bundle.progress import phase
@@ -32,11 +32,12 @@ from training.layers import halve_layers
 from training.metrics import Validation
 from training.provenance import Provenance, of_run
 from training.task import Encode
+from training.text.axes import nearest_rotation, principal_axes, turned
 from training.text.chunks import in_chunks
 from training.text.data.examples import TextExamples, read_examples, tokenise_examples
 from training.text.data.readers import files_sha256, read_scored_pairs
 from training.text.data.tokenised import Tokenised, tokenise
-from training.text.encoders.classic import TextEncoder, principal_axes, token_counts, token_table
+from training.text.encoders.classic import TextEncoder, token_counts, token_table
 from training.text.encoders.form import notes_of
 from training.text.encoders.lora import merge_lora
 from training.text.encoders.packed import packed
@@ -49,16 +50,21 @@ from training.text.objectives import Objective, Plan, Sizes, Sources, objectives
 from training.text.parity import parity_texts
 from training.text.pretrained.directory import Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
-from training.text.rules import check, check_pretrained, check_width, needs_teacher, unusual_rate
+from training.text.rules import (
+    check,
+    check_dimensions,
+    check_shared,
+    check_width,
+    needs_teacher,
+    unusual_rate,
+)
 from training.text.settings import RATES_OF_A_START, TextRun
 from training.text.start import Start, read_start
-from training.text.teacher import CachedTeacher, Teacher, cache_directory, find_directory, teacher_of
-from training.text.vocabulary import (
-    pretrained_tokenizer,
-    reading_plainly,
-    train_tokenizer,
-    with_symbols,
-)
+from training.text.teacher import PublishedTeacher, Teacher, find_directory, teacher_of
+from training.text.teacher_cache import CachedTeacher, cache_directory
+from training.text.vocabulary import pooled_tokenizer, reading_plainly, train_tokenizer, with_symbols
+
+ROTATION_TEXTS = 4096  # a start is turned by: ten times as many as there are dimensions
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ class TextTask:
     ) -> None:
         check(run)
         self.run, self._data, self._models = run, data, models
-        self.teacher = teacher or teacher_of(run.teacher)
+        self.teacher = teacher or teacher_of(run.teacher, models)
         if self.teacher is not None:
             check_width(run, self.teacher.dim)
         self._bad = BadRows(run.data.bad_rows)
@@ -113,6 +119,15 @@ class TextTask:
         """The published encoder that the run goes on from, if it does."""
         source = self.run.model.start
         return None if source is None else read_start(self._models, source)
+
+    @property
+    def joins(self) -> Joined | None:
+        """The published encoder whose space the run is to join, if it is."""
+        if self.run.teacher is None or not self.run.teacher.share_space:
+            return None
+        assert isinstance(self.teacher, PublishedTeacher), "the config's own checks have seen to it"
+        manifest = self.teacher.published.manifest
+        return Joined(name=manifest.name, version=manifest.version, space=manifest.space)
 
     @property
     def dim(self) -> int:
@@ -171,9 +186,12 @@ class TextTask:
             return train_tokenizer(list(self._examples.all_texts()), config)
         if self.spec is not None:
             content = whole_tokenizer(self.spec)
+        elif isinstance(self.teacher, PublishedTeacher):
+            content = pooled_tokenizer(self.teacher.tokenizer_json)
         else:
-            assert self.run.teacher is not None  # `check` has seen to it
-            content = pretrained_tokenizer(find_directory(self.run.teacher.source))
+            source = self.run.teacher.source if self.run.teacher else None
+            assert source is not None  # `check` has seen to it
+            content = pooled_tokenizer((find_directory(source) / "tokenizer.json").read_bytes())
         return with_symbols(
             reading_plainly(content, config.plain), self._examples.all_texts(), config.symbols
         )
@@ -188,8 +206,11 @@ class TextTask:
         run = self.run
         if self.start is not None:
             say(f"starts from {self.start.said}; what is trained is a new space: encode your documents again")
-        if self.spec is not None:
-            check_pretrained(run, self.dim, self.teacher.dim if self.teacher else None)
+        if isinstance(self.teacher, PublishedTeacher) and self.joins is not None:
+            check_shared(self.teacher.published.manifest, is_normalized=self._normalized)
+            say(f"learns to be compared with {self.teacher.published.said}")
+        if self.spec is not None or self.start is not None or self.joins is not None:
+            check_dimensions(run, self.dim, self.teacher.dim if self.teacher else None)
         with phase("read the texts"):
             examples = self._examples
             self._check_graded()
@@ -244,29 +265,41 @@ class TextTask:
     def _take_from_teacher(
         self, encoder: TextEncoder | PretrainedEncoder, corpus: Tokenised, tokens: int
     ) -> npt.NDArray[np.float16]:
-        """The targets (n, output_dim), turned to their principal axes; starts the table alike."""
-        teacher, texts = self.teacher, self._examples.texts
-        assert teacher is not None  # `check` has seen to it
-        cached = CachedTeacher(teacher, cache_directory() / "teacher")
-        names = [Path(source.path).name for source in self.run.data.texts]
-        names += ["spans"] if self.run.data.spans else []
-        names += [Path(source.path).name for source in self.run.data.validation.texts]
-        names += ["first of pairs", "second of pairs"] if self.run.data.pair_texts else []
-        parts = [cached.vectors(some, f"teacher {name}") for some, name in zip(texts, names, strict=True)]
-        vectors = np.concatenate(parts)[corpus.kept]
-        model = self.run.model
-        if isinstance(encoder, PretrainedEncoder) and not model.dimensions:  # has the teacher's geometry
-            return vectors
-        axes = principal_axes(vectors)
-        if isinstance(encoder, PretrainedEncoder):
-            encoder.turn(axes)
-        else:
+        """The targets (n, d), the axes that say most first; the encoder starts as near to them as it can."""
+        assert self.teacher is not None  # `check` has seen to it
+        cached, model = CachedTeacher(self.teacher, cache_directory() / "teacher"), self.run.model
+        vectors = self._taught(cached)[corpus.kept]
+        keeps_axes = self.joins is not None or (self.spec is not None and not model.dimensions)
+        axes = np.eye(self.teacher.dim, dtype=np.float32) if keeps_axes else principal_axes(vectors)
+        if self.start is not None:
+            targets = turned(vectors, axes)
+            encoder.turn(nearest_rotation(*self._beside(encoder, corpus, targets)))
+            return targets
+        if isinstance(encoder, TextEncoder):
             if model.init == "teacher":
                 table = token_table(cached.token_vectors()[:tokens], axes, model.embedding_dim)
                 encoder.initialise_from(table)
-            axes = axes[:, : model.hidden.output_dim]
-        blocks = np.array_split(vectors, max(1, len(vectors) // 65_536))  # float32 only block by block
-        return np.concatenate([(block.astype(np.float32) @ axes).astype(np.float16) for block in blocks])
+            return turned(vectors, axes[:, : model.hidden.output_dim])
+        if model.dimensions:
+            encoder.turn(axes)
+        return turned(vectors, axes)
+
+    def _taught(self, cached: CachedTeacher) -> npt.NDArray[np.float16]:
+        """The teacher's vectors of all texts, file by file."""
+        data = self.run.data
+        names = [Path(source.path).name for source in data.texts]
+        names += ["spans"] if data.spans else []
+        names += [Path(source.path).name for source in data.validation.texts]
+        names += ["first of pairs", "second of pairs"] if data.pair_texts else []
+        texts = zip(self._examples.texts, names, strict=True)
+        return np.concatenate([cached.vectors(some, f"teacher {name}") for some, name in texts])
+
+    def _beside(
+        self, encoder: nn.Module, corpus: Tokenised, targets: npt.NDArray[np.float16]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Vectors of a start, and the targets, of a sample of the corpus: (m, d) each."""
+        rows = np.linspace(0, len(corpus) - 1, min(ROTATION_TEXTS, len(corpus))).astype(np.int64)
+        return run_torch(encoder, self.preprocessor, corpus.at(rows)), targets[rows].astype(np.float32)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -331,7 +364,10 @@ class TextTask:
             return {}
         name = Path(self.run.data.graded.path).name.split(".")[0]
         encode, dimensions = encoders[self.run.name], self.dimensions
-        return graded_metrics(name, self.graded, encode, teacher=self.teacher, dimensions=dimensions)
+        joins = f"{self.joins.name}/{self.joins.version}" if self.joins else None
+        return graded_metrics(
+            name, self.graded, encode, teacher=self.teacher, dimensions=dimensions, joins=joins
+        )
 
     def drafts(self, metrics: dict[str, Metric]) -> list[Draft]:
         exportable = Exportable(
@@ -350,6 +386,7 @@ class TextTask:
             lexical=lexical_of(self.preprocessor, self._examples),
             languages=self.languages,
             not_for=self.run.not_for,
+            joins=self.joins,
         )
         return [draft_of(exportable, self._provenance(), metrics)]
 

@@ -1,8 +1,7 @@
 """The teacher: a large pretrained text encoder whose vectors a small one learns to give.
 
-Reads the local directory of any encoder that can be imported (nothing is fetched). Its pass over the
-corpus is the costly step of distillation, so `CachedTeacher` keeps the vectors on disk, shard by shard:
-a killed pass resumes where it stopped.
+Reads the local directory of any encoder that can be imported (nothing is fetched), or a published one.
+Its pass over the corpus is the costly step of distillation: `training.text.teacher_cache` keeps its vectors.
 
 Knows nothing of students, losses or bundles.
 """
@@ -11,7 +10,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.util import find_spec
@@ -22,18 +22,19 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from bundle.encoder import batches
-from bundle.progress import Progress
 from training.config.sections import Precision
 from training.errors import TeacherError
 from training.text.config.model import TeacherConfig
 from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.pretrained.directory import WEIGHTS, Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
+from training.text.start import Start, read_start
 from training.threads import fastest_threads
 
-SHARD_TEXTS = 4096
 FILES = ("config.json", WEIGHTS, "tokenizer.json")
 BATCH_TOKENS = 4096  # padded tokens per forward pass; larger batches lose to the cache on a CPU
 
@@ -76,16 +77,86 @@ def find_directory(source: str) -> Path:
     return directory
 
 
+class TorchTeacher(ABC):
+    """A teacher whose network runs in torch; always L2-normalised.
+
+    Attributes:
+        max_tokens: longer texts are cut; special tokens included.
+        precision: of its matrix products. With bfloat16 a CPU that has it (AVX512-BF16, AMX) is 1.8 times
+            as fast, and vectors differ by a cosine of 3e-5 at most; another CPU is slower with it.
+    """
+
+    digest: str
+    dim: int
+    max_tokens: int
+    precision: Precision
+
+    @cached_property
+    @abstractmethod
+    def model(self) -> nn.Module:
+        """From ids and mask to vectors; loaded when the first vector is not cached."""
+
+    @property
+    @abstractmethod
+    def tokenizer_json(self) -> bytes:
+        """The content of its tokenizer.json."""
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """As a bundle has it, and cutting."""
+        tokenizer = Tokenizer.from_str(self.tokenizer_json.decode())
+        tokenizer.enable_truncation(self.max_tokens)
+        return tokenizer
+
+    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
+        """float32 [n, dim], L2-normalised."""
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+        vectors = np.zeros((len(ids), self.dim), dtype=np.float32)
+        with fastest_threads() as threads:
+            for rows in batches([len(i) for i in ids], BATCH_TOKENS):
+                vectors[rows] = threads.run(partial(self._forward, [ids[row] for row in rows]))
+        return vectors
+
+    def token_vectors(self) -> npt.NDArray[np.float32]:
+        """Every token of the vocabulary, alone between the special tokens: float32 [tokens, dim].
+
+        Source: model2vec (MinishLab), which found the output vectors 6 points better than the input ones.
+        """
+        specials = self.tokenizer.encode_batch_fast([""])[0].ids
+        if len(specials) != 2:
+            raise TeacherError(
+                f"the teacher's tokenizer puts {len(specials)} special tokens around a text, not one on each "
+                'side; use model.init = "random"'
+            )
+        before, after = specials
+        ids = [[before, token, after] for token in range(self.tokenizer.get_vocab_size())]
+        step = BATCH_TOKENS // 3
+        with fastest_threads() as threads:
+            starts = range(0, len(ids), step)
+            parts = [threads.run(partial(self._forward, ids[start : start + step])) for start in starts]
+        return np.concatenate(parts)
+
+    @torch.inference_mode()
+    def _forward(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
+        longest = max(map(len, ids))
+        input_ids = torch.zeros(len(ids), longest, dtype=torch.int64)
+        mask = torch.zeros(len(ids), longest, dtype=torch.int64)
+        for row, tokens in enumerate(ids):
+            input_ids[row, : len(tokens)] = torch.tensor(tokens)
+            mask[row, : len(tokens)] = 1
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
+            vectors: Tensor = self.model(input_ids, mask)  # (n, dim)
+        return F.normalize(vectors.float(), dim=-1).numpy()
+
+
 @dataclass
-class PretrainedTeacher:
-    """An encoder read from a directory, with its own pooling and dense layers; always L2-normalised.
+class PretrainedTeacher(TorchTeacher):
+    """An encoder read from a directory, with its own pooling and dense layers.
 
     Args:
         directory: where it lies.
         sha256: the expected digest of model.safetensors, or None to take what is there.
-        max_tokens: longer texts are cut; special tokens included.
-        precision: of its matrix products. With bfloat16 a CPU that has it (AVX512-BF16, AMX) is 1.8 times
-            as fast, and vectors differ by a cosine of 3e-5 at most; another CPU is slower with it.
+        max_tokens, precision: see `TorchTeacher`.
 
     Raises:
         TeacherError: the weights are not those that the config expects, or it reads fewer tokens.
@@ -114,56 +185,52 @@ class PretrainedTeacher:
         self.dim = self.spec.dim
 
     @cached_property
-    def model(self) -> PretrainedEncoder:
-        """Loaded when the first vector is not cached."""
+    def model(self) -> nn.Module:
+        """The network, with its pooling and dense layers."""
         return PretrainedEncoder(self.spec).eval()
 
-    @cached_property
-    def tokenizer(self) -> Tokenizer:
-        """As an import would publish it, and cutting."""
-        tokenizer = Tokenizer.from_str(whole_tokenizer(self.spec).decode())
-        tokenizer.enable_truncation(self.max_tokens)
-        return tokenizer
+    @property
+    def tokenizer_json(self) -> bytes:
+        """As an import would publish it."""
+        return whole_tokenizer(self.spec)
 
-    def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
-        """float32 [n, dim], L2-normalised."""
-        ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
-        vectors = np.zeros((len(ids), self.dim), dtype=np.float32)
-        with fastest_threads() as threads:
-            for rows in batches([len(i) for i in ids], BATCH_TOKENS):
-                vectors[rows] = threads.run(partial(self._forward, [ids[row] for row in rows]))
-        return vectors
 
-    def token_vectors(self) -> npt.NDArray[np.float32]:
-        """Every token of the vocabulary, alone between the special tokens: float32 [tokens, dim].
+@dataclass
+class PublishedTeacher(TorchTeacher):
+    """A published text encoder; it may be what an encoder joins the space of.
 
-        Source: model2vec (MinishLab), which found the output vectors 6 points better than the input ones.
-        """
-        specials = self.tokenizer.encode_batch_fast([""])[0].ids
-        if len(specials) != 2:
+    Args:
+        published: the encoder, read back into torch.
+        max_tokens, precision: see `TorchTeacher`.
+
+    Raises:
+        TeacherError: it reads fewer tokens.
+    """
+
+    published: Start
+    max_tokens: int = 256
+    precision: Precision = "float32"
+
+    def __post_init__(self) -> None:
+        manifest = self.published.manifest
+        if self.max_tokens > manifest.max_length:
             raise TeacherError(
-                f"{self.directory}: its tokenizer puts {len(specials)} special tokens around a text, not "
-                'one on each side; use model.init = "random"'
+                f"teacher.max_tokens is {self.max_tokens}; {manifest.name}/{manifest.version} reads at most "
+                f"{manifest.max_length}"
             )
-        before, after = specials
-        ids = [[before, token, after] for token in range(self.tokenizer.get_vocab_size())]
-        step = BATCH_TOKENS // 3
-        with fastest_threads() as threads:
-            starts = range(0, len(ids), step)
-            parts = [threads.run(partial(self._forward, ids[start : start + step])) for start in starts]
-        return np.concatenate(parts)
+        parts = [manifest.digest, self.precision, str(self.max_tokens)]
+        self.digest = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+        self.dim = manifest.dim
 
-    @torch.inference_mode()
-    def _forward(self, ids: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
-        longest = max(map(len, ids))
-        input_ids = torch.zeros(len(ids), longest, dtype=torch.int64)
-        mask = torch.zeros(len(ids), longest, dtype=torch.int64)
-        for row, tokens in enumerate(ids):
-            input_ids[row, : len(tokens)] = torch.tensor(tokens)
-            mask[row, : len(tokens)] = 1
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.precision == "bfloat16"):
-            vectors: npt.NDArray[np.float32] = self.model(input_ids, mask).float().numpy()  # [n, dim]
-        return vectors
+    @cached_property
+    def model(self) -> nn.Module:
+        """Its module."""
+        return self.published.encoder.eval()
+
+    @property
+    def tokenizer_json(self) -> bytes:
+        """Its bundle's."""
+        return self.published.tokenizer
 
 
 def _digest(spec: Pretrained, weights: Mapping[str, str], max_tokens: int, precision: Precision) -> str:
@@ -174,57 +241,12 @@ def _digest(spec: Pretrained, weights: Mapping[str, str], max_tokens: int, preci
     return hashlib.sha256(" ".join([*parts, "l2", str(max_tokens)]).encode()).hexdigest()
 
 
-@dataclass(frozen=True)
-class CachedTeacher:
-    """Teacher vectors kept on disk as float16 shards, keyed by the digests of teacher and texts."""
-
-    teacher: Teacher
-    directory: Path
-
-    def vectors(self, texts: Sequence[str], label: str = "teacher") -> npt.NDArray[np.float16]:
-        """float16 [n, dim]. Computes what is missing, with a progress bar; safe to interrupt."""
-        shards = [texts[i : i + SHARD_TEXTS] for i in range(0, len(texts), SHARD_TEXTS)]
-        parts: list[npt.NDArray[np.float16]] = []
-        with Progress(total=len(texts), label=label, unit="texts") as progress:
-            for shard in shards:
-                parts.append(self._shard(shard))
-                progress.advance(len(shard))
-        return np.concatenate(parts) if parts else np.zeros((0, self.teacher.dim), np.float16)
-
-    def token_vectors(self) -> npt.NDArray[np.float32]:
-        """Give the teacher's token vectors, kept on disk. float32 [tokens, dim]."""
-        key = hashlib.sha256(f"{self.teacher.digest} tokens".encode()).hexdigest()
-        return self._kept(key, self.teacher.token_vectors).astype(np.float32)
-
-    def _shard(self, texts: Sequence[str]) -> npt.NDArray[np.float16]:
-        key = hashlib.sha256(self.teacher.digest.encode())
-        for text in texts:
-            key.update(text.encode() + b"\n")
-        if any("\n" in text for text in texts):  # ["a\nb"] must not be taken for ["a", "b"]
-            key.update(" ".join(str(len(text)) for text in texts).encode())
-        return self._kept(key.hexdigest(), lambda: self.teacher.encode(texts))
-
-    def _kept(self, key: str, compute: Callable[[], npt.NDArray[np.float32]]) -> npt.NDArray[np.float16]:
-        self.directory.mkdir(parents=True, exist_ok=True)
-        path = self.directory / f"{key[:32]}.npy"
-        if not path.exists():
-            vectors = compute().astype(np.float16)
-            partial = path.with_suffix(f".{os.getpid()}.partial")
-            with partial.open("wb") as file:
-                np.save(file, vectors)
-            partial.replace(path)
-        return np.asarray(np.load(path), dtype=np.float16)
-
-
-def cache_directory() -> Path:
-    """The directory of costly results, kept between runs: ENCODERY_CACHE, or the user's cache directory."""
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(os.environ.get("ENCODERY_CACHE") or f"{base}/encodery").expanduser()
-
-
-def teacher_of(config: TeacherConfig | None) -> PretrainedTeacher | None:
-    """The one that a config names. Raises TeacherError."""
+def teacher_of(config: TeacherConfig | None, models: Path) -> TorchTeacher | None:
+    """The one that a config names; `models` is the directory of published ones. Raises TeacherError."""
     if config is None:
         return None
+    if config.model is not None:
+        return PublishedTeacher(read_start(models, config.model), config.max_tokens, config.precision)
+    assert config.source is not None  # the one of the two
     directory = find_directory(config.source)
     return PretrainedTeacher(directory, config.sha256, config.max_tokens, config.precision)

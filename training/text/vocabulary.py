@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
@@ -21,15 +20,15 @@ UNUSED = re.compile(r"\[unused\d+\]")  # BERT's entries for whoever needs some
 REPLACEMENT = "\ufffd"  # stands for what could not be read
 
 
-def pretrained_tokenizer(directory: Path) -> bytes:
-    """tokenizer.json of a pretrained encoder, without what is of no use to a pooled table of tokens.
+def pooled_tokenizer(content: bytes) -> bytes:
+    """A pretrained encoder's tokenizer.json, without what is of no use to a pooled table of tokens.
 
     Special tokens at the ends would be the same for every text, and the file's own truncation and
     padding (all-MiniLM's pads every text to 128) are not this encoder's.
     """
-    content = json.loads((directory / "tokenizer.json").read_bytes())
     return json.dumps(
-        content | {"post_processor": None, "truncation": None, "padding": None}, ensure_ascii=False
+        json.loads(content) | {"post_processor": None, "truncation": None, "padding": None},
+        ensure_ascii=False,
     ).encode()
 
 

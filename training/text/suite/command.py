@@ -24,7 +24,7 @@ from training.text.suite.splits import Split
 from training.text.suite.subjects import Subject, pretrained, published
 from training.text.suite.task import EvaluationTask, ShowsWorst
 from training.text.suite.vectors import encoded, speed
-from training.text.teacher import cache_directory
+from training.text.teacher_cache import cache_directory
 
 SPLITS: tuple[Split, ...] = ("dev", "test")
 SHOWN = 10  # examples of a task that an encoder is furthest off in

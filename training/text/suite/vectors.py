@@ -21,7 +21,7 @@ from training.errors import ConfigError, VectorError
 from training.text.suite.splits import in_fixed_order
 from training.text.suite.subjects import Subject
 from training.text.suite.task import Floats
-from training.text.teacher import CachedTeacher
+from training.text.teacher_cache import CachedTeacher
 
 Ints = npt.NDArray[np.int64]
 
