@@ -70,9 +70,14 @@ def _methods(one: ProtocolResults) -> list[list[str]]:
 def _settings(one: ProtocolResults, metric: str) -> list[list[str]]:
     rows = [["method", "settings", f"{metric} where it was chosen", "tried", "still best at the edge of"]]
     for name, choice in one.chosen.items():
-        settings = ", ".join(f"{key} {value}" for key, value in choice.settings.items())
+        settings = ", ".join(f"{key} {_said(value)}" for key, value in choice.settings.items())
         rows.append([name, settings, f"{choice.value:.4f}", str(choice.tried), ", ".join(choice.at_edge)])
     return rows
+
+
+def _said(value: object) -> str:
+    """A setting for people: several half-lives are joined, and none is said."""
+    return " + ".join(map(str, value)) or "none" if isinstance(value, (tuple, list)) else str(value)
 
 
 def _best(one: ProtocolResults) -> list[str]:

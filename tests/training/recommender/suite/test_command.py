@@ -77,6 +77,7 @@ def test_page_names_every_method_and_loads_nothing(out: Path, found: Any) -> Non
 
     assert all(method in page for method in USERS)
     assert "garden thing" in page  # what users had, and what they are shown
+    assert not any(f"half_lives_days {sign}" in page for sign in "([")  # a value for people
     for outside in ("<script", "http://", "https://", "src=", "@import"):
         assert outside not in page
 
