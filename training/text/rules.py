@@ -39,7 +39,8 @@ def metrics_of(run: TextRun) -> list[str]:
     """Names of the validation metrics that a run has."""
     graded = ["spearman"] if run.data.graded is not None else []
     of_losses = (name for loss in run.loss.chosen().values() for name in loss.metrics)
-    return list(dict.fromkeys([*graded, *of_losses]))
+    misspelt = ["misspelt_cosine"] if run.data.typos is not None else []
+    return list(dict.fromkeys([*graded, *of_losses, *misspelt]))
 
 
 def check_width(run: TextRun, teacher_dim: int) -> None:

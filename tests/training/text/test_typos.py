@@ -89,7 +89,7 @@ def read(task: TextTask, steps: range) -> list[list[int]]:
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_share_of_each_step_is_read_misspelt_and_what_is_measured_is_not(
+def test_a_share_of_each_step_is_read_misspelt_and_both_are_measured(
     run_of: Callable[..., TextRun], data: Path
 ) -> None:
     clean, misspelt_ = (TextTask(run_of(**typos), data) for typos in ({}, {"share": 0.5, "rate": 0.3}))
@@ -99,11 +99,14 @@ def test_a_share_of_each_step_is_read_misspelt_and_what_is_measured_is_not(
 
     assert 0.4 < changed < 0.55  # a slip within a word that the vocabulary has not either changes no token
     assert read(misspelt_, steps) == with_slips
-    measured = Recorder(), Recorder()
+    measured, found = (Recorder(), Recorder()), list[dict[str, Any]]()
     for task, recorder in zip((clean, misspelt_), measured, strict=True):
         objective = task._learning.objectives[0]
-        objective._measure(objective._split.held_out, recorder)
-    assert measured[0].seen == measured[1].seen
+        found.append(objective._measure(objective._split.held_out, recorder))
+    texts, both = measured[0].seen, measured[1].seen
+    assert both[: len(texts)] == texts
+    assert 0.7 < np.mean([one != other for one, other in zip(texts, both[len(texts) :], strict=True)]) <= 1
+    assert [list(one) for one in found] == [["teacher_cosine"], ["teacher_cosine", "misspelt_cosine"]]
 
 
 def test_typos_without_a_teacher_are_refused() -> None:

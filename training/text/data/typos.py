@@ -34,7 +34,7 @@ def misspelt(texts: Sequence[str], config: TyposConfig, seed: int) -> list[str]:
 
 
 def _misspelt(text: str, rate: float, chance: random.Random) -> str:
-    """Each character begins a slip with this chance; one that would leave nothing is not made."""
+    """Each character begins a slip with this chance; a blank text stays one, and no other becomes one."""
     written, at = [], 0
     while at < len(text):
         if chance.random() < rate:
@@ -44,4 +44,5 @@ def _misspelt(text: str, rate: float, chance: random.Random) -> str:
             new, used = text[at], 1
         written.append(new)
         at += used
-    return "".join(written) if "".join(written).strip() else text
+    copy = "".join(written)
+    return copy if copy.strip() and text.strip() else text

@@ -62,9 +62,16 @@ class DistillationObjective(Objective["DistillationLoss"]):
         return texts
 
     def _measure(self, rows: RowNumbers, vectors: Vectors) -> dict[str, MetricValue]:
-        """`teacher_cosine`: mean cosine to the teacher's vector."""
-        (students,) = self._encoded(rows, vectors)
-        return {"teacher_cosine": MetricValue.of(cosines(students.numpy(), self._teachers(rows).numpy()))}
+        """`teacher_cosine`: mean cosine to the teacher's vector; `misspelt_cosine`: of misspelt copies."""
+        measured = {"teacher_cosine": self._nearness(self._texts[0], rows, vectors)}
+        if self._misspelt is not None:
+            kept = rows[np.isin(rows, self._misspelt.kept)]
+            measured["misspelt_cosine"] = self._nearness(self._misspelt, kept, vectors)
+        return measured
+
+    def _nearness(self, texts: Tokenised, rows: RowNumbers, vectors: Vectors) -> MetricValue:
+        students = vectors(texts.of(rows))
+        return MetricValue.of(cosines(students.numpy(), self._teachers(rows).numpy()))
 
     def _teachers(self, rows: RowNumbers) -> Tensor:
         places = np.searchsorted(self._kept, rows)
