@@ -54,7 +54,7 @@ def test_a_cut_text_remembers_what_was_dropped() -> None:
 
     assert (end.text, start.text) == ("one two", "o three")
     assert end.dropped == start.dropped
-    assert end.prompted("query: ") == Text("query: one two", end.dropped)
+    assert end.prompted("query: ") == Text("query: one two", end.dropped, prompt_chars=7)
     assert end.dropped is not None
     assert (end.dropped.length, end.dropped.limit, end.dropped.unit) == (13, 7, "characters")
     assert end.key != Text("one two").key  # their vectors are equal, what is told of them is not

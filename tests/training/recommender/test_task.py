@@ -498,4 +498,4 @@ def test_bundled_config_is_valid() -> None:
     run = load_config(path)
 
     assert isinstance(run, RecommenderRun)
-    assert [feature.name for feature in run.item] == ["id", "description", "price"]
+    assert [feature.name for feature in run.item] == ["id", "code", "description", "price"]
