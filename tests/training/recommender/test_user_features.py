@@ -112,6 +112,21 @@ def test_dim_of_ones_own_and_hidden_layers_are_served_as_well(shop: Path, tmp_pa
     assert served == pytest.approx(task.encoders()["segments-user"](inputs), abs=1e-5)
 
 
+@pytest.mark.parametrize("kind", ["bag", "number", "time"])
+def test_every_kind_of_user_feature_is_served_as_it_was_trained(
+    shop: Path, tmp_path: Path, kind: str
+) -> None:
+    task = task_of(shop, segment_shop.FEATURES[kind])
+    publish(tmp_path, task.drafts({}))
+    name = segment_shop.FEATURES[kind]["name"]
+    inputs = [Features({name: value_of(kind, group)}, task.examples.now) for group in (0, 1, 2)]
+
+    served = Store(tmp_path).load("segments-user").encode([*inputs, Features({}, task.examples.now)])
+
+    expected = task.encoders()["segments-user"]([*inputs, Features({}, task.examples.now)])
+    assert served == pytest.approx(expected, abs=1e-5)
+
+
 def test_training_moves_the_features(shop: Path, tmp_path: Path) -> None:
     """With the small steps that suit a closed form, and those of a feature that started silent as well."""
     task = task_of(shop, segment_shop.FEATURES["category"], segment_shop.NOISE)

@@ -187,13 +187,17 @@ def number_columns(values: Tensor, knots: Tensor) -> Tensor:
         values: [value, missing].
         knots: rising, (k,).
     """
-    present = 1.0 - values[:, 1:]
+    number, missing = (
+        values[:, 0].unsqueeze(1),
+        values[:, 1].unsqueeze(1),
+    )  # an export leaves slices' width free
+    present = 1.0 - missing
     if not len(knots):
-        return torch.cat([values, present], dim=1)
+        return torch.cat([number, missing, present], dim=1)
     widths = (knots[1:] - knots[:-1]).clamp(min=NARROWEST)
-    passed = ((values[:, :1] - knots[:-1]) / widths).clamp(0.0, 1.0)  # (n, k - 1), of each interval
+    passed = ((number - knots[:-1]) / widths).clamp(0.0, 1.0)  # (n, k - 1), of each interval
     near = torch.cat([torch.ones_like(present), passed], 1) - torch.cat([passed, 0.0 * present], 1)
-    return torch.cat([values, near * present], dim=1)
+    return torch.cat([number, missing, near * present], dim=1)
 
 
 class ExportedCategory(nn.Module):
