@@ -138,6 +138,15 @@ def test_items_may_have_a_file_of_their_own(tmp_path: Path) -> None:
     ("values", "kind"),
     [
         (["2011-12-01 08:26:00", "2011-12-02"], "time"),
+        (
+            [
+                f"{a} {b}"
+                for a in ("red", "blue", "old", "new", "tall")
+                for b in ("cup", "hat", "pan", "fork", "rug")
+            ],
+            "text",
+        ),
+        ([f"{a} valley" for a in ("napa", "rhine", "loire")] * 20, "category"),
         ([str(n / 7) for n in range(50)], "number"),
         (["1", "2", "3"] * 9, "category"),
         (["a|b", "b|c", "a|c", "a", "a|b|c"], "bag"),

@@ -26,6 +26,7 @@ Table: TypeAlias = Mapping[str, Sequence[str]]  # column -> its values, row by r
 SURE = 0.99  # share of the values that must be of a kind; the others are bad rows
 FEW = 20  # distinct numbers up to which they are taken for codes
 TEXT_WORDS = 2.5  # words a value on average, from which it is text
+SHORT_WORDS = 1.5  # likewise, where hardly a value comes twice and their words do: titles
 SEPARATORS = ("|", ";", ",", "/")
 OFTEN = 0.2  # share of the values with a separator, for it to be one
 ENTRY_WORDS = 3.0  # words an entry of a bag has at most, on average: others are sentences with commas
@@ -157,9 +158,13 @@ def _listed(text: str) -> list[Any] | None:
 def _worded(column: str, said: Sequence[str]) -> Guess:
     if _share((value.startswith(("http://", "https://", "www.")) for value in said), said) >= OFTEN:
         return Guess(column, "category", "web addresses", idle="web addresses say little")
-    distinct, mean = len(set(said)), sum(len(words(value)) for value in said) / len(said)
+    read = [words(value) for value in said]
+    distinct, mean = len(set(said)), sum(map(len, read)) / len(said)
     if mean >= TEXT_WORDS and distinct > FEW:
         return Guess(column, "text", f"{mean:.1f} words on average")
+    shared = len({word for value in read for word in value}) < distinct
+    if mean >= SHORT_WORDS and distinct > max(FEW, 0.5 * len(said)) and shared:
+        return Guess(column, "text", f"{mean:.1f} words on average, which values share")
     idle = "hardly any value comes twice" if distinct > FEW and distinct > 0.9 * len(said) else ""
     return Guess(column, "category", f"{distinct:,} distinct values", idle=idle, folds_case=folds_case(said))
 
