@@ -99,11 +99,18 @@ class _Listed:
         if len(entries) > self._limit:
             findings.truncated.append(Truncation(self.name, len(entries), self._limit, self.unit))
         found = [self._vocabulary.find(entry) for entry in entries[: self._limit]]
-        if UNKNOWN in found:
+        if any(
+            index == UNKNOWN and not self._begins_known(entry)
+            for index, entry in zip(found, entries, strict=False)
+        ):
             findings.unknown[self.name] = None
         if found and max(found) >= FIRST:
             findings.is_known = True
         return found
+
+    def _begins_known(self, entry: str) -> bool:
+        """Whether something is known of an entry that is not in the vocabulary."""
+        return False
 
     def _array(self, found: Sequence[int]) -> Arrays:
         return {self.name: np.array(found or [MISSING], dtype=np.int64)}
@@ -157,9 +164,13 @@ class _Text(_Listed):
             entries = entries[: self._limit]
             pairs = distinct_bigrams(read, entries) if self._counts_once else bigrams(entries)
             found += self._known(pairs)
-        if self._spec.prefixes:
-            found += self._known(distinct_prefixes(entries[: self._limit], self._spec.prefixes))
+        if beginnings := self._known(distinct_prefixes(entries[: self._limit], self._spec.prefixes)):
+            found += beginnings
+            findings.is_known = True
         return self._array(found)
+
+    def _begins_known(self, entry: str) -> bool:
+        return bool(self._known(distinct_prefixes([entry], self._spec.prefixes)))
 
     def _known(self, entries: Sequence[str]) -> list[int]:
         return [index for index in map(self._vocabulary.find, entries) if index != UNKNOWN]

@@ -127,7 +127,9 @@ class TowersConfig(Section):
     def _fits(self) -> TowersConfig:
         if self.recent is not None and not (self.initialisation and self.item_bias):
             raise ValueError("recent needs [towers.initialisation] and item_bias")
-        if self.unweighted and not (self.half_lives_days or self.initialisation):
+        if self.unweighted and (
+            self.half_lives_days == [] or not (self.half_lives_days or self.initialisation)
+        ):
             raise ValueError("unweighted reads a history a second time beside half_lives_days; give some")
         return self
 
