@@ -20,7 +20,7 @@ from bundle.values import number_in
 from tabular.rows import cut
 from tabular.written import FORMS
 from training.errors import ConfigError
-from training.recommender.data.columns import Guess, Table, are_years, is_time
+from training.recommender.data.columns import SURE, Guess, Table, are_years, is_time
 
 Side: TypeAlias = Literal["user", "item"]
 
@@ -117,11 +117,12 @@ def _likeliest(table: Table, columns: Sequence[str], words: frozenset[str]) -> l
 
 
 def _may_be_key(guess: Guess, values: Sequence[str]) -> bool:
-    """Whether values repeat, and are names or whole numbers."""
+    """Whether values repeat, and are names or whole numbers; a few others are bad rows."""
     said = [value for value in values if value]
     if guess.kind in ("time", "bag") or len(set(said)) > REPEATED * len(said) or guess.idle:
         return False
-    return guess.kind != "number" or all(re.fullmatch(r"-?\d+(\.0+)?", value.strip()) for value in said)
+    whole = sum(bool(re.fullmatch(r"-?\d+(\.0+)?", value.strip())) for value in said)
+    return guess.kind != "number" or whole >= SURE * len(said)
 
 
 def _pair_score(table: Table, user: str, item: str) -> tuple[int, int, bool]:
