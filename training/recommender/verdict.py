@@ -66,7 +66,8 @@ def _structure(run: RecommenderRun, rival: Settings) -> Iterator[str]:
 
 def _beside(run: RecommenderRun, rival: Settings) -> Iterator[str]:
     """What differs in how histories fade, in popularity of now, and in what is read of texts."""
-    half_lives = rival.get("half_lives_days")
+    is_unweighted = run.towers.unweighted and "own" in rival  # which is of new items
+    half_lives = None if is_unweighted else rival.get("half_lives_days")
     if half_lives is not None and [*half_lives] != (run.towers.half_lives_days or []):
         fading = "" if half_lives else " (entries of all ages weigh alike)"
         yield f"towers.half_lives_days = {[*half_lives]}{fading}"

@@ -104,6 +104,13 @@ def test_advice_is_what_the_rival_has_and_the_config_has_not(rival: dict[str, An
     assert tried(rival) == advice
 
 
+def test_half_lives_are_no_advice_for_new_items_where_histories_are_read_unweighted() -> None:
+    rival = {"own": 0.3, "ridge": 1.0, "lambda": 30.0, "half_lives_days": (600.0,)}
+
+    assert "half_lives" in tried(rival)
+    assert "half_lives" not in tried(rival, unweighted=True)
+
+
 def test_rival_with_popularity_of_now_names_its_days() -> None:
     rival = {"lambda": 300.0, "days": 14.0, "weight": 0.03}
 
