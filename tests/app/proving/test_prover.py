@@ -15,10 +15,13 @@ from app.proving.plan import Planned
 from bundle import Store, publish
 
 LIMIT_S = 2.0
+ENDLESS = (
+    "CPU time; if it needs more, raise ENCODERY_PROOF_LIMIT_S|its proof did not end within"  # beside others
+)
 REASONS = {
     "aborts": "SIGABRT",
-    "doubles": "CPU time; if it needs more, raise ENCODERY_PROOF_LIMIT_S|SIGABRT|memory",
-    "loops": "CPU time; if it needs more, raise ENCODERY_PROOF_LIMIT_S",
+    "doubles": f"{ENDLESS}|SIGABRT|memory",
+    "loops": ENDLESS,
     "needs-memory": "golden inputs|memory",
     "panics-when-read": "PanicException",
 }
