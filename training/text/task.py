@@ -333,7 +333,8 @@ class TextTask:
 
     @property
     def starts_learned(self) -> bool:
-        return False  # what it starts from is older than the run
+        # What it starts from is older than the run, unless it was turned to a teacher.
+        return self.start is not None and needs_teacher(self.run)
 
     def evaluate(self) -> Validation:
         graded = {} if self.graded is None else {"spearman": graded_spearman(self._encode, self.graded)}

@@ -101,6 +101,7 @@ def test_a_start_is_turned_to_its_teacher_and_then_learns_from_it(
     best = Trainer(task, run.train, seed=0, directory=tmp_path).fit().best
 
     np.testing.assert_allclose(turned @ turned.T, before @ before.T, atol=1e-4)
+    assert task.starts_learned  # the turn follows from the data, so it may be published as it is
     assert first > unturned + 0.2
     assert best > first + 0.05
 
