@@ -7,7 +7,6 @@ Knows no protocol: neither how a body is parsed nor how an answer is written.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -20,7 +19,7 @@ from app import engine
 from app.access import CALLER
 from app.api.head_options import terms_of
 from app.api.inputs import GivenInputs, check_count, read_inputs
-from app.api.large import NUMBER, is_large
+from app.api.large import NUMBER, off_loop
 from app.api.vectors import Vectors
 from app.http.context import Context
 from app.http.disconnect import unless_left
@@ -225,11 +224,7 @@ async def encode(context: Context, request: Request, asked: EncodeRequest) -> En
     target, given, settings = resolve(context, asked), asked.inputs, context.settings
     check_count(len(given), settings)
     check_answer(len(given) * target.dim * asked.number_bytes, settings)
-    arguments = given, target.loaded, settings, target.truncate
-    if is_large(given.work):
-        inputs = await asyncio.to_thread(read_inputs, *arguments)
-    else:
-        inputs = read_inputs(*arguments)
+    inputs = await off_loop(given.work, lambda: read_inputs(given, target.loaded, settings, target.truncate))
     return await encode_inputs(context, request, target, inputs)
 
 
