@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import mutants
@@ -12,6 +14,7 @@ from running import until
 
 from app.proving import Kept, Plan, Prover, Verdict, VerdictsInMemory, plan_of
 from app.proving.plan import Planned
+from app.proving.prover import _end_of
 from bundle import Store, publish
 
 LIMIT_S = 2.0
@@ -54,6 +57,15 @@ def test_each_culprit_is_refused_with_its_reason_and_the_rest_is_proven(models: 
         told = verdicts[f"{name}/1"].reason or ""
         assert any(part in told for part in reason.split("|")), told
     assert len(list(kept.iterdir())) == len(sound)  # nothing half-made is left
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no limit of CPU time")
+def test_what_takes_all_its_cpu_time_is_told_so() -> None:
+    """By the system's own limit, however long that takes by the clock on a busy machine."""
+    loop = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 2))\nwhile True: pass"
+    status = subprocess.run([sys.executable, "-c", loop], check=False).returncode
+
+    assert _end_of(status, 1.0).startswith("took more than 1 s of CPU time; if it needs more, raise ENCODERY")
 
 
 def test_what_was_proven_before_is_not_proven_again(published: Path, tmp_path: Path) -> None:
