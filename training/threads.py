@@ -2,7 +2,8 @@
 
 An operation on several threads waits for the slowest of them. Of small operations that wait is most of the
 time, and with another process on one of the cores it is nearly all: a step of 10 ms on one thread took 330
-ms on two. No rule of thumb knows either, so the same piece of work is timed on each number.
+ms on two. No rule of thumb knows either, so the same piece of work is timed on each number. A busy core may
+let the first few operations pass, so each is timed for a while, and what real work takes is watched as well.
 
 Knows nothing of models: work is anything that can be done again without harm.
 """
@@ -28,6 +29,9 @@ SHARE = 0.05  # of the time, that measuring may take
 BETTER = 0.9  # of the time on the present number, before it is left
 WORSE = 1.5  # times the best so far: still fewer threads are not tried
 LONG_S = 1.0  # work that takes longer is timed once
+WHILE_S = 0.03  # shorter work is repeated for so long
+RECENT, RECENT_S = 5, 0.2  # pieces of real work, and seconds of it, over which its time is judged
+SLOWER = 2.0  # times what was measured: it is measured again
 
 
 class Threads:
@@ -51,7 +55,9 @@ class Threads:
         self.candidates = powers_of_two(cores or most_threads())
         self.chosen = self.candidates[-1]
         self._apply, self._clock, self._tell = apply, clock, tell
-        self._again = 0.0 if len(self.candidates) > 1 else float("inf")
+        self._again = self._earliest = 0.0 if len(self.candidates) > 1 else float("inf")
+        self._best = float("inf")
+        self._pieces, self._spent = 0, 0.0
         apply(self.chosen)
 
     def follow(self, work: Work) -> None:
@@ -74,24 +80,45 @@ class Threads:
             self.chosen = best
         self._apply(self.chosen)
         end = self._clock()
-        self._again = end + max(AGAIN_S, (end - start) / SHARE)
+        self._best, self._earliest = took[best], end + (end - start) / SHARE
+        self._again = max(end + AGAIN_S, self._earliest)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Around a piece of real work: where such take far longer than was measured, it is measured again."""
+        start = self._clock()
+        yield
+        self._pieces, self._spent = self._pieces + 1, self._spent + self._clock() - start
+        if self._pieces >= RECENT and self._spent >= RECENT_S:
+            if self._spent / self._pieces > SLOWER * self._best:
+                self._again = self._earliest
+            self._pieces, self._spent = 0, 0.0
 
     def run(self, work: Callable[[], Made]) -> Made:
         """Do a piece of work on the fastest number; it may be done several times to find that."""
         self.follow(work)
-        return work()
+        with self.watching():
+            return work()
 
     def _timed(self, work: Work, took: dict[int, float]) -> dict[int, float]:
         """Seconds by number of threads, from all cores down to where fewer are clearly slower."""
         for number in reversed(self.candidates):
             if number not in took:
                 self._apply(number)
-                took[number] = self._once(work)
-                if took[number] < LONG_S:
-                    took[number] = min(took[number], self._once(work))
+                took[number] = self._mean(work)
             if self.chosen in took and took[number] > WORSE * min(took.values()):
                 break
         return took
+
+    def _mean(self, work: Work) -> float:
+        """Seconds of a piece, over a while; the first counts only where it is long."""
+        first = self._once(work)
+        if first > LONG_S:
+            return first
+        pieces, spent = 0, 0.0
+        while spent < WHILE_S:
+            pieces, spent = pieces + 1, spent + self._once(work)
+        return spent / pieces
 
     def _once(self, work: Work) -> float:
         start = self._clock()

@@ -16,7 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -163,10 +163,11 @@ class Trainer:
         scale = learning_rate_scale(self.state.step, self.total_steps, self.config)
         for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
             group["lr"] = rate * scale
-        parts = self.task.loss(batch)
-        self._refuse_not_finite("loss", parts["loss"].item())
-        self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(parts["loss"])
+        with self._threads.watching() if self._threads is not None else nullcontext():
+            parts = self.task.loss(batch)
+            self._refuse_not_finite("loss", parts["loss"].item())
+            self._drop_gradients()
+            torch.autograd.backward(parts["loss"])
         self._clip()
         self._optimizer.step()
         self.state.step += 1
@@ -184,8 +185,13 @@ class Trainer:
         """Compute a step's gradients, and leave no trace of it."""
         generator = torch.get_rng_state()
         torch.autograd.backward(self.task.loss(batch)["loss"])
-        self._optimizer.zero_grad(set_to_none=True)
+        self._drop_gradients()
         torch.set_rng_state(generator)
+
+    def _drop_gradients(self) -> None:
+        """As the optimiser's `zero_grad`, without its record for profilers: a part of a small step."""
+        for one in self._parameters:
+            one.grad = None
 
     def _refuse_not_finite(self, what: str, value: float) -> None:
         if not math.isfinite(value):
@@ -297,12 +303,15 @@ class Trainer:
 
 
 def make_optimizer(task: Task, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW, or SGD with Nesterov momentum 0.9, over the task's groups of parameters."""
+    """AdamW, or SGD with Nesterov momentum 0.9, over the task's groups of parameters.
+
+    Fused, for which a small step of AdamW takes a quarter of the time, even on one core.
+    """
     groups = task.parameter_groups(config.learning_rate)
     rate, decay = config.learning_rate, config.weight_decay
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay)
-    return torch.optim.SGD(groups, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True)
+        return torch.optim.AdamW(groups, lr=rate, weight_decay=decay, fused=True)
+    return torch.optim.SGD(groups, lr=rate, weight_decay=decay, momentum=0.9, nesterov=True, fused=True)
 
 
 def learning_rate_scale(step: int, total: int, config: TrainConfig) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from training.threads import AGAIN_S, SHARE, Threads, fastest_threads, powers_of_two
+from training.threads import AGAIN_S, RECENT, RECENT_S, SHARE, Threads, fastest_threads, powers_of_two
 
 
 class Machine:
@@ -70,6 +70,51 @@ def test_it_follows_a_machine_that_changes() -> None:
     machine.now += AGAIN_S + 1 / SHARE
 
     assert machine.follow() == 1
+
+
+class Bursts(Machine):
+    """A machine whose busy core lets the first pieces on two threads pass, after each that was on one."""
+
+    def __init__(self, burst: int) -> None:
+        super().__init__({1: 0.001, 2: 0.015})
+        self.burst, self._left = burst, burst
+
+    def work(self) -> None:
+        self.runs.append(self.number)
+        self._left = self._left - 1 if self.number == 2 else self.burst
+        self.now += 0.0009 if self.number == 2 and self._left >= 0 else self.seconds[self.number]
+
+
+def test_a_few_quick_pieces_are_not_taken_for_the_rest() -> None:
+    machine = Bursts(burst=6)
+
+    assert [machine.follow() for _ in range(3)] == [1, 1, 1]
+
+
+def test_work_that_takes_far_longer_than_was_measured_is_measured_again() -> None:
+    """The burst outlasts the measuring: the slow steps themselves tell, long before the next time."""
+    machine = Bursts(burst=50)
+    assert machine.follow() == 2
+
+    while machine.follow() == 2:
+        with machine.threads.watching():
+            machine.work()
+
+    assert machine.now < 0.5 * AGAIN_S
+
+
+def test_work_of_many_lengths_is_measured_within_its_share_of_the_time() -> None:
+    machine = Machine({1: 0.02, 2: 0.01})
+    measuring = 0.0
+    while machine.now < 200:
+        before = machine.now
+        machine.follow()
+        measuring += machine.now - before
+        for _ in range(RECENT):
+            with machine.threads.watching():
+                machine.now += 5 * RECENT_S
+
+    assert measuring <= 1.2 * SHARE * machine.now
 
 
 def test_measuring_takes_a_small_share_of_the_time() -> None:
