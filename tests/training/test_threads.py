@@ -6,8 +6,18 @@ from collections.abc import Mapping
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
-from training.threads import AGAIN_S, RECENT, RECENT_S, SHARE, Threads, fastest_threads, powers_of_two
+from training.threads import (
+    AGAIN_S,
+    RECENT,
+    RECENT_S,
+    SHARE,
+    Threads,
+    fastest_algebra,
+    fastest_threads,
+    powers_of_two,
+)
 
 
 class Machine:
@@ -171,3 +181,18 @@ def test_torch_is_left_on_the_number_that_it_had() -> None:
         threads.run(lambda: 1 / 0)
 
     assert torch.get_num_threads() == before
+
+
+def test_closed_forms_have_one_number_of_threads_and_give_back_what_there_was() -> None:
+    def numbers() -> list[int]:
+        return [one["num_threads"] for one in threadpool_info() if one["user_api"] == "blas"]
+
+    before, blas = torch.get_num_threads(), numbers()
+    torch.set_num_threads(1)  # not what is measured first
+    try:
+        with fastest_algebra(64):
+            assert set(numbers()) == {torch.get_num_threads()}
+        assert torch.get_num_threads() == 1
+        assert numbers() == blas
+    finally:
+        torch.set_num_threads(before)

@@ -21,6 +21,7 @@ from training.recommender.rivals.table import TunedBaseline, values_of
 from training.recommender.settings import RecommenderRun
 from training.recommender.verdict import verdict
 from training.task import Encode
+from training.threads import fastest_algebra
 
 FEW_USERS = 100  # of so few, means differ by some hundredths for no reason
 
@@ -75,7 +76,7 @@ class Evaluation:
             fitted = data if inner is None else TrainingInteractions.of(self._examples, inner)
             by = self._validation if inner is None or not inner.held_out.users else inner.held_out
             for rival in rivals:
-                with phase(f"{what}tune {rival.name}"):
+                with phase(f"{what}tune {rival.name}"), fastest_algebra(data.items):
                     chosen[rival.name] = rival.choose(fitted, by, self._run.train.metric, chosen)
                     others[rival.name] = values_of(rival.fit(data, chosen[rival.name].settings), held_out)
         settings = {name: choice.settings for name, choice in chosen.items()}

@@ -41,6 +41,7 @@ from training.recommender.rules import check, check_size, check_users
 from training.recommender.settings import RecommenderRun
 from training.recommender.start import initialise
 from training.task import Encode
+from training.threads import fastest_algebra
 
 # Times the learning rate: it is one number, and its logarithm has to move by 1, not 0.01.
 HALF_LIFE_RATE = 30.0
@@ -74,7 +75,7 @@ class RecommenderTask:
         self.data_sha256 = self.examples.log.sha256
         self._chosen: list[str] = []  # what the start was chosen among, for the terminal and the card
         if run.towers.initialisation is not None:
-            with phase("choose the start"):
+            with phase("choose the start"), fastest_algebra(len(self.examples.known)):
                 choice = resolve(run, self.examples)
             self.run = run = choice.run
             self._tell(choice.lines())
@@ -97,7 +98,7 @@ class RecommenderTask:
             id_name=self.examples.id_name,
         )
         if run.towers.initialisation is not None:
-            with phase("compute the start"):
+            with phase("compute the start"), fastest_algebra(len(self.examples.known)):
                 self.run = initialise(self.model, self._known, run, self.examples, self._tell)
 
     def _positive_shares(self, taken: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.float64]:

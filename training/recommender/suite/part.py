@@ -24,6 +24,7 @@ from training.recommender.settings import RecommenderRun
 from training.recommender.suite.breakdown import Breakdown, Example, breakdown, examples_of
 from training.recommender.task import RecommenderTask
 from training.task import Encode
+from training.threads import fastest_algebra
 from training.trainer import Trainer
 
 OWN = "encoder"
@@ -123,10 +124,11 @@ def measure(
     by = examples.validation() if inner is None or not inner.held_out.users else inner.held_out
     for baseline in COLD_BASELINES if is_cold else BASELINES:
         start = time.monotonic()
-        if (choice := chosen.get(baseline.name)) is None:
-            choice = baseline.choose(fitted, by, run.train.metric, part.chosen)
-        part.chosen[baseline.name] = choice
-        _add(part, baseline.name, baseline.fit(interactions, choice.settings), held_out, counts)
+        with fastest_algebra(interactions.items):
+            if (choice := chosen.get(baseline.name)) is None:
+                choice = baseline.choose(fitted, by, run.train.metric, part.chosen)
+            part.chosen[baseline.name] = choice
+            _add(part, baseline.name, baseline.fit(interactions, choice.settings), held_out, counts)
         part.seconds[baseline.name] = time.monotonic() - start
         say(_told(part, baseline.name, choice, run.train.metric))
 
