@@ -28,6 +28,7 @@ from training.recommender.ranking import Floats, Ints, evaluate_users, rank
 TOP = 20
 MOST_USERS = 500  # that are asked
 NOTHING = 0.05  # of TOP titles, on average: fewer are not called a change
+MOST_SHARE = 0.5  # of the metric, that a history should not leave to one feature
 
 Encode = Callable[[Sequence[Input]], Floats]
 
@@ -60,12 +61,14 @@ class Effect:
     Attributes:
         feature: its name.
         lost: of the metric, of users with a history; below 0 where it is better without.
+        share: the same of what the metric was.
         known, new: how many of TOP titles are others, on average: of users with a history, and without.
         alone: how many are others where nothing but the feature is told, in place of nothing.
     """
 
     feature: str
     lost: MetricValue
+    share: float
     known: float
     new: float
     alone: float
@@ -156,8 +159,9 @@ class _Rankings:
     def against(self, feature: str, other: _Rankings, alone: float) -> Effect:
         """What the other, without the feature, has lost and changed."""
         lost = MetricValue.of(self.values - other.values)
+        share = lost.mean / max(float(self.values.mean()), 1e-9)
         changed = (_changed(self.known, other.known), _changed(self.new, other.new))
-        return Effect(feature, lost, *changed, alone)
+        return Effect(feature, lost, share, *changed, alone)
 
 
 def _changed(best: Ints, other: Ints) -> float:
@@ -176,7 +180,7 @@ def as_metrics(found: Sequence[Effect], metric: str) -> dict[str, Metric]:
 
 
 def sentences(found: Sequence[Effect], metric: str) -> list[str]:
-    """What each feature changes, and a word about those that change nothing."""
+    """What each feature changes, and a word about those that change nothing, or say more than a history."""
     lines = [
         f"{one.feature}: hiding it changes {one.new:.1f} of {TOP} titles of a new user, {one.known:.1f} of a "
         f"known one, {metric} {-one.lost.mean:+.4f} ± {one.lost.standard_error:.4f}; alone it changes "
@@ -189,4 +193,10 @@ def sentences(found: Sequence[Effect], metric: str) -> list[str]:
             f"declared but without effect: {', '.join(silent)}; leave them out, or check that their columns "
             "hold what callers will send"
         )
+    lines += [
+        f"{one.feature}: {one.share:.0%} of {metric} hangs on it, though histories are known. Make sure that "
+        "it was known before what is predicted: a column made of the whole log tells the answers"
+        for one in found
+        if one.share > MOST_SHARE
+    ]
     return lines

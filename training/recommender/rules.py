@@ -5,6 +5,7 @@ from __future__ import annotations
 from training.console import say
 from training.errors import ConfigError
 from training.recommender import baselines
+from training.recommender.config.towers import TowersConfig
 from training.recommender.settings import RecommenderRun
 
 
@@ -13,12 +14,25 @@ def check(run: RecommenderRun) -> None:
     user, item = run.towers.user_layers.output_dim, run.towers.item_layers.output_dim
     if user != item:
         raise ConfigError(f"towers.user.output_dim is {user}, towers.item.output_dim {item}; make them equal")
+    check_width(run.towers)
     sequence = run.towers.sequence
     longest = max((feature.max_length for feature in run.user if feature.kind == "history"), default=0)
     if sequence is not None and longest and sequence.length > longest:
         raise ConfigError(
             f"towers.sequence.length is {sequence.length}, but a history has {longest} entries at most "
             "(its max_length)"
+        )
+
+
+def check_width(towers: TowersConfig) -> None:
+    """Refuse item inputs that cannot hold the start, before it is chosen. Raises ConfigError."""
+    if towers.initialisation is None or towers.item_dim is None or not (towers.user or towers.item):
+        return
+    needed = (2 + bool(towers.unweighted)) * (towers.item_layers.output_dim - towers.item_bias) + 1
+    if towers.item_dim < needed:
+        raise ConfigError(
+            f"towers.item_dim is {towers.item_dim}, and the start needs {needed} for vectors of "
+            f"{towers.item_layers.output_dim}; leave it out, or make output_dim smaller"
         )
 
 

@@ -77,3 +77,6 @@ def _beside(run: RecommenderRun, rival: Settings) -> Iterator[str]:
     alone = [one.name for one in run.item if one.kind == "text" and not one.bigrams]
     if rival.get("pairs") and alone:
         yield f"bigrams = true of {', '.join(alone)}"
+    start = run.towers.initialisation
+    if "pairs" in rival and "own" not in rival and start is not None:  # words alone
+        yield f"towers.initialisation.content_own = {2 * max(1.0, start.content_own or 0.0):g}"

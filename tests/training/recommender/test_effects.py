@@ -10,6 +10,7 @@ import pytest
 
 from bundle.inputs import Input
 from bundle.preprocess.features import Features
+from training.metrics import MetricValue
 from training.recommender.effects import Effect, ValidationUsers, as_metrics, effects, sentences
 
 ITEMS, HALF = 60, 30
@@ -58,11 +59,23 @@ def test_feature_of_items_is_measured_without_their_ids(found: dict[str, Effect]
 
 @pytest.mark.parametrize("name", ["noise", "colour"])
 def test_feature_without_effect_is_named(found: dict[str, Effect], name: str) -> None:
-    assert found[name] == Effect(name, found[name].lost, 0.0, 0.0, 0.0)
+    assert found[name] == Effect(name, found[name].lost, 0.0, 0.0, 0.0, 0.0)
     assert found[name].lost.mean == 0.0
-    last = sentences(list(found.values()), "ndcg@100")[-1]
+    told = sentences(list(found.values()), "ndcg@100")
 
-    assert last.startswith("declared but without effect: noise, colour; leave them out")
+    assert any(one.startswith("declared but without effect: noise, colour; leave them out") for one in told)
+
+
+def test_feature_that_most_hangs_on_is_doubted() -> None:
+    """As one that was made of the targets: the history of whoever is known says less than it."""
+    no_error = MetricValue(0.5, 0.0)
+    told = sentences(
+        [Effect("favourite", no_error, 0.8, 9.0, 9.0, 9.0), Effect("side", no_error, 0.4, 9.0, 9.0, 9.0)],
+        "ndcg@100",
+    )
+
+    assert [one.partition(":")[0] for one in told] == ["favourite", "side", "favourite"]
+    assert told[-1].startswith("favourite: 80% of ndcg@100 hangs on it")
 
 
 def test_features_that_say_the_same_are_not_called_without_effect() -> None:

@@ -9,6 +9,7 @@ import tiny_shop
 
 from training.config import ConfigError, parse_config
 from training.recommender.objectives.full_softmax import FullSoftmaxLoss
+from training.recommender.rules import check
 from training.recommender.settings import RecommenderRun
 
 FORMER: list[tuple[dict[str, Any], str]] = [
@@ -72,3 +73,29 @@ def test_a_run_that_was_written_down_can_be_read_again() -> None:
     run = run_of()
 
     assert parse_config(run.model_dump()) == run
+
+
+@pytest.mark.parametrize(
+    ("item_dim", "output_dim", "unweighted"), [(16, 9, False), (128, 64, True), (1, 9, None)]
+)
+def test_item_inputs_too_narrow_for_the_start_are_refused_before_it_is_chosen(
+    item_dim: int, output_dim: int, unweighted: bool | None
+) -> None:
+    layers = {"output_dim": output_dim}
+    towers = {
+        "item_dim": item_dim,
+        "initialisation": {},
+        "user": layers,
+        "item": layers,
+        "half_lives_days": [9.0],
+    }
+    run = run_of(towers=towers | {"unweighted": unweighted})
+
+    with pytest.raises(ConfigError, match=r"towers.item_dim is .*, and the start needs .* leave it out"):
+        check(run)
+
+
+def test_item_inputs_just_wide_enough_are_taken() -> None:
+    layers = {"output_dim": 9}
+
+    check(run_of(towers={"item_dim": 17, "initialisation": {}, "user": layers, "item": layers}))

@@ -96,12 +96,23 @@ def tried(rival: Mapping[str, Any], **towers: Any) -> str:
             {"shrink": 10.0, "neighbours": 50, "half_lives_days": ()},
             "towers.initialisation.itemcf = 1; towers.half_lives_days = [] (entries of all ages weigh alike)",
         ),
-        ({"pairs": True, "half_lives_days": (20.0,)}, "bigrams = true of title"),
+        (
+            {"pairs": True, "half_lives_days": (20.0,)},  # words alone: own items say more of new ones
+            "bigrams = true of title; towers.initialisation.content_own = 2",
+        ),
         ({"own": 0.3, "ridge": 1.0, "pairs": True, "lambda": 30.0}, "bigrams = true of title"),
     ],
 )
 def test_advice_is_what_the_rival_has_and_the_config_has_not(rival: dict[str, Any], advice: str) -> None:
     assert tried(rival) == advice
+
+
+def test_words_alone_that_are_better_ask_for_more_of_them_than_there_is() -> None:
+    rival = {"pairs": False, "half_lives_days": (20.0,)}
+
+    advice = tried(rival, initialisation=START | {"content_own": 3.0})
+
+    assert advice == "towers.initialisation.content_own = 6"
 
 
 def test_half_lives_are_no_advice_for_new_items_where_histories_are_read_unweighted() -> None:

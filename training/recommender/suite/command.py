@@ -7,9 +7,11 @@ import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import training
 from bundle.progress import Progress
 from training.console import say
 from training.errors import ConfigError
@@ -68,12 +70,12 @@ class Suite:
         return found
 
     def _key(self) -> str:
-        """Names what is measured: another config, other data or another version is no part of it."""
+        """Names what is measured and by which code: of others nothing is taken over."""
         run = self.settings
         files = [self.data / path for path in (run.data.path, run.data.users, run.data.items) if path]
         place = self.place
         versions = [place.open(name).manifest.space for name in run.model_names()] if place else []
-        said = [run.model_dump_json(), digest(files), self.split, *versions]
+        said = [run.model_dump_json(), digest(files), self.split, digest_of_code(), *versions]
         return hashlib.sha256("\n".join(said).encode()).hexdigest()
 
     def _part(self, key: str, protocol: Protocol, fold: int, chosen: Mapping[str, Choice]) -> Part:
@@ -98,6 +100,13 @@ class Suite:
         }
         write(found, self.out, about)
         (self.out / "results.html").write_text(page(found, about), encoding="utf-8")
+
+
+@cache
+def digest_of_code() -> str:
+    """SHA-256 of all modules of training: what another version has measured is not gone on with."""
+    root = Path(training.__file__).parent
+    return digest(sorted(root.rglob("*.py")))
 
 
 def run(
