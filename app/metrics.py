@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -75,6 +76,9 @@ class Metrics:
         self._truncated = Counter("encodery_truncated_items", "inputs that were cut", MODEL, registry=r)
         self._unknown = Counter(
             "encodery_unknown_items", "inputs with a value that training did not see", MODEL, registry=r
+        )
+        self._warned = Counter(
+            "encodery_warned_items", "inputs answered with a warning", (*MODEL, "warning"), registry=r
         )
         self._cached = Counter(
             "encodery_cached_items", "different inputs answered from the result cache", MODEL, registry=r
@@ -179,6 +183,8 @@ class Metrics:
             of.truncated.inc(truncated)
         if unknown := sum(bool(fact.unknown) for fact in facts):
             of.unknown.inc(unknown)
+        for warning, inputs in Tally(name for fact in facts for name in fact.warned).items():
+            self._warned.labels(*_labels(loaded), warning).inc(inputs)
 
     def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
         """A forward pass ended."""

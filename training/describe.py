@@ -14,9 +14,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from bundle.directory import CARD, GOLDEN
 from bundle.golden import Golden
-from bundle.manifest import ERROR, Manifest, Metric
+from bundle.manifest import ERROR, Language, Manifest, Metric
 from bundle.publish import Draft
 from bundle.store import Store
 from training.card import MADE_BY, with_card
@@ -61,7 +63,7 @@ def described(
     draft = replace(
         draft,
         trained=manifest.trained.model_copy(update={"metrics": metrics}),
-        languages=languages or draft.languages,
+        languages=checked_languages(languages) or draft.languages,
         not_for=draft.not_for if not_for is None else not_for,
     )
     _, _, made = contents.files[CARD].decode().partition(MADE_BY)
@@ -98,3 +100,11 @@ def _figures(content: Mapping[str, Any], own: str) -> Iterator[tuple[str, Metric
         figure = f"{task['headline']} {task['name']}, {content['split']}"
         yield figure, Metric(value=rows[own]["value"], baselines=others)
         yield figure + ERROR, Metric(value=rows[own]["standard_error"])
+
+
+def checked_languages(languages: Sequence[str]) -> Sequence[str]:
+    """The languages themselves. Raises ConfigError for what is none by its form."""
+    try:
+        return TypeAdapter(list[Language]).validate_python(list(languages))
+    except ValidationError:
+        raise ConfigError("a language is two small letters of ISO 639-1, as en") from None

@@ -35,6 +35,11 @@ class Facts:
     unknown: tuple[str, ...] = warning_field("fields with a value that training did not see")
 
     @property
+    def warned(self) -> list[str]:
+        """Names of the warnings that apply."""
+        return [name for name in warning_names(type(self)) if getattr(self, name)]  # type: ignore[arg-type]  # as below
+
+    @property
     def warnings(self) -> dict[str, Any]:
         """The warnings that apply, by name, as JSON."""
         found = {}

@@ -26,7 +26,7 @@ def train(
         command(config, data=data, models=directory_of(models_dir), run=run, force=force)
 
 
-def import_pretrained(
+def import_pretrained(  # noqa: PLR0917  # typer calls it, by name
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="As transformers or sentence-transformers save it.")
     ],
@@ -34,13 +34,23 @@ def import_pretrained(
     models_dir: ModelsDir = None,
     description: Annotated[str | None, typer.Option(help="Default: where it comes from.")] = None,
     max_length: Annotated[int | None, typer.Option(help="Most tokens; default: what DIR says.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option(help="That it was trained for, as en; may be repeated.")
+    ] = None,
 ) -> None:
     """Prove and publish a pretrained text encoder (BERT, MPNet, ModernBERT, ...) from a local directory."""
     with training():
         from training.text.commands import import_pretrained as command
 
         models = directory_of(models_dir)
-        command(directory, name, models=models, description=description, max_length=max_length)
+        command(
+            directory,
+            name,
+            models=models,
+            description=description,
+            max_length=max_length,
+            languages=language or (),
+        )
 
 
 def mine(  # noqa: PLR0917  # typer calls it, by name

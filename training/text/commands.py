@@ -6,6 +6,7 @@ mine      pairs of a config and a published encoder -> file of triplets
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bundle.manifest import Manifest
@@ -15,6 +16,7 @@ from training.config import load_config_as
 from training.console import say
 from training.data.files import data_directory
 from training.data.tables import BadRows
+from training.describe import checked_languages
 from training.text.data.readers import read_pairs
 from training.text.imported import imported
 from training.text.mining import MiningRules
@@ -29,6 +31,7 @@ def import_pretrained(
     models: Path,
     description: str | None = None,
     max_length: int | None = None,
+    languages: Sequence[str] = (),
 ) -> Manifest:
     """Prove and publish the pretrained encoder in a directory. For the arguments see `imported`.
 
@@ -37,7 +40,8 @@ def import_pretrained(
         BundleError: it cannot be published.
     """
     check_name(name)  # before the export, which takes long
-    draft = imported(directory, name, description=description, max_length=max_length)
+    spoken = checked_languages(languages)
+    draft = imported(directory, name, description=description, max_length=max_length, languages=spoken)
     (manifest,) = publish(models, [draft])
     parity = manifest.parity
     say(

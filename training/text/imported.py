@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -46,7 +46,12 @@ _WORDS = (
 
 
 def imported(
-    directory: Path, name: str, *, description: str | None = None, max_length: int | None = None
+    directory: Path,
+    name: str,
+    *,
+    description: str | None = None,
+    max_length: int | None = None,
+    languages: Sequence[str] = (),
 ) -> Draft:
     """Read, export and prove the encoder in a directory.
 
@@ -55,6 +60,7 @@ def imported(
         name: of the model.
         description: by default, where it comes from.
         max_length: most tokens of a text; by default what the directory says.
+        languages: that it was trained for, by ISO 639-1; a text in another one is told so.
 
     Raises:
         ConfigError: it holds something that cannot be represented.
@@ -75,6 +81,7 @@ def imported(
         normalized=spec.normalize,
         metric=spec.metric,
         max_length=spec.max_length,
+        languages=languages,
         prompts=spec.prompts,
         default_prompt=spec.default_prompt if spec.default_prompt in spec.prompts else None,
         packed=packed(model),

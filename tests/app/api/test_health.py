@@ -163,6 +163,8 @@ async def test_metrics_count_what_was_encoded(client: httpx.AsyncClient) -> None
         'encodery_tokens_total{model="text",version="1"} 18.0',
         'encodery_truncated_items_total{model="text",version="1"} 1.0',
         'encodery_unknown_items_total{model="text",version="1"} 1.0',
+        'encodery_warned_items_total{model="text",version="1",warning="truncated"} 1.0',
+        'encodery_warned_items_total{model="text",version="1",warning="unknown"} 1.0',
         'encodery_requests_total{method="POST",route="/encode",status="200"} 1.0',
         'encodery_requests_total{method="POST",route="/encode",status="422"} 1.0',
     ):

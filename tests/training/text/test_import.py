@@ -130,6 +130,21 @@ def test_weights_beyond_what_a_graph_holds_are_refused(source: Path, monkeypatch
         imported(source, "big")
 
 
+def test_languages_are_those_that_are_named(source: Path, tmp_path: Path) -> None:
+    """And a text in another one is told so by the very same bundle."""
+    import_pretrained(source, "english", models=tmp_path, languages=["en"])
+    encoder = Store(tmp_path).load("english")
+
+    assert encoder.manifest.languages == ["en"]
+    told = [one.facts.warned for one in encoder.prepare([Text("привет"), Text("hello")], "end")]
+    assert ["other_language" in one for one in told] == [True, False]
+
+
+def test_what_is_no_language_is_refused_before_anything_is_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="a language is two small letters"):
+        import_pretrained(tmp_path / "nowhere", "one", models=tmp_path, languages=["English"])
+
+
 def test_a_wrong_name_is_refused_before_anything_is_read(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="a name is"):
         import_pretrained(tmp_path / "nowhere", "No Name", models=tmp_path)
