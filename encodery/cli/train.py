@@ -10,7 +10,7 @@ import typer
 from encodery.cli.common import Config, Data, ModelsDir, directory_of, training
 
 
-def train(
+def train(  # noqa: PLR0917  # typer calls it, by name
     config: Config,
     data: Data = None,
     models_dir: ModelsDir = None,
@@ -18,9 +18,18 @@ def train(
     force: Annotated[
         bool, typer.Option("--force", help="Publish even if no step was better than the start.")
     ] = False,
+    refresh: Annotated[
+        str | None,
+        typer.Option(help="A version of the pair: add the log's new items to it, and train nothing."),
+    ] = None,
 ) -> None:
     """Train, prove and publish what a config describes. Goes on where an interrupted run stopped."""
     with training():
+        if refresh is not None:
+            from training.recommender.refresh.command import refresh as add_items
+
+            add_items(config, refresh, data=data, models=directory_of(models_dir))
+            return
         from training.commands import train as command
 
         command(config, data=data, models=directory_of(models_dir), run=run, force=force)
