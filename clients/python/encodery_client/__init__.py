@@ -10,7 +10,7 @@ same. Hooks for frameworks are modules of their own, each needing its framework 
 """
 
 from encodery_client.aio import AsyncClient
-from encodery_client.answers import Answer, InputWarning, SparseVector
+from encodery_client.answers import Answer, InputWarning, Score, Scores, SparseVector
 from encodery_client.client import Client
 from encodery_client.errors import (
     DeadlineExceeded,
@@ -34,6 +34,8 @@ __all__ = [
     "Overloaded",
     "RequestRefused",
     "Retry",
+    "Score",
+    "Scores",
     "ServerFailed",
     "ServerUnreachable",
     "SpaceChanged",

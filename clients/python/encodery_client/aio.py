@@ -5,18 +5,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from functools import partial
 from types import TracebackType
 from typing import Any, Unpack
 
 import httpx2 as httpx
 
-from encodery_client.answers import Answer, joined
-from encodery_client.core import Core, headers_of
+from encodery_client.answers import Answer, Scores, joined, read_scores
+from encodery_client.core import Core, checked_url, headers_of
 from encodery_client.errors import ServerUnreachable, error_from
 from encodery_client.retry import Retry, StepResult, Wait, attempts
-from encodery_client.wire import Limits, Options, Output, Parameters, Request, Truncate, Vectors, Wire
+from encodery_client.wire import (
+    Limits,
+    Options,
+    Output,
+    Parameters,
+    Request,
+    ScoreOptions,
+    Truncate,
+    Vectors,
+    Wire,
+)
 
 
 class AsyncClient:
@@ -53,7 +64,10 @@ class AsyncClient:
             concurrency=concurrency,
         )
         self._http = httpx.AsyncClient(
-            base_url=url, headers=headers_of(api_key, headers), transport=transport, follow_redirects=True
+            base_url=checked_url(url),
+            headers=headers_of(api_key, headers),
+            transport=transport,
+            follow_redirects=True,
         )
 
     async def encode(self, inputs: Any, **options: Unpack[Options]) -> Vectors:
@@ -74,6 +88,12 @@ class AsyncClient:
         async with aclosing(self._answers(inputs, options, facts=False, each=True)) as answers:
             async for answer in answers:
                 yield answer.vectors
+
+    async def score(self, query: Any, candidates: Any, **options: Unpack[ScoreOptions]) -> Scores:
+        """Rank candidates for a query: see `Client.score`."""
+        deadline_s = time.monotonic() + options.get("timeout_s", self._core.timeout_s)
+        arguments = self._core.score_arguments(query, candidates, options)
+        return read_scores(await self._respond(arguments, deadline_s))
 
     async def models(self) -> list[dict[str, Any]]:
         """List what the server has, as GET /models does."""
@@ -148,6 +168,16 @@ class AsyncClient:
             await asyncio.gather(*pending, return_exceptions=True)
 
     async def _send(self, request: Request, facts: bool, deadline_s: float) -> Answer:
+        arguments = partial(self._send_arguments, request, facts)
+        return self._core.answer(request, await self._respond(arguments, deadline_s))
+
+    def _send_arguments(self, request: Request, facts: bool, timeout_s: float) -> dict[str, Any]:
+        return self._core.arguments(request, facts=facts, timeout_s=timeout_s)
+
+    async def _respond(
+        self, arguments: Callable[[float], dict[str, Any]], deadline_s: float
+    ) -> httpx.Response:
+        """The last answer to a request, tried again where that makes sense."""
         steps = attempts(self._core.retry, deadline_s, time.monotonic)
         step = next(steps)
         while True:
@@ -156,12 +186,11 @@ class AsyncClient:
                 await asyncio.sleep(step.seconds)
             else:
                 try:
-                    result = await self._http.request(
-                        **self._core.arguments(request, facts=facts, timeout_s=step.timeout_s)
-                    )
+                    result = await self._http.request(**arguments(step.timeout_s))
                 except httpx.TransportError as error:
                     result = error
             try:
                 step = steps.send(result)
             except StopIteration as end:
-                return self._core.answer(request, end.value)
+                response: httpx.Response = end.value
+                return response

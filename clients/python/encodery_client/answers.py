@@ -79,6 +79,58 @@ class Answer:
     warnings: Sequence[InputWarning] = ()
 
 
+@dataclass(frozen=True)
+class Score:
+    """A candidate that was ranked.
+
+    Attributes:
+        index: position among the candidates.
+        score: the larger the better.
+        cosine, bm25: its parts, where words were mixed in.
+    """
+
+    index: int
+    score: float
+    cosine: float | None = None
+    bm25: float | None = None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The best candidates, the best first, with what the server says about them.
+
+    Attributes:
+        space: that all vectors were of.
+        model, version: of the query's encoder.
+        candidates_model, candidates_version: of the candidates'; None where vectors were sent.
+        warnings: what is to be told, each with the `param` that it is about.
+    """
+
+    results: Sequence[Score]
+    space: str
+    model: str
+    version: str
+    candidates_model: str | None
+    candidates_version: str | None
+    warnings: Sequence[Mapping[str, Any]] = ()
+
+
+def read_scores(response: httpx.Response) -> Scores:
+    """Read the answer of /score."""
+    if response.status_code != 200:
+        raise error_from(response.status_code, response.headers, response.content, offset=0)
+    try:
+        content = response.json()
+        results = [Score(**one) for one in content["results"]]
+        told = {name: content[name] for name in _SCORED}
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
+        raise _unexpected(response) from error
+    return Scores(results, **told)
+
+
+_SCORED = ("space", "model", "version", "candidates_model", "candidates_version", "warnings")
+
+
 def read_raw(request: Request, response: httpx.Response) -> Answer:
     """Read an answer in raw form: vectors and their space, nothing about single inputs."""
     check(request, response)
@@ -172,5 +224,5 @@ def _native(content: bytes, dtype: np.dtype[Any]) -> Vectors:
 def _unexpected(response: httpx.Response) -> UnexpectedAnswer:
     return UnexpectedAnswer(
         f"{response.request.url} answered {len(response.content)} bytes of "
-        f"{response.headers.get('content-type', 'no type')}, which are no vectors of this request"
+        f"{response.headers.get('content-type', 'no type')}, which is no answer to this request"
     )

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain, islice
 from types import TracebackType
 from typing import Any, Unpack
 
 import httpx2 as httpx
 
-from encodery_client.answers import Answer, joined
-from encodery_client.core import Core, headers_of
+from encodery_client.answers import Answer, Scores, joined, read_scores
+from encodery_client.core import Core, checked_url, headers_of
 from encodery_client.errors import ServerUnreachable, error_from
 from encodery_client.retry import Retry, StepResult, Wait, attempts
-from encodery_client.wire import Limits, Options, Output, Parameters, Request, Truncate, Vectors, Wire
+from encodery_client.wire import (
+    Limits,
+    Options,
+    Output,
+    Parameters,
+    Request,
+    ScoreOptions,
+    Truncate,
+    Vectors,
+    Wire,
+)
 
 
 class Client:
@@ -69,7 +80,10 @@ class Client:
             concurrency=concurrency,
         )
         self._http = httpx.Client(
-            base_url=url, headers=headers_of(api_key, headers), transport=transport, follow_redirects=True
+            base_url=checked_url(url),
+            headers=headers_of(api_key, headers),
+            transport=transport,
+            follow_redirects=True,
         )
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="encodery")
 
@@ -107,6 +121,24 @@ class Client:
         """
         for answer in self._answers(inputs, options, facts=False, each=True):
             yield answer.vectors
+
+    def score(self, query: Any, candidates: Any, **options: Unpack[ScoreOptions]) -> Scores:
+        """Rank candidates for a query.
+
+        Args:
+            query: a text, or an object of features.
+            candidates: of the other encoder of its pair, or of the same one; where items have an id, that
+                will do. Or their vectors, float32 [n, dim].
+            **options: `model`, `version`, `candidates_model`, `space`, `top_k`, `truncate`, `dimensions`,
+                `now`, `mix`, `timeout_s`.
+
+        Raises:
+            EncoderyClientError: see `encodery_client.errors`.
+            ValueError: vectors come without a space: their index knows it.
+        """
+        deadline_s = time.monotonic() + options.get("timeout_s", self._core.timeout_s)
+        arguments = self._core.score_arguments(query, candidates, options)
+        return read_scores(self._respond(arguments, deadline_s))
 
     def models(self) -> list[dict[str, Any]]:
         """List what the server has, as GET /models does."""
@@ -184,6 +216,14 @@ class Client:
                 future.cancel()
 
     def _send(self, request: Request, facts: bool, deadline_s: float) -> Answer:
+        arguments = partial(self._send_arguments, request, facts)
+        return self._core.answer(request, self._respond(arguments, deadline_s))
+
+    def _send_arguments(self, request: Request, facts: bool, timeout_s: float) -> dict[str, Any]:
+        return self._core.arguments(request, facts=facts, timeout_s=timeout_s)
+
+    def _respond(self, arguments: Callable[[float], dict[str, Any]], deadline_s: float) -> httpx.Response:
+        """The last answer to a request, tried again where that makes sense."""
         steps = attempts(self._core.retry, deadline_s, time.monotonic)
         step = next(steps)
         while True:
@@ -192,12 +232,11 @@ class Client:
                 time.sleep(step.seconds)
             else:
                 try:
-                    result = self._http.request(
-                        **self._core.arguments(request, facts=facts, timeout_s=step.timeout_s)
-                    )
+                    result = self._http.request(**arguments(step.timeout_s))
                 except httpx.TransportError as error:
                     result = error
             try:
                 step = steps.send(result)
             except StopIteration as end:
-                return self._core.answer(request, end.value)
+                response: httpx.Response = end.value
+                return response

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx2 as httpx
+import numpy as np
 
 from encodery_client.answers import Answer, read_base64, read_raw, refuse_other_space
 from encodery_client.retry import Retry
 from encodery_client.rows import rows_of
-from encodery_client.wire import JSON, RAW, Limits, Parameters, Request, Wire, requests
+from encodery_client.wire import (
+    JSON,
+    RAW,
+    Limits,
+    Parameters,
+    Request,
+    ScoreOptions,
+    Wire,
+    requests,
+    score_body,
+)
 
 CONNECT_S = 5.0
 DEADLINE = "X-Request-Timeout-Ms"
@@ -76,17 +87,42 @@ class Core:
             timeout_s: until the caller's deadline; passed on, so that nothing is computed for nobody.
         """
         as_json = facts or self.wire == "base64" or request.parameters.output == "sparse"
+        body = request.body(self._pins.get(request.parameters.pin), "base64" if as_json else "raw")
+        return self._post("/encode", body, JSON if as_json else RAW, timeout_s)
+
+    @staticmethod
+    def _post(path: str, body: bytes, accept: str, timeout_s: float) -> dict[str, Any]:
+        deadline = str(max(1, int(timeout_s * 1000)))
         return {
             "method": "POST",
-            "url": "/encode",
-            "content": request.body(self._pins.get(request.parameters.pin), "base64" if as_json else "raw"),
-            "headers": {
-                "Content-Type": JSON,
-                "Accept": JSON if as_json else RAW,
-                DEADLINE: str(max(1, int(timeout_s * 1000))),
-            },
+            "url": path,
+            "content": body,
+            "headers": {"Content-Type": JSON, "Accept": accept, DEADLINE: deadline},
             "timeout": httpx.Timeout(timeout_s, connect=min(CONNECT_S, timeout_s)),
         }
+
+    def score_arguments(
+        self, query: Any, candidates: Any, options: ScoreOptions
+    ) -> Callable[[float], dict[str, Any]]:
+        """Return what makes the arguments of httpx's `request` for a ranking, by the seconds that are left.
+
+        Raises:
+            TypeError, ValueError: an option that does not exist, or what JSON has no form for.
+        """
+        if unknown := options.keys() - ScoreOptions.__annotations__.keys():
+            raise TypeError(
+                f"no such option: {', '.join(unknown)}; there are {', '.join(ScoreOptions.__annotations__)}"
+            )
+        fields = {name: value for name, value in options.items() if name != "timeout_s" and value is not None}
+        for name in ("model", "version", "truncate", "dimensions"):
+            if (value := getattr(self.parameters, name)) is not None:
+                fields.setdefault(name, value)
+        pin = (fields.get("model"), fields.get("version"), fields.get("dimensions"), None)
+        if (space := self._pins.get(pin)) is not None:
+            fields.setdefault("space", space)
+        is_array = isinstance(candidates, np.ndarray) and candidates.ndim > 1
+        body = score_body(fields, query, candidates if is_array else rows_of(candidates))
+        return lambda timeout_s: self._post("/score", body, JSON, timeout_s)
 
     def answer(self, request: Request, response: httpx.Response) -> Answer:
         """Read the answer to one request. Pins, or raises SpaceChanged."""
@@ -96,6 +132,13 @@ class Core:
             expected = self._pins.setdefault(request.parameters.pin, answer.space)
         refuse_other_space(expected, answer)
         return answer
+
+
+def checked_url(url: str) -> str:
+    """Return the URL itself. Raises ValueError for one that is none, as 127.0.0.1:8000."""
+    if not url.startswith(("http://", "https://")):
+        raise ValueError(f"a URL begins with http:// or https://, as http://127.0.0.1:8000; this is {url!r}")
+    return url
 
 
 def headers_of(api_key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -33,7 +33,7 @@ class FakeServer:
 
     Attributes:
         transport: for `Client` and `AsyncClient` alike.
-        requests: the bodies that came to /encode, parsed.
+        requests: the bodies that came to /encode and /score, parsed.
         headers: of those requests.
         kind: of its model's inputs.
         space: of the vectors; change it to play a server with a new model.
@@ -120,14 +120,42 @@ class FakeServer:
             return httpx.Response(200, json=model | {"versions": [manifest]})
         if request.url.path == f"/models/{self.model}/schema":
             return httpx.Response(200, json={"title": self.model, "examples": ["hello world"]})
-        if request.url.path != "/encode":
+        if request.url.path not in ("/encode", "/score"):
             return _error(404, "not_found", "there is nothing at this path")
         failure = self._planned.pop(len(self.requests), None)
         self.requests.append(json.loads(request.content))
         self.headers.append(request.headers)
         if isinstance(failure, Exception):
             raise failure
+        if failure is None and request.url.path == "/score":
+            return self._score(self.requests[-1])
         return failure or self._encode(self.requests[-1], request.headers.get("accept") == RAW)
+
+    def _score(self, body: dict[str, Any]) -> httpx.Response:
+        """Rank by the inner products of its vectors."""
+        if body.get("space", self.space) != self.space:
+            return _error(
+                412, "space_mismatch", f"loaded versions and their spaces: {self.version}: {self.space}"
+            )
+        sent = [np.frombuffer(base64.b64decode(row), "<f4") for row in body.get("vectors", ())]
+        rows = np.stack(sent) if sent else self.vectors(body["candidates"])
+        scores = rows @ self.vectors([body["query"]])[0]
+        best = np.argsort(-scores, kind="stable")[: body.get("top_k", 10)]
+        of_candidates = (None, None) if sent else (self.model, self.version)
+        return httpx.Response(
+            200,
+            json={
+                "model": self.model,
+                "version": self.version,
+                "candidates_model": of_candidates[0],
+                "candidates_version": of_candidates[1],
+                "space": self.space,
+                "metric": "cosine",
+                "candidates": len(rows),
+                "results": [{"index": int(row), "score": float(scores[row])} for row in best],
+                "warnings": list(self.warnings),
+            },
+        )
 
     def _encode(self, body: dict[str, Any], raw: bool) -> httpx.Response:
         output, dimensions = body.get("output", "float32"), body.get("dimensions", self.dim)

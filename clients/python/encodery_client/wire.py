@@ -5,6 +5,7 @@ The way back, from responses to vectors, is in `encodery_client.answers`.
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -52,6 +53,31 @@ class Options(TypedDict, total=False):
     output: Output
     input_type: InputType
     now: str | float
+    timeout_s: float
+
+
+class ScoreOptions(TypedDict, total=False):
+    """The options of `score`. What it leaves out is the client's default, and then the server's.
+
+    Attributes:
+        model, version: of the query's encoder.
+        candidates_model: the other encoder of its pair, or it itself, if not given.
+        space: what all vectors must be of; by default what the client is pinned to.
+        top_k: how many of the best.
+        truncate, dimensions, now: as of `encode`.
+        mix: how much the words of texts count beside their vectors, 0 to 1.
+        timeout_s: of the whole call, retries included.
+    """
+
+    model: str
+    version: str
+    candidates_model: str
+    space: str
+    top_k: int
+    truncate: Truncate
+    dimensions: int
+    now: str | float
+    mix: float
     timeout_s: float
 
 
@@ -132,7 +158,7 @@ def requests(rows: Iterable[Any], parameters: Parameters, limits: Limits) -> Ite
     offset, size = 0, 0
     items: list[bytes] = []
     for index, row in enumerate(rows):
-        content = _json(index, row)
+        content = _json(f"inputs[{index}]", row)
         if items and (len(items) >= limits.items or size + len(content) > limits.bytes):
             yield Request(offset, items, parameters)
             offset, size, items = index, 0, []
@@ -142,10 +168,29 @@ def requests(rows: Iterable[Any], parameters: Parameters, limits: Limits) -> Ite
         yield Request(offset, items, parameters)
 
 
-def _json(index: int, row: Any) -> bytes:
+def score_body(fields: Mapping[str, Any], query: Any, candidates: Iterable[Any] | Vectors) -> bytes:
+    """Write a request to /score: candidates as inputs, or as vectors, floats [n, dim].
+
+    Raises:
+        TypeError, ValueError: as `requests`, or vectors come without a space.
+    """
+    parts = [json.dumps(name).encode() + b":" + _json(name, value) for name, value in fields.items()]
+    parts.append(b'"query":' + _json("query", query))
+    if isinstance(candidates, np.ndarray) and candidates.ndim == 2 and candidates.dtype.kind == "f":
+        if "space" not in fields:
+            raise ValueError("vectors as candidates need `space`: that of the index they are from")
+        rows = [base64.b64encode(row.tobytes()).decode() for row in candidates.astype("<f4")]
+        parts.append(b'"vectors":' + _json("vectors", rows))
+    else:
+        written = [_json(f"candidates[{index}]", row) for index, row in enumerate(candidates)]
+        parts.append(b'"candidates":[%s]' % b",".join(written))
+    return b"{%s}" % b",".join(parts)
+
+
+def _json(place: str, value: Any) -> bytes:
     try:
-        return json.dumps(row, allow_nan=False, ensure_ascii=False).encode()
+        return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ValueError(f"inputs[{index}] holds half of a character (a lone surrogate)") from None
+        raise ValueError(f"{place} holds half of a character (a lone surrogate)") from None
     except (ValueError, TypeError) as error:
-        raise type(error)(f"inputs[{index}] cannot be written as JSON: {error}") from None
+        raise type(error)(f"{place} cannot be written as JSON: {error}") from None

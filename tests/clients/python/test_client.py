@@ -405,3 +405,70 @@ def test_a_key_is_sent_as_a_bearer_token(server: FakeServer, connect: Connect) -
     connect(server, api_key="k").call("encode", ["a"])
 
     assert server.headers[0]["authorization"] == "Bearer k"
+
+
+def test_candidates_are_ranked(server: FakeServer, connect: Connect) -> None:
+    client = connect(server)
+    found = client.call("score", "a query", ["one", "a query", "another"], top_k=2)
+
+    assert found.results[0].index == 1
+    assert found.results[0].score == pytest.approx(1.0)
+    assert len(found.results) == 2
+    assert (found.model, found.candidates_model, found.space) == ("fake", "fake", "sp_fake")
+    assert server.requests[-1] == {
+        "query": "a query",
+        "candidates": ["one", "a query", "another"],
+        "top_k": 2,
+    }
+
+
+def test_candidates_may_be_vectors_of_a_pinned_space(server: FakeServer, connect: Connect) -> None:
+    client = connect(server)
+    vectors = client.call("encode", ["one", "two", "three"])
+    found = client.call("score", "two", vectors)
+
+    assert found.results[0].index == 1
+    assert found.candidates_model is None
+    assert server.requests[-1]["space"] == "sp_fake"
+
+
+def test_vectors_without_a_space_are_refused_before_anything_is_sent(
+    server: FakeServer, connect: Connect
+) -> None:
+    with pytest.raises(ValueError, match="vectors as candidates need `space`"):
+        connect(server).call("score", "two", np.ones((2, 6), np.float32))
+    assert server.requests == []
+
+
+def test_ranking_keeps_to_the_pinned_space(server: FakeServer, connect: Connect) -> None:
+    client = connect(server)
+    client.call("encode", ["one"])
+    server.space = "sp_other"
+
+    with pytest.raises(ec.SpaceChanged):
+        client.call("score", "one", ["two"])
+
+
+def test_ranking_is_tried_again_while_the_server_is_busy(server: FakeServer, connect: Connect) -> None:
+    server.fail_next(429, retry_after_s=0)
+
+    assert connect(server).call("score", "one", ["two"]).results[0].index == 0
+    assert len(server.requests) == 2
+
+
+def test_option_of_a_ranking_that_does_not_exist_is_named(server: FakeServer, connect: Connect) -> None:
+    with pytest.raises(TypeError, match="no such option: output"):
+        connect(server).call("score", "one", ["two"], output="int8")
+
+
+def test_clients_options_hold_for_rankings(server: FakeServer, connect: Connect) -> None:
+    connect(server, truncate="end", version="1").call("score", "one", ["two"])
+
+    assert (server.requests[-1]["truncate"], server.requests[-1]["version"]) == ("end", "1")
+
+
+@pytest.mark.parametrize("kind", [ec.Client, ec.AsyncClient])
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "localhost:8000", "", "ftp://here"])
+def test_what_is_no_url_is_said_at_once(kind: Any, url: str) -> None:
+    with pytest.raises(ValueError, match=r"a URL begins with http:// or https://"):
+        kind(url)

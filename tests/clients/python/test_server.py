@@ -56,6 +56,20 @@ def test_output_types_are_those_of_the_bundle(
         np.testing.assert_allclose(vectors, expected, atol=1e-3 if "float" in output else 0)
 
 
+def test_items_are_ranked_for_a_user_by_their_ids(url: str) -> None:
+    """And by their vectors in place of their ids, with the same scores."""
+    items = list(tiny.ITEMS)
+    with Client(url, model="shop-user") as client:
+        by_id = client.score(tiny.USERS[0], items, now=tiny.NOW, top_k=3)
+        vectors = client.encode([{"id": one} for one in items], model="shop-item")
+        by_vector = client.score(tiny.USERS[0], vectors, now=tiny.NOW, top_k=3, space=by_id.space)
+
+    assert (by_id.model, by_id.candidates_model) == ("shop-user", "shop-item")
+    assert [one.index for one in by_vector.results] == [one.index for one in by_id.results]
+    scores = [[one.score for one in found.results] for found in (by_id, by_vector)]
+    np.testing.assert_allclose(*scores, rtol=1e-4)
+
+
 def test_sparse_vectors_are_those_of_the_bundle(tmp_path: Path) -> None:
     publish(tmp_path, [replace(tiny.text_draft(), lexical=tiny.lexical())])
     with serving(tmp_path) as base, Client(base, batch_items=3, output="sparse") as client:
