@@ -20,6 +20,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CLIENT = ROOT / "clients" / "python"
+MODELS = "models"
 SHOWN_URL = "http://127.0.0.1:8000"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FLAT = re.compile(r"([\[{])([^\[\]{}]{0,90})([\]}])")  # a list or an object without any inside, and not long
@@ -69,6 +70,7 @@ def run(example: Example, url: str) -> str:
     """Run the example; return what it prints. Raises RuntimeError with its complaint if it fails."""
     command = ["bash", "-euo", "pipefail", "-c"] if example.language == "bash" else [sys.executable, "-c"]
     with tempfile.TemporaryDirectory() as scratch:
+        Path(scratch, MODELS).symlink_to(ROOT / MODELS)  # as in a checkout, where readers are
         done = subprocess.run(
             [*command, example.code.replace(SHOWN_URL, url)],
             cwd=scratch,

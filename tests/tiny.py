@@ -102,11 +102,15 @@ def text_draft(
     *,
     preprocessor: bytes | None = None,
     max_length: int = MAX_LENGTH,
+    table: npt.NDArray[np.float32] | None = None,
     **changes: Any,
 ) -> Draft:
-    """Masked sum of token vectors; L2-normalised, unless the manifest is to say that it is not."""
+    """Masked sum of token vectors; L2-normalised, unless the manifest is to say that it is not.
+
+    The vectors of tokens are random, of the seed, unless a table [words, DIM] is given.
+    """
     is_normalized = changes.get("normalized", True)
-    table = _table(len(WORDS), seed)
+    table = token_table(seed) if table is None else table
     nodes = [
         helper.make_node("Gather", ["table", "input_ids"], ["tokens"]),  # (n, t, d)
         helper.make_node("Cast", ["attention_mask"], ["mask"], to=TensorProto.FLOAT),
@@ -259,6 +263,11 @@ def reference_vectors(
         evaluator.run(None, preprocessor.collate([one]))[0] for one in preprocessor.prepare(inputs, "end")
     ]
     return np.concatenate(rows).astype(np.float32)
+
+
+def token_table(seed: int = 0) -> npt.NDArray[np.float32]:
+    """The vectors of WORDS, [words, DIM]."""
+    return _table(len(WORDS), seed)
 
 
 def _table(rows: int, seed: int) -> npt.NDArray[np.float32]:

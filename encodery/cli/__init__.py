@@ -60,6 +60,7 @@ OF_MODELS: dict[str, Callable[..., None]] = {
     "verify": models.verify,
     "use": models.use,
     "describe": models.describe,
+    "compare": models.compare,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
@@ -67,7 +68,7 @@ for name, command in COMMANDS.items():
 app.add_typer(evaluate.app, name="evaluate")
 
 of_models = typer.Typer(
-    help="List, show and verify published models, and choose versions.", no_args_is_help=True
+    help="List, show, verify and compare published models, and choose versions.", no_args_is_help=True
 )
 for name, command in OF_MODELS.items():
     of_models.command(name)(command)

@@ -46,12 +46,24 @@ def bundle_mistakes() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def training() -> Iterator[None]:
-    """Turn what training raises on purpose into one sentence; a bug keeps its traceback."""
+def data_mistakes() -> Iterator[None]:
+    """Turn an error about a bundle or a file into one sentence."""
     from bundle import EncoderyError
 
     try:
         yield
+    except OSError as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), MISTAKE)
+    except EncoderyError as error:
+        fail(str(error), MISTAKE)
+
+
+@contextlib.contextmanager
+def training() -> Iterator[None]:
+    """Turn what training raises on purpose into one sentence; a bug keeps its traceback."""
+    try:
+        with data_mistakes():
+            yield
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] in ("app", "bundle", "encodery", "tabular", "training"):
             raise
@@ -60,10 +72,6 @@ def training() -> Iterator[None]:
             "in a checkout of encodery: python3 dev.py run train CONFIG",
             MISTAKE,
         )
-    except OSError as error:
-        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), MISTAKE)
-    except EncoderyError as error:
-        fail(str(error), MISTAKE)
 
 
 def directory_of(models_dir: Path | None) -> Path:

@@ -16,6 +16,7 @@ from encodery.cli.common import (
     Name,
     Version,
     bundle_mistakes,
+    data_mistakes,
     fail,
     store_of,
     training,
@@ -114,3 +115,44 @@ def describe(  # noqa: PLR0917  # typer calls it, by name
         )
         (manifest,) = publish(store.root, [draft])
     typer.echo(f"current: {name}/{manifest.version}, of the same space as {name}/{found}")
+
+
+def compare(  # noqa: PLR0917  # typer calls it, by name
+    old: Annotated[str, typer.Argument(metavar="A", help="The model in use, as NAME or NAME@VERSION.")],
+    new: Annotated[str, typer.Argument(metavar="B", help="The one that may follow it.")],
+    queries: Annotated[Path, typer.Option(help="Inputs to compare by: .jsonl, .csv, .tsv or .parquet.")],
+    documents: Annotated[
+        Path | None, typer.Option(help="What is searched, by the peer of a pair [default: the queries].")
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(help="Which documents answer which query: columns query-id, corpus-id and score."),
+    ] = None,
+    gate: Annotated[
+        Path | None,
+        typer.Option(help="TOML file of bounds on the figures. Exit status 1 if one is broken."),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="Column that holds the input, for models that read one.")
+    ] = None,
+    models_dir: ModelsDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two versions, or two models, on the same inputs: neighbours kept, queries lost, time."""
+    from encodery.spaces.compare import Files, compare
+    from encodery.spaces.gate import Gate
+    from encodery.spaces.report import comparison_report
+
+    store = store_of(models_dir)
+    with data_mistakes():
+        bounds = Gate.from_file(gate) if gate else None
+        comparison = compare(store, old, new, Files(queries, documents, labels, column))
+        reasons = bounds.reasons(comparison) if bounds else []
+    if as_json:
+        typer.echo(json.dumps(comparison.to_json() | {"refused": reasons}, indent=1))
+    else:
+        typer.echo(comparison_report(comparison))
+    if reasons:
+        fail(f"{comparison.new} may not follow {comparison.old}: {'; '.join(reasons)}", FAILED)
+    if bounds:
+        typer.echo(f"{comparison.new} may follow {comparison.old}", err=True)

@@ -1,0 +1,38 @@
+"""Comparisons, fits and migrations in words, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from encodery.spaces.compare import Comparison
+from encodery.spaces.thresholds import Threshold
+
+
+def comparison_report(one: Comparison) -> str:
+    """Lay a comparison out."""
+    spaces = "one space: an index may stay" if one.is_same_space else "two spaces: an index may not stay"
+    lines = [
+        f"{one.old} -> {one.new}: {spaces}",
+        f"{one.queries:,} queries, {one.documents:,} documents",
+        *aligned([(name, f"{value:.3f}") for name, value in one.figures.items()]),
+    ]
+    if one.regressed:
+        lines.append(f"lost most: {', '.join(one.regressed)}")
+    return "\n".join([*lines, *thresholds_report(one.thresholds)])
+
+
+def thresholds_report(found: Sequence[Threshold]) -> list[str]:
+    """Say what old thresholds are worth; no line if nothing can be said."""
+    if not found:
+        return []
+    head = ("old threshold", "new", "pairs that pass", "decided alike")
+    rows = [(f"{one.old:.2f}", f"{one.new:.3f}", f"{one.share:.1%}", f"{one.agreement:.1%}") for one in found]
+    return aligned([head, *rows])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as columns."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
