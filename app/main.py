@@ -15,7 +15,7 @@ from pathlib import Path
 from fastapi import FastAPI, Response
 
 from app.access import Gate
-from app.api import docs, encode, health, models, score
+from app.api import adapt, docs, encode, health, models, score
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache
 from app.http.application import Application
@@ -34,7 +34,7 @@ from app.shared.scoreboard import WorkerSlot
 from app.side_work import SideWork
 
 GROUPS = (
-    *(module.routes for module in (encode, score, health, models, docs)),
+    *(module.routes for module in (encode, score, adapt, health, models, docs)),
     *(protocol.group for protocol in PROTOCOLS),
 )
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."

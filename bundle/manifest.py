@@ -116,6 +116,24 @@ class Joined(_Part):
     space: str
 
 
+class Adapts(_Part):
+    """What an adapter turns into what, and what it was fitted on.
+
+    Attributes:
+        source: the encoder whose vectors it takes.
+        target: the encoder whose vectors they are turned towards; they are near those, not equal to them.
+        kind: of the inputs of both.
+        documents: inputs that both encoded for the fit.
+        method: of the fit, for people.
+    """
+
+    source: Joined
+    target: Joined
+    kind: str
+    documents: Positive
+    method: str
+
+
 class Manifest(_Part):
     """The content of manifest.json.
 
@@ -126,6 +144,7 @@ class Manifest(_Part):
         space_members: digests of the encoders that share the space, this one's among them.
         peers: the other encoders of the space, published together with this one.
         joins: a space of another encoder that these vectors may be compared in as well; training saw to it.
+        adapts: of an adapter, the two spaces that it lies between. Its own is neither of them.
         dim: length of a vector.
         dimensions: lengths a vector may be cut to (Matryoshka), `dim` included, descending.
         normalized: every vector has L2 norm 1.
@@ -151,6 +170,7 @@ class Manifest(_Part):
     space_members: Annotated[list[Digest], Field(min_length=1)]
     peers: list[Reference]
     joins: Joined | None = None
+    adapts: Adapts | None = None
     dim: Positive
     dimensions: list[Positive]
     normalized: bool
@@ -195,6 +215,8 @@ class Manifest(_Part):
         }
         if self.prompts:
             decides |= {"prompts": self.prompts, "default_prompt": self.default_prompt}
+        if self.adapts:
+            decides |= {"source": self.adapts.source.space}
         return hashlib.sha256(canonical_json(decides)).hexdigest()
 
     def sparse_space(self, preprocessor_file: str) -> str | None:
@@ -252,7 +274,7 @@ class Manifest(_Part):
         return self.model_dump(mode="json", exclude=silent)
 
 
-_LATER = ("prompts", "default_prompt", "joins", "languages", "not_for")
+_LATER = ("prompts", "default_prompt", "joins", "adapts", "languages", "not_for")
 
 
 def reported(metrics: Mapping[str, Metric]) -> dict[str, Metric]:

@@ -24,7 +24,7 @@ from bundle.disk import DISK, Disk, publishing
 from bundle.errors import BundleError, ManifestError, VersionExistsError
 from bundle.graph import check_graph
 from bundle.lexical import LEXICAL, Lexical
-from bundle.manifest import FileEntry, Joined, Manifest, Parity, Reference, Trained, space_id
+from bundle.manifest import Adapts, FileEntry, Joined, Manifest, Parity, Reference, Trained, space_id
 from bundle.preprocess import KINDS
 from bundle.store import CURRENT, TEMPORARY, Store, build, check_name, lexical_in, remove_leftovers
 from bundle.words import first_error
@@ -44,7 +44,7 @@ class Draft:
         golden: content of golden.json.
         card: content of the model card, README.md.
         dimensions: lengths a vector may be cut to, `dim` included.
-        prompts, default_prompt, joins, languages, not_for: see `Manifest`.
+        prompts, default_prompt, joins, adapts, languages, not_for: see `Manifest`.
         lexical: statistics of words, for kinds that may have them.
     """
 
@@ -65,6 +65,7 @@ class Draft:
     prompts: Mapping[str, str] = field(default_factory=dict)
     default_prompt: str | None = None
     joins: Joined | None = None
+    adapts: Adapts | None = None
     languages: Sequence[str] = ()
     not_for: str = ""
     lexical: Lexical | None = field(default=None, repr=False)
@@ -92,6 +93,7 @@ class Draft:
             prompts=manifest.prompts,
             default_prompt=manifest.default_prompt,
             joins=manifest.joins,
+            adapts=manifest.adapts,
             languages=manifest.languages,
             not_for=manifest.not_for,
             lexical=lexical_in(files, preprocessor),
@@ -220,6 +222,7 @@ def _unproven(draft: Draft, version: str) -> Manifest:
         space_members=["0" * 64],
         peers=[],
         joins=draft.joins,
+        adapts=draft.adapts,
         dim=draft.dim,
         dimensions=list(draft.dimensions),
         normalized=draft.normalized,

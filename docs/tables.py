@@ -101,6 +101,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "soak": partial(bench_table, "soak"),
     "versions": partial(bench_table, "versions"),
     "curves": partial(bench_table, "curves"),
+    "adapters": partial(bench_table, "adapters"),
     "faults": faults_table,
     "settings": settings_table,
     "models": models_table,

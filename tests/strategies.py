@@ -60,4 +60,10 @@ RECORDS = st.fixed_dictionaries(
         "price": st.floats(0, 1e6) | st.integers(0, 10**6),
     },
 )
-INPUTS: dict[str, st.SearchStrategy[Any]] = {"text": SENTENCES, "shop-user": USERS, "shop-item": RECORDS}
+VECTORS = st.lists(st.floats(-100, 100, width=32), min_size=tiny.DIM, max_size=tiny.DIM)
+INPUTS: dict[str, st.SearchStrategy[Any]] = {
+    "text": SENTENCES,
+    "shop-user": USERS,
+    "shop-item": RECORDS,
+    "adapter": VECTORS,
+}

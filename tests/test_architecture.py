@@ -50,14 +50,16 @@ def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 # What only a kind's own folders may look at: to ask for any of it is to ask which kind something is.
-OF_ONE_KIND = {"Text", "Features", "TextPreprocessor", "FeaturePreprocessor", "TEXT", "FEATURES"}
+OF_ONE_KIND = {"Text", "Features", "Vector", "TEXT", "FEATURES", "VECTOR"}
+OF_ONE_KIND |= {"TextPreprocessor", "FeaturePreprocessor", "VectorPreprocessor"}
+FOLDERS_OF_ONE_KIND = tuple(f"bundle.preprocess.{name}" for name in ("text", "features", "vector"))
 
 
 def names_of_one_kind(tree: ast.AST) -> Iterator[tuple[int, str]]:
     """Yield the line and the name of everything imported from a kind, by whichever door."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("bundle"):
-            is_of_kind = node.module.startswith(("bundle.preprocess.text", "bundle.preprocess.features"))
+            is_of_kind = node.module.startswith(FOLDERS_OF_ONE_KIND)
             yield from (
                 (node.lineno, alias.name) for alias in node.names if is_of_kind or alias.name in OF_ONE_KIND
             )

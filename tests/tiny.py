@@ -19,11 +19,13 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from bundle.golden import Golden
 from bundle.inputs import Input
 from bundle.lexical import Lexical
-from bundle.manifest import Manifest, Metric, Parity, Trained
+from bundle.manifest import Adapts, Joined, Manifest, Metric, Parity, Trained
 from bundle.preprocess import KINDS, Preprocessor
 from bundle.preprocess.features import Features
 from bundle.preprocess.features.schema import FIRST, FeatureSchema
 from bundle.preprocess.text import Text, TextPreprocessor
+from bundle.preprocess.vector import Vector
+from bundle.preprocess.vector.preprocessor import VectorFile
 from bundle.publish import Draft, publish
 
 DIM = 8
@@ -183,6 +185,21 @@ def pair_drafts(prefix: str = "shop", seed: int = 0) -> list[Draft]:
         draft(f"{prefix}-user", "features", user, user_schema(), users, **plain),
         draft(f"{prefix}-item", "features", item, item_schema(), records, **plain),
     ]
+
+
+def adapter_draft(name: str, source: Manifest, target: Manifest, seed: int = 0) -> Draft:
+    """A random matrix between the spaces of two encoders; of norm 1 where the target's vectors are."""
+    matrix = np.random.default_rng(seed).normal(size=(source.dim, target.dim)).astype(np.float32)
+    nodes = [helper.make_node("MatMul", ["source", "matrix"], ["turned" if target.normalized else "vector"])]
+    if target.normalized:
+        nodes.append(helper.make_node("LpNormalization", ["turned"], ["vector"], axis=1, p=2))
+    graph = graph_bytes(nodes, {"source": (TensorProto.FLOAT, ["n", source.dim])}, {"matrix": matrix})
+    vectors: list[Input] = [Vector(row) for row in _table(3, seed)[:, : source.dim]]
+    places = [Joined(name=one.name, version=one.version, space=one.space) for one in (source, target)]
+    adapts = Adapts(source=places[0], target=places[1], kind=source.kind, documents=1000, method="by chance")
+    plain = {"normalized": target.normalized, "metric": target.metric, "max_length": 1}
+    content = VectorFile(dim=source.dim).to_bytes()
+    return draft(name, "vector", graph, content, vectors, adapts=adapts, **plain)
 
 
 def draft(

@@ -38,8 +38,8 @@ def with_card(draft: Draft, made: str, example: Any) -> Draft:
         *([f"- Languages: {', '.join(draft.languages)}."] if draft.languages else []),
         *([f"- Not for {draft.not_for}"] if draft.not_for else []),
         *_joined(draft),
-        f"- onnxruntime against torch over {draft.parity.inputs} inputs: at most "
-        f"{draft.parity.max_abs_diff:.1e} apart; "
+        f"- onnxruntime against {'the fit' if draft.adapts else 'torch'} over {draft.parity.inputs} inputs: "
+        f"at most {draft.parity.max_abs_diff:.1e} apart; "
         f"alone against in a batch: {draft.parity.batch_max_abs_diff:.1e}.",
         "",
         "## Quality",

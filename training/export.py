@@ -111,7 +111,7 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
         metric=encoder.metric,
         max_length=encoder.max_length,
         parity=parity,
-        trained=_trained(provenance, metrics),
+        trained=trained(provenance, metrics),
         prompts=encoder.prompts,
         default_prompt=encoder.default_prompt,
         lexical=encoder.lexical,
@@ -122,7 +122,8 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
     return model_card(draft, provenance, encoder.parity_inputs[0].to_json())
 
 
-def _trained(provenance: Provenance, metrics: Mapping[str, Metric]) -> Trained:
+def trained(provenance: Provenance, metrics: Mapping[str, Metric]) -> Trained:
+    """What a manifest says of the origin."""
     return Trained(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         git_commit=git_commit(),

@@ -76,7 +76,11 @@ _EXAMPLES: dict[str, Any] = {
             "encoding": "base64",
         },
     },
-} | {name: {"summary": kind.noun, "value": {"inputs": kind.examples[0]}} for name, kind in KINDS.items()}
+} | {
+    name: {"summary": kind.noun, "value": {"inputs": kind.examples[0]}}
+    for name, kind in KINDS.items()
+    if kind.examples
+}
 _HEADERS: dict[str, Any] = {
     name: {"description": meaning, "schema": {"type": "string"}}
     for name, meaning in {
@@ -157,7 +161,7 @@ async def _sparse(context: Context, request: Request, call: EncodeCall) -> Respo
 
     def body() -> bytes:
         rows = [vectors.sparse_row(row, call.options.encoding) for row in result.rows]
-        return to_json(_described(result) | {"embeddings": rows}, count)
+        return to_json(described(result) | {"embeddings": rows}, count)
 
     count = sum(map(len, result.rows))
     content = await off_loop(sparse.ENTRY * count, body)
@@ -177,7 +181,7 @@ def _respond(result: EncodeResult, media_type: str, encoding: vectors.Encoding) 
     return _as_block(result, media_type)
 
 
-def _described(result: EncodeResult | SparseResult) -> dict[str, Any]:
+def described(result: EncodeResult | SparseResult) -> dict[str, Any]:
     """What an answer in JSON says beside the vectors."""
     return {
         "model": result.loaded.manifest.name,
@@ -190,7 +194,7 @@ def _described(result: EncodeResult | SparseResult) -> dict[str, Any]:
 
 
 def _as_json(result: EncodeResult, encoding: vectors.Encoding) -> Response:
-    body = vectors.to_json(_described(result), result.quantized, encoding)
+    body = vectors.to_json(described(result), result.quantized, encoding)
     return Response(body, headers=result.headers(), media_type=vectors.JSON)
 
 

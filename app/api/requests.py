@@ -41,6 +41,7 @@ NOW_SCHEMA: dict[str, Any] = {
     ],
 }
 MOST_DIGITS = 9  # of a number in a query
+_BOOLEANS = {"true": True, "false": False}  # in a query
 NameField = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -58,6 +59,11 @@ class EncodeBody(BaseModel):
         None,
         description="the space that the vectors must be of; 412 if no loaded version gives such vectors. "
         "Without `version`, any loaded version of the model that does may answer",
+    )
+    adapted: bool = Field(
+        False,
+        description="`space` may be that of an adapter: the vectors are for a search among adapted ones, and "
+        "the answer says of which space they are",
     )
     truncate: Truncate = Field(
         "none",
@@ -117,6 +123,7 @@ class EncodeBody(BaseModel):
             truncate=self.truncate,
             prompt=self.prompt,
             output=self.output,
+            adapted=self.adapted,
         )
 
     def sparse_request(self, inputs: GivenInputs) -> SparseRequest:
@@ -126,6 +133,10 @@ class EncodeBody(BaseModel):
                 "sparse vectors cannot be cut: a dimension is a word; leave it out",
                 code="invalid_dimensions",
                 param="dimensions",
+            )
+        if self.adapted:
+            raise InvalidRequest(
+                "sparse vectors are never adapted; leave it out", code="unsupported", param="adapted"
             )
         return SparseRequest(
             inputs=inputs,
@@ -187,6 +198,8 @@ def from_options(options: Mapping[str, str]) -> EncodeBody:
     dimensions = options.get("dimensions", "")
     if dimensions.isascii() and dimensions.isdecimal() and len(dimensions) <= MOST_DIGITS:
         fields["dimensions"] = int(dimensions)
+    if options.get("adapted") in _BOOLEANS:
+        fields["adapted"] = _BOOLEANS[options["adapted"]]
     return validated({"inputs": [], **fields}, EncodeBody)
 
 

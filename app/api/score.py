@@ -25,7 +25,7 @@ from app.api.large import off_loop
 from app.api.ranking import Ranking, ranked, ranked_with_words
 from app.api.requests import moment_of, validated
 from app.api.score_form import EXAMPLES, ScoreRequest, ScoreResponse
-from app.api.score_vectors import load_score, vectors_of
+from app.api.score_vectors import load_with_vectors, vectors_of
 from app.api.service import EncodeRequest, EncodeResult, Target, encode_inputs, resolve
 from app.api.vectors import Vectors
 from app.engine import DeadlineExceeded, NotReady, SpaceMismatch, UnknownModel
@@ -65,7 +65,7 @@ async def score(context: Context, request: Request) -> Response:
     refuse_query(request)
     body = await read_json_body(context, request, "max_score_body_bytes")
     asked = await off_loop(
-        len(body), lambda: validated(load_score(body, settings.max_candidates), ScoreRequest)
+        len(body), lambda: validated(load_with_vectors(body, "query", settings.max_candidates), ScoreRequest)
     )
     given = _given(asked, settings)
     try:
@@ -134,6 +134,7 @@ class _Caller:
             space=asked.space,
             dim=asked.dimensions,
             truncate=asked.truncate,
+            adapted=asked.adapted,
         )
         target = resolve(self.context, request)
         if asked.mix:
@@ -236,7 +237,7 @@ async def _scored(caller: _Caller, given: list[Any]) -> Response:
     noted = [("query", query.facts[0])]
     noted += [(f"candidates[{index}]", facts[index]) for index in ranking.best if facts]
     manifest, other = query.loaded.manifest, blocks[0].loaded.manifest if blocks else None
-    space = blocks[0].space if blocks else query.space
+    space = blocks[0].space if blocks else asked.space or query.space
     content = {
         "model": manifest.name,
         "version": manifest.version,

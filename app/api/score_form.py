@@ -19,7 +19,7 @@ _CANDIDATES: dict[str, Any] = {
     "minItems": 1,
     "items": {"anyOf": [*ONE_INPUT["anyOf"], _ID]},
 }
-_VECTORS: dict[str, Any] = {
+VECTORS_SCHEMA: dict[str, Any] = {
     "type": "array",
     "minItems": 1,
     "items": {"anyOf": [{"type": "array", "items": {"type": "number"}}, {"type": "string"}]},
@@ -36,7 +36,7 @@ class ScoreRequest(BaseModel):
         None,
         description="inputs of the candidates' encoder; an item's id will do where it has the field",
     )
-    vectors: Annotated[list[Any], WithJsonSchema(_VECTORS)] | None = Field(
+    vectors: Annotated[list[Any], WithJsonSchema(VECTORS_SCHEMA)] | None = Field(
         None,
         description="in their place, vectors as /encode gives them, in either encoding; they need `space`",
     )
@@ -47,6 +47,9 @@ class ScoreRequest(BaseModel):
     )
     space: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
         None, description="the space that all vectors must be of; 412 if they would not be"
+    )
+    adapted: bool = Field(
+        False, description="`space` may be that of an adapter: vectors that are near those of the query"
     )
     top_k: Annotated[int, Field(ge=1)] = Field(DEFAULT_TOP_K, description="how many of the best to answer")
     truncate: Truncate = Field("none", description="as in /encode")

@@ -1,4 +1,4 @@
-"""Kept vectors in the body of POST /score: read without holding up the event loop, whatever their number.
+"""Kept vectors in the body of /score and /adapt: read without holding up the event loop, however many.
 
 16 MB of JSON numbers take a parser a tenth of a second, and a regular expression half of that, in which no
 other thread runs, so they are found and read in pieces. What is not as expected is left to the parser of the
@@ -44,7 +44,7 @@ _FORMS = {
 }
 
 
-def load_score(body: bytes, most: int) -> dict[str, Any]:
+def load_with_vectors(body: bytes, field: str, most: int) -> dict[str, Any]:
     """The body's JSON object, with numbers as arrays where they were many. Raises as `load_object` does.
 
     Of more than `most` vectors one more is read, to be refused.
@@ -66,7 +66,7 @@ def load_score(body: bytes, most: int) -> dict[str, Any]:
                 return content
         except orjson.JSONDecodeError:
             pass  # the whole says where
-    return load_object(body, "query")
+    return load_object(body, field)
 
 
 def _rows(body: bytes) -> tuple[slice, _Form] | None:

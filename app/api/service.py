@@ -40,6 +40,7 @@ class EncodeRequest(NamedTuple):
         model: by default the server's default model.
         version: exactly this one; by default the current one.
         space: what the vectors must be of.
+        adapted: `space` may be that of an adapter, whose vectors are near those that are asked for.
         dim: length of the vectors; by default the full one.
         dim_field: what the caller calls that.
         prompt: name of what is put before every input; by default the encoder's default, "" for none.
@@ -58,6 +59,7 @@ class EncodeRequest(NamedTuple):
     prompt: str | None = None
     output: OutputType = "float32"
     unit: bool = False
+    adapted: bool = False
 
 
 class EncodeResult(NamedTuple):
@@ -250,10 +252,35 @@ def encode_inputs(
 
 def resolve(context: Context, asked: EncodeRequest) -> Target:
     """The encoder, and the form of its vectors. Raises EngineError, InvalidRequest."""
+    asked = _near(context, asked)
     loaded = find(context, asked)
     prompt = prompt_of(loaded, asked.prompt)
     dim = _dim(loaded, asked)
     return Target(loaded, dim, prompt, asked.truncate, asked.output, asked.unit, asked.space)
+
+
+def _near(context: Context, asked: EncodeRequest) -> EncodeRequest:
+    """The same, in the space that an adapter's vectors are near to, where one of an adapter is expected.
+
+    Raises SpaceMismatch for a caller that does not say that near is good enough.
+    """
+    if asked.space is None:
+        return asked
+    registry, name = context.registry, asked.model or context.default_model
+    for one in registry.loaded:
+        manifest = one.manifest
+        if manifest.adapts is None or asked.space != manifest.space_of(asked.dim or manifest.dim):
+            continue
+        if registry.resolve(name)[0] == manifest.name:
+            break
+        near = manifest.adapts.target.space + asked.space.removeprefix(manifest.space)
+        if not asked.adapted:
+            raise engine.SpaceMismatch(
+                f"vectors of that space were turned towards {near} by the adapter {manifest.name}, and are "
+                'near those that this model gives, not equal to them; send "adapted": true to search them'
+            )
+        return asked._replace(space=near)
+    return asked
 
 
 def find(context: Context, asked: EncodeRequest) -> engine.Loaded:

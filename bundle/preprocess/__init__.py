@@ -22,8 +22,9 @@ from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.features import FEATURES
 from bundle.preprocess.kind import Columns, Kind, Limit, LimitSetting, Tensor
 from bundle.preprocess.text import TEXT
+from bundle.preprocess.vector import VECTOR
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES, VECTOR)}
 
 __all__ = [
     "KINDS",

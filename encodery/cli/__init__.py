@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from encodery import __version__
-from encodery.cli import config, encode, evaluate, keys, models, serve, train
+from encodery.cli import adapt, config, encode, evaluate, keys, models, serve, train
 
 app = typer.Typer(
     help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
@@ -73,6 +73,11 @@ of_models = typer.Typer(
 for name, command in OF_MODELS.items():
     of_models.command(name)(command)
 app.add_typer(of_models, name="models")
+
+of_adapters = typer.Typer(help="Turn vectors of one space towards another.", no_args_is_help=True)
+of_adapters.command("fit")(adapt.fit)
+of_adapters.command("apply")(adapt.apply)
+app.add_typer(of_adapters, name="adapt")
 
 of_schemas = typer.Typer(help="Draft the config of a recommender from data.", no_args_is_help=True)
 of_schemas.command("infer")(train.infer_schema)

@@ -53,7 +53,7 @@ class Files:
 
 @dataclass(frozen=True)
 class View:
-    """What one encoder makes of the files; vectors as `Encoded` has them."""
+    """What one encoder makes of the files; inner products of the vectors are scores."""
 
     manifest: Manifest
     queries: Encoded
@@ -147,10 +147,10 @@ def compared(old: View, new: View, is_self: bool, labels: Path | None = None) ->
 
 
 def _view(store: Store, encoder: Encoder, files: Files) -> View:
-    queries = encode_file(encoder, files.queries, files.column)
-    documents = queries
+    queries = documents = encode_file(encoder, files.queries, files.column).scored(encoder.manifest)
     if files.documents is not None:
-        documents = encode_file(document_encoder(store, encoder), files.documents, files.column)
+        other = document_encoder(store, encoder)
+        documents = encode_file(other, files.documents, files.column).scored(other.manifest)
     return View(encoder.manifest, queries, documents, latency_ms(encoder, files.queries, files.column))
 
 

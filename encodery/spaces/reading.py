@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
 import tabular
-from bundle import Encoder, InputError, Store, prompted
+from bundle import Encoder, InputError, Manifest, Store, prompted
 from bundle.cores import usable_cores
+from bundle.encoder import normalized
 from encodery.bulk.backends import LocalBackend, Options
 from encodery.bulk.command import chunks
 from encodery.bulk.rows import Selection, check_columns, read_rows, survey
@@ -34,7 +35,7 @@ class Encoded:
     Attributes:
         rows: their numbers in the file, ascending; int64 [n].
         ids: of each, or its number where there is none.
-        vectors: float32 [n, dim], of norm 1 where vectors of the space are compared by cosine.
+        vectors: as the encoder gives them; float32 [n, dim].
     """
 
     rows: Ints
@@ -45,6 +46,15 @@ class Encoded:
         """These rows alone; all of them must be there."""
         places = np.searchsorted(self.rows, rows)
         return Encoded(rows, [self.ids[at] for at in places], self.vectors[places])
+
+    def scored(self, manifest: Manifest) -> Encoded:
+        """The same with vectors whose inner products are the scores of their space."""
+        return replace(self, vectors=scored(manifest, self.vectors))
+
+
+def scored(manifest: Manifest, vectors: Floats) -> Floats:
+    """Vectors whose inner products are the scores of their space. float32 [n, dim]."""
+    return normalized(vectors) if manifest.metric == "cosine" else vectors
 
 
 def split_name(reference: str) -> tuple[str, str | None]:
@@ -76,8 +86,12 @@ def encode_file(encoder: Encoder, path: Path, column: str | None = None, most: i
     keep = [name for name in IDS if name in found.names][:1]
     selection = Selection(columns, keep)
     check_columns(path, found, selection)
-    every = 1 if most is None else max(1, -(-found.rows // most))
-    taken = (row for row in read_rows(path, selection) if row.number % every == 0 and not row.fault)
+    share = 1.0 if most is None else min(1.0, most / max(1, found.rows))
+    taken = (
+        row
+        for row in read_rows(path, selection)
+        if not row.fault and int(row.number * share) < int((row.number + 1) * share)  # evenly spread
+    )
     rows, ids, blocks = list[int](), list[str](), list[Floats]()
     with closing(LocalBackend(encoder, Options(truncate="end"), usable_cores())) as backend:
         for chunk in chunks(taken):
@@ -88,13 +102,7 @@ def encode_file(encoder: Encoder, path: Path, column: str | None = None, most: i
             blocks.append(done.vectors)
     if not rows:
         raise SpaceError(f"{path.name}: no row is an input of {encoder.manifest.name}; see --column")
-    return Encoded(np.array(rows, np.int64), ids, comparable(encoder, np.concatenate(blocks)))
-
-
-def comparable(encoder: Encoder, vectors: Floats) -> Floats:
-    """Vectors whose inner products are the scores of their space. float32 [n, dim]."""
-    manifest = encoder.manifest
-    return encoder.cut(vectors, manifest.dim, unit=manifest.metric == "cosine")
+    return Encoded(np.array(rows, np.int64), ids, np.concatenate(blocks))
 
 
 def latency_ms(encoder: Encoder, path: Path, column: str | None = None) -> float:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from bundle.manifest import Metric
 from encodery.spaces.compare import Comparison
 from encodery.spaces.thresholds import Threshold
 
@@ -28,6 +29,15 @@ def thresholds_report(found: Sequence[Threshold]) -> list[str]:
     head = ("old threshold", "new", "pairs that pass", "decided alike")
     rows = [(f"{one.old:.2f}", f"{one.new:.3f}", f"{one.share:.1%}", f"{one.agreement:.1%}") for one in found]
     return aligned([head, *rows])
+
+
+def figures_report(figures: Mapping[str, Metric]) -> list[str]:
+    """Say what an adapter keeps, beside what it is measured against."""
+    return [
+        f"{name}: {metric.value:.3f} adapted, "
+        + ", ".join(f"{value:.3f} {other}" for other, value in metric.baselines.items())
+        for name, metric in figures.items()
+    ]
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -14,7 +14,7 @@ import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bundle import KINDS, Encoder, InputError, Prepared, Store, Text
+from bundle import KINDS, Encoder, InputError, Prepared, Store, Text, publish
 
 SAME = 1e-6  # float32 sums in another order
 
@@ -23,7 +23,18 @@ EXAMPLES: dict[str, list[Any]] = {
     "text": ["hello world", "the cat sat on the mat", "dog"],
     "shop-user": tiny.USERS,
     "shop-item": tiny.ITEM_INPUTS,
+    "adapter": [[0.5] * tiny.DIM, [-1.25, *[3.0] * (tiny.DIM - 1)], [0.0, *[1.0] * (tiny.DIM - 1)]],
 }
+TYPES = {"text": "string", "adapter": "array"}  # in JSON Schema; of all others it is an object
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundles and an adapter, one of every kind at least."""
+    models = tmp_path_factory.mktemp("kinds")
+    text = tiny.publish_all(models)[0]
+    publish(models, [tiny.adapter_draft("adapter", text, text)])
+    return models
 
 
 @pytest.fixture(scope="module", params=EXAMPLES)
@@ -84,7 +95,7 @@ def test_json_round_trip(encoder: Encoder, name: str) -> None:
 def test_schema_is_json_schema_of_the_model(encoder: Encoder, name: str) -> None:
     schema = encoder.schema()
     assert schema["title"] == name
-    assert schema["type"] == ("string" if name == "text" else "object")
+    assert schema["type"] == TYPES.get(name, "object")
     assert json.loads(json.dumps(schema)) == schema
 
 

@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api import score_vectors
-from app.api.score_vectors import load_score
+from app.api.score_vectors import load_with_vectors
 from app.http.errors import InvalidRequest, MalformedRequest
 
 MANY = np.random.default_rng(0).standard_normal((3000, 16)).round(5).tolist()
 
 
 def read(body: bytes) -> Any:
-    content = load_score(body, 10_000)
+    content = load_with_vectors(body, "query", 10_000)
     rows = content.get("vectors")
     return content | {"vectors": [np.asarray(row, np.float32).tolist() for row in rows]} if rows else content
 
@@ -38,7 +38,7 @@ def test_many_rows_are_read_in_pieces(indent: int | None, order: tuple[str, ...]
     body = json.dumps({name: fields[name] for name in order}, indent=indent).encode()
     assert len(body) > score_vectors.PIECE
 
-    assert isinstance(load_score(body, 10_000)["vectors"][0], np.ndarray)
+    assert isinstance(load_with_vectors(body, "query", 10_000)["vectors"][0], np.ndarray)
     assert read(body) == whole(body)
 
 
@@ -47,7 +47,7 @@ def test_many_rows_in_base64_are_read_in_pieces(indent: int | None) -> None:
     rows = [base64.b64encode(np.array(row, "<f4")).decode() for row in MANY]
     body = json.dumps({"query": "a", "vectors": rows, "space": "sp"}, indent=indent).encode()
 
-    assert load_score(body, 10_000) == orjson.loads(body)
+    assert load_with_vectors(body, "query", 10_000) == orjson.loads(body)
     assert max(map(len, pieces_of(body))) < score_vectors.PIECE + 100
 
 
@@ -64,7 +64,7 @@ def test_pieces_lose_no_row(rows: list[Any], size: int) -> None:
     body = json.dumps({"vectors": rows}).encode()
     before, score_vectors.PIECE = score_vectors.PIECE, size
     try:
-        assert as_lists(load_score(body, 10_000)) == {"vectors": rows}
+        assert as_lists(load_with_vectors(body, "query", 10_000)) == {"vectors": rows}
     except InvalidRequest:
         assert any(isinstance(row, str) for row in rows)  # beside lists, which are arrays here already
     finally:
@@ -91,7 +91,7 @@ def test_broken_json_is_told_as_ever(broken: Any) -> None:
     body = broken(json.dumps({"query": "a", "vectors": MANY}).encode())
 
     with pytest.raises(MalformedRequest) as told:
-        load_score(body, 10_000)
+        load_with_vectors(body, "query", 10_000)
     with pytest.raises(orjson.JSONDecodeError) as expected:
         orjson.loads(body)
     assert f"at character {expected.value.pos}" in str(told.value)
@@ -100,11 +100,11 @@ def test_broken_json_is_told_as_ever(broken: Any) -> None:
 def test_rows_elsewhere_are_left_where_they_are() -> None:
     body = json.dumps({"query": "a", "candidates": [{"vectors": MANY}]}).encode()
 
-    assert load_score(body, 10_000) == orjson.loads(body)
+    assert load_with_vectors(body, "query", 10_000) == orjson.loads(body)
 
 
 def test_a_row_that_holds_no_numbers_is_named() -> None:
     body = json.dumps({"query": "a", "vectors": [*MANY, [[1]], *MANY]}).encode()
 
     with pytest.raises(InvalidRequest, match=rf"vectors\[{len(MANY)}\]: expected numbers"):
-        load_score(body, 10_000)
+        load_with_vectors(body, "query", 10_000)
