@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 
 from app.api import vectors
 from app.api.bodies import refuse_query
-from app.api.encode import EncodeResponse, described
+from app.api.encoded_answer import EncodeResponse, described
 from app.api.head_options import HEADER_PARAMETERS, admit
 from app.api.inputs import JsonInputs
 from app.api.large import NUMBER, off_loop, writing

@@ -14,17 +14,17 @@ from typing import Any
 import numpy.typing as npt
 import orjson
 from fastapi import Request, Response
-from pydantic import BaseModel, Field
 
-from app.api import bodies, service, sparse, stream, vectors
+from app.api import bodies, service, spaces, sparse, stream, vectors
 from app.api.arrow import ARROW, ArrowWriter
 from app.api.bodies import EncodeCall, read_call
+from app.api.encoded_answer import EncodeResponse, described
 from app.api.head_options import HEADER_PARAMETERS, admit
 from app.api.large import NUMBER, is_large, off_loop, to_json, writing
 from app.api.requests import EncodeBody
 from app.api.service import EncodeResult
-from app.api.sparse import SparseResult
-from app.api.warnings import warning_model, warnings_of
+from app.api.spaces import SpacesResponse
+from app.api.warnings import warnings_of
 from app.http import errors
 from app.http.context import Context
 from app.http.routes import RouteGroup
@@ -32,40 +32,6 @@ from bundle import KINDS
 
 FLOAT = 4  # bytes of a float32
 routes = RouteGroup()
-
-
-InputWarning = warning_model(
-    "InputWarning",
-    "What is to be told about one input. Only what applies is there.",
-    {"index": (int, ...)},
-)
-
-
-class Usage(BaseModel):
-    """What was encoded."""
-
-    items: int
-    tokens: int
-
-
-class SparseEmbedding(BaseModel):
-    """Weights of terms; all others are 0. In base64, little-endian uint32 and float32."""
-
-    indices: list[int] | str = Field(description="ids of the model's vocabulary, ascending")
-    values: list[float] | str
-
-
-class EncodeResponse(BaseModel):
-    """Vectors in the order of the inputs."""
-
-    model: str
-    version: str
-    space: str = Field(description="only vectors of equal spaces can be compared")
-    dim: int
-    embeddings: list[list[float]] | list[list[int]] | list[str] | list[SparseEmbedding]
-    usage: Usage
-    warnings: list[InputWarning]  # type: ignore[valid-type]  # made of the kinds' facts
-
 
 _EXAMPLES: dict[str, Any] = {
     "options": {
@@ -121,7 +87,7 @@ def _admit(context: Context, request: Request) -> None:
     },
     responses={
         200: {
-            "model": EncodeResponse,
+            "model": EncodeResponse | SpacesResponse,
             "description": "The vectors, in the media type that `Accept` asks for",
             "headers": _HEADERS,
             "content": {
@@ -146,6 +112,11 @@ async def encode(context: Context, request: Request) -> Response:
     call = await read_call(context, request)
     if call.options.is_sparse:
         return await _sparse(context, request, call)
+    if call.options.spaces is not None:
+        vectors.media_type(request.headers.get("accept"), (vectors.JSON,))
+        return await spaces.respond(
+            context, request, call, _number_bytes(vectors.JSON, call.options.encoding)
+        )
     asked = call.options.request(call.inputs, _number_bytes(media_type, call.options.encoding))
     result = await service.encode(context, request, asked)
 
@@ -179,18 +150,6 @@ def _respond(result: EncodeResult, media_type: str, encoding: vectors.Encoding) 
     if media_type == vectors.JSON:
         return _as_json(result, encoding)
     return _as_block(result, media_type)
-
-
-def described(result: EncodeResult | SparseResult) -> dict[str, Any]:
-    """What an answer in JSON says beside the vectors."""
-    return {
-        "model": result.loaded.manifest.name,
-        "version": result.loaded.manifest.version,
-        "space": result.space,
-        "dim": result.dim,
-        "usage": {"items": len(result.facts), "tokens": result.tokens},
-        "warnings": warnings_of(result.facts),
-    }
 
 
 def _as_json(result: EncodeResult, encoding: vectors.Encoding) -> Response:

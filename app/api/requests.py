@@ -42,6 +42,8 @@ NOW_SCHEMA: dict[str, Any] = {
 }
 MOST_DIGITS = 9  # of a number in a query
 _BOOLEANS = {"true": True, "false": False}  # in a query
+MOST_SPACES = 4  # of a request: an index moves from one to another
+SpaceField = Annotated[str, Field(min_length=1, max_length=128)]
 NameField = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -55,10 +57,15 @@ class EncodeBody(BaseModel):
     )
     model: NameField | None = Field(None, description="default: the server's default model")
     version: NameField | None = Field(None, description="exactly this version; default: the current one")
-    space: Annotated[str, Field(min_length=1, max_length=128)] | None = Field(
+    space: SpaceField | None = Field(
         None,
         description="the space that the vectors must be of; 412 if no loaded version gives such vectors. "
         "Without `version`, any loaded version of the model that does may answer",
+    )
+    spaces: Annotated[list[SpaceField], Field(min_length=1, max_length=MOST_SPACES)] | None = Field(
+        None,
+        description="in place of `space`, several: a block for each, by a version of the model that gives "
+        "such vectors, or by another model of the same inputs; in JSON only",
     )
     adapted: bool = Field(
         False,
@@ -133,6 +140,10 @@ class EncodeBody(BaseModel):
                 "sparse vectors cannot be cut: a dimension is a word; leave it out",
                 code="invalid_dimensions",
                 param="dimensions",
+            )
+        if self.spaces is not None:
+            raise InvalidRequest(
+                "sparse vectors are of one model; ask for them apart", code="unsupported", param="spaces"
             )
         if self.adapted:
             raise InvalidRequest(
