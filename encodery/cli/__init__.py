@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from encodery import __version__
-from encodery.cli import adapt, config, encode, evaluate, keys, models, serve, train
+from encodery.cli import adapt, config, encode, evaluate, keys, migrate, models, serve, train
 
 app = typer.Typer(
     help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
@@ -53,6 +53,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "mine": train.mine,
     "lexical": train.lexical,
     "encode": encode.encode,
+    "migrate": migrate.migrate,
 }
 OF_MODELS: dict[str, Callable[..., None]] = {
     "list": models.list_models,

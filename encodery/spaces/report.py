@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from bundle.manifest import Metric
 from encodery.spaces.compare import Comparison
+from encodery.spaces.migrate import Report
 from encodery.spaces.thresholds import Threshold
 
 
@@ -38,6 +40,25 @@ def figures_report(figures: Mapping[str, Metric]) -> list[str]:
         + ", ".join(f"{value:.3f} {other}" for other, value in metric.baselines.items())
         for name, metric in figures.items()
     ]
+
+
+def migration_report(report: Report, out: Path) -> str:
+    """Say what a migration has done, and what is to be searched now."""
+    figures = {name: Metric(**found) for name, found in report.fit["figures"].items()}
+    lines = [
+        *figures_report(figures),
+        *thresholds_report([Threshold(**one) for one in report.fit["thresholds"]]),
+    ]
+    lines.append(f"{report.encoded:,} of {report.rows:,} rows are encoded again")
+    if report.bad:
+        lines.append(f"{report.bad:,} rows are refused by the new encoder: {out.name}.bad.jsonl")
+    if report.foreign:
+        some = ", ".join(map(str, report.foreign[:10]))
+        lines.append(
+            f"{len(report.foreign):,} old vectors were not the old encoder's for their inputs: rows {some}"
+        )
+    lines.append(f"search {out.name if report.is_done else report.searched or 'the old file'}")
+    return "\n".join(lines)
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
