@@ -1,38 +1,72 @@
-"""The models of a running server: loaded in the background, and replaced as a whole by a reload.
+"""The models of a process that serves: it loads each generation that is offered beside the one before.
 
-Every new registry is handed over on the event loop, where requests take their encoders from it. A reload is
-all or nothing: while it proves and loads, what there is serves on, and what there was stays if a model that
-was ready would be so no more.
+Requests take theirs by the number that all processes see (`app.shared.switch`), and keep it to their end.
+What no request can take any more is dropped, so that its memory is given back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Callable, Collection
+from functools import partial
+from itertools import count
 
 import structlog
 
-from app.engine import BatchProfile, Loaded, Loader, Registry
-from app.proving import Round, Verdict, VerdictsInMemory
-from app.shared.audit import audit
-from app.shared.listener import CannotServe
+from app.engine import Loaded, Loader, Refused, Registry
+from app.generations import Generations
+from app.proving import Verdict
 from app.shared.scoreboard import WorkerSlot
 from bundle import Execution, Store, memory
 
-POLL_S = 0.05
+LOOK_S = 0.02  # between looks at the switch; part of what a rollback takes
+PACE_TURNS = 25  # looks, for one at what was measured
 
 log = structlog.get_logger("encodery")
 
 
-class LiveModels:
-    """The models of a running server; belongs to its event loop, and does on a thread what takes long.
+class Registries:
+    """The registries of a process, by generation.
 
     Args:
-        found: what is to be loaded, being proven.
-        take: is given every new registry, on the event loop.
+        dress: gives a registry what no bundle has: the aliases of settings.
+        current: the generation that requests are answered by.
+    """
+
+    def __init__(self, dress: Callable[[Registry], Registry], current: Callable[[], int]) -> None:
+        self._dress, self._current, self._lock = dress, current, threading.Lock()
+        self._found: dict[int, Registry] = {}
+
+    def now(self) -> Registry:
+        """The one to answer by. Before it is loaded here, as while a process starts, the newest there is."""
+        found = self._found
+        return found.get(self._current()) or (found[max(found)] if found else Registry())
+
+    def put(self, generation: int, registry: Registry) -> None:
+        """Have a generation, or more of it."""
+        with self._lock:
+            self._found = {**self._found, generation: self._dress(registry)}
+
+    def keep(self, generations: Collection[int]) -> None:
+        """Drop all others."""
+        with self._lock:
+            self._found = {number: one for number, one in self._found.items() if number in generations}
+
+    def dress_again(self) -> None:
+        """Dress all anew: the aliases have changed."""
+        with self._lock:
+            self._found = {number: self._dress(one) for number, one in self._found.items()}
+
+
+class LiveModels:
+    """Follows the generations, on a thread of its own; belongs to an event loop.
+
+    Args:
+        generations: as this process sees them.
+        registries: are given each registry.
+        changed: is called on the event loop when there is another one to answer by, or more of it.
         slot: of this process, where several serve together.
 
     Attributes:
@@ -41,149 +75,169 @@ class LiveModels:
     """
 
     def __init__(
-        self, found: Round, take: Callable[[Registry], None], slot: WorkerSlot | None = None
+        self,
+        generations: Generations,
+        registries: Registries,
+        changed: Callable[[], None],
+        slot: WorkerSlot | None = None,
     ) -> None:
-        self._settings, self._round, self._take, self._slot = found.settings, found, take, slot
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="models")
-        self._is_closed = False
-        self._loader = self._loader_of(found)
+        self._generations, self._registries, self._changed = generations, registries, changed
+        self._switch, self._slot = generations.switch, slot
+        self._thread = threading.Thread(target=self._run, name="models", daemon=True)
+        self._is_closed = threading.Event()
+        self._loaders: dict[int, Loader] = {}
+        self._newest, self._has_dropped = 0, False
         self.has_loaded, self.is_short = asyncio.Event(), False
-
-    @property
-    def registry(self) -> Registry:
-        """The newest one."""
-        return self._loader.registry
 
     def start(self) -> None:
         """Load; a process alone at once takes requests, whatever is loaded, since nobody else does."""
         self._loop = asyncio.get_running_loop()
-        if self._slot is not None and self._loader.has_verdicts:
-            self._loader.load(self._told())
-            self._settle_losses(self._slot)
+        loader = self._begin(self._switch.current)
+        while self._slot is not None and loader.has_verdicts:
+            loader.load(_teller())
+            self._settle_losses(loader, self._slot)
             if self.is_short:
                 return
-        self._take(self.registry)
-        self._submit(self._load)
-
-    def reload(self) -> None:
-        """Load what is published and current now; all of it, or nothing changes."""
-        audit("models.reload", "SIGHUP")
-        if self._loader.has_loaded:
-            self._loader.close()  # the pace of what is replaced is of no use any more
-        self._submit(self._reload)
+            self._answer_by(self._newest)
+            if self._switch.current == self._newest:
+                break
+            loader = self._begin(self._switch.current)  # it flipped meanwhile
+        self._answer_by(self._newest)
+        self._changed()
+        self._thread.start()
 
     def close(self) -> None:
-        """Stop loading and proving."""
-        self._is_closed = True
-        self._loader.close()
-        self._round.close()
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """Stop loading."""
+        self._is_closed.set()
+        for loader in list(self._loaders.values()):
+            loader.close()
 
-    def _submit(self, work: Callable[[], None]) -> None:
-        def run() -> None:
-            try:
-                work()
-            except Exception as error:  # it would be lost on this thread
-                log.error("bug", error=type(error).__name__, exc_info=True)
+    def _run(self) -> None:
+        try:
+            self._load_first(self._loaders[self._newest])
+            for turn in count(1):
+                if self._is_closed.wait(LOOK_S):
+                    return
+                self._look()
+                if turn % PACE_TURNS == 0:
+                    self._seed_paces()
+        except Exception as error:  # it would be lost on this thread
+            log.error("bug", error=type(error).__name__, exc_info=True)
 
-        self._thread.submit(run)
+    def _load_first(self, loader: Loader) -> None:
+        generation = self._newest
 
-    def _loader_of(self, found: Round, before: Registry | None = None) -> Loader:
-        return Loader(
-            Store(self._settings.models_dir),
-            found.plan,
-            found.verdicts,
-            Execution(max_threads=self._settings.threads),
-            first=self._settings.required,
-            before=before,
-        )
+        def more(registry: Registry) -> None:
+            self._registries.put(generation, registry)
+            self._on_loop(self._changed)
 
-    def _load(self) -> None:
-        self._loader.load(self._told(self._hand_over))
-        if self._is_closed:
+        loader.load(_teller(then=more))
+        if self._is_closed.is_set():
             return
         if self._slot is not None:
-            self._settle_losses(self._slot)
+            self._settle_losses(loader, self._slot)
         _settle()
-        self._loop.call_soon_threadsafe(self.has_loaded.set)
-        self._loader.follow_pace(self._seed)
-        if self._loader.has_loaded:
-            self._round.close()
+        self._generations.settled(generation)
+        self._on_loop(self.has_loaded.set)
 
-    def _settle_losses(self, slot: WorkerSlot) -> None:
+    def _settle_losses(self, loader: Loader, slot: WorkerSlot) -> None:
         """What this process cannot load although it was proven: the others have it, or nobody gets it."""
-        verdicts, lost = self._round.verdicts, self._loader.lost
-        lost = [one for one in lost if (verdict := verdicts.get(one.digest)) and verdict.reason is None]
+        _, verdicts = self._generations.records.read(self._newest)
+        lost = [one for one in loader.lost if (found := verdicts.get(one.digest)) and found.reason is None]
         if not lost:
             return
         if slot.others_serve:
             self.is_short = True
             log.error("not joining: others serve what cannot be loaded here", lost=[one.name for one in lost])
             return
-        reasons = {(one.name, one.version): one.reason for one in self.registry.refused}
         for one in lost:
-            verdicts.put(one.digest, Verdict(reasons[one.name, one.version]))
+            verdicts.put(one.digest, Verdict(loader.reason(one)))
 
-    def _reload(self) -> None:
-        try:
-            found = Round.begin(self._settings, VerdictsInMemory(), before=self._round.verdicts)
-        except CannotServe as error:
-            log.error("not reloaded: the models from before go on", reason=str(error))
+    def _look(self) -> None:
+        """Load what is offered, and drop what no request can take any more."""
+        if self._has_dropped:  # on the event loop, too, by now
+            self._has_dropped = False
+            _settle()
+        if (offered := self._switch.offered) > self._newest:
+            self._load_beside(offered)
+        wanted = {self._switch.current, self._switch.offered}
+        if dropped := self._loaders.keys() - wanted:
+            for generation in dropped:
+                del self._loaders[generation]
+            self._registries.keep(wanted)
+            self._has_dropped = True
+            self._on_loop(self._changed)
+            self._generations.settled(self._switch.current)
+
+    def _load_beside(self, generation: int) -> None:
+        """Load a generation, and say that requests can be answered by it, or that it cannot be loaded."""
+        before = self._registries.now()
+        loader = self._begin(generation, before)
+        loader.load()
+        if self._is_closed.is_set():
             return
-        while not (found.has_proven() or self._is_closed):
-            time.sleep(POLL_S)
-        loader = self._loader_of(found, self.registry)
-        loader.load(lambda registry: None)
-        ready = {model.name for model in self.registry.models.values() if model.is_ready}
-        worse = {
-            model.name: "; ".join(one.reason for one in model.refused)
-            for model in loader.registry.models.values()
-            if model.name in ready and not model.is_ready
-        }
-        if worse or not loader.registry.loaded:
-            log.error("not reloaded: the models from before go on", refused=worse)
-            found.close()
+        if loader.lost:
+            told = {f"{one.name}/{one.version}": loader.reason(one) for one in loader.lost}
+            log.error("what was proven cannot be loaded", lost=told)
+            self._switch.lacks(self._generations.slot, generation)
             return
-        self._round, self._loader = found, loader
-        tell = self._told()
-        tell(loader.registry)
-        self._hand_over(loader.registry)
-        _settle()
-        log.info("reloaded", models=len(loader.registry.models))
-        loader.follow_pace(self._seed)
-        found.close()
+        _teller(before)(loader.registry)
+        self._registries.put(generation, loader.registry)
+        self._answer_by(generation)
 
-    def _hand_over(self, registry: Registry) -> None:
-        if not self._is_closed:
-            self._loop.call_soon_threadsafe(self._take, registry)
+    def _begin(self, generation: int, before: Registry | None = None) -> Loader:
+        plan, verdicts = self._generations.records.read(generation)
+        settings = self._generations.settings
+        execution = Execution(max_threads=settings.threads)
+        store = Store(settings.models_dir)
+        loader = Loader(store, plan, verdicts, execution, first=settings.required, before=before)
+        self._loaders[generation], self._newest = loader, generation
+        return loader
 
-    def _seed(self, loaded: Loaded, profile: BatchProfile) -> None:
-        if not self._is_closed:
-            self._loop.call_soon_threadsafe(loaded.pace.seed, profile)
+    def _answer_by(self, generation: int) -> None:
+        """Have its registry at hand, whatever there is of it, and then say so."""
+        self._registries.put(generation, self._loaders[generation].registry)
+        self._switch.answers_by(self._generations.slot, generation)
 
-    def _told(self, then: Callable[[Registry], None] = lambda registry: None) -> Callable[[Registry], None]:
-        """Log what a registry has that the one before had not."""
-        loaded: set[Loaded] = set()
-        refused: set[tuple[str, str | None, str]] = set()
+    def _seed_paces(self) -> None:
+        for loader in self._loaders.values():
+            for loaded, profile in loader.measured():
+                self._on_loop(partial(loaded.pace.seed, profile))
 
-        def tell(registry: Registry) -> None:
-            for one in registry.loaded:
-                if one not in loaded:
-                    loaded.add(one)
-                    _log_loaded(one)
-            for bad in registry.refused:
-                if (key := (bad.name, bad.version, bad.reason)) not in refused:
-                    refused.add(key)
-                    log.error("refused", name=bad.name, version=bad.version or "current", reason=bad.reason)
-            then(registry)
-
-        return tell
+    def _on_loop(self, work: Callable[[], None]) -> None:
+        if not self._is_closed.is_set():
+            self._loop.call_soon_threadsafe(work)
 
 
 def _settle() -> None:
     """Give back what loading took, and let no collection walk through what stays."""
     memory.give_back()
     gc.freeze()
+
+
+def _teller(
+    before: Registry | None = None, then: Callable[[Registry], None] = lambda registry: None
+) -> Callable[[Registry], None]:
+    """Log what a registry has that the one before had not."""
+    loaded = set(before.loaded if before else ())
+    refused = {_key(one) for one in (before.refused if before else ())}
+
+    def tell(registry: Registry) -> None:
+        for one in registry.loaded:
+            if one not in loaded:
+                loaded.add(one)
+                _log_loaded(one)
+        for bad in registry.refused:
+            if _key(bad) not in refused:
+                refused.add(_key(bad))
+                log.error("refused", name=bad.name, version=bad.version or "current", reason=bad.reason)
+        then(registry)
+
+    return tell
+
+
+def _key(refused: Refused) -> tuple[str, str | None, str]:
+    return refused.name, refused.version, refused.reason
 
 
 def _log_loaded(loaded: Loaded) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,15 +18,15 @@ from app.access import Gate
 from app.api import adapt, docs, encode, health, models, score
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache
+from app.generations import Generations, alone
 from app.http.application import Application
 from app.http.context import Context
 from app.http.cors import cors_of
 from app.http.proxies import Proxies
 from app.http.routes import RouteGroup
 from app.live_aliases import LiveAliases
-from app.live_models import LiveModels
+from app.live_models import LiveModels, Registries
 from app.metrics import Metrics
-from app.proving import Round, VerdictsInMemory
 from app.settings import Settings
 from app.shared.listener import CannotServe
 from app.shared.rate_table import RateTable
@@ -41,14 +41,14 @@ _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only 
 
 
 def create_app(
-    settings: Settings, models: Registry | Round | None = None, slot: WorkerSlot | None = None
+    settings: Settings, models: Registry | Generations | None = None, slot: WorkerSlot | None = None
 ) -> Application:
     """The application.
 
     Args:
         settings: of this app.
-        models: encoders already loaded, or a round whose versions are loaded while the app serves; by default
-            a round of its own over `settings.models_dir`, begun at start.
+        models: encoders already loaded, or generations that are loaded while the app serves; by default those
+            of a controller of its own over `settings.models_dir`, begun at start.
         slot: of this process, where several serve together.
 
     Raises:
@@ -58,8 +58,16 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        found = Round.begin(settings, VerdictsInMemory()) if models is None else models
-        resolved = found.settings if isinstance(found, Round) else settings
+        with ExitStack() as stack:
+            found = stack.enter_context(alone(settings)).seen() if models is None else models
+            async with _serving(app, found):
+                yield
+
+    @asynccontextmanager
+    async def _serving(app: FastAPI, found: Registry | Generations) -> AsyncIterator[None]:
+        resolved = found.settings if isinstance(found, Generations) else settings
+        current = (lambda: 0) if isinstance(found, Registry) else lambda: found.switch.current
+        registries = Registries(lambda one: replace(one, aliases=aliases.table), current)
         engine = Engine(
             workers=settings.threads,
             batch_cost=settings.batch_tokens,
@@ -75,24 +83,28 @@ def create_app(
         threads = max(1, settings.threads // 2)  # its answers are made under Python's lock
         side_work = SideWork(threads, settings.max_wait_s)
         context = Context(
-            resolved, Registry(), engine, metrics, began_s, gate=gate, cors=cors, side_work=side_work
+            resolved, registries.now, engine, metrics, began_s, gate=gate, cors=cors, side_work=side_work
         )
         context.proxies = Proxies(settings.trusted_proxies, settings.root_path)
 
-        def take(registry: Registry) -> None:
-            context.models = replace(registry, aliases=aliases.table)
-            models = registry.models.values()
+        def changed() -> None:
+            models = registries.now().models.values()
             aliases.tell_useless({model.name: [*model.versions, *model.loading] for model in models})
-            metrics.watch(registry, engine)
+            metrics.watch(registries.now(), engine)
+
+        def renew() -> None:
+            registries.dress_again()
+            changed()
 
         app.state.context, app.state.aliases = context, aliases
         if isinstance(found, Registry):
-            take(found)
+            registries.put(0, found)
+            changed()
         else:
-            app.state.live = LiveModels(found, take, slot)
+            app.state.generations = found
+            app.state.live = LiveModels(found, registries, changed, slot)
             app.state.live.start()
-        renew = aliases.watch(lambda: take(context.models))
-        watching = [asyncio.create_task(metrics.watch_loop()), asyncio.create_task(renew)]
+        watching = [asyncio.create_task(one) for one in (metrics.watch_loop(), aliases.watch(renew))]
         if gate is not None:
             watching += [asyncio.create_task(gate.watch()), asyncio.create_task(gate.refusals.watch())]
         try:
@@ -100,7 +112,7 @@ def create_app(
         finally:
             for task in watching:
                 task.cancel()
-            if isinstance(found, Round):
+            if isinstance(found, Generations):
                 app.state.live.close()
             if gate is not None:
                 gate.refusals.tell_all()

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter as Tally
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import count
 from typing import Any
@@ -113,7 +113,7 @@ class Metrics:
         self._refused = Gauge(
             "encodery_model_refused", "1 for each refused version", MODEL, **_MOST, registry=r
         )
-        self._of_model: dict[Loaded, _OfModel] = {}
+        self._of_model: dict[tuple[str, str], _OfModel] = {}
         self._of_key: dict[tuple[str, int], Counter] = {}
         self._of_route: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         self._lag_s = Histogram(
@@ -123,20 +123,20 @@ class Metrics:
             "encodery_result_cache_bytes", "in use by the result cache", **_SUM, registry=r
         )
         self._refresh: Callable[[], None] = lambda: None
-        self._told: set[Gauge] = set()  # of what is loaded or refused
+        self._told: dict[Gauge, set[tuple[str, ...]]] = {self._loaded: set(), self._refused: set()}
 
     def watch(self, registry: Registry, engine: Engine) -> None:
-        """Make every series of every model exist from the start, at zero; what is gone is 0."""
-        told = {self._refused.labels(one.name, one.version or "") for one in registry.refused}
-        self._of_model.clear()  # or it would keep encoders that are gone
-        for loaded in registry.loaded:
-            self._model(loaded)
-            told.add(self._loaded.labels(*_labels(loaded), loaded.manifest.space))
-        for gauge in self._told - told:
-            gauge.set(0)
-        for gauge in told:
-            gauge.set(1)
-        self._told = told
+        """Make every series of every model exist from the start, at zero; those of what is gone end."""
+        loaded: set[tuple[str, ...]] = {(*_labels(one), one.manifest.space) for one in registry.loaded}
+        refused: set[tuple[str, ...]] = {(one.name, one.version or "") for one in registry.refused}
+        for one in registry.loaded:
+            self._model(one)
+        for which in self._of_model.keys() - {_labels(one) for one in registry.loaded}:
+            self._forget(which)
+        self._told = {
+            gauge: self._tell(gauge, self._told[gauge], now)
+            for gauge, now in ((self._loaded, loaded), (self._refused, refused))
+        }
         self._refresh = partial(self._look, engine, registry.loaded)
         self._refresh()
 
@@ -194,9 +194,9 @@ class Metrics:
 
     def _model(self, loaded: Loaded) -> _OfModel:
         """The series of a model, looked up once: finding one by its labels costs more than counting."""
-        if (found := self._of_model.get(loaded)) is None:
-            labels = _labels(loaded)
-            found = self._of_model[loaded] = _OfModel(
+        labels = _labels(loaded)
+        if (found := self._of_model.get(labels)) is None:
+            found = self._of_model[labels] = _OfModel(
                 items=self._items.labels(*labels),
                 tokens=self._tokens.labels(*labels),
                 truncated=self._truncated.labels(*labels),
@@ -207,6 +207,28 @@ class Metrics:
                 batch_rows=self._batch_rows.labels(*labels),
             )
         return found
+
+    def _forget(self, which: tuple[str, str]) -> None:
+        """End the series of a version. Of several processes, `app.shared.metrics` leaves them out."""
+        del self._of_model[which]
+        if self._slot is None:
+            for field in fields(_OfModel):
+                getattr(self, f"_{field.name}").remove(*which)
+            for gauge in (self._queue_items, self._queue_cost):
+                gauge.remove(*which)
+
+    def _tell(
+        self, gauge: Gauge, before: set[tuple[str, ...]], now: set[tuple[str, ...]]
+    ) -> set[tuple[str, ...]]:
+        """Set a gauge to 1 for what is there now, and to nothing for what was; returns what is there."""
+        for labels in before - now:
+            if self._slot is None:
+                gauge.remove(*labels)
+            else:
+                gauge.labels(*labels).set(0)
+        for labels in now:
+            gauge.labels(*labels).set(1)
+        return now
 
     async def watch_loop(self) -> None:
         """Measure for ever how much later than asked the event loop wakes up."""

@@ -103,6 +103,7 @@ MOST = 2**53  # what others read exactly
 Count = Annotated[int, Number, Field(ge=1, le=MOST)]
 WholeSeconds = Annotated[int, Number, Field(ge=1, le=86_400)]
 Seconds = Annotated[float, Number, Field(gt=0, le=3600, allow_inf_nan=False)]
+SecondsOrNever = Annotated[float, Number, Field(ge=0, le=3600, allow_inf_nan=False)]
 Secret = Annotated[SecretStr, AfterValidator(_can_be_sent)]
 Mode = Annotated[str, AfterValidator(_is_mode)]
 TrustedProxies = Annotated[str, AfterValidator(_are_proxies)]

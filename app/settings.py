@@ -30,6 +30,7 @@ from app.setting_types import (
     Origins,
     PathPrefix,
     Seconds,
+    SecondsOrNever,
     Secret,
     TrustedProxies,
     WholeSeconds,
@@ -80,7 +81,14 @@ class _Settings(BaseSettings):
         "", description="models that readiness needs, with commas; by default the default model"
     )
     versions_per_model: Count = Field(
-        2, description="versions kept in memory per model: the current one and the newest others"
+        2,
+        description="versions kept in memory per model: the current one, those before it, and the newest "
+        "others",
+    )
+    poll_s: SecondsOrNever = Field(
+        0.0,
+        description="how often to look whether another version of a model was made current, and switch to "
+        "it; 0 for at SIGHUP only",
     )
 
     compatibility: Compatibility = Field(
@@ -177,7 +185,7 @@ class _Settings(BaseSettings):
         1,
         le=MOST_WORKERS,
         description="server processes on the port; over 1, a supervisor starts them, "
-        "replaces one that dies or hangs, and on SIGHUP all of them, one after another",
+        "and replaces one that dies or hangs",
     )
     threads: Count = Field(
         default_factory=lambda given: max(1, usable_cores() // given.get("workers", 1)),

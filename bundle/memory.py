@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+from functools import lru_cache
 from typing import Any
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
@@ -31,6 +32,7 @@ def give_back() -> None:
         libc.malloc_trim(0)
 
 
+@lru_cache(maxsize=1)  # a library is some objects that refer to each other
 def _glibc() -> Any | None:
     try:
         libc = ctypes.CDLL(None)

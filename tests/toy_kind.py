@@ -90,7 +90,11 @@ class PicturePreprocessor:
     input_names = ("cells",)
 
     def __init__(self, content: bytes, max_length: int, languages: Sequence[str] = ()) -> None:
-        self.layouts = (Layout(self.input_names, self.collate),)
+        pass
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        return (Layout(self.input_names, self.collate),)
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         return [self._prepare_one(index, one) for index, one in enumerate(inputs)]

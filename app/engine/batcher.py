@@ -130,6 +130,7 @@ class Batcher:
             await pending.done
         except BaseException:  # a row failed, the deadline passed or the caller went away
             queue.drop(pending)
+            self._forget_empty((loaded, priority), queue)
             raise
         finally:
             self._deadlines.remove(pending, tick)
@@ -222,7 +223,9 @@ class Batcher:
         while self._running < self._workers and (turn := self._turn()) is not None:
             loaded, priority = turn
             queue, now_s = self._queues[turn], self._clock()
-            if batch := queue.take(self._share(loaded, priority, queue), now_s):
+            batch = queue.take(self._share(loaded, priority, queue), now_s)
+            self._forget_empty(turn, queue)
+            if batch:
                 self._since_bulk = 0 if priority == "bulk" else self._since_bulk + 1
                 self._start(loaded, priority, batch, now_s)
 
@@ -235,6 +238,11 @@ class Batcher:
         key = next((key for key in waiting if key[1] == preferred), waiting[0])
         self._queues[key] = self._queues.pop(key)  # to the end: encoders take turns
         return key
+
+    def _forget_empty(self, whose: tuple[Loaded, Priority], queue: Queue) -> None:
+        """Or it would keep an encoder that is loaded no more."""
+        if not queue and self._queues.get(whose) is queue:
+            del self._queues[whose]
 
     def _share(self, loaded: Loaded, priority: Priority, queue: Queue) -> Budget:
         """The budget, or less when what waits can be split over several free workers.

@@ -25,7 +25,7 @@ from bundle.store import build
 
 ONE_THREAD = Execution()
 EXAMPLES = 3  # shown per model; golden inputs are many and alike
-POLL_S, PACE_POLL_S = 0.02, 0.5
+POLL_S = 0.02
 
 _PROFILE = TypeAdapter(BatchProfile)
 
@@ -61,6 +61,7 @@ class Loader:
         self._waiting = plan.versions(first)
         self._loaded: dict[Planned, Loaded] = {}
         self._refused: dict[Planned, Refused] = {}
+        self._unmeasured: list[Planned] = []
         self.lost: list[Planned] = []
         self._is_closed = threading.Event()
         self.registry = self._state()
@@ -87,14 +88,18 @@ class Loader:
             self.registry = self._state()
             changed(self.registry)
 
-    def follow_pace(self, measured: Callable[[Loaded, BatchProfile], None]) -> None:
-        """Tell of each encoder whose pace was measured, until there is none left or this is closed."""
-        waiting = [one for one in self._loaded if self._verdict(one).pace is None]
-        while waiting and not self._is_closed.wait(PACE_POLL_S):
-            for one in waiting:
-                if pace := self._verdict(one).pace:
-                    measured(self._loaded[one], _PROFILE.validate_python(pace))
-            waiting = [one for one in waiting if self._verdict(one).pace is None]
+        self._before = {}  # what is not taken over is to be dropped
+
+    def measured(self) -> list[tuple[Loaded, BatchProfile]]:
+        """Encoders whose pace was measured since they were loaded, each once."""
+        found = [one for one in self._unmeasured if self._verdict(one).pace is not None]
+        self._unmeasured = [one for one in self._unmeasured if one not in found]
+        paces = [(self._loaded[one], self._verdict(one).pace) for one in found]
+        return [(loaded, _PROFILE.validate_python(pace)) for loaded, pace in paces if pace]
+
+    def reason(self, one: Planned) -> str:
+        """Why a version was refused."""
+        return self._refused[one].reason
 
     def close(self) -> None:
         """Let the other methods return."""
@@ -107,6 +112,8 @@ class Loader:
 
     def _settle(self, one: Planned) -> None:
         verdict = self._verdict(one)
+        if verdict.reason is None and verdict.pace is None:
+            self._unmeasured.append(one)
         if verdict.reason is not None:
             self._refused[one] = Refused(one.name, one.version, verdict.reason)
         elif one.digest in self._before:
@@ -120,6 +127,7 @@ class Loader:
                 self._lose(one, f"cannot be loaded: {type(error).__name__}")
 
     def _lose(self, one: Planned, reason: str) -> None:
+        self._unmeasured = [other for other in self._unmeasured if other != one]
         self._refused[one] = Refused(one.name, one.version, reason)
         self.lost.append(one)
 

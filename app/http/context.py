@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, cast
 
@@ -23,7 +24,7 @@ class Context:
     """The parts of one app.
 
     Attributes:
-        models: all that there are, whoever asks.
+        models_now: all that there are, whoever asks, in the generation of the moment.
         gate: who may ask; None for everybody.
         cors: which pages may read the answers; None for those of this server only.
         descriptors: room for new connections.
@@ -36,7 +37,7 @@ class Context:
     """
 
     settings: Settings
-    models: Registry
+    models_now: Callable[[], Registry]
     engine: Engine
     metrics: Metrics
     started_s: float = field(default=0.0)
@@ -53,13 +54,18 @@ class Context:
         self.room = Room(self.settings.max_bodies_bytes)
 
     @property
+    def models(self) -> Registry:
+        """All that there are now; what is taken from one registry goes together."""
+        return self.models_now()
+
+    @property
     def registry(self) -> Registry:
         """The models that the caller may ask for; others are not there for him."""
-        key = CALLER.get().key
+        key, found = CALLER.get().key, self.models_now()
         if key.models == ANYBODY.models:
-            return self.models
-        models = {name: model for name, model in self.models.models.items() if key.may_ask(name)}
-        return Registry(models, self.models.aliases)
+            return found
+        models = {name: model for name, model in found.models.items() if key.may_ask(name)}
+        return Registry(models, found.aliases)
 
     @property
     def default_model(self) -> str:

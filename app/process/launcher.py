@@ -11,9 +11,9 @@ import os
 
 import structlog
 
+from app.generations import alone
 from app.process.supervisor import supervise
 from app.process.tls import tls_context
-from app.proving import Round, VerdictsInMemory
 from app.settings import Settings, unknown_variables
 from app.shared.descriptors import raise_limit_of_descriptors
 from app.shared.listener import CannotServe, listening
@@ -61,10 +61,7 @@ def serve(settings: Settings) -> int:
         if settings.workers > 1:
             supervise(settings, listener)
             return 0
-        found = Round.begin(settings, VerdictsInMemory())  # the child proves while this process imports
-        try:
+        with alone(settings) as controller:  # the child proves while this process imports
             from app.process.server import serve_on  # noqa: PLC0415  # a supervisor has no use for a server
 
-            return serve_on(listener, found)
-        finally:
-            found.close()
+            return serve_on(listener, controller.seen())

@@ -22,13 +22,13 @@ import structlog
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
+from app.generations import Generations, Reload
 from app.http.application import Application
 from app.http.connection import Connection
 from app.live_models import LiveModels
 from app.main import create_app
 from app.process import tls
 from app.process.watchdog import Watchdog
-from app.proving import Round
 from app.settings import Settings
 from app.shared.listener import BACKLOG, CannotServe
 from app.shared.scoreboard import WorkerSlot
@@ -43,7 +43,7 @@ THREADS_END_S = 2.0  # after the grace: forward passes that were going to end ha
 log = structlog.get_logger("encodery")
 
 
-def serve_on(listener: socket.socket, found: Round, slot: WorkerSlot | None = None) -> int:
+def serve_on(listener: socket.socket, found: Generations, slot: WorkerSlot | None = None) -> int:
     """Run until a signal comes; returns the exit status.
 
     Args:
@@ -88,7 +88,7 @@ class _Server(uvicorn.Server):
     def __init__(self, app: Application, settings: Settings, slot: WorkerSlot | None) -> None:
         self._app, self._settings, self._slot = app, settings, slot
         self._tls = tls.tls_context(settings)
-        self._is_retiring = self._is_ready = False
+        self._is_ready = False
         self._watchdog = Watchdog(settings.stall_limit_s) if slot is None else None
         self.status = 0
         super().__init__(
@@ -133,17 +133,15 @@ class _Server(uvicorn.Server):
         self.started = True
 
     def hang_up(self) -> None:
-        """SIGHUP: load anew; of several processes, go, since another one has taken this one's place."""
-        if self._slot is not None:
-            self._is_retiring = self.should_exit = True
-            return
+        """SIGHUP: read files again; the models, too, where nobody else looks after them."""
         if (gate := self._app.context.gate) is not None:
             gate.look_again()
         self._app.state.aliases.look_again()
         if self._tls is not None:
             self._renew(self._tls)
-        if self._live is not None:
-            self._live.reload()
+        generations = getattr(self._app.state, "generations", None)
+        if self._slot is None and generations is not None:
+            generations.submit(Reload("SIGHUP"))
 
     def _renew(self, context: ssl.SSLContext) -> None:
         try:
@@ -204,10 +202,7 @@ class _Server(uvicorn.Server):
             self._watchdog.close()
         waiting.cancel()
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
-        if self._is_retiring:
-            log.info("retiring", grace_s=self._settings.shutdown_grace_s)
-        else:
-            await self._stop_being_ready()
+        await self._stop_being_ready()
         for server in self.servers:
             server.close()
         await self._while_connected(LINGER_S)

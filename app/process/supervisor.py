@@ -1,12 +1,12 @@
 """Keeps several server processes on one socket: starts them, replaces those that die or hang, drains them.
 
-    SIGHUP            replace all, one after another, each by one that serves already: new models, no gap
+    SIGHUP            let all read their files again, and switch to the models that are current now
     SIGTERM, SIGINT   let all finish what they accepted, then end; a second time, end now
 
 The processes inherit one bound socket, so what waits to be accepted belongs to all, and none of it is lost
-when one leaves. Which versions they serve is decided once for a generation of them (`generations`), so one
-that takes a dead one's place serves the same. uvicorn has a supervisor too; docs/decisions/0010 says why it
-is not this one. Loads no server, and knows of one no more than its signals and its slot on the scoreboard.
+when one leaves. Which versions they serve is decided here, once for all (`app.generations`), so one that
+takes a dead one's place serves the same. uvicorn has a supervisor too; docs/decisions/0010 says why it is
+not this one. Loads no server, and knows of one no more than its signals and its slot on the scoreboard.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from typing import Protocol
 
 import structlog
 
-from app.process.generations import Generations
+from app.generations import Controller, RecordFiles, Reload
 from app.settings import Settings
 from app.shared import metrics as shared_metrics
-from app.shared.audit import audit
 from app.shared.listener import CannotServe
 from app.shared.scoreboard import Field, Scoreboard
 
@@ -64,14 +63,12 @@ class Worker:
     """One server process.
 
     Attributes:
-        generation: decides which versions it serves.
         served_s: when it was first seen to take requests.
         leaves_by_s: it was told to end, and is killed at that time.
     """
 
     process: Process
     slot: int
-    generation: int
     started_s: float
     served_s: float | None = None
     leaves_by_s: float | None = None
@@ -81,15 +78,15 @@ class Supervisor:
     """Brings the processes that there are to those that there should be, step by step; never waits.
 
     Args:
-        start: starts a process in a slot, of a generation.
-        scoreboard: has twice as many slots as processes: those that leave keep theirs until they ended.
+        start: starts a process in a slot.
+        scoreboard: has a slot for each.
         settings: how many, and how long they may hang or take to end.
         clock: seconds; monotonic.
     """
 
     def __init__(
         self,
-        start: Callable[[int, int], Process],
+        start: Callable[[int], Process],
         scoreboard: Scoreboard,
         settings: Settings,
         clock: Callable[[], float] = time.monotonic,
@@ -98,7 +95,7 @@ class Supervisor:
         self._wanted, self._stall_limit_s = settings.workers, settings.stall_limit_s
         self._end_s = settings.drain_delay_s + settings.shutdown_grace_s + SLACK_S
         self._workers: list[Worker] = []
-        self._generation = self._deaths = 0
+        self._deaths = 0
         self._not_before_s = 0.0
         self._stepped_s = self._awake_since_s = clock()
         self._is_stopping = self._is_complete = self._has_served = False
@@ -109,11 +106,11 @@ class Supervisor:
         """All have ended, as they were told to, or none ever came to serve."""
         return self._is_stopping and not self._workers
 
-    def replace_all(self, generation: int) -> None:
-        """Bring all to another generation, which is proven."""
-        audit("workers.replace", "SIGHUP")
-        log.info("replacing all workers", generation=generation)
-        self._generation = generation
+    def hang_up(self) -> None:
+        """Let all read their files again; one that has not begun yet will anyway, and would die of it."""
+        for worker in self._staying:
+            if self._scoreboard.has_begun(worker.slot):
+                worker.process.send_signal(signal.SIGHUP)
 
     def stop(self) -> None:
         """Let all finish; the second time, do not wait for that."""
@@ -137,42 +134,29 @@ class Supervisor:
                 log.error("worker hangs, killed", worker=worker.slot)
                 worker.process.send_signal(signal.SIGKILL)
         if not self._is_stopping:
-            self._replace()
+            self._fill()
 
     @property
     def _staying(self) -> list[Worker]:
         return [worker for worker in self._workers if worker.leaves_by_s is None]
 
-    def _replace(self) -> None:
-        """Take one step from those that stay to as many as are wanted, all of this generation.
-
-        As many as are missing start at once; those of another generation are replaced one by one.
-        """
-        staying = self._staying
-        while len(staying) < self._wanted:
+    def _fill(self) -> None:
+        """Start as many as are missing."""
+        while len(self._workers) < self._wanted:
             if not self._begin():
                 return
-            staying = self._staying
-        if not all(self._is_serving(worker) for worker in staying):
-            return
-        outdated = [worker for worker in staying if worker.generation != self._generation]
-        if len(staying) > self._wanted:
-            self._tell((outdated or staying)[0], signal.SIGHUP)
-        elif outdated:
-            self._begin()
-        elif not self._is_complete:
+        if not self._is_complete and all(self._is_serving(worker) for worker in self._workers):
             self._is_complete = True
             log.info("all workers serve", workers=self._wanted)
 
     def _begin(self) -> bool:
-        """Start one, if there is a slot and it is time."""
-        used = {worker.slot for worker in self._workers}
-        slot = next((slot for slot in range(len(self._scoreboard)) if slot not in used), None)
-        if slot is None or self._clock() < self._not_before_s:
+        """Start one, if it is time."""
+        if self._clock() < self._not_before_s:
             return False
         self._is_complete = False
-        process = self._start(slot, self._generation)
-        self._workers.append(Worker(process, slot, self._generation, self._clock()))
+        used = {worker.slot for worker in self._workers}
+        slot = next(slot for slot in range(len(self._scoreboard)) if slot not in used)
+        self._workers.append(Worker(self._start(slot), slot, self._clock()))
         return True
 
     def _is_serving(self, worker: Worker) -> bool:
@@ -215,15 +199,6 @@ class Supervisor:
         self._not_before_s = self._clock() + BACKOFF_S[min(self._deaths, len(BACKOFF_S)) - 1]
         if not self._has_served:
             self._is_stopping, self.status = True, 1
-        elif not served:
-            self._give_up_replacing()
-
-    def _give_up_replacing(self) -> None:
-        """A process of this generation does not start: go back to that of those that serve."""
-        outdated = [worker for worker in self._staying if worker.generation != self._generation]
-        if outdated:
-            log.error("the new workers do not start; those from before go on", workers=len(outdated))
-            self._generation = outdated[0].generation
 
 
 def supervise(settings: Settings, listener: socket.socket) -> None:
@@ -236,38 +211,39 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
         raise CannotServe("Several workers need a POSIX system; set ENCODERY_WORKERS to 1.")
     gc.enable()  # what was put off for the start
     in_memory = IN_MEMORY if os.access(IN_MEMORY, os.W_OK) else None
-    with (
-        tempfile.TemporaryDirectory(prefix="encodery-", dir=in_memory) as directory,
-        Generations(settings, Path(directory)) as generations,
-        _signals() as wake,
-    ):
-        scoreboard = Scoreboard(Path(directory), 2 * settings.workers)
-        supervisor = Supervisor(_starter(generations, listener, scoreboard), scoreboard, settings)
-        while not supervisor.is_done:
-            if (generation := generations.proven()) is not None:
-                supervisor.replace_all(generation)
-            supervisor.step()
-            for number in wake(TICK_S):
-                if number == signal.SIGHUP:
-                    generations.begin()
-                elif number in (signal.SIGTERM, signal.SIGINT):
-                    listener.close()  # or connections would be taken that nobody answers
-                    supervisor.stop()
+    with tempfile.TemporaryDirectory(prefix="encodery-", dir=in_memory) as name, _signals() as wake:
+        directory = Path(name)
+        scoreboard = Scoreboard(directory, settings.workers)
+        with Controller(settings, RecordFiles(directory), scoreboard.switch, is_shared=True) as controller:
+            start = _starter(controller.settings, listener, scoreboard)
+            _run(Supervisor(start, scoreboard, settings), controller, listener, wake)
+
+
+def _run(
+    supervisor: Supervisor, controller: Controller, listener: socket.socket, wake: Callable[[float], bytes]
+) -> None:
+    """Step and listen to signals until the end. Raises CannotServe if that was no good one."""
+    while not supervisor.is_done:
+        supervisor.step()
+        for number in wake(TICK_S):
+            if number == signal.SIGHUP:
+                supervisor.hang_up()
+                controller.submit(Reload("SIGHUP"))
+            elif number in (signal.SIGTERM, signal.SIGINT):
+                listener.close()  # or connections would be taken that nobody answers
+                supervisor.stop()
     if supervisor.status:
         raise CannotServe("The workers did not end well; the log says why.")
 
 
-def _starter(
-    generations: Generations, listener: socket.socket, scoreboard: Scoreboard
-) -> Callable[[int, int], Process]:
-    environment = os.environ | generations.settings.environment()
+def _starter(settings: Settings, listener: socket.socket, scoreboard: Scoreboard) -> Callable[[int], Process]:
+    environment = os.environ | settings.environment()
     descriptor = listener.fileno()
-    address = [] if generations.settings.socket else ["--host", generations.settings.host]
+    address = [] if settings.socket else ["--host", settings.host]
 
-    def start(slot: int, generation: int) -> Process:
+    def start(slot: int) -> Process:
         place = ["--listener", str(descriptor), "--shared", str(scoreboard.directory), "--slot", str(slot)]
         place += ["--supervisor", str(os.getpid()), *address]
-        place += ["--generation", str(generations.place(generation))]
         return subprocess.Popen(  # noqa: S603  # our own module
             [sys.executable, "-P", "-m", "app.process.worker", *place],
             env=environment,

@@ -12,8 +12,7 @@ import socket
 import sys
 from pathlib import Path
 
-from app.process.generations import PLAN
-from app.proving import Plan, Round, VerdictFiles
+from app.generations import Generations, RecordFiles
 from app.settings import settings_from
 from app.shared import metrics as shared_metrics
 from app.shared.listener import CannotServe
@@ -33,8 +32,8 @@ def main() -> int:
 
     with socket.socket(fileno=options.listener) as listener:
         try:
-            plan, verdicts = Plan.read(options.generation / PLAN), VerdictFiles(options.generation)
-            return serve_on(listener, Round.told(settings, plan, verdicts), slot)
+            found = Generations(settings, RecordFiles(options.shared), slot.scoreboard.switch, slot.number)
+            return serve_on(listener, found, slot)
         except CannotServe as error:
             sys.stderr.write(f"encodery: {error}\n")
             return 1
@@ -46,13 +45,12 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="app.process.worker", description=__doc__)
     parser.add_argument("--listener", type=int, required=True, help="descriptor of the bound socket")
-    parser.add_argument("--shared", type=Path, required=True, help="directory of the scoreboard")
+    parser.add_argument(
+        "--shared", type=Path, required=True, help="directory of the scoreboard and of generations"
+    )
     parser.add_argument("--host", help="its address; none where it is of Unix")
     parser.add_argument("--slot", type=int, required=True)
     parser.add_argument("--supervisor", type=int, required=True, help="its process")
-    parser.add_argument(
-        "--generation", type=Path, required=True, help="directory of its plan and of the verdicts on it"
-    )
     return parser.parse_args()
 
 

@@ -8,7 +8,7 @@ Knows nothing of HTTP or of the engine: the supervisor does this for its workers
 from app.proving.kept import Kept
 from app.proving.plan import Plan, Planned, PlannedModel, Refused, plan_of
 from app.proving.prover import Prover
-from app.proving.round import Round, as_served, place_to_keep
+from app.proving.round import Round, as_served, kept_for, planned
 from app.proving.verdicts import Verdict, VerdictFiles, Verdicts, VerdictsInMemory
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Verdicts",
     "VerdictsInMemory",
     "as_served",
-    "place_to_keep",
+    "kept_for",
     "plan_of",
+    "planned",
 ]

@@ -21,6 +21,7 @@ import time
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import replace
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,10 +55,11 @@ class Kept:
     Args:
         directory: private; None to keep nothing.
         threads: of a forward pass.
+        is_lasting: it is there at the next start; else what is not used goes at once.
     """
 
-    def __init__(self, directory: Path | None, threads: int) -> None:
-        self.directory = directory
+    def __init__(self, directory: Path | None, threads: int, *, is_lasting: bool = True) -> None:
+        self.directory, self._forgotten_s = directory, FORGOTTEN_S if is_lasting else 0.0
         self._has_warned = False
         self._machine = machine_digest(threads) if directory else ""
 
@@ -127,9 +129,14 @@ class Kept:
             for path in entries:
                 room -= _size(path)
                 age_s = time.time() - _last_use_s(path)
-                is_old = age_s > (WORK_S if path.name.startswith(WORK) else FORGOTTEN_S)
-                if path not in spared and (is_old or room < 0):
+                most_s = WORK_S if path.name.startswith(WORK) else self._forgotten_s
+                if path not in spared and (age_s >= most_s or room < 0):
                     shutil.rmtree(path, ignore_errors=True)
+
+    def forget(self, planned: Planned) -> None:
+        """Remove what is kept of a version that is published no more."""
+        if self.directory is not None:
+            shutil.rmtree(self._place(planned), ignore_errors=True)
 
     def _warn(self, error: OSError) -> None:
         """Once, however many versions there are."""
@@ -167,6 +174,7 @@ def cache_directory(wanted: Path | None) -> Path:
         raise NotPrivate(getattr(error, "strerror", None) or str(error)) from None
 
 
+@lru_cache(maxsize=4)
 def machine_digest(threads: int) -> str:
     """Equal where a proof, prepared weights and a pace of before hold."""
     code = hashlib.sha256()

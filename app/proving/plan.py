@@ -88,21 +88,30 @@ class Plan:
 _PLAN = TypeAdapter(Plan)
 
 
-def plan_of(store: Store, versions_per_model: int) -> Plan:
-    """Per model the current version and the newest others, as many as there may be. Reads manifests only."""
-    return Plan(tuple(_plan_model(store, name, versions_per_model) for name in store.names()))
+def plan_of(store: Store, versions_per_model: int, before: Plan | None = None) -> Plan:
+    """Per model the current version and others, as many as there may be. Reads manifests only.
+
+    The others are those that were planned before, what was current then first, so that going back finds it
+    loaded; and then the newest.
+    """
+    known = {model.name: model.versions for model in before.models} if before else {}
+    return Plan(
+        tuple(_plan_model(store, name, versions_per_model, known.get(name, ())) for name in store.names())
+    )
 
 
-def _plan_model(store: Store, name: str, count: int) -> PlannedModel:
+def _plan_model(store: Store, name: str, count: int, before: Collection[Planned]) -> PlannedModel:
     refused: list[Refused] = []
     current = None
     try:
         current = store.current(name)
     except BundleError as error:
         refused.append(Refused(name, None, str(error)))
-    newest = [version for version in reversed(store.versions(name)) if version != current]
+    newest = list(reversed(store.versions(name)))
+    kept = [one.version for one in before if one.version in newest]
+    wanted = dict.fromkeys([*([] if current is None else [current]), *kept, *newest])
     planned: list[Planned] = []
-    for version in (([] if current is None else [current]) + newest)[:count]:
+    for version in list(wanted)[:count]:
         try:
             manifest = store.manifest(name, version)
         except BundleError as error:

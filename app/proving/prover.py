@@ -23,7 +23,6 @@ from typing import Any
 from app.proving.kept import Kept
 from app.proving.plan import Planned
 from app.proving.verdicts import Verdict, Verdicts
-from bundle import BundleError, Store
 
 WALL_PER_CPU = 2  # seconds by the clock for each of CPU time: others want the processor, too
 BEGIN_S = 120.0  # for Python and its imports, on a machine that swaps
@@ -47,6 +46,7 @@ class Prover:
         limit_s: CPU time that one version may take.
         before: verdicts of the round before, of which the good ones hold for the same versions. Where there
             was one, somebody serves what it found, so nothing takes its place whose files are not read again.
+        rereads: files of versions with a good verdict of before, too.
     """
 
     def __init__(
@@ -59,12 +59,13 @@ class Prover:
         threads: int,
         limit_s: float,
         before: Verdicts | None = None,
+        rereads: bool = True,
     ) -> None:
-        self._before = before
+        self._before, self._rereads = before, rereads
         self._planned, self._kept, self._verdicts = planned, kept, verdicts
         self._models_dir, self._threads, self._limit_s = models_dir, threads, limit_s
         self._thread = threading.Thread(target=self._run, name="prover", daemon=True)
-        self._has_proven = threading.Event()
+        self._has_proven, self._has_measured = threading.Event(), threading.Event()
         self._is_closed, self._lock = False, threading.Lock()
         self._child: _Child | None = None
 
@@ -86,13 +87,17 @@ class Prover:
         """Every version has its verdict."""
         return self._has_proven.is_set()
 
+    @property
+    def has_measured(self) -> bool:
+        """The pace of each is known, or cannot be: nothing more will come."""
+        return self._has_measured.is_set()
+
     def _run(self) -> None:
         try:
             rest = [one for one in self._planned if not self._is_known(one)]
             for one in rest:
                 if not self._is_closed:
                     self._verdicts.put(one.digest, self._prove(one))
-            self._kept.sweep(self._planned)
             self._has_proven.set()
             for one in self._planned:
                 if not self._is_closed:
@@ -104,25 +109,31 @@ class Prover:
                 if self._verdicts.get(one.digest) is None:
                     self._verdicts.put(one.digest, Verdict("could not be proven: the prover ended early"))
             self._has_proven.set()
+            self._has_measured.set()
 
     def _is_known(self, one: Planned) -> bool:
         known = self._before.get(one.digest) if self._before else None
-        if known is None or known.reason is not None:
+        is_served = known is not None and known.reason is None
+        if not is_served:
             known = self._kept.find(one)
         if known is None:
             return False
-        if self._before is not None and (reason := self._damage(one)):
+        must_read = self._before is not None and (self._rereads or not is_served)
+        if must_read and (reason := self._damage(one)):
             known = Verdict(reason)
         self._verdicts.put(one.digest, known)
         return True
 
     def _damage(self, one: Planned) -> str | None:
-        """Why the files are not those that were proven; a digest of the manifest says nothing of them."""
+        """Why the files are not those that were proven; a digest of the manifest says nothing of them.
+
+        The child reads them: a process that serves would keep the memory for it.
+        """
         try:
-            Store(self._models_dir).read(one.name, one.version, one.digest)
-        except BundleError as error:
-            return str(error)
-        return None
+            reason: str | None = self._ask("read", one, None).get("reason")
+        except _ChildFailedError as error:
+            return f"reading it again {error}"
+        return reason
 
     def _prove(self, one: Planned) -> Verdict:
         started_s, work = time.monotonic(), self._kept.begin()

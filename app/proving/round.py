@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
@@ -27,53 +26,44 @@ class Round:
     """A plan and its verdicts, with the prover at work on them.
 
     Attributes:
-        settings: with the models that readiness needs and the default one, where nothing else says which.
         plan: what is to be loaded.
         verdicts: on each version of it, as they come.
         has_proven: tells whether all have come.
-        close: ends it, and removes what was prepared for this server alone; sessions keep what they opened.
+        has_measured: tells whether nothing more will come, the pace of each included.
+        sweep: removes what is kept of versions that are not of this round, as far as it should.
+        close: ends it, and removes what was prepared for it alone; sessions keep what they opened.
     """
 
-    settings: Settings
     plan: Plan
     verdicts: Verdicts
     has_proven: Callable[[], bool]
+    has_measured: Callable[[], bool]
+    sweep: Callable[[], None]
     close: Callable[[], None]
 
     @classmethod
     def begin(
         cls,
         settings: Settings,
+        plan: Plan,
         verdicts: Verdicts,
-        directory: Path | None = None,
+        kept: Kept | None = None,
+        *,
         before: Verdicts | None = None,
+        rereads: bool = True,
     ) -> Round:
-        """Plan and start to prove; returns at once.
+        """Start to prove; returns at once.
 
         Args:
             settings: of the server.
+            plan: what is to be proven.
             verdicts: are told; of this round alone, since files of the same version may rot.
-            directory: where to keep what is proven; by default the cache, or one until this is closed.
+            kept: where what is proven is kept; by default the cache, or a directory until this is closed.
             before: verdicts of the round that is served now.
-
-        Raises:
-            CannotServe: there is nothing to prove, or a model that was asked for is not there.
+            rereads: files that were proven then, too.
         """
-        models = settings.models_dir
-        if not models.is_dir():
-            raise CannotServe(f"There is no directory {models}; set --models-dir or ENCODERY_MODELS_DIR.")
-        store = Store(models)
-        store.sweep()
-        plan = plan_of(store, settings.versions_per_model)
-        if not plan.versions():
-            reasons = "; ".join(
-                f"{one.name}/{one.version or 'current'}: {one.reason}" for one in plan.refused[:3]
-            )
-            raise CannotServe(f"{models} holds no model that can be loaded. {reasons}".rstrip())
-        settings = resolved(settings, plan)
-        _warn_of_aliases(settings, plan)
         stack = ExitStack()
-        kept = Kept(directory or stack.enter_context(place_to_keep(settings)), settings.threads)
+        kept = kept or stack.enter_context(kept_for(settings))
         prover = Prover(
             settings.models_dir,
             plan.versions(settings.required),
@@ -82,15 +72,18 @@ class Round:
             threads=settings.threads,
             limit_s=settings.proof_limit_s,
             before=before,
+            rereads=rereads,
         )
         stack.callback(prover.close)
         prover.start()
-        return cls(settings, plan, verdicts, lambda: prover.has_proven, stack.close)
-
-    @classmethod
-    def told(cls, settings: Settings, plan: Plan, verdicts: Verdicts) -> Round:
-        """The round of another process, for one that loads."""
-        return cls(settings, plan, verdicts, lambda: True, lambda: None)
+        return cls(
+            plan,
+            verdicts,
+            lambda: prover.has_proven,
+            lambda: prover.has_measured,
+            lambda: kept.sweep(plan.versions()),
+            stack.close,
+        )
 
     def refused_now(self, before: Round) -> dict[str, str]:
         """Models whose current version was proven in a round before and is refused in this one, and why."""
@@ -108,6 +101,32 @@ class Round:
     def _reason(self, digest: str) -> str | None:
         verdict = self.verdicts.get(digest)
         return "not proven" if verdict is None else verdict.reason
+
+
+def planned(settings: Settings, before: Plan | None = None) -> tuple[Settings, Plan]:
+    """What there is to serve, and the settings with names of models that are there.
+
+    Args:
+        settings: of the server.
+        before: what it serves now.
+
+    Raises:
+        CannotServe: there is nothing to prove, or a model that was asked for is not there.
+    """
+    models = settings.models_dir
+    if not models.is_dir():
+        raise CannotServe(f"There is no directory {models}; set --models-dir or ENCODERY_MODELS_DIR.")
+    store = Store(models)
+    store.sweep()
+    plan = plan_of(store, settings.versions_per_model, before)
+    if not plan.versions():
+        reasons = "; ".join(
+            f"{one.name}/{one.version or 'current'}: {one.reason}" for one in plan.refused[:3]
+        )
+        raise CannotServe(f"{models} holds no model that can be loaded. {reasons}".rstrip())
+    settings = resolved(settings, plan)
+    _warn_of_aliases(settings, plan)
+    return settings, plan
 
 
 def resolved(settings: Settings, plan: Plan) -> Settings:
@@ -161,14 +180,14 @@ def _warn_of_aliases(settings: Settings, plan: Plan) -> None:
 
 
 @contextmanager
-def place_to_keep(settings: Settings) -> Iterator[Path | None]:
-    """The cache, or a directory that is removed at the end; None where nothing can be written."""
+def kept_for(settings: Settings) -> Iterator[Kept]:
+    """The cache, or a directory that is removed at the end; nothing where none can be written."""
     try:
         lasting = cache_directory(settings.cache_dir)
     except NotPrivate as error:
         tell = log.warning if settings.cache_dir else log.info
         tell("nothing is kept for the next start", cache_dir=str(settings.cache_dir or ""), reason=str(error))
         with scratch() as made:
-            yield made
+            yield Kept(made, settings.threads, is_lasting=False)
     else:
-        yield lasting
+        yield Kept(lasting, settings.threads)

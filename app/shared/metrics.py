@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
 
 from app.shared.scoreboard import Field, Scoreboard, WorkerSlot
 
@@ -33,9 +34,35 @@ def forget(directory: Path, slot: int) -> None:
 def text(scoreboard: Scoreboard) -> bytes:
     """The answer of /metrics, for all processes."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry, str(scoreboard.directory))  # type: ignore[no-untyped-call]
+    registry.register(_OfModelsThere(scoreboard.directory))
     registry.register(_Processes(scoreboard))
     return generate_latest(registry)
+
+
+class _OfModelsThere(Collector):
+    """What the processes keep, without the series of versions that none of them has; a file has no end."""
+
+    def __init__(self, directory: Path) -> None:
+        self._kept = MultiProcessCollector(None, str(directory))  # type: ignore[no-untyped-call]
+
+    def collect(self) -> Iterable[Metric]:
+        families: list[Metric] = list(self._kept.collect())  # type: ignore[no-untyped-call]
+        there = {None} | {
+            _version(sample)
+            for family in families
+            if family.name in ("encodery_model_loaded", "encodery_model_refused")
+            for sample in family.samples
+            if sample.value
+        }
+        for family in families:
+            family.samples = [one for one in family.samples if _version(one) in there]
+        return families
+
+
+def _version(sample: Sample) -> tuple[str, str] | None:
+    """The version of a model that a sample is of; None for one of something else."""
+    labels = sample.labels
+    return (labels["model"], labels["version"]) if labels.keys() >= {"model", "version"} else None
 
 
 class _Processes(Collector):

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from app.shared.scoreboard import WIDTH, Field, WorkerSlot
+from app.shared.scoreboard import Field, WorkerSlot
+from app.shared.switch import WIDTH
 
 FILE = "rates"
 ROWS = 4096  # more keys than these cannot have limits

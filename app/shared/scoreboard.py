@@ -13,7 +13,8 @@ import time
 from enum import IntEnum
 from pathlib import Path
 
-WIDTH = 8  # bytes of a number, written at once by every processor that Python runs on
+from app.shared.switch import NUMBERS, WIDTH, Switch
+
 FILE = "scoreboard"
 
 
@@ -26,6 +27,7 @@ class Field(IntEnum):
     ITEMS = 3  # in work
     COST = 4  # that waits
     DEATHS = 5  # of processes in this slot, unasked; stays when the slot is cleared
+    GENERATION = 6  # of models that it answers by: `app.shared.switch`
 
 
 class Scoreboard:
@@ -34,6 +36,9 @@ class Scoreboard:
     Args:
         directory: better one in memory.
         slots: how many; by default as many as the file has, which must be there.
+
+    Attributes:
+        switch: the generations of models.
     """
 
     def __init__(self, directory: Path, slots: int | None = None) -> None:
@@ -42,10 +47,12 @@ class Scoreboard:
         descriptor = os.open(directory / FILE, flags, 0o600)
         try:
             if slots:
-                os.ftruncate(descriptor, slots * len(Field) * WIDTH)
-            self._cells = memoryview(mmap.mmap(descriptor, 0)).cast("q")
+                os.ftruncate(descriptor, (slots * len(Field) + NUMBERS) * WIDTH)
+            cells = memoryview(mmap.mmap(descriptor, 0)).cast("q")
         finally:
             os.close(descriptor)
+        self._cells = cells[:-NUMBERS]
+        self.switch = Switch(cells[-NUMBERS:], self._cells[Field.GENERATION :: len(Field)])
 
     def __len__(self) -> int:
         return len(self._cells) // len(Field)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -25,6 +27,20 @@ IDS = {"input_ids": (TensorProto.INT64, ["n", "t"])}
 @pytest.fixture(scope="module")
 def encoder(published: Path) -> Encoder:
     return Store(published).load("text")
+
+
+@pytest.mark.parametrize("name", ["text", "shop-user"])
+def test_one_that_nobody_has_is_gone_without_a_collection(published: Path, name: str) -> None:
+    """A server spares its requests the collections (gc.freeze): a circle would keep the encoder for good."""
+    gone = Store(published).load(name)
+    gone.encode(gone.read(gone.examples[:1]))
+    parts = [weakref.ref(gone), weakref.ref(gone.preprocessor)]
+    gc.disable()
+    try:
+        del gone
+        assert [part() for part in parts] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_encode_of_nothing_has_no_rows(encoder: Encoder) -> None:

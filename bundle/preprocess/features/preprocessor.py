@@ -43,7 +43,10 @@ class FeaturePreprocessor:
         )
         self._last = last_values(schema.features)
         self.input_names = tuple(name for spec in schema.features for name in input_names(spec))
-        self.layouts = (Layout(self.input_names, self.collate),)
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:  # kept, they would refer to what keeps them, and outlive it
+        return (Layout(self.input_names, self.collate),)
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         return [self._prepare_one(index, item) for index, item in enumerate(inputs)]

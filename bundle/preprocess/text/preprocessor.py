@@ -48,15 +48,15 @@ class TextPreprocessor:
         self._growth = Growth(self._tokenizer)
         self._memory = TokenCache.of(self._tokenizer, tokenizer_json)
         self._languages = Languages.of(languages, self._tokenizer)
-        self.layouts = (
-            Layout(self.input_names, self.collate),
-            Layout(self.packed_names, pack, is_packed=True),
-        )
         self._specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         if max_length <= self._specials:
             raise ManifestError(
                 f"manifest.json: max_length {max_length} leaves no room by {self._specials} special tokens"
             )
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:  # kept, they would refer to what keeps them, and outlive it
+        return Layout(self.input_names, self.collate), Layout(self.packed_names, pack, is_packed=True)
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         items = [_text(index, item) for index, item in enumerate(inputs)]

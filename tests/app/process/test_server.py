@@ -150,7 +150,7 @@ import ctypes, signal, sys, time
 from app.process import server
 from app.shared import listener, log
 from app.main import create_app
-from app.proving import Round, VerdictsInMemory
+from app.generations import alone
 from app.settings import settings_from
 
 still = {"python": time.sleep, "native": ctypes.PyDLL(None).sleep}[sys.argv[2]]  # PyDLL keeps Python's lock
@@ -158,7 +158,8 @@ signal.signal(signal.SIGUSR1, lambda *_: still(600))
 settings = settings_from(listen_port=0, models_dir=sys.argv[1], stall_limit_s=1)
 log.set_up_log("json", "info")
 with listener.bind(settings) as socket:
-    server.serve_on(socket, Round.begin(settings, VerdictsInMemory()))
+    with alone(settings) as controller:
+        server.serve_on(socket, controller.seen())
 """
 
 

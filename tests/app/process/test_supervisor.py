@@ -18,8 +18,8 @@ STALL_S, GRACE_S = 5.0, 7
 class FakeProcess:
     """Does what the test tells it; remembers what it was sent."""
 
-    def __init__(self, slot: int, generation: int) -> None:
-        self.slot, self.generation, self.pid = slot, generation, 1000 + slot
+    def __init__(self, slot: int) -> None:
+        self.slot, self.pid = slot, 1000 + slot
         self.status: int | None = None
         self.signals: list[int] = []
 
@@ -38,13 +38,13 @@ class Supervised:
     def __init__(self, directory: Path, workers: int = 2) -> None:
         self.now_s = 1000.0
         self.started: list[FakeProcess] = []
-        self.board = Scoreboard(directory, 2 * workers)
+        self.board = Scoreboard(directory, workers)
         settings = Settings(workers=workers, stall_limit_s=STALL_S, shutdown_grace_s=GRACE_S)
         self.supervisor = Supervisor(self._start, self.board, settings, clock=lambda: self.now_s)
 
-    def _start(self, slot: int, generation: int) -> FakeProcess:
+    def _start(self, slot: int) -> FakeProcess:
         assert slot not in {one.slot for one in self.alive}, "a living process has that slot"
-        self.started.append(FakeProcess(slot, generation))
+        self.started.append(FakeProcess(slot))
         return self.started[-1]
 
     @property
@@ -136,60 +136,24 @@ def test_one_that_came_to_serve_is_replaced_at_once_however_often(two: Supervise
     assert len(two.alive) == 2
 
 
-def test_reloading_replaces_all_and_always_enough_serve(two: Supervised) -> None:
-    before = two.alive
-    two.supervisor.replace_all(1)
-    fewest = 2
-    while set(two.alive) & set(before):
-        two.step()
-        serving = [one for one in two.alive if two.board.is_serving(one.slot) and not one.signals]
-        fewest = min(fewest, len(serving))
-        for process in two.alive:
-            two.serve(process)
-            if process.signals == [signal.SIGHUP]:
-                process.status = 0
-
-    assert fewest == 2
-    assert len(two.alive) == 2
-    assert len(two.started) == 4
-    assert two.board.total(Field.DEATHS) == 0
-
-
-def test_those_from_before_go_on_when_the_new_ones_do_not_start(two: Supervised) -> None:
-    before = two.alive
-    two.supervisor.replace_all(1)
-    two.step()
-    two.alive[-1].status = 1
-    two.settle()
-    two.now_s += 100
-    two.settle()
-
-    assert two.alive == before
-    assert not any(one.signals for one in before)
-
-
-def test_one_that_takes_a_dead_ones_place_is_of_its_generation(two: Supervised) -> None:
-    """Also after an attempt to bring all to another one that did not come to serve."""
-    two.supervisor.replace_all(1)
-    two.settle()
-    two.supervisor.replace_all(2)
-    two.step()
-    two.alive[-1].status = 1
-    two.step()
-    two.now_s += 100
+def test_a_hang_up_reaches_those_that_have_begun_and_ends_nobody(two: Supervised) -> None:
+    """One that is still being imported would die of the signal."""
     two.alive[0].status = -signal.SIGKILL
-    two.settle()
+    two.step()
+    two.supervisor.hang_up()
+    two.step()
 
-    assert [one.generation for one in two.alive] == [1, 1]
+    assert [one.signals for one in two.alive] == [[signal.SIGHUP], []]
+    assert len(two.started) == 3
 
 
-def test_a_stop_is_heard_while_all_are_replaced(two: Supervised) -> None:
-    two.supervisor.replace_all(1)
+def test_a_stop_reaches_one_that_just_started(two: Supervised) -> None:
+    two.alive[0].status = -signal.SIGKILL
     two.step()
     two.supervisor.stop()
     two.step()
 
-    assert [one.signals for one in two.alive] == [[signal.SIGTERM]] * 3
+    assert [one.signals for one in two.alive] == [[signal.SIGTERM]] * 2
     two.settle()
     assert two.supervisor.is_done
     assert two.supervisor.status == 0
@@ -287,17 +251,6 @@ def test_it_ends_when_none_ever_served(tmp_path: Path) -> None:
 
     assert supervised.supervisor.is_done
     assert supervised.supervisor.status == 1
-
-
-def test_slots_run_out_before_memory_does(two: Supervised) -> None:
-    """Reloading again and again while nobody leaves starts no more processes than there are slots."""
-    for generation in range(1, 11):
-        two.supervisor.replace_all(generation)
-        for process in two.alive:
-            two.serve(process)
-        two.step(3)
-
-    assert len(two.alive) == len(two.board) == 4
 
 
 def test_the_scoreboard_is_one_for_all(tmp_path: Path) -> None:
