@@ -15,7 +15,7 @@ from pathlib import Path
 from fastapi import FastAPI, Response
 
 from app.access import Gate
-from app.api import adapt, docs, encode, health, models, score
+from app.api import adapt, docs, encode, health, models, score, version_aliases
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache
 from app.generations import Generations, alone
@@ -32,9 +32,10 @@ from app.shared.listener import CannotServe
 from app.shared.rate_table import RateTable
 from app.shared.scoreboard import WorkerSlot
 from app.side_work import SideWork
+from bundle.aliases import CURRENT
 
 GROUPS = (
-    *(module.routes for module in (encode, score, adapt, health, models, docs)),
+    *(module.routes for module in (encode, score, adapt, health, models, version_aliases, docs)),
     *(protocol.group for protocol in PROTOCOLS),
 )
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
@@ -89,7 +90,9 @@ def create_app(
 
         def changed() -> None:
             models = registries.now().models.values()
-            aliases.tell_useless({model.name: [*model.versions, *model.loading] for model in models})
+            aliases.tell_useless(
+                {one.name: [*one.versions, *one.loading, *one.aliases, CURRENT] for one in models}
+            )
             metrics.watch(registries.now(), engine)
 
         def renew() -> None:
@@ -101,7 +104,7 @@ def create_app(
             registries.put(0, found)
             changed()
         else:
-            app.state.generations = found
+            app.state.generations, context.ask = found, found.ask
             app.state.live = LiveModels(found, registries, changed, slot)
             app.state.live.start()
         watching = [asyncio.create_task(one) for one in (metrics.watch_loop(), aliases.watch(renew))]

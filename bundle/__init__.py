@@ -9,14 +9,17 @@ import os
 # onnxruntime reports to its makers unless it is told not to before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
+from bundle.aliases import Alias
 from bundle.encoder import Encoder
 from bundle.errors import (
+    AliasChangedError,
     BundleError,
     EncoderyError,
     GoldenError,
     InputError,
     IntegrityError,
     ManifestError,
+    SpaceChangeError,
     VersionExistsError,
 )
 from bundle.inputs import Input, prompted
@@ -25,14 +28,17 @@ from bundle.manifest import Manifest
 from bundle.preprocess import KINDS, Facts, Kind, Limit, Prepared, Tensor, Truncate, Truncation
 from bundle.preprocess.features import Features
 from bundle.preprocess.text import Text
-from bundle.publish import Draft, publish, switch_current
+from bundle.publish import Draft, publish
 from bundle.quantize import OUTPUT_TYPES, OutputType
 from bundle.sessions import Execution
 from bundle.store import Store
+from bundle.switching import remove_alias, set_alias, switch_current
 
 __all__ = [
     "KINDS",
     "OUTPUT_TYPES",
+    "Alias",
+    "AliasChangedError",
     "BundleError",
     "Draft",
     "Encoder",
@@ -52,6 +58,7 @@ __all__ = [
     "ManifestError",
     "OutputType",
     "Prepared",
+    "SpaceChangeError",
     "SparseVector",
     "Store",
     "Tensor",
@@ -61,5 +68,7 @@ __all__ = [
     "VersionExistsError",
     "prompted",
     "publish",
+    "remove_alias",
+    "set_alias",
     "switch_current",
 ]

@@ -6,6 +6,7 @@ or be the last.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -59,6 +60,23 @@ class Disk:
             self.call(os.close, descriptor)
         self._sync(path.parent)
 
+    def append(self, path: Path, line: bytes) -> None:
+        """Add a line to a file, or begin it; never through a link. Half a line that is there is ended."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | NO_LINK | getattr(os, "O_BINARY", 0)
+        descriptor = self.call(os.open, path, flags, 0o644)
+        try:
+            size = self.call(os.lseek, descriptor, 0, os.SEEK_END)
+            if size:
+                self.call(os.lseek, descriptor, size - 1, os.SEEK_SET)
+                line = line if self.call(os.read, descriptor, 1) == b"\n" else b"\n" + line
+            if self.call(os.write, descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.call(os.fsync, descriptor)
+        finally:
+            self.call(os.close, descriptor)
+        if not size:
+            self._sync(path.parent)
+
     def rename(self, source: Path, target: Path) -> None:
         """Rename a directory; fails where a version stands already."""
         self.call(os.rename, source, target)
@@ -68,6 +86,11 @@ class Disk:
         """Put a file in the place of another, at once."""
         self.call(os.replace, source, target)
         self._sync(target.parent)
+
+    def unlink(self, path: Path) -> None:
+        """Remove a file, which must be there."""
+        self.call(os.unlink, path)
+        self._sync(path.parent)
 
     def remove(self, path: Path) -> None:
         """Remove a file or a directory with all it holds, as far as possible."""

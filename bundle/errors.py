@@ -5,7 +5,9 @@
     │   ├── ManifestError         manifest.json is missing, malformed or of another schema
     │   ├── IntegrityError        a file is missing, changed, a link, unknown, or its graph is unsafe
     │   ├── GoldenError           the encoder does not give the vectors that training recorded
-    │   └── VersionExistsError    a published version is never overwritten
+    │   ├── VersionExistsError    a published version is never overwritten
+    │   ├── AliasChangedError     what an alias stands for was changed by somebody else
+    │   └── SpaceChangeError      vectors under a name would not be comparable any more
     └── InputError                one input cannot be encoded
 
 Bundle errors belong to whoever operates the server, input errors to whoever calls it. An input error
@@ -46,6 +48,14 @@ class GoldenError(BundleError):
 
 class VersionExistsError(BundleError):
     """A version of that name is published already."""
+
+
+class AliasChangedError(BundleError):
+    """An alias does not stand for what whoever changes it has seen."""
+
+
+class SpaceChangeError(BundleError):
+    """Vectors under a name would be of another space, and nobody said that this is meant."""
 
 
 class InputError(EncoderyError):

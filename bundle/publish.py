@@ -9,30 +9,25 @@ of their pointers one decides (see `Store.current`), so a crash anywhere leaves 
 from __future__ import annotations
 
 import hashlib
-import json
-import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
+from bundle.aliases import CURRENT
 from bundle.directory import CARD, GOLDEN, GRAPH, MANIFEST, Contents, read_directory
-from bundle.disk import DISK, Disk, publishing
+from bundle.disk import DISK, Disk
 from bundle.errors import BundleError, ManifestError, VersionExistsError
 from bundle.graph import check_graph
 from bundle.lexical import LEXICAL, Lexical
 from bundle.manifest import Adapts, FileEntry, Joined, Manifest, Parity, Reference, Trained, space_id
 from bundle.preprocess import KINDS
-from bundle.store import CURRENT, TEMPORARY, Store, build, check_name, lexical_in, remove_leftovers
+from bundle.store import Store, build, check_name, lexical_in
+from bundle.switching import alone, make_current, temporary_in, told_as
 from bundle.words import first_error
-
-_NOT_CURRENT = (  # a write that the disk refuses late may have been done
-    "version {version} is published, but making it current did not end well; `encodery models list` shows "
-    "what is current, and `encodery models use {name} {version}` does it again"
-)
 
 
 @dataclass(frozen=True)
@@ -129,47 +124,15 @@ def publish(
     assert names, "nothing to publish"
     if len(set(names)) < len(names):
         raise BundleError(f"two drafts are called alike: {sorted(names)}")
-    with _told_as("nothing was published"):
+    began_s = time.monotonic()
+    with told_as("nothing was published"):
         for name in names:
             disk.make_directory(models / check_name(name))
-        with _alone(models, names, disk):
+        with alone(models, names, disk):
             manifests = _manifests(drafts, _new_version(Store(models), names, version))
             _put_in_place(models, drafts, manifests, disk)
-            _point_to(models, manifests, disk)
+            make_current(models, manifests, disk, who=None, began_s=began_s)
     return manifests
-
-
-def switch_current(models: Path, name: str, version: str, *, disk: Disk = DISK) -> list[Reference]:
-    """Make a published version the default, for all encoders of its space. Returns what was switched.
-
-    Raises:
-        BundleError: a file of theirs is not as published, or the disk fails; nothing is switched.
-    """
-    store = Store(models)
-    with _told_as("nothing was switched"):
-        switched = [Reference(name=name, version=version), *store.manifest(name, version).peers]
-        with _alone(models, [reference.name for reference in switched], disk):
-            _point_to(models, [store.read(each.name, each.version).manifest for each in switched], disk)
-    return switched
-
-
-@contextmanager
-def _told_as(outcome: str) -> Iterator[None]:
-    """Say of what the disk refuses what came of it."""
-    try:
-        yield
-    except OSError as error:
-        raise BundleError(f"{outcome}: {error.strerror or error}") from error
-
-
-@contextmanager
-def _alone(models: Path, names: Sequence[str], disk: Disk) -> Iterator[None]:
-    """Be the only publisher of these models, with what dead publishers left behind removed."""
-    with ExitStack() as locks:
-        for name in sorted(names):
-            locks.enter_context(publishing(models / name, disk))
-            remove_leftovers(models / name, disk)
-        yield
 
 
 def _new_version(store: Store, names: Sequence[str], version: str | None) -> str:
@@ -248,7 +211,7 @@ def _put_in_place(models: Path, drafts: Sequence[Draft], manifests: Sequence[Man
     try:
         for draft, manifest in zip(drafts, manifests, strict=True):
             directory = models / manifest.name
-            staged.append((_temporary(directory), directory / manifest.version))
+            staged.append((temporary_in(directory), directory / manifest.version))
             _stage(staged[-1][0], draft, manifest, disk)
         _move_into_place(staged, disk)
     finally:
@@ -275,21 +238,3 @@ def _move_into_place(staged: Sequence[tuple[Path, Path]], disk: Disk) -> None:
             if not temporary.exists():
                 disk.remove(target)
         raise
-
-
-def _point_to(models: Path, manifests: Sequence[Manifest], disk: Disk) -> None:
-    """Write the pointers, the deciding one (the first by name) last, so that it switches all."""
-    for manifest in sorted(manifests, key=lambda each: each.name, reverse=True):
-        directory = models / manifest.name
-        pointer = {"version": manifest.version, "manifest_digest": manifest.digest}
-        temporary = _temporary(directory)
-        try:
-            with _told_as(_NOT_CURRENT.format(name=manifest.name, version=manifest.version)):
-                disk.write(temporary, (json.dumps(pointer, indent=1) + "\n").encode())
-                disk.replace(temporary, directory / CURRENT)
-        finally:
-            disk.remove(temporary)
-
-
-def _temporary(directory: Path) -> Path:
-    return directory / f"{TEMPORARY}{uuid.uuid4().hex}"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from bundle.aliases import ALIASES, ALL, CURRENT, Alias, alias_names, read_alias, tag_of
 from bundle.directory import (
     AGAIN,
     GOLDEN,
@@ -36,7 +37,6 @@ from bundle.manifest import Digest, Manifest, Name, Reference
 from bundle.preprocess import KINDS, HasTerms, Preprocessor
 from bundle.sessions import Execution
 
-CURRENT = "current"  # the pointer file
 TEMPORARY = ".tmp-"  # starts the names of what is still being written
 
 _NAME = TypeAdapter[str](Name)
@@ -91,13 +91,43 @@ class Store:
             raise self._apart(name, leader)
         return decided[name]
 
-    def stamp(self) -> dict[str, tuple[int, int, int]]:
-        """What changes when somebody makes a version current: for looking often, at little cost."""
+    def leader(self, name: str) -> str:
+        """The model whose directory has the aliases and the history of this one: the first of its pair."""
+        try:
+            return self._leader(name)
+        except BundleError:
+            return check_name(name)
+
+    def aliases(self, name: str) -> list[str]:
+        """The aliases of a model but `current`, sorted."""
+        return alias_names(self.root / self.leader(name))
+
+    def alias(self, name: str, alias: str) -> Alias | None:
+        """What an alias stands for, `current` among them; None if there is none.
+
+        Raises:
+            BundleError: its file cannot be used, or names a version that is not there.
+        """
+        leader = self.leader(name)
+        if alias == CURRENT:
+            version = self.current(name)
+            digest = self.manifest(name, version).digest
+            return Alias(CURRENT, {version: ALL}, {version: digest}, tag_of(self.root / leader / CURRENT))
+        found = read_alias(self.root / leader, check_name(alias))
+        for version, digest in found.digests.items() if found else ():
+            if self.manifest(leader, version).digest != digest:
+                raise IntegrityError(f"{leader}/{version} is not the one that {alias} was set to; {AGAIN}")
+        return found
+
+    def stamp(self) -> dict[Path, tuple[int, int, int]]:
+        """What changes when somebody changes an alias, `current` among them: to look at often."""
         found = {}
         for name in self.names():
-            with suppress(OSError):
-                status = (self.root / name / CURRENT).stat()
-                found[name] = (status.st_mtime_ns, status.st_ino, status.st_size)
+            directory = self.root / name
+            for path in (directory / CURRENT, directory / ALIASES, *(directory / ALIASES).glob("*")):
+                with suppress(OSError):
+                    status = path.stat()
+                    found[path] = (status.st_mtime_ns, status.st_ino, status.st_size)
         return found
 
     def manifest(self, name: str, version: str) -> Manifest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import typer
 from typer.testing import CliRunner, Result
 
 from app.access import KeyRing, read_keys
-from bundle import Store, publish
+from bundle import Draft, Store, publish
 from encodery import __version__
 from encodery.cli import app
 
@@ -129,7 +130,7 @@ def test_encode_reads_the_column_that_it_is_told(published: Path, tmp_path: Path
     assert "1 vectors of" in result.stderr
 
 
-def run_without(package: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_without(package: str, *arguments: str | Path) -> Result:
     """Run the command in a process that cannot import the package."""
     code = (
         "import sys\n"
@@ -228,11 +229,43 @@ def test_verify_reports_a_broken_pointer(models: Path) -> None:
 def test_use_switches_a_pair_together(models: Path) -> None:
     publish(models, tiny.pair_drafts(seed=1))
 
-    result = run("models", "use", "shop-user", "1", "--models-dir", models)
+    refused = run("models", "use", "shop-user", "1", "--models-dir", models)
+    result = run("models", "use", "shop-user", "1", "--new-space", "--models-dir", models)
 
     assert result.exit_code == 0
     assert set(result.stdout.split()) == {"current:", "shop-user/1", "shop-item/1"}
     assert [Store(models).current(name) for name in ("shop-user", "shop-item")] == ["1", "1"]
+    assert refused.exit_code == 2
+    assert "(--new-space)" in refused.stderr
+
+
+def test_an_alias_is_set_shown_and_removed_and_history_tells(models: Path) -> None:
+    def alias(*arguments: str) -> Result:
+        return run("models", "alias", "text", *arguments, "--models-dir", models)
+
+    again = Draft.of(Store(models).read("text", "1"))
+    publish(models, [dataclasses.replace(again, description="the same")])
+    first = alias("champion", "1")
+    tag = first.stdout.split()[-1]
+    second = alias("champion", "1=90", "2=10", "--if-match", tag)
+    late = alias("champion", "2", "--if-match", tag)
+    shown = alias().stdout.splitlines()
+    removed = alias("champion", "--remove")
+    history = run("models", "history", "text", "--models-dir", models).stdout.splitlines()
+
+    assert first.stdout.startswith("champion: 1  ")
+    assert second.stdout.startswith("champion: 1 (90 %) and 2 (10 %)  ")
+    assert (late.exit_code, late.stdout) == (1, "")
+    assert "look again" in late.stderr
+    assert [line.split("  ")[0] for line in shown] == ["current: 2", "champion: 1 (90 %) and 2 (10 %)"]
+    assert removed.stdout == "champion: removed\n"
+    assert [line.split("  ")[2] for line in history[:3]] == [
+        "champion: 1 (90 %) and 2 (10 %) -> nothing",
+        "champion: 1 -> 1 (90 %) and 2 (10 %)",
+        "champion: nothing -> 1",
+    ]
+    assert run("models", "alias", "text", "champion", "1=x", "--models-dir", models).exit_code == 2
+    assert run("models", "alias", "none", "--models-dir", models).exit_code == 2
 
 
 @pytest.mark.parametrize(

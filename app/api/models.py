@@ -84,6 +84,9 @@ class ModelSummary(BaseModel):
     )
     languages: list[str] | None = Field(description="that it was trained for; empty if that is not known")
     not_for: str | None = Field(description="what it should not be used for; empty if nothing is said")
+    aliases: dict[str, dict[str, int]] = Field(
+        description="other names of versions, each with the shares in percent of those it stands for"
+    )
     loaded: list[str]
     loading: list[str]
     refused: list[Refused]
@@ -225,6 +228,7 @@ def _summary(model: Model) -> ModelSummary:
         **facts,
         name=model.name,
         current=model.current,
+        aliases={name: dict(shares) for name, shares in model.aliases.items()},
         loaded=list(model.versions),
         loading=list(model.loading),
         refused=list(model.refused),

@@ -20,6 +20,7 @@ from app.engine.errors import (
     TooMuchWork,
     UnknownModel,
     UnknownVersion,
+    Unloaded,
 )
 from app.engine.loading import Loader, load_registry
 from app.engine.pace import Pace, Priority
@@ -59,5 +60,6 @@ __all__ = [
     "TooMuchWork",
     "UnknownModel",
     "UnknownVersion",
+    "Unloaded",
     "load_registry",
 ]

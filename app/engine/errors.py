@@ -8,6 +8,7 @@
         ├── SpaceMismatch       no loaded version gives vectors of the space the caller expects
         ├── Loading             the server has just started, and the model is not loaded yet
         ├── NotReady            the model's current version could not be loaded
+        ├── Unloaded            somebody had the model unloaded
         ├── Overloaded          too much work waits
         ├── Draining            the server is stopping
         ├── TooMuchWork         the request's own work does not fit the time allowed
@@ -77,6 +78,17 @@ class NotReady(EngineError):
     def __init__(self, message: str, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class Unloaded(EngineError):
+    """Somebody had the model unloaded."""
+
+    code, param = "model_unloaded", "model"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the model {name} was unloaded; POST /v2/repository/models/{name}/load loads it again"
+        )
 
 
 class Overloaded(EngineError):

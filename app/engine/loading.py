@@ -149,6 +149,9 @@ class Loader:
             {one.version: self._loaded[one] for one in model.versions if one in self._loaded},
             [*model.refused, *(self._refused[one] for one in model.versions if one in self._refused)],
             [one.version for one in model.versions if one in self._waiting],
+            model.aliases,
+            model.leader,
+            model.is_unloaded,
         )
 
 

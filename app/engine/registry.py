@@ -11,12 +11,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from app.engine.errors import Loading, NotReady, SpaceMismatch, UnknownModel, UnknownVersion
+from app.engine.errors import Loading, NotReady, SpaceMismatch, UnknownModel, UnknownVersion, Unloaded
 from app.engine.pace import Pace
+from app.engine.shares import chosen
 from app.proving import Refused
 from bundle import Encoder, Manifest
+from bundle.aliases import CURRENT
+from bundle.history import Shares
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,8 +50,11 @@ class Model:
 
     Attributes:
         current: the default version, loaded or not; None if the pointer is broken.
-        versions: those that are loaded; the current one first, then the newest first.
+        versions: those that are loaded; the current one first.
         loading: versions that are being proven or loaded.
+        aliases: other names of versions, each with the shares of those it stands for, in percent.
+        leader: the first by name of the models that were published together with it.
+        is_unloaded: somebody had it unloaded.
     """
 
     name: str
@@ -55,6 +62,9 @@ class Model:
     versions: Mapping[str, Loaded]
     refused: Sequence[Refused] = ()
     loading: Sequence[str] = ()
+    aliases: Mapping[str, Shares] = field(default_factory=dict)
+    leader: str = ""
+    is_unloaded: bool = False
 
     @property
     def is_ready(self) -> bool:
@@ -66,6 +76,19 @@ class Model:
         """The current version is about to be."""
         return self.current in self.loading
 
+    def behind(self, name: str | None, key: str) -> str | None:
+        """The version behind a name of a version; the current one is None, and any other name is itself.
+
+        Args:
+            name: of a version, or an alias.
+            key: decides which of two versions it is, where they share an alias.
+        """
+        if name is None or name == CURRENT:
+            return None
+        if name in self.versions or name in self.loading or (shares := self.aliases.get(name)) is None:
+            return name
+        return chosen(shares, f"{self.leader or self.name}/{name}", key)
+
 
 @dataclass(frozen=True)
 class Registry:
@@ -73,10 +96,17 @@ class Registry:
 
     Attributes:
         aliases: other names, each for a model or a version of it, as `text/2`; models' own names come first.
+        split_key: what decides for this caller which of two versions is his, where they share an alias.
     """
 
     models: Mapping[str, Model] = field(default_factory=dict)
     aliases: Mapping[str, str] = field(default_factory=dict)
+    split_key: str = ""
+
+    @cached_property
+    def has_splits(self) -> bool:
+        """Two versions share an alias somewhere."""
+        return any(len(shares) > 1 for model in self.models.values() for shares in model.aliases.values())
 
     @property
     def loaded(self) -> list[Loaded]:
@@ -98,11 +128,11 @@ class Registry:
         }
 
     def resolve(self, name: str) -> tuple[str, str | None]:
-        """Name and version that a name stands for; itself, unless it is an alias."""
-        if name in self.models or (target := self.aliases.get(name)) is None:
+        """Model and version that a name stands for: `text`, `text/2`, `text/champion` or an alias of one."""
+        if name in self.models:
             return name, None
-        model, _, version = target.partition("/")
-        return model, version or None
+        model, _, version = (self.aliases.get(name) or name).partition("/")
+        return (model, version or None) if model in self.models else (name, None)
 
     def model(self, name: str) -> Model:
         """The model of that name or alias. Raises UnknownModel, which names those that are loaded."""
@@ -127,10 +157,10 @@ class Registry:
 
         Args:
             name: of the model, or an alias.
-            version: exactly this one; by default the current one.
-            space: what the vectors must be of. Without `version`, any loaded version that gives such
-                vectors will do, the current one first: a client that is pinned to a space keeps working
-                while its index is encoded anew with the next version.
+            version: exactly this one, or the one behind an alias; by default the current one.
+            space: what the vectors must be of. Without a `version` that is no alias, any loaded version that
+                gives such vectors will do, the one that is meant first: a client that is pinned to a space
+                keeps working while its index is encoded anew with the next version.
             dim: the vectors' length, where the caller wants them cut; a part of the space.
             unit: they will be normalised; a part of it, too, where the encoder does not do so itself.
             is_sparse: the space is that of sparse vectors, which has no other parts.
@@ -139,11 +169,18 @@ class Registry:
             UnknownModel, UnknownVersion, Loading, NotReady, SpaceMismatch: naming what is loaded.
         """
         model = self.model(name)
-        version = version or self.resolve(name)[1]
+        asked = version or self.resolve(name)[1]
+        version = model.behind(asked, self.split_key)
+        if model.is_unloaded:
+            raise Unloaded(model.name)
         if (version or model.current) in model.loading:
             raise Loading(model.name)
-        if version is not None and version not in model.versions:
-            raise UnknownVersion(f"that version is not loaded; loaded: {', '.join(model.versions) or 'none'}")
+        is_exact = version is not None and version == asked
+        if version is not None and version not in model.versions and (is_exact or space is None):
+            also = f"; aliases: {', '.join(model.aliases)}" if model.aliases else ""
+            raise UnknownVersion(
+                f"that version is not loaded; loaded: {', '.join(model.versions) or 'none'}{also}"
+            )
         if space is not None:
 
             def given(one: Loaded) -> list[str]:
@@ -151,7 +188,9 @@ class Registry:
                     return [one.encoder.sparse_space] if one.encoder.sparse_space else []
                 return one.manifest.spaces_of(dim or one.manifest.dim, unit=unit)
 
-            return _of_space(model, version, space, given)
+            first = [one for name, one in model.versions.items() if name == version]
+            candidates = first if is_exact else [*first, *model.versions.values()]
+            return _of_space(model, candidates, space, given, is_exact=is_exact)
         if version is None and not model.is_ready:
             raise NotReady(
                 "the model's current version could not be loaded, and another one would give vectors of "
@@ -161,13 +200,17 @@ class Registry:
 
 
 def _of_space(
-    model: Model, version: str | None, space: str, given: Callable[[Loaded], Sequence[str]]
+    model: Model,
+    candidates: Sequence[Loaded],
+    space: str,
+    given: Callable[[Loaded], Sequence[str]],
+    *,
+    is_exact: bool,
 ) -> Loaded:
-    candidates = [model.versions[version]] if version is not None else list(model.versions.values())
     for loaded in candidates:
         if space in given(loaded):
             return loaded
-    if version is None and model.loading:
+    if not is_exact and model.loading:
         raise Loading(model.name)
     spaces = [
         f"{loaded.manifest.version}: {' and '.join(given(loaded)) or 'none'}"

@@ -6,17 +6,21 @@ The controller lives in the process that serves alone, or in the supervisor of s
 or of the engine.
 """
 
-from app.generations.changes import Outcome, Reload
+from app.generations.changes import AnyChange, Load, Outcome, Reload, SetAlias, Unload
 from app.generations.controller import Controller, Generations, alone
 from app.generations.records import RecordFiles, Records, RecordsInMemory
 
 __all__ = [
+    "AnyChange",
     "Controller",
     "Generations",
+    "Load",
     "Outcome",
     "RecordFiles",
     "Records",
     "RecordsInMemory",
     "Reload",
+    "SetAlias",
+    "Unload",
     "alone",
 ]

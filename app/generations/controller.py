@@ -8,21 +8,39 @@ not in time, nothing flips and what there is serves on.
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Self
 
 import structlog
 
-from app.generations.changes import Outcome, Reload
+from app.generations.changes import (
+    AnyChange,
+    ChangeRefusedError,
+    Load,
+    Outcome,
+    Reload,
+    SetAlias,
+    Unload,
+)
 from app.generations.records import Records, RecordsInMemory
-from app.proving import Plan, Round, kept_for, planned
+from app.generations.rollout import (
+    check_alias,
+    group_of,
+    record_refusal,
+    with_loaded,
+    with_unloaded,
+    without_unloaded,
+    write_alias,
+)
+from app.proving import NO_WISHES, Plan, Round, Wishes, kept_for, planned
 from app.settings import Settings
 from app.shared.audit import audit
 from app.shared.listener import CannotServe
@@ -48,7 +66,7 @@ class Generations:
         switch: which one is current.
         slot: of this process on the switch.
         settled: is told of one that this process has loaded to the end.
-        submit: asks for a change.
+        ask: asks for a change, and waits for what comes of it.
     """
 
     settings: Settings
@@ -56,7 +74,7 @@ class Generations:
     switch: Switch
     slot: int = 0
     settled: Callable[[int], None] = lambda generation: None
-    submit: Callable[[Reload], Future[Outcome]] | None = None
+    ask: Callable[[AnyChange], Awaitable[Outcome]] | None = None
 
 
 class Controller:
@@ -84,11 +102,12 @@ class Controller:
         self._kept = self._stack.enter_context(kept_for(settings)) if is_shared else None
         self._store, self._stamp = Store(settings.models_dir), Store(settings.models_dir).stamp()
         self._round = Round.begin(self.settings, plan, records.begin(FIRST), self._kept)
+        self._wishes = NO_WISHES
         self._newest, self._settled, self._is_tidy = FIRST, 0, False
         records.settle(FIRST, plan)
         switch.offer(FIRST)
         switch.flip(FIRST)
-        self._changes: queue.SimpleQueue[tuple[Reload, Future[Outcome]]] = queue.SimpleQueue()
+        self._changes: queue.SimpleQueue[tuple[AnyChange, Future[Outcome]]] = queue.SimpleQueue()
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="generations", daemon=True)
         self._thread.start()
@@ -106,11 +125,13 @@ class Controller:
 
     def seen(self) -> Generations:
         """What the process that this lives in needs to serve."""
-        return Generations(
-            self.settings, self._records, self._switch, settled=self._settle, submit=self.submit
-        )
+        return Generations(self.settings, self._records, self._switch, settled=self._settle, ask=self.ask)
 
-    def submit(self, change: Reload) -> Future[Outcome]:
+    async def ask(self, change: AnyChange) -> Outcome:
+        """Ask for a change, and wait for what comes of it."""
+        return await asyncio.wrap_future(self.submit(change))
+
+    def submit(self, change: AnyChange) -> Future[Outcome]:
         """Ask for a change; returns at once. Changes are made in the order they come."""
         future: Future[Outcome] = Future()
         self._changes.put((change, future))
@@ -132,12 +153,72 @@ class Controller:
                 continue
             self._answer(change, future)
 
-    def _answer(self, change: Reload, future: Future[Outcome]) -> None:
+    def _answer(self, change: AnyChange, future: Future[Outcome]) -> None:
+        began_s = time.monotonic()
         try:
-            future.set_result(self._apply(change))
+            self._wait_until(self._round.has_proven)
+            try:
+                self._make(change, began_s)
+                done = Outcome(time.monotonic() - began_s)
+            except ChangeRefusedError as error:
+                done = Outcome(time.monotonic() - began_s, error.code, str(error), error.refused)
+            if not self._is_closed.is_set():
+                _tell(change, done)
+            future.set_result(done)
         except Exception as error:  # it would be lost on this thread, and so would what comes after it
             log.error("bug", error=type(error).__name__, exc_info=True)
             future.set_exception(error)
+
+    def _make(self, change: AnyChange, began_s: float) -> None:
+        match change:
+            case Reload():
+                self._reload(change)
+            case Load():
+                version, group = group_of(self._store, change.model, change.version)
+                wishes = with_loaded(self._wishes, change, version, group)
+                self._take(self._planned(wishes, group), needed=[(name, version) for name in group])
+                self._wishes = wishes
+            case Unload():
+                _, group = group_of(self._store, change.model, change.version)
+                required = list(self.settings.required)
+                wishes = with_unloaded(self._wishes, change, self._round.plan, group, required)
+                self._take(self._planned(wishes, group))
+                self._wishes = wishes
+            case SetAlias():
+                self._set_alias(change, began_s)
+
+    def _reload(self, change: Reload) -> None:
+        log.info("reloading", who=change.who)
+        self._stamp = self._store.stamp()
+        self._take(self._planned(self._wishes), rereads=change.rereads)
+
+    def _set_alias(self, change: SetAlias, began_s: float) -> None:
+        """Load what it is to stand for, which changes no answer; then change it on the disk, and follow."""
+        _, group = group_of(self._store, change.model, next(iter(change.shares), None))
+        with self._refusals_recorded(change, began_s):
+            check_alias(self._store, change)
+            needed = [(name, version) for name in group for version in change.shares]
+            self._wishes = without_unloaded(self._wishes, needed)
+            wishes = replace(self._wishes, loaded=self._wishes.loaded | set(needed))
+            self._take(self._planned(wishes, group), needed=needed)
+        write_alias(self._store.root, change, began_s)
+        self._take(self._planned(self._wishes, group))
+
+    @contextmanager
+    def _refusals_recorded(self, change: SetAlias, began_s: float) -> Iterator[None]:
+        """Have the history tell of a change that could not be made, but not of who came too late."""
+        try:
+            yield
+        except ChangeRefusedError as error:
+            if error.code in ("not_sound", "space_change"):
+                record_refusal(self._store, change, began_s, str(error))
+            raise
+
+    def _planned(self, wishes: Wishes, only: list[str] | None = None) -> Plan:
+        try:
+            return planned(self.settings, self._round.plan, wishes, only)[1]
+        except CannotServe as error:
+            raise ChangeRefusedError("not_sound", str(error)) from None
 
     def _look(self) -> None:
         """Reload if somebody has made another version current."""
@@ -152,30 +233,19 @@ class Controller:
             self._round.sweep()
             self._round.close()
 
-    def _apply(self, change: Reload) -> Outcome:
-        audit("models.reload", change.who)
-        log.info("reloading", who=change.who)
-        began_s = time.monotonic()
-        self._wait_until(self._round.has_proven)
-        self._stamp = self._store.stamp()
-        reason: str | None
-        try:
-            _, plan = planned(self.settings, self._round.plan)
-        except CannotServe as error:
-            reason, refused = str(error), dict[str, str]()
-        else:
-            reason, refused = self._take(plan, rereads=change.rereads)
-        done = Outcome(time.monotonic() - began_s, reason, refused)
-        if reason is None:
-            log.info("reloaded", models=len(plan.models), ms=round(1e3 * done.seconds))
-        elif not self._is_closed.is_set():
-            log.error(STAYS, reason=reason, refused=refused)
-        return done
+    def _take(self, plan: Plan, *, rereads: bool = False, needed: Sequence[tuple[str, str]] = ()) -> None:
+        """Bring all processes to a plan. Raises ChangeRefusedError where all stays as it was.
 
-    def _take(self, plan: Plan, *, rereads: bool) -> tuple[str | None, dict[str, str]]:
-        """Bring all processes to a plan; why that was not done, and the models that were refused."""
+        Args:
+            plan: what is to be served.
+            rereads: files of versions that stay, too.
+            needed: versions that must be proven, whoever names them.
+        """
+        before = self._round
+        if plan == before.plan and not rereads and not any(before.faults(needed)):
+            return
         self._newest += 1
-        generation, before = self._newest, self._round
+        generation = self._newest
         found = Round.begin(
             self.settings,
             plan,
@@ -184,45 +254,47 @@ class Controller:
             before=before.verdicts,
             rereads=rereads,
         )
-        self._wait_until(found.has_proven)
-        refused = found.refused_now(before)
-        reason = "a model that is ready would be refused" if refused else self._switch_to(generation, plan)
-        if reason is not None:
+        try:
+            self._wait_until(found.has_proven)
+            _check_sound(found, before, needed)
+            self._switch_to(generation, plan)
+        except BaseException:
             found.close()
             self._records.forget(generation)
-            return reason, refused
+            raise
         self._round, self._is_tidy = found, False
         before.close()
         self._records.forget(generation - 2)  # the one before may be read by a process that just starts
         self._forget_unpublished(before.plan)
-        return None, {}
 
-    def _switch_to(self, generation: int, plan: Plan) -> str | None:
-        """Let every process load it, and flip; why not, if not."""
-        if self._is_closed.is_set():
-            return "the server ends"
+    def _switch_to(self, generation: int, plan: Plan) -> None:
+        """Let every process load it, and flip. Raises ChangeRefusedError if one does not."""
         self._records.settle(generation, plan)
         self._switch.offer(generation)
-        if (reason := self._unloaded(generation)) is not None:
+        try:
+            self._wait_for_all(generation)
+        except ChangeRefusedError:
             self._switch.offer(self._switch.current)
-            return reason
+            raise
         self._switch.flip(generation)
         # One that began to take requests between the look and the flip is still to come.
         self._wait_until(lambda: not self._switch.waiting(generation))
-        return None
 
-    def _unloaded(self, generation: int) -> str | None:
-        """Wait for every process that takes requests; why one has not loaded it, if not."""
+    def _wait_for_all(self, generation: int) -> None:
+        """Wait for every process that takes requests. Raises ChangeRefusedError for one that lacks it."""
         limit_s = LOADS_PER_PROOF * self.settings.proof_limit_s
         give_up_s = time.monotonic() + limit_s
         while self._switch.waiting(generation) and not self._switch.lacking(generation):
             if time.monotonic() > give_up_s:
-                return f"not loaded by every process within {limit_s:g} s (ENCODERY_PROOF_LIMIT_S, twice)"
+                told = f"not loaded by every process within {limit_s:g} s (ENCODERY_PROOF_LIMIT_S, twice)"
+                raise ChangeRefusedError("failed", told)
             if self._is_closed.wait(POLL_S):
-                return "the server ends"
+                break
+        if self._is_closed.is_set():
+            raise ChangeRefusedError("failed", "the server ends")
         if self._switch.lacking(generation):
-            return "what was proven cannot be loaded; the lines before say why"
-        return None
+            told = "what was proven cannot be loaded; the server's log says why"
+            raise ChangeRefusedError("not_sound", told)
 
     def _forget_unpublished(self, before: Plan) -> None:
         if self._kept is not None:
@@ -233,6 +305,29 @@ class Controller:
     def _wait_until(self, is_so: Callable[[], bool]) -> None:
         while not (is_so() or self._is_closed.is_set()):
             time.sleep(POLL_S)
+
+
+def _check_sound(found: Round, before: Round, needed: Sequence[tuple[str, str]]) -> None:
+    """Raise ChangeRefusedError where a name would lead to less than before, or a version is not sound."""
+    if faults := dict(found.faults(needed)):
+        told = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+        raise ChangeRefusedError("not_sound", told, faults)
+    if refused := found.refused_now(before):
+        raise ChangeRefusedError("not_sound", "a model that is ready would be refused", refused)
+
+
+def _tell(change: AnyChange, done: Outcome) -> None:
+    """Say in the log and in the audit what came of it."""
+    facts = {name: value for name, value in asdict(change).items() if name not in ("who", "does")}
+    told = {} if done.reason is None else {"reason": done.reason}
+    audit(f"models.{change.does}", change.who, **facts, outcome=done.code, **told)
+    ms = round(1e3 * done.seconds)
+    if done.reason is None:
+        log.info("reloaded" if isinstance(change, Reload) else "changed", does=change.does, ms=ms, **facts)
+    elif isinstance(change, Reload):
+        log.error(STAYS, reason=done.reason, refused=done.refused)
+    else:
+        log.warning("not changed", does=change.does, ms=ms, **facts, **told)
 
 
 def alone(settings: Settings) -> Controller:

@@ -15,6 +15,7 @@ from fastapi import Request
 from app.access import CALLER, NOBODY, Caller
 from app.http.context import Context
 from app.http.errors import Forbidden, Unauthorized
+from app.http.hosts import is_local_alone
 from app.http.routes import Route, Routes
 
 _BEARER = b"bearer "
@@ -31,6 +32,12 @@ def check_key(context: Context, route: Route, request: Request) -> None:
     gate = context.gate
     if gate is None or route.access == "open":
         CALLER.set(NOBODY)
+        if route.access == "admin" and not is_local_alone(context.settings, request):
+            raise Forbidden(
+                "without keys this is open on a server that listens to this machine alone; elsewhere it "
+                "needs a key with the scope admin (ENCODERY_KEYS_FILE)",
+                code="admin_only",
+            )
         return
     shown = list(dict.fromkeys(_secrets(request.scope["headers"])))
     if not shown and route.access == "optional":

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field, replace
 from typing import Annotated, cast
 
 from fastapi import Depends, Request
 
 from app.access import ANYBODY, CALLER, Gate
 from app.engine import Engine, Registry, UnknownModel
+from app.generations import AnyChange, Outcome
 from app.http.cors import Cors
 from app.http.descriptors import Descriptors
 from app.http.proxies import Proxies
@@ -18,6 +20,9 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.side_work import SideWork
 
+SPLIT_KEY: ContextVar[str] = ContextVar("split_key", default="")
+"""Of the request that this task answers: by it one of two versions that share an alias is chosen."""
+
 
 @dataclass
 class Context:
@@ -25,6 +30,7 @@ class Context:
 
     Attributes:
         models_now: all that there are, whoever asks, in the generation of the moment.
+        ask: asks for changes of the models; None where they are fixed.
         gate: who may ask; None for everybody.
         cors: which pages may read the answers; None for those of this server only.
         descriptors: room for new connections.
@@ -43,6 +49,7 @@ class Context:
     started_s: float = field(default=0.0)
     is_draining: bool = False
     in_work: int = 0
+    ask: Callable[[AnyChange], Awaitable[Outcome]] | None = None
     gate: Gate | None = None
     cors: Cors | None = None
     descriptors: Descriptors = field(default_factory=Descriptors)
@@ -62,10 +69,11 @@ class Context:
     def registry(self) -> Registry:
         """The models that the caller may ask for; others are not there for him."""
         key, found = CALLER.get().key, self.models_now()
+        split_key = SPLIT_KEY.get() if found.has_splits else ""
         if key.models == ANYBODY.models:
-            return found
+            return replace(found, split_key=split_key) if split_key else found
         models = {name: model for name, model in found.models.items() if key.may_ask(name)}
-        return Registry(models, found.aliases)
+        return Registry(models, found.aliases, split_key)
 
     @property
     def default_model(self) -> str:

@@ -11,6 +11,8 @@
     ├── WrongMethod          405  the path takes another method
     ├── NotAcceptable        406  no answer in a media type the caller takes
     ├── BodyTimeout          408  the body did not arrive in time
+    ├── Conflict             409  a change would break what is there, or could not be made
+    ├── AliasChanged         412  an alias does not stand for what the caller has seen
     ├── PayloadTooLarge      413  more bytes than the limit
     ├── NoRoom               429  the bodies of others take all the memory for them
     ├── UnsupportedMediaType 415  another content type, or compressed in a way not read here
@@ -103,6 +105,14 @@ class BodyTimeout(RequestError):
     """The body did not arrive in time."""
 
 
+class Conflict(RequestError):
+    """A change would break what is there, or could not be made; nothing has changed."""
+
+
+class AliasChanged(RequestError):
+    """An alias does not stand for what the caller has seen."""
+
+
 class PayloadTooLarge(RequestError):
     """More bytes than the limit."""
 
@@ -148,6 +158,8 @@ TABLE: Mapping[type[EncoderyError], ErrorSpec] = {
     WrongMethod: ErrorSpec(405, "invalid_request_error"),
     NotAcceptable: ErrorSpec(406, "invalid_request_error"),
     BodyTimeout: ErrorSpec(408, "invalid_request_error", closes=True),
+    Conflict: ErrorSpec(409, "conflict_error"),
+    AliasChanged: ErrorSpec(412, "conflict_error"),
     PayloadTooLarge: ErrorSpec(413, "invalid_request_error", closes=True),
     NoRoom: ErrorSpec(429, "overloaded_error", retryable=True, closes=True),
     UnsupportedMediaType: ErrorSpec(415, "invalid_request_error", closes=True),
@@ -159,6 +171,7 @@ TABLE: Mapping[type[EncoderyError], ErrorSpec] = {
     engine.Overloaded: ErrorSpec(429, "overloaded_error", retryable=True),
     engine.Loading: ErrorSpec(503, "unavailable_error", retryable=True),
     engine.NotReady: ErrorSpec(503, "unavailable_error", retryable=True),
+    engine.Unloaded: ErrorSpec(404, "not_found_error"),
     engine.Draining: ErrorSpec(503, "unavailable_error", retryable=True),
     engine.TooMuchWork: ErrorSpec(422, "invalid_request_error"),
     engine.DeadlineExceeded: ErrorSpec(504, "timeout_error"),

@@ -26,7 +26,7 @@ from starlette.requests import ClientDisconnect
 from app.access import CALLER, NOBODY
 from app.engine import ARRIVAL, Draining, Overloaded
 from app.http.authentication import check_key
-from app.http.context import Context
+from app.http.context import SPLIT_KEY, Context
 from app.http.head import check_head
 from app.http.origin import check_origin
 from app.http.request import DirectRequest
@@ -35,6 +35,7 @@ from app.shared.log import REQUEST_ID
 
 CLIENT_LEFT = 499  # nobody reads it; it tells the metrics what happened
 ID_HEADER = b"x-request-id"
+SPLIT_HEADER = b"x-split-key"
 NO_SNIFFING = (b"x-content-type-options", b"nosniff")  # a browser takes no answer for another type
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")  # goes into logs and headers, so nothing else gets in
 _KNOWN_METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
@@ -68,6 +69,7 @@ class Handling:
         are remembered in the context of variables that this is called in.
         """
         REQUEST_ID.set(self._id.decode())
+        SPLIT_KEY.set(_split_key_of(self._request.scope["headers"]))
         try:
             cors = self._context.cors
             if cors is not None and (preflight := cors.preflight(self._request)) is not None:
@@ -182,6 +184,14 @@ def _refuse_line_breaks(response: Response) -> None:
     values = b"".join([value for _, value in response.raw_headers])
     if b"\n" in values or b"\r" in values:
         raise ValueError("a line break in a header")
+
+
+def _split_key_of(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """Return by what one of two versions that share an alias is chosen; empty if the caller sent nothing."""
+    for name, value in headers:
+        if name == SPLIT_HEADER:
+            return value.decode("latin-1")
+    return ""
 
 
 def _id_of(headers: Sequence[tuple[bytes, bytes]]) -> bytes:

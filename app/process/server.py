@@ -141,7 +141,7 @@ class _Server(uvicorn.Server):
             self._renew(self._tls)
         generations = getattr(self._app.state, "generations", None)
         if self._slot is None and generations is not None:
-            generations.submit(Reload("SIGHUP"))
+            self._reloading = asyncio.ensure_future(generations.ask(Reload("SIGHUP")))
 
     def _renew(self, context: ssl.SSLContext) -> None:
         try:

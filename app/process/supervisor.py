@@ -29,6 +29,7 @@ from typing import Protocol
 import structlog
 
 from app.generations import Controller, RecordFiles, Reload
+from app.generations.control import controlled
 from app.settings import Settings
 from app.shared import metrics as shared_metrics
 from app.shared.listener import CannotServe
@@ -214,7 +215,10 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
     with tempfile.TemporaryDirectory(prefix="encodery-", dir=in_memory) as name, _signals() as wake:
         directory = Path(name)
         scoreboard = Scoreboard(directory, settings.workers)
-        with Controller(settings, RecordFiles(directory), scoreboard.switch, is_shared=True) as controller:
+        with (
+            Controller(settings, RecordFiles(directory), scoreboard.switch, is_shared=True) as controller,
+            controlled(controller, directory),
+        ):
             start = _starter(controller.settings, listener, scoreboard)
             _run(Supervisor(start, scoreboard, settings), controller, listener, wake)
 

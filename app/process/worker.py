@@ -10,9 +10,11 @@ import gc
 import shutil
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 
 from app.generations import Generations, RecordFiles
+from app.generations.control import ask
 from app.settings import settings_from
 from app.shared import metrics as shared_metrics
 from app.shared.listener import CannotServe
@@ -32,7 +34,13 @@ def main() -> int:
 
     with socket.socket(fileno=options.listener) as listener:
         try:
-            found = Generations(settings, RecordFiles(options.shared), slot.scoreboard.switch, slot.number)
+            found = Generations(
+                settings,
+                RecordFiles(options.shared),
+                slot.scoreboard.switch,
+                slot.number,
+                ask=partial(ask, options.shared),
+            )
             return serve_on(listener, found, slot)
         except CannotServe as error:
             sys.stderr.write(f"encodery: {error}\n")

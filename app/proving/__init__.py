@@ -6,12 +6,13 @@ Knows nothing of HTTP or of the engine: the supervisor does this for its workers
 """
 
 from app.proving.kept import Kept
-from app.proving.plan import Plan, Planned, PlannedModel, Refused, plan_of
+from app.proving.plan import NO_WISHES, Plan, Planned, PlannedModel, Refused, Wishes, plan_of
 from app.proving.prover import Prover
 from app.proving.round import Round, as_served, kept_for, planned
 from app.proving.verdicts import Verdict, VerdictFiles, Verdicts, VerdictsInMemory
 
 __all__ = [
+    "NO_WISHES",
     "Kept",
     "Plan",
     "Planned",
@@ -23,6 +24,7 @@ __all__ = [
     "VerdictFiles",
     "Verdicts",
     "VerdictsInMemory",
+    "Wishes",
     "as_served",
     "kept_for",
     "plan_of",

@@ -5,13 +5,14 @@ A version is pinned by its manifest's digest, so that what is published or switc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import TypeAdapter
 
 from bundle import BundleError, Store
+from bundle.aliases import CURRENT
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,45 @@ class Planned:
 
 @dataclass(frozen=True)
 class PlannedModel:
-    """The versions of one model; the current one first, then the newest first.
+    """The versions of one model; the current one first, then those that have aliases, then the others.
 
     Attributes:
         current: the default version, sound or not; None if the pointer is broken.
         refused: what cannot even be planned.
+        aliases: other names of versions, each with the shares of those it stands for, in percent.
+        leader: the first by name of the models that were published together with it.
+        is_unloaded: somebody wished it gone, so it has no version.
     """
 
     name: str
     current: str | None
     versions: tuple[Planned, ...]
     refused: tuple[Refused, ...] = ()
+    aliases: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    leader: str = ""
+    is_unloaded: bool = False
+
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The versions behind `current` and each alias; none behind a broken pointer."""
+        current = [] if self.current is None else [self.current]
+        return {CURRENT: current} | {name: list(shares) for name, shares in self.aliases.items()}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What somebody asked a running server for, beside what the disk says.
+
+    Attributes:
+        loaded: versions to be loaded whatever else is, as pairs of name and version.
+        unloaded: the same, not to be loaded; of a model with version None none at all.
+    """
+
+    loaded: frozenset[tuple[str, str]] = frozenset()
+    unloaded: frozenset[tuple[str, str | None]] = frozenset()
+
+
+NO_WISHES = Wishes()
 
 
 @dataclass(frozen=True)
@@ -70,10 +99,14 @@ class Plan:
         found.sort(key=lambda pair: (pair[1].version != pair[0].current, pair[0].name not in first))
         return [one for _, one in found]
 
-    def currents(self) -> Iterator[Planned]:
-        """The current version of each model that has one."""
-        for model in self.models:
-            yield from (one for one in model.versions if one.version == model.current)
+    def model(self, name: str) -> PlannedModel | None:
+        """The model of that name."""
+        return next((model for model in self.models if model.name == name), None)
+
+    def has(self, name: str, version: str) -> bool:
+        """Tell whether a version is in it."""
+        model = self.model(name)
+        return model is not None and any(one.version == version for one in model.versions)
 
     def write(self, path: Path) -> None:
         """For another process."""
@@ -88,30 +121,55 @@ class Plan:
 _PLAN = TypeAdapter(Plan)
 
 
-def plan_of(store: Store, versions_per_model: int, before: Plan | None = None) -> Plan:
-    """Per model the current version and others, as many as there may be. Reads manifests only.
+def plan_of(
+    store: Store,
+    versions_per_model: int,
+    before: Plan | None = None,
+    wishes: Wishes = NO_WISHES,
+    only: Collection[str] | None = None,
+) -> Plan:
+    """Per model the current version, those that have aliases, and others, as many as there may be.
 
     The others are those that were planned before, what was current then first, so that going back finds it
-    loaded; and then the newest.
+    loaded; and then the newest. Reads manifests only.
+
+    Args:
+        store: has the versions.
+        versions_per_model: at least; those with names, and those wished for, come in any case.
+        before: the plan that is served.
+        wishes: of whoever looks after the server.
+        only: models to look at anew; the rest stays as it was planned before.
     """
-    known = {model.name: model.versions for model in before.models} if before else {}
-    return Plan(
-        tuple(_plan_model(store, name, versions_per_model, known.get(name, ())) for name in store.names())
-    )
+    known = {model.name: model for model in before.models} if before else {}
+
+    def planned(name: str) -> PlannedModel:
+        if only is not None and name not in only and name in known:
+            return known[name]
+        return _plan_model(store, name, versions_per_model, known.get(name), wishes)
+
+    return Plan(tuple(planned(name) for name in store.names()))
 
 
-def _plan_model(store: Store, name: str, count: int, before: Collection[Planned]) -> PlannedModel:
+def _plan_model(
+    store: Store, name: str, count: int, before: PlannedModel | None, wishes: Wishes
+) -> PlannedModel:
     refused: list[Refused] = []
     current = None
     try:
         current = store.current(name)
     except BundleError as error:
         refused.append(Refused(name, None, str(error)))
-    newest = list(reversed(store.versions(name)))
-    kept = [one.version for one in before if one.version in newest]
-    wanted = dict.fromkeys([*([] if current is None else [current]), *kept, *newest])
+    leader = store.leader(name)
+    if (name, None) in wishes.unloaded:
+        return PlannedModel(name, current, (), tuple(refused), leader=leader, is_unloaded=True)
+    aliases, broken = _aliases(store, name)
+    published = list(reversed(store.versions(name)))
+    named = [*([] if current is None else [current]), *_versions(aliases)]
+    wished = [version for version in published if (name, version) in wishes.loaded]
+    kept = [one.version for one in before.versions if one.version in published] if before else []
+    others = [one for one in (*kept, *published) if (name, one) not in wishes.unloaded]
     planned: list[Planned] = []
-    for version in list(wanted)[:count]:
+    for version in _first(dict.fromkeys([*named, *wished]), dict.fromkeys(others), count):
         try:
             manifest = store.manifest(name, version)
         except BundleError as error:
@@ -119,4 +177,28 @@ def _plan_model(store: Store, name: str, count: int, before: Collection[Planned]
         else:
             size = sum(entry.size for entry in manifest.files.values())
             planned.append(Planned(name, version, manifest.digest, size))
-    return PlannedModel(name, current, tuple(planned), tuple(refused))
+    return PlannedModel(name, current, tuple(planned), (*refused, *broken), aliases, leader)
+
+
+def _first(needed: Iterable[str], others: Iterable[str], count: int) -> list[str]:
+    """All that is needed, and of the others as many as there is room for."""
+    found = list(needed)
+    return [*found, *[one for one in others if one not in found][: max(0, count - len(found))]]
+
+
+def _aliases(store: Store, name: str) -> tuple[dict[str, Mapping[str, int]], list[Refused]]:
+    """The aliases of a model, and those that cannot be read."""
+    found: dict[str, Mapping[str, int]] = {}
+    refused: list[Refused] = []
+    for alias in store.aliases(name):
+        try:
+            if (one := store.alias(name, alias)) is not None:
+                found[alias] = dict(one.shares)
+        except BundleError as error:
+            refused.append(Refused(name, alias, str(error)))
+    return found, refused
+
+
+def _versions(aliases: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
+    for shares in aliases.values():
+        yield from shares

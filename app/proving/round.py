@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ import structlog
 
 from app.aliases import useless
 from app.proving.kept import Kept, NotPrivate, cache_directory
-from app.proving.plan import Plan, plan_of
+from app.proving.plan import NO_WISHES, Plan, PlannedModel, Wishes, plan_of
 from app.proving.prover import Prover
 from app.proving.verdicts import Verdicts
 from app.settings import Settings
@@ -86,29 +86,57 @@ class Round:
         )
 
     def refused_now(self, before: Round) -> dict[str, str]:
-        """Models whose current version was proven in a round before and is refused in this one, and why."""
-        sound = {one.name for one in before.plan.currents() if before._reason(one.digest) is None}
+        """Models that answered under some name in a round before and would not in this one, and why."""
         reasons: dict[str, str] = {}
         for model in self.plan.models:
-            current = next((one for one in model.versions if one.version == model.current), None)
-            reason = self._reason(current.digest) if current else None
-            if current is None:
-                reason = next((one.reason for one in model.refused), "it has no current version")
-            if model.name in sound and reason is not None:
-                reasons[model.name] = f"{model.current or 'current'}: {reason}"
+            was = before.plan.model(model.name)
+            for name in model.names if was and not model.is_unloaded else ():
+                is_sound = was is not None and before._fault(was, name) is None
+                if is_sound and (fault := self._fault(model, name)) is not None:
+                    reasons.setdefault(model.name, fault)
         return reasons
 
-    def _reason(self, digest: str) -> str | None:
+    def _fault(self, model: PlannedModel, name: str) -> str | None:
+        """Why a name of a model cannot be answered by; None if it can."""
+        versions = model.names.get(name)
+        if not versions:
+            return next((one.reason for one in model.refused), f"it has no {name} version")
+        digests = {one.version: one.digest for one in model.versions}
+        for version in versions:
+            reason = self.reason(digests[version]) if version in digests else "its manifest cannot be read"
+            if reason is not None:
+                return f"{version}: {reason}"
+        return None
+
+    def faults(self, versions: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+        """Those of some versions that cannot be answered by, as name/version, and why."""
+        for name, version in versions:
+            model = self.plan.model(name)
+            digest = (
+                next((one.digest for one in model.versions if one.version == version), "") if model else ""
+            )
+            if (reason := self.reason(digest)) is not None:
+                yield f"{name}/{version}", reason
+
+    def reason(self, digest: str) -> str | None:
+        """Why a version was refused; None if it is proven."""
         verdict = self.verdicts.get(digest)
         return "not proven" if verdict is None else verdict.reason
 
 
-def planned(settings: Settings, before: Plan | None = None) -> tuple[Settings, Plan]:
+def planned(
+    settings: Settings,
+    before: Plan | None = None,
+    wishes: Wishes = NO_WISHES,
+    only: Collection[str] | None = None,
+) -> tuple[Settings, Plan]:
     """What there is to serve, and the settings with names of models that are there.
 
     Args:
         settings: of the server.
-        before: what it serves now.
+        before: as `plan_of` has it.
+        wishes: the same.
+        only: the same.
 
     Raises:
         CannotServe: there is nothing to prove, or a model that was asked for is not there.
@@ -118,7 +146,7 @@ def planned(settings: Settings, before: Plan | None = None) -> tuple[Settings, P
         raise CannotServe(f"There is no directory {models}; set --models-dir or ENCODERY_MODELS_DIR.")
     store = Store(models)
     store.sweep()
-    plan = plan_of(store, settings.versions_per_model, before)
+    plan = plan_of(store, settings.versions_per_model, before, wishes, only)
     if not plan.versions():
         reasons = "; ".join(
             f"{one.name}/{one.version or 'current'}: {one.reason}" for one in plan.refused[:3]
@@ -173,7 +201,7 @@ def _known(settings: Settings, names: Sequence[str]) -> list[str]:
 
 
 def _warn_of_aliases(settings: Settings, plan: Plan) -> None:
-    versions = {model.name: [one.version for one in model.versions] for model in plan.models}
+    versions = {model.name: [*(one.version for one in model.versions), *model.names] for model in plan.models}
     for name, target in settings.model_aliases.items():
         if why := useless(name, target, versions):
             log.warning("alias without effect", name=name, stands_for=target, reason=why)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from encodery import __version__
-from encodery.cli import adapt, config, encode, evaluate, keys, migrate, models, serve, train
+from encodery.cli import adapt, aliases, config, encode, evaluate, keys, migrate, models, serve, train
 
 app = typer.Typer(
     help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
@@ -59,7 +59,9 @@ OF_MODELS: dict[str, Callable[..., None]] = {
     "list": models.list_models,
     "show": models.show,
     "verify": models.verify,
-    "use": models.use,
+    "use": aliases.use,
+    "alias": aliases.alias,
+    "history": aliases.history,
     "describe": models.describe,
     "compare": models.compare,
 }

@@ -70,24 +70,6 @@ def verify(
         raise typer.Exit(FAILED)
 
 
-def use(
-    name: Name,
-    version: Annotated[str, typer.Argument(help="Published version to make the default.")],
-    models_dir: ModelsDir = None,
-) -> None:
-    """Make a version the default, for every encoder that was published together with it."""
-    from bundle import switch_current
-
-    store = store_of(models_dir)
-    with bundle_mistakes():
-        for reference in switch_current(store.root, name, version):
-            typer.echo(f"current: {reference.name}/{reference.version}")
-    typer.echo(
-        "A running server goes on with what it has loaded; send it SIGHUP, or restart it.",
-        err=True,
-    )
-
-
 def describe(  # noqa: PLR0917  # typer calls it, by name
     name: Name,
     version: Version = None,

@@ -49,7 +49,11 @@ def test_publish_then_load_gives_what_was_drafted(tmp_path: Path) -> None:
 def test_published_directory_holds_the_files_and_nothing_else(tmp_path: Path) -> None:
     publish(tmp_path, [DRAFT])
     files = ["README.md", "golden.json", "manifest.json", "model.onnx", "tokenizer.json"]
-    assert sorted(tree(tmp_path)) == [*(f"text/1/{file}" for file in files), "text/current"]
+    assert sorted(tree(tmp_path)) == [
+        *(f"text/1/{file}" for file in files),
+        "text/current",
+        "text/history.jsonl",
+    ]
 
 
 def test_pointer_names_the_version_and_its_manifest(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 import tiny
 
-from bundle import BundleError, publish, switch_current
+from bundle import BundleError, publish, set_alias, switch_current
 from bundle.disk import Disk
 
 ROOT = Path(__file__).parents[2]
@@ -94,7 +94,7 @@ def watch(disk: FailingDisk, at: int | None) -> list[int]:
 
 
 def do(job: dict[str, Any]) -> dict[str, Any]:
-    """Publish the pair of another seed, or make version 1 current; what came of it."""
+    """Publish the pair of another seed, or make version 1 current, or 2 the champion; what came of it."""
     is_read = job["fault"] == "EIO while it reads"
     disk = FailingDisk(None, None) if is_read else FailingDisk(job["fault"], job["at"])
     models, reads = Path(job["models"]), watch(disk, job["at"] if is_read else None)
@@ -102,6 +102,8 @@ def do(job: dict[str, Any]) -> dict[str, Any]:
     try:
         if job["do"] == "publish":
             publish(models, DRAFTS, disk=disk)
+        elif job["do"] == "alias":
+            set_alias(models, "shop-user", "champion", {"2": 100}, new_space=True, disk=disk)
         else:
             switch_current(models, "shop-user", "1", disk=disk)
     except BundleError as error:

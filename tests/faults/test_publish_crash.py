@@ -15,7 +15,8 @@ import tiny
 from publisher import FAULTS, KILLED, publisher
 from running import server
 
-from bundle import BundleError, Store, publish
+from bundle import BundleError, Store, publish, set_alias
+from bundle.history import read_history
 
 PAIR = ("shop-item", "shop-user")
 READS = "EIO while it reads"
@@ -107,6 +108,35 @@ def test_any_call_may_be_the_last(
     assert bare == []
     if fault == KILLED:
         assert is_new == sorted(is_new), "once it is new it stays new"
+
+
+@pytest.mark.parametrize("fault", [*FAULTS, READS])
+@pytest.mark.parametrize("was", [None, "1"])
+def test_any_call_that_sets_an_alias_may_be_the_last(
+    ask: Any, before: dict[str, Path], tmp_path: Path, *, was: str | None, fault: str, effort: Any
+) -> None:
+    there = fresh(before["two"], tmp_path / "there")
+    if was is not None:
+        set_alias(there, "shop-item", "champion", {was: 100})
+    models = fresh(there, tmp_path / "models")
+    told = ask(models, "alias")
+    assert told["said"] is None
+    count = told["reads" if fault == READS else "calls"]
+    for at in effort(sorted(random.Random(fault).sample(range(count), min(SHORT, count))), range(count)):
+        models = fresh(there, models)
+        said = ask(models, "alias", fault, at).get("said")
+        Store(models).sweep()
+        found = {champion(models, name) for name in PAIR}
+        assert found in ({was}, {"2"})
+        assert said is None or said[0] == "BundleError"
+        assert list(models.rglob(".tmp-*")) == []
+        set_alias(models, "shop-user", "champion", {"1": 100}, new_space=True)
+        assert read_history(models / "shop-item")[0].outcome == "done"
+
+
+def champion(models: Path, name: str) -> str | None:
+    found = Store(models).alias(name, "champion")
+    return next(iter(found.shares)) if found else None
 
 
 @pytest.mark.parametrize("what", ["publish", "use"])

@@ -59,7 +59,7 @@ def everything(client: httpx.AsyncClient) -> list[tuple[str, str]]:
     found = []
     for route in client.app.routes:
         path = route.path + "/x" if isinstance(route, Mount) else route.path
-        path = path.replace(":path}", "}").format(name="text", model="text", version="1")
+        path = path.replace(":path}", "}").format(name="text", model="text", version="1", alias="champion")
         found += [(method, path) for method in getattr(route, "methods", None) or {"GET"}]
     assert len(found) > 40
     return found

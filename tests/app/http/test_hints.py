@@ -67,7 +67,7 @@ async def test_an_unknown_path_is_told_the_right_one(
 @pytest.mark.parametrize(
     ("path", "shape"),
     [("/api/models", str), ("/api/blobs/sha256:00", str), ("/v2/models/text/config", str),
-     ("/v2/models/stats", str), ("/v2/repository/models/text/load", str),
+     ("/v2/models/stats", str), ("/v2/repository/models/text/lod", str),
      ("/v1/audio/speech", dict), ("/nothing", dict)],
 )  # fmt: skip
 async def test_an_unknown_path_is_told_in_the_shape_of_its_kin(
@@ -83,7 +83,7 @@ async def test_an_unknown_path_is_told_in_the_shape_of_its_kin(
     "path",
     ["/v2/", "/v2/nothing", "/v2/model", "/V2/Models/Text/Confg", "//v2//trace/setting",
      "/v2/models/text/versions", "/v2/systemsharedmemory/status", "/v2/logging", "/v2/%6dodelz",
-     "/v2/repository/models/text/unload",
+     "/v2/repository/models/text/reload",
      "/v2/health", "/v2/v1/embeddings", "/v2/encode", "/v2/rank"],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "OPTIONS"])
@@ -100,8 +100,7 @@ async def test_all_under_v2_is_refused_with_a_sentence_alone(
 
 @pytest.mark.parametrize(
     ("path", "told"),
-    [("/v2/repository/models/text/load", "SIGHUP"), ("/v2/repository/models/text/unload", "SIGHUP"),
-     ("/v2/models/text/stats", "/metrics"), ("/v2/models/text/versions/1/stats", "/metrics"),
+    [("/v2/models/text/stats", "/metrics"), ("/v2/models/text/versions/1/stats", "/metrics"),
      ("/v2/systemsharedmemory/region/r/register", "no memory"), ("/v2/cudasharedmemory/status", "no memory"),
      ("/v2/trace/setting", "ENCODERY_LOG_LEVEL"), ("/v2/logging", "ENCODERY_LOG_LEVEL")],
 )  # fmt: skip

@@ -4,7 +4,12 @@ kserve/open-inference-protocol, specification/protocol/inference_rest.md, with t
 model's tensors are those that GET /v2/models/{model} lists; what comes back is `embedding`, FP32 [n, dim].
 """
 
-from app.api.protocols.kserve import config, infer, metadata  # their routes are registered with KSERVE
+from app.api.protocols.kserve import (
+    config,
+    infer,
+    metadata,
+    repository,
+)  # their routes are registered with KSERVE
 from app.api.protocols.kserve.protocol import KSERVE
 
-__all__ = ["KSERVE", "config", "infer", "metadata"]
+__all__ = ["KSERVE", "config", "infer", "metadata", "repository"]

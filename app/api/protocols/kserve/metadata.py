@@ -4,32 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from fastapi import Request, Response
-from pydantic import Field
+from fastapi import Response
 
 from app.api import health
-from app.api.large import off_loop
 from app.api.models import names_of
 from app.api.protocols.base import json_response
-from app.api.protocols.foreign import parsed
 from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE, STATISTICS
-from app.api.protocols.tensors import WithNulls
-from app.api.requests import load_object
 from app.api.vectors import JSON
-from app.http.body import read_body
-from app.http.context import Context, Ctx
+from app.http.context import Ctx
 from app.http.errors import UnknownPath
 
-EXTENSIONS = ("binary_tensor_data", "model_configuration")
-
-
-class IndexRequest(WithNulls):
-    """Which models to list."""
-
-    encodes, is_work, access = False, False, "any"
-
-    field = "ready"
-    ready: bool = Field(False, description="only those that can answer")
+EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository")
 
 
 @KSERVE.get("/v2/health/live", "Is the server alive", access="open")
@@ -83,23 +68,6 @@ async def model_ready(context: Ctx, model: str, version: str | None = None) -> R
     """200 when the version is loaded; 503 while it is not, 404 where there is none."""
     context.registry.find(model, version=version)
     return json_response({"name": model, "ready": True})
-
-
-@KSERVE.post("/v2/repository/index", IndexRequest, "Every version")
-async def index(context: Context, request: Request) -> Response:
-    """What is loaded, and what was refused and why."""
-    body = await read_body(context, request)
-    asked = await off_loop(len(body), lambda: parsed(load_object(body or b"{}", "ready"), IndexRequest))
-    found = [
-        {"name": loaded.manifest.name, "version": loaded.manifest.version, "state": "READY", "reason": ""}
-        for loaded in context.registry.loaded
-    ]
-    if not asked.ready:
-        found += [
-            {"name": one.name, "version": one.version or "", "state": "UNAVAILABLE", "reason": one.reason}
-            for one in context.registry.refused
-        ]
-    return json_response(found)
 
 
 def _truth(name: str, value: bool) -> Response:

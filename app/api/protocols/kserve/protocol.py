@@ -12,14 +12,11 @@ from bundle import InputError
 
 EMBEDDING = "embedding"  # the one tensor of an answer
 
-_MODELS = "models are not loaded by request; publish a version, and send the server SIGHUP"
 STATISTICS = "there are no statistics at this path; GET /metrics counts what is encoded, by model"
 _MEMORY = "no memory is shared with this server; send tensors in the request, in binary"
 _SETTINGS = "this is no setting of a running server; ENCODERY_LOG_LEVEL is the level of its log"
 _NAME = re.compile(r"[.\[]")  # what ends the name of a feature in a path
 _ABSENT = {  # of Triton's extensions; GET /v2 lists none of them
-    "/v2/repository/models/*/load": _MODELS,
-    "/v2/repository/models/*/unload": _MODELS,
     "/v2/models/*/stats": STATISTICS,
     "/v2/systemsharedmemory/*": _MEMORY,
     "/v2/cudasharedmemory/*": _MEMORY,
