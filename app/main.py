@@ -15,7 +15,7 @@ from pathlib import Path
 from fastapi import FastAPI, Response
 
 from app.access import Gate
-from app.api import adapt, docs, encode, health, models, score, version_aliases
+from app.api import adapt, docs, encode, health, models, score, shadow, version_aliases
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache
 from app.generations import Generations, alone
@@ -35,7 +35,7 @@ from app.side_work import SideWork
 from bundle.aliases import CURRENT
 
 GROUPS = (
-    *(module.routes for module in (encode, score, adapt, health, models, version_aliases, docs)),
+    *(module.routes for module in (encode, score, adapt, health, models, version_aliases, shadow, docs)),
     *(protocol.group for protocol in PROTOCOLS),
 )
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."
@@ -107,7 +107,10 @@ def create_app(
             app.state.generations, context.ask = found, found.ask
             app.state.live = LiveModels(found, registries, changed, slot)
             app.state.live.start()
-        watching = [asyncio.create_task(one) for one in (metrics.watch_loop(), aliases.watch(renew))]
+        watching = [
+            asyncio.create_task(one)
+            for one in (metrics.watch_loop(), aliases.watch(renew), context.shadows.run())
+        ]
         if gate is not None:
             watching += [asyncio.create_task(gate.watch()), asyncio.create_task(gate.refusals.watch())]
         try:

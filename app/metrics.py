@@ -113,6 +113,19 @@ class Metrics:
         self._refused = Gauge(
             "encodery_model_refused", "1 for each refused version", MODEL, **_MOST, registry=r
         )
+        self._shadowed = Counter(
+            "encodery_shadow_items",
+            "inputs for a version in the shadow: compared, dropped for want of an idle moment, or failed",
+            (*MODEL, "shadow", "outcome"),
+            registry=r,
+        )
+        self._overlap = Gauge(
+            "encodery_shadow_overlap_at_10",
+            "of the ten nearest, how many are the same by the version in the shadow",
+            (*MODEL, "shadow"),
+            multiprocess_mode="livemin",
+            registry=r,
+        )
         self._of_model: dict[tuple[str, str], _OfModel] = {}
         self._of_key: dict[tuple[str, int], Counter] = {}
         self._of_route: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
@@ -191,6 +204,14 @@ class Metrics:
         of = self._model(loaded)
         of.run_s.observe(run_s)
         of.batch_rows.observe(rows)
+
+    def shadowed(self, loaded: Loaded, candidate: Loaded, outcome: str, inputs: int) -> None:
+        """So many inputs for a version in the shadow were compared, dropped or failed."""
+        self._shadowed.labels(*_labels(loaded), candidate.manifest.version, outcome).inc(inputs)
+
+    def overlap(self, loaded: Loaded, candidate: Loaded, value: float) -> None:
+        """How alike a version in the shadow is."""
+        self._overlap.labels(*_labels(loaded), candidate.manifest.version).set(value)
 
     def _model(self, loaded: Loaded) -> _OfModel:
         """The series of a model, looked up once: finding one by its labels costs more than counting."""

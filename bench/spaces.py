@@ -33,9 +33,9 @@ import numpy as np
 from bench.servers import ours, running
 from bench.texts import texts
 from bundle import Encoder, Store
+from bundle.neighbours import Floats, Relevant, kept, nearest, recall
 from encodery.spaces.adapt import FitFiles, fit_adapter, publish_adapter
 from encodery.spaces.apply import adapted
-from encodery.spaces.neighbours import Floats, Relevant, kept, nearest, recall
 from encodery.spaces.reading import encode_file, load, read_labels
 
 ROOT = Path(__file__).resolve().parents[1]

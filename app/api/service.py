@@ -190,10 +190,11 @@ class Target(NamedTuple):
         size: int = 0,
     ) -> EncodeResult:
         """The vectors. Raises EngineError, InputError, RateLimited."""
+        read = prompted(inputs, self.prompt)
         with charged(len(inputs)) as spend:
             done = await context.engine.encode(
                 self.loaded,
-                prompted(inputs, self.prompt),
+                read,
                 truncate=self.truncate,
                 timeout_s=timeout_s,
                 priority=priority,
@@ -202,6 +203,7 @@ class Target(NamedTuple):
             )
         spend(done.facts)
         context.metrics.encoded(self.loaded, done)
+        context.shadows.offer(self.loaded, read, self.truncate)
         vectors = self.loaded.encoder.cut(done.vectors, self.dim, unit=self.unit)
         return EncodeResult(
             self.loaded, vectors, done.facts, done.timings, self.output, done.cached, self.unit, self.space

@@ -95,12 +95,14 @@ class Engine:
         priority: Priority = "interactive",
         owner: str = "",
         size: int = 0,
+        use_cache: bool = True,
     ) -> Encoded:
         """Vectors for the inputs (n >= 1).
 
         Work of the bulk priority yields to interactive work, and may fill half of the queue. Results are
-        kept for their owner: how fast another's answer comes tells nothing of what he asked for. The size of
-        the body, in bytes, tells what others of that size will cost; 0 if that is not known.
+        kept for their owner: how fast another's answer comes tells nothing of what he asked for; without the
+        cache, none is read or kept. The size of the body, in bytes, tells what others of that size will cost;
+        0 if that is not known.
 
         Raises:
             InputError: for the first input that cannot be encoded.
@@ -114,7 +116,7 @@ class Engine:
         self._tell()
         try:
             how = _How(truncate, self._clock() + timeout_s, priority, owner, size)
-            if self.cache is not None:
+            if self.cache is not None and use_cache:
                 return await self._remember(self.cache, loaded, inputs, how)
             return await self._encode(loaded, inputs, how)
         except TimeoutError:

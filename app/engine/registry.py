@@ -90,6 +90,9 @@ class Model:
         return chosen(shares, f"{self.leader or self.name}/{name}", key)
 
 
+SHADOW = "shadow"  # the alias that names the version in the shadow of the current one
+
+
 @dataclass(frozen=True)
 class Registry:
     """Every model of the directory, by name.
@@ -133,6 +136,14 @@ class Registry:
             return name, None
         model, _, version = (self.aliases.get(name) or name).partition("/")
         return (model, version or None) if model in self.models else (name, None)
+
+    def shadow_of(self, loaded: Loaded) -> Loaded | None:
+        """The version in the shadow of this one: the alias `shadow` names it, and this one is current."""
+        model = self.models.get(loaded.manifest.name)
+        if model is None or not (shares := model.aliases.get(SHADOW)):
+            return None
+        candidate = model.versions.get(next(iter(shares)))
+        return candidate if model.versions.get(model.current or "") is loaded is not candidate else None
 
     def model(self, name: str) -> Model:
         """The model of that name or alias. Raises UnknownModel, which names those that are loaded."""

@@ -18,6 +18,7 @@ from app.http.proxies import Proxies
 from app.http.room import Room
 from app.metrics import Metrics
 from app.settings import Settings
+from app.shadow import Shadows
 from app.side_work import SideWork
 
 SPLIT_KEY: ContextVar[str] = ContextVar("split_key", default="")
@@ -36,6 +37,7 @@ class Context:
         descriptors: room for new connections.
         proxies: those that are trusted.
         side_work: what is done for requests beside the engine.
+        shadows: versions that encode what others were asked for, in idle moments.
         room: for the bodies of requests.
         started_s: monotonic time of the start.
         in_work: requests that passed the checks and have no answer yet.
@@ -55,10 +57,12 @@ class Context:
     descriptors: Descriptors = field(default_factory=Descriptors)
     proxies: Proxies = field(default_factory=Proxies)
     side_work: SideWork = field(default_factory=SideWork)
+    shadows: Shadows = field(init=False)
     room: Room = field(init=False)
 
     def __post_init__(self) -> None:
         self.room = Room(self.settings.max_bodies_bytes)
+        self.shadows = Shadows(self.engine, lambda loaded: self.models_now().shadow_of(loaded), self.metrics)
 
     @property
     def models(self) -> Registry:

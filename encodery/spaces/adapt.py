@@ -15,9 +15,9 @@ import numpy as np
 
 from bundle import Encoder, Manifest, Store, publish
 from bundle.manifest import Adapts, Joined, Metric
+from bundle.neighbours import Floats, Ints, Relevant, kept, nearest, recall
 from encodery.spaces.affine import METHODS, Affine, cross_fitted, fit
 from encodery.spaces.errors import SpaceError
-from encodery.spaces.neighbours import Floats, Ints, Relevant, kept, nearest, recall
 from encodery.spaces.reading import Encoded, document_encoder, encode_file, load, read_labels, scored
 from encodery.spaces.thresholds import Threshold, pairs_of, quantile_map, scores_of
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from encodery.spaces.neighbours import Floats
+from bundle.neighbours import Floats
 
 FOLDS = 4
 Doubles = npt.NDArray[np.float64]

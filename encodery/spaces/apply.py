@@ -12,11 +12,11 @@ from typing import Any
 
 from bundle import KINDS, Encoder, Store
 from bundle.manifest import Adapts
+from bundle.neighbours import Floats
 from encodery import __version__
 from encodery.bulk.outputs import assemble, beside, check_output
 from encodery.bulk.parts import Parts
 from encodery.spaces.errors import SpaceError
-from encodery.spaces.neighbours import Floats
 from encodery.spaces.reading import load
 from encodery.spaces.vectors import ROWS, VectorFile
 

@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 from bundle import Encoder, Kind, Manifest
 from bundle.encoder import normalized
+from bundle.neighbours import Floats, Ints
 from bundle.preprocess.facts import warning_names
 from encodery import __version__
 from encodery.bulk.outputs import ROW, TRUNCATED, WARNINGS
 from encodery.bulk.parts import Part, Parts
 from encodery.spaces.affine import Affine
 from encodery.spaces.apply import adapted
-from encodery.spaces.neighbours import Floats, Ints
 from encodery.spaces.vectors import SPACE, VectorFile
 
 SUSPECT = 0.75  # of the median cosine of adapted and new vectors: a row below it is looked at

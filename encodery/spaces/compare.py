@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bundle import Encoder, Manifest, Store
+from bundle.neighbours import Floats, Ints, Relevant, kept, nearest, recall
 from encodery.spaces.errors import SpaceError
-from encodery.spaces.neighbours import Floats, Ints, Relevant, kept, nearest, recall
 from encodery.spaces.reading import (
     Encoded,
     document_encoder,

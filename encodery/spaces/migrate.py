@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from bundle import Encoder, Store
+from bundle.neighbours import Floats, Ints
 from encodery.bulk.command import say
 from encodery.bulk.outputs import ROW, assemble, beside, check_output
 from encodery.bulk.parts import Parts
@@ -27,7 +28,6 @@ from encodery.spaces.affine import Affine
 from encodery.spaces.apply import apply, check_files
 from encodery.spaces.assembled import Again, final_meta
 from encodery.spaces.errors import SpaceError
-from encodery.spaces.neighbours import Floats, Ints
 from encodery.spaces.reading import load
 from encodery.spaces.reembed import Inputs, encode_again, not_of, read_first
 from encodery.spaces.vectors import VectorFile

@@ -17,11 +17,11 @@ import tabular
 from bundle import Encoder, InputError, Manifest, Store, prompted
 from bundle.cores import usable_cores
 from bundle.encoder import normalized
+from bundle.neighbours import Floats, Ints, Relevant
 from encodery.bulk.backends import LocalBackend, Options
 from encodery.bulk.command import chunks
 from encodery.bulk.rows import Selection, check_columns, read_rows, survey
 from encodery.spaces.errors import SpaceError
-from encodery.spaces.neighbours import Floats, Ints, Relevant
 
 IDS = ("id", "_id")  # columns that may hold a row's id; the second is BEIR's
 QUERY, DOCUMENT, GAIN = "query-id", "corpus-id", "score"  # columns of labels, as BEIR has them

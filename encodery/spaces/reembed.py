@@ -14,6 +14,7 @@ import tabular
 from bundle import Encoder
 from bundle.cores import usable_cores
 from bundle.golden import deviation
+from bundle.neighbours import Floats, Ints
 from bundle.progress import Progress
 from encodery.bulk.backends import LocalBackend, Options
 from encodery.bulk.command import chunks
@@ -21,7 +22,6 @@ from encodery.bulk.outputs import ROW, TRUNCATED, WARNINGS
 from encodery.bulk.parts import Parts
 from encodery.bulk.rows import InputRow, Selection, check_columns, read_rows, survey
 from encodery.spaces.errors import SpaceError
-from encodery.spaces.neighbours import Floats, Ints
 
 OPTIONS = Options(truncate="end")
 DIFFERENT = 1e-3  # other kernels and batches are off by 1e-5, another encoder or another text by 1e-1

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from encodery.spaces.neighbours import Floats, Ints
+from bundle.neighbours import Floats, Ints
 
 COSINES = np.round(np.arange(0.1, 1.0, 0.1), 1)
 DECILES = np.arange(0.1, 1.0, 0.1)

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import orjson
 
+from bundle.neighbours import Floats
 from encodery.bulk.outputs import EMBEDDING, ROW, TRUNCATED, WARNINGS, beside
 from encodery.spaces.errors import SpaceError
-from encodery.spaces.neighbours import Floats
 
 ROWS = 4096  # of a block
 SPACE = "space"  # a column of files whose rows are of several spaces

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from encodery.spaces import neighbours
-from encodery.spaces.neighbours import kept, nearest, recall
+from bundle import neighbours
+from bundle.neighbours import kept, nearest, recall
 from encodery.spaces.thresholds import FEWEST, pairs_of, quantile_map, scores_of
 
 

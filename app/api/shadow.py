@@ -1,0 +1,63 @@
+"""GET /models/{name}/shadow: how the version in the shadow of the current one does, on what was asked for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from pydantic import BaseModel, Field
+
+from app.engine import SHADOW, UnknownModel
+from app.http.context import Ctx
+from app.http.errors import InvalidRequest, documented
+from app.http.routes import RouteGroup
+from app.shadow import FEWEST, KEPT
+
+routes = RouteGroup()
+
+
+class RunTimes(BaseModel):
+    """Milliseconds of a forward pass for one input, of both in turn in idle moments."""
+
+    version: dict[str, float]
+    shadow: dict[str, float]
+
+
+class ShadowReport(BaseModel):
+    """What one process of the server has compared; each sees a share of the requests."""
+
+    model: str
+    version: str = Field(description="that answers")
+    shadow: str = Field(description="that is compared with it")
+    same_space: bool
+    since: float = Field(description="unix time")
+    compared: int = Field(description="different inputs that both have encoded")
+    dropped: int = Field(description="inputs that there was no idle moment for")
+    failed: int = Field(description="inputs that one of them could not encode")
+    waiting: int
+    among: int = Field(description=f"inputs that the figures are of: the newest {KEPT} at most")
+    overlap_at_10: float | None = Field(
+        description="how many of an input's ten nearest among these are the same by both, on average; "
+        f"null for fewer than {FEWEST}"
+    )
+    cosine: dict[str, float] | None = Field(
+        description="quantiles of the cosine of both vectors of an input; null where they are of two spaces"
+    )
+    run_ms: RunTimes | None
+
+
+@routes.get(
+    "/models/{name}/shadow",
+    responses=documented(UnknownModel, InvalidRequest),
+    summary="A version in the shadow",
+)
+async def shadow(name: str, context: Ctx) -> ShadowReport:
+    """Compare by what was asked for since the alias `shadow` was set. Raises InvalidRequest without one."""
+    model = context.registry.model(name)
+    for loaded, comparison in context.shadows.comparisons.items():
+        if loaded in model.versions.values():
+            return ShadowReport(**await asyncio.to_thread(comparison.copied().report))
+    raise InvalidRequest(
+        f"{model.name} has no version in its shadow, or nothing was asked for yet; its alias {SHADOW!r} "
+        f"names one: PUT /models/{model.name}/aliases/{SHADOW}",
+        code="no_shadow",
+    )
