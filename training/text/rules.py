@@ -187,11 +187,17 @@ def unusual_rate(run: TextRun) -> str | None:
 
 
 def check_dimensions(run: TextRun, dim: int, teacher_dim: int | None) -> None:
-    """Refuse what does not fit an encoder of `dim` dimensions that is not new. Raises ConfigError."""
+    """Refuse what does not fit an encoder of `dim` dimensions that is not new. Raises ConfigError.
+
+    A wider teacher is cut to its principal axes for a published start, unless its own axes are to be kept.
+    """
     for m in run.model.dimensions:
         if m >= dim:
             raise ConfigError(f"model.dimensions has {m}; it must be smaller than the encoder's own {dim}")
-    if teacher_dim is not None and learns_from_teacher(run) and teacher_dim != dim:
+    if teacher_dim is None or not learns_from_teacher(run):
+        return
+    is_cut = run.model.start is not None and run.teacher is not None and not run.teacher.share_space
+    if teacher_dim < dim or (teacher_dim > dim and not is_cut):
         raise ConfigError(f"the teacher's vectors have {teacher_dim} dimensions, the encoder's {dim}")
 
 

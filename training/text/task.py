@@ -272,7 +272,7 @@ class TextTask:
         keeps_axes = self.joins is not None or (self.spec is not None and not model.dimensions)
         axes = np.eye(self.teacher.dim, dtype=np.float32) if keeps_axes else principal_axes(vectors)
         if self.start is not None:
-            targets = turned(vectors, axes)
+            targets = turned(vectors, axes[:, : self.dim])  # of a wider teacher, what says most
             encoder.turn(nearest_rotation(*self._beside(encoder, corpus, targets)))
             return targets
         if isinstance(encoder, TextEncoder):

@@ -16,7 +16,7 @@ from bundle.preprocess.text import Text
 from bundle.publish import publish
 from bundle.store import Store
 from training.errors import ConfigError, TeacherError
-from training.text.axes import nearest_rotation
+from training.text.axes import nearest_rotation, principal_axes
 from training.text.config.model import TeacherConfig
 from training.text.data.readers import read_texts
 from training.text.imported import imported
@@ -30,23 +30,25 @@ from training.trainer import Trainer
 TEXTS = ["ship", "the ship of the sailor near the harbour", "bread and coin", "rose hedge " * 12]
 SAME = 1e-5
 DIM = tiny_training.HIDDEN
+NARROW = DIM // 2
 
 
 @pytest.fixture(scope="module")
 def models(data: Path, teacher_directory: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`large`, an imported transformer (`raw` without its norm), and `small`, a classic one of its width."""
+    """`large`, an imported transformer (`raw` without its norm), classic ones of its width and of half."""
     root = tmp_path_factory.mktemp("models")
     network = shutil.copytree(teacher_directory, tmp_path_factory.mktemp("network"), dirs_exist_ok=True)
     publish(root, [imported(network, "raw", max_length=32)])
     tiny_pretrained.write_modules(network, ("Pooling", {"pooling_mode": "mean"}), ("Normalize", {}))
     publish(root, [imported(network, "large", max_length=32)])
-    run = tiny_training.text_run(
-        name="small",
-        model={"embedding_dim": 32, "hidden": {"widths": [24], "output_dim": DIM}, "dimensions": [8]},
-    )
-    task = TextTask(run, data, models=root)
-    Trainer(task, run.train, seed=0, directory=tmp_path_factory.mktemp("run")).fit()
-    publish(root, task.drafts(task.score(task.encoders())))
+    for name, dim in (("small", DIM), ("narrow", NARROW)):
+        run = tiny_training.text_run(
+            name=name,
+            model={"embedding_dim": 32, "hidden": {"widths": [24], "output_dim": dim}, "dimensions": [8]},
+        )
+        task = TextTask(run, data, models=root)
+        Trainer(task, run.train, seed=0, directory=tmp_path_factory.mktemp("run")).fit()
+        publish(root, task.drafts(task.score(task.encoders())))
     return root
 
 
@@ -104,6 +106,25 @@ def test_a_start_is_turned_to_its_teacher_and_then_learns_from_it(
     assert task.starts_learned  # the turn follows from the data, so it may be published as it is
     assert first > unturned + 0.2
     assert best > first + 0.05
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_start_follows_a_wider_teacher_on_its_principal_axes(
+    models: Path, data: Path, teacher_directory: Path, tmp_path: Path
+) -> None:
+    """What it learns are the teacher's vectors, cut to the axes that say most of them."""
+    run = run_of(teacher={"source": str(teacher_directory)}, model={"start": "narrow"})
+    task = TextTask(run, data, models=models)
+    first = task.evaluate().metrics["teacher_cosine"].mean  # after the turn
+    best = Trainer(task, run.train, seed=0, directory=tmp_path).fit().best
+    texts = read_texts(data, run.data.texts[0])
+    assert task.teacher is not None
+    theirs, ours = task.teacher.encode(texts), task._encode([Text(text) for text in texts])
+    cut = theirs @ principal_axes(theirs.astype(np.float16))[:, :NARROW]
+
+    assert ours.shape[1] == NARROW
+    assert best > first + 0.05
+    assert cosines(ours, cut).mean() > first
 
 
 @pytest.mark.usefixtures("cache")
