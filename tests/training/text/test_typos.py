@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from torch import Tensor
 from bundle.preprocess import Prepared
 from training.errors import ConfigError
 from training.text.config.data import TyposConfig
-from training.text.data.tokenised import IDS
+from training.text.data.tokenised import IDS, Tokenised
 from training.text.data.typos import misspelt
+from training.text.objectives.distillation import DistillationObjective
 from training.text.rules import check
 from training.text.settings import TextRun
 from training.text.task import TextTask
@@ -107,6 +109,26 @@ def test_a_share_of_each_step_is_read_misspelt_and_both_are_measured(
     assert both[: len(texts)] == texts
     assert 0.7 < np.mean([one != other for one, other in zip(texts, both[len(texts) :], strict=True)]) <= 1
     assert [list(one) for one in found] == [["teacher_cosine"], ["teacher_cosine", "misspelt_cosine"]]
+
+
+@pytest.mark.usefixtures("cache")
+def test_every_pass_has_slips_of_its_own(run_of: Callable[..., TextRun], data: Path) -> None:
+    task = TextTask(run_of(share=0.5, rate=0.3), data)
+    objective, steps = task._learning.objectives[0], task.steps_per_epoch
+    assert isinstance(objective, DistillationObjective)
+    assert objective._misspelt is not None
+    clean = as_ids(objective._texts[0])
+    copies = [as_ids(objective._misspelt(number)) for number in range(3)]
+
+    assert all(len(one - other - clean) > 0.5 * len(one) for one, other in pairwise(copies))
+    for number, copy in enumerate(copies):
+        seen = set(map(tuple, read(task, range(number * steps, (number + 1) * steps))))
+        assert seen - clean <= copy
+        assert len(seen - clean) > 0.3 * len(seen)
+
+
+def as_ids(texts: Tokenised) -> set[tuple[int, ...]]:
+    return {tuple(one.arrays[IDS].tolist()) for one in texts.at(np.arange(len(texts)))}
 
 
 def test_typos_without_a_teacher_are_refused() -> None:

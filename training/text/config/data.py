@@ -94,7 +94,7 @@ class TextFilesConfig(Section):
 
 
 class TyposConfig(Section):
-    """Misspelt copies of the texts, to be encoded as what was meant.
+    """Misspelt copies of the texts, others at every pass, to be encoded as what was meant.
 
     Attributes:
         share: of the texts of a step that are read misspelt; a teacher's vectors are those of the clean ones.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -106,7 +107,8 @@ class TokenExamples:
     """The texts of `TextExamples` as tokens.
 
     Attributes:
-        misspelt: the corpus once more, with slips, text by text, where some of it is to be read so.
+        misspelt: number of a pass -> the corpus with the slips of that pass, text by text, where some of it
+            is to be read so.
     """
 
     corpus: Tokenised
@@ -114,7 +116,7 @@ class TokenExamples:
     triplets: TokenTriplets
     graded: TokenPairs
     labelled: Tokenised
-    misspelt: Tokenised | None = None
+    misspelt: Callable[[int], Tokenised] | None = None
 
     def ids(self) -> Sequence[npt.NDArray[np.int32]]:
         """All tokens, for counting."""
@@ -198,10 +200,18 @@ def _with_validation(learned: TextExamples, own: TextExamples, given: Sequence[s
 def tokenise_examples(
     preprocessor: Preprocessor, examples: TextExamples, typos: TyposConfig | None = None, seed: int = 0
 ) -> TokenExamples:
-    """Tokenise all examples by the bundle's own preprocessing; the corpus misspelt, too, where asked for."""
+    """Tokenise all examples by the bundle's own preprocessing; the corpus misspelt, too, where asked for.
+
+    Of its misspelt copies two are held: that of the first pass, which is measured by, and the latest.
+    """
 
     def tokens(texts: Sequence[str]) -> Tokenised:
         return tokenise(preprocessor, texts)
+
+    @lru_cache(maxsize=2)
+    def slips(number: int) -> Tokenised:
+        assert typos is not None
+        return tokens(misspelt(examples.corpus, typos, seed + number))
 
     pairs, triplets, graded = examples.pairs, examples.triplets, examples.graded
     return TokenExamples(
@@ -210,5 +220,5 @@ def tokenise_examples(
         triplets=TokenTriplets(tokens(triplets.first), tokens(triplets.second), tokens(triplets.negative)),
         graded=TokenPairs(tokens(graded.first), tokens(graded.second)),
         labelled=tokens(examples.labelled.texts),
-        misspelt=tokens(misspelt(examples.corpus, typos, seed)) if typos else None,
+        misspelt=slips if typos else None,
     )

@@ -50,14 +50,15 @@ class DistillationObjective(Objective["DistillationLoss"]):
         return at
 
     def _as_read(self, rows: RowNumbers, number: int) -> list[Prepared]:
-        """The texts of a batch, a part of them misspelt."""
+        """The texts of a batch, a part of them with the slips of its pass."""
         texts = self._texts[0].of(rows)
         if self._misspelt is None:
             return texts
+        misspelt = self._misspelt(number // self.steps)
         random = np.random.default_rng([self._plan.seed, number])
         chosen = np.flatnonzero(random.random(len(rows)) < self._plan.misspelt)
-        chosen = chosen[np.isin(rows[chosen], self._misspelt.kept)]  # a slip may leave no token
-        for place, text in zip(chosen.tolist(), self._misspelt.of(rows[chosen]), strict=True):
+        chosen = chosen[np.isin(rows[chosen], misspelt.kept)]  # a slip may leave no token
+        for place, text in zip(chosen.tolist(), misspelt.of(rows[chosen]), strict=True):
             texts[place] = text
         return texts
 
@@ -65,8 +66,9 @@ class DistillationObjective(Objective["DistillationLoss"]):
         """`teacher_cosine`: mean cosine to the teacher's vector; `misspelt_cosine`: of misspelt copies."""
         measured = {"teacher_cosine": self._nearness(self._texts[0], rows, vectors)}
         if self._misspelt is not None:
-            kept = rows[np.isin(rows, self._misspelt.kept)]
-            measured["misspelt_cosine"] = self._nearness(self._misspelt, kept, vectors)
+            misspelt = self._misspelt(0)
+            kept = rows[np.isin(rows, misspelt.kept)]
+            measured["misspelt_cosine"] = self._nearness(misspelt, kept, vectors)
         return measured
 
     def _nearness(self, texts: Tokenised, rows: RowNumbers, vectors: Vectors) -> MetricValue:
