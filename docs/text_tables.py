@@ -1,7 +1,7 @@
 """Writes the tables about text encoders, from results that were kept as the programs wrote them.
 
 docs/results/text-test.json        by encodery evaluate text text --split test
-docs/results/text-test-before.json the headlines of an earlier suite for the same encoders
+docs/results/text-test-before.json the headlines of the last published versions
 bench/results/ablations.json       by bench.ablations
 bench/results/fine-tuning.json     by bench.fine_tuning, the story of a new user
 bench/results/encoders.json        by bench.encoders
@@ -28,42 +28,29 @@ def ablations() -> str:
     return "\n".join(table(_read(BENCH, "ablations"), variants)) + "\n"
 
 
-# Why a figure is another one than before, by set.
-WHY = {
-    "stsb": "nothing changed for it",
-    "medquad-retrieval": "one document an id; ties in expectation",
-    "xquad-retrieval": "ties in expectation; there are hardly any",
-    "banking77": "l2 by the rule of one standard error, to convergence; copies of judged texts left out",
-    "clinc150": "as Banking77",
-    "stackoverflow20": "the starts of k-means follow from the texts, not from their lines",
-}
-
-
 def quality() -> str:
     """Lay out the headline of every set at full length, and its share of the teacher's."""
     return "\n".join(_quality(_read(DOCS, "text-test"))) + "\n"
 
 
 def restated() -> str:
-    """Set what an earlier suite found beside what this one finds, at full length."""
+    """Set the last versions' figures beside these, at full length."""
     results, before = _read(DOCS, "text-test"), _before()
-    encoders = [*((one["name"], one["dimensions"][0]) for one in results["encoders"]), ("bm25", None)]
-    lines = _head("set", "figure", *(f"`{name}`" for name, _ in encoders), "why")
+    *encoders, _ = [(one["name"], one["dimensions"][0]) for one in results["encoders"]]
+    lines = _head("set", "figure", *(f"`{name}`" for name, _ in encoders))
     for task, figure, values in _headlines(results):
-        cells = [_change(before, task, one, values) for one in encoders]
-        lines.append(_row(task, figure, *cells, WHY[task]))
+        lines.append(_row(task, figure, *(_change(before, task, one, values) for one in encoders)))
     return "\n".join(lines) + "\n"
 
 
 def probes() -> str:
-    """Lay out the probes at every length: accuracy before and now, and the l2 that was chosen."""
-    results, before = _read(DOCS, "text-test"), _before()
-    rows = [row for row in results["figures"] if row["figure"] == "accuracy"]
+    """Lay out the probes at every length: accuracy, and the l2 that was chosen."""
+    rows = [row for row in _read(DOCS, "text-test")["figures"] if row["figure"] == "accuracy"]
     lengths = sorted({row["dimension"] for row in rows}, reverse=True)
     lines = _head("set", "encoder", *map(str, lengths))
     for task, encoder in dict.fromkeys((row["task"], row["encoder"]) for row in rows):
         found = {row["dimension"]: row for row in rows if (row["task"], row["encoder"]) == (task, encoder)}
-        cells = (_probe(before[task, encoder, dim], found[dim]) if dim in found else "" for dim in lengths)
+        cells = (_probe(found[dim]) if dim in found else "" for dim in lengths)
         lines.append(_row(task, f"`{encoder}`", *cells))
     return "\n".join(lines) + "\n"
 
@@ -145,8 +132,8 @@ def _change(
     return f"{before[(task, *encoder)]:.4f} → {values[encoder]:.4f}" if encoder in values else ""
 
 
-def _probe(before: float, row: Mapping[str, Any]) -> str:
-    return f"{before:.4f} → {row['value']:.4f} (l2 {row['chosen']['l2']:g})"
+def _probe(row: Mapping[str, Any]) -> str:
+    return f"{row['value']:.4f} (l2 {row['chosen']['l2']:g})"
 
 
 def _headlines(results: Mapping[str, Any]) -> Iterator[tuple[str, str, dict[tuple[str, int | None], float]]]:

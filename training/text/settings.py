@@ -26,10 +26,14 @@ class TextTrainConfig(TrainConfig):
         chunk_tokens: padded tokens whose intermediate values are held at the same time (cached gradients), so
             that a large batch, or one of long texts, fits a small memory, for a third more time where it has
             more than that. 0 for all.
+        max_tokens: of a text that are read while training; longer ones are cut at the end. 0 for as many as
+            the encoder reads. Long texts take most of a step's time, and where a teacher cuts them it is
+            followed best on what it has read itself.
     """
 
     pairs_per_step: Annotated[int, Field(ge=0)] = 0
     chunk_tokens: Annotated[int, Field(ge=0)] = 0
+    max_tokens: Annotated[int, Field(ge=0)] = 0
 
 
 class TextRates(Section):

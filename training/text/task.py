@@ -201,6 +201,14 @@ class TextTask:
         """The bundle's own, with this vocabulary."""
         return KINDS["text"].load(self.tokenizer_json, self.max_length, self.languages)
 
+    @property
+    def _reader(self) -> Preprocessor:
+        """The preprocessor of training, which may cut texts sooner."""
+        wanted = self.run.train.max_tokens
+        if not 0 < wanted < self.max_length:
+            return self.preprocessor
+        return KINDS["text"].load(self.tokenizer_json, wanted, self.languages)
+
     @cached_property
     def _learning(self) -> _Learning:
         run = self.run
@@ -223,7 +231,7 @@ class TextTask:
         losses = run.loss.chosen()
         model = TextLearner(encoder, losses, Sizes(self.dim, size, len(examples.labelled.names)))
         with phase("split the texts into tokens"):
-            tokens = tokenise_examples(self.preprocessor, examples, run.data.typos, run.seed)
+            tokens = tokenise_examples(self._reader, examples, run.data.typos, run.seed)
         if isinstance(encoder, TextEncoder) and self.start is None:
             encoder.initialise_weights(token_counts(tokens.ids(), size))
         sources = Sources(

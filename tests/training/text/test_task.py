@@ -106,6 +106,18 @@ def test_the_texts_of_pairs_are_learned_from_the_teacher_as_well(
 
 
 @pytest.mark.usefixtures("cache")
+def test_training_may_cut_texts_sooner_than_the_encoder(run_of: Callable[..., TextRun], data: Path) -> None:
+    """Longer texts are learned from as far as `max_tokens`; what is published reads on."""
+    given = training("teacher_cosine", 1)["train"]
+    run = run_of(**TEXTS, loss={"cosine": {}}, train=given | {"max_tokens": 4})
+    task = TextTask(run, data)
+    (texts,) = task._learning.objectives[0]._texts
+    whole, longest = task.preprocessor.prepare([Text("ship " * 20)], "end"), texts.lengths.max()
+
+    assert (longest, whole[0].cost) == (4, 20)
+
+
+@pytest.mark.usefixtures("cache")
 def test_spans_of_the_texts_are_learned_from_besides(run_of: Callable[..., TextRun], data: Path) -> None:
     words = [word for topic in tiny_training.TOPICS.values() for word in topic]
     (data / "long.txt").write_text("".join(" ".join(words[i : i + 12]) + "\n" for i in range(12)))
