@@ -48,8 +48,8 @@ _SERVICE_LINK = re.compile(
     r"ENCODERY(_[A-Z0-9_]+)?_(SERVICE_(HOST|PORT)(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)\w*)?)"
 )
 _OTHERS = frozenset(
-    {FILE, "ENCODERY_DATA", "ENCODERY_TORCH", "ENCODERY_TORCH_INDEX"}
-)  # the last three: training, dev.py
+    {FILE, "ENCODERY_DATA", "ENCODERY_TEACHERS", "ENCODERY_TORCH", "ENCODERY_TORCH_INDEX"}
+)  # all but the first: training, dev.py
 
 _UNSET = {  # what is told where there is no value; otherwise "none"
     "batch_tokens": "measured",

@@ -36,7 +36,8 @@ def quality() -> str:
 def restated() -> str:
     """Set the last versions' figures beside these, at full length."""
     results, before = _read(DOCS, "text-test"), _before()
-    *encoders, _ = [(one["name"], one["dimensions"][0]) for one in results["encoders"]]
+    changed = {encoder for _, encoder, _ in before}
+    encoders = [(one["name"], one["dimensions"][0]) for one in results["encoders"] if one["name"] in changed]
     lines = _head("set", "figure", *(f"`{name}`" for name, _ in encoders))
     for task, figure, values in _headlines(results):
         lines.append(_row(task, figure, *(_change(before, task, one, values) for one in encoders)))
