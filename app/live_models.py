@@ -179,6 +179,9 @@ class LiveModels:
         if loader.lost:
             told = {f"{one.name}/{one.version}": loader.reason(one) for one in loader.lost}
             log.error("what was proven cannot be loaded", lost=told)
+            _, verdicts = self._generations.records.read(generation)
+            for one in loader.lost:
+                verdicts.put(one.digest, Verdict(loader.reason(one)))
             self._switch.lacks(self._generations.slot, generation)
             return
         _teller(before)(loader.registry)

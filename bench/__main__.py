@@ -6,6 +6,7 @@
     python3 dev.py bench --curves     sizes of batches, and parts of a request: bench/curves.py
     python3 dev.py bench --stall      how long large requests hold up the event loop: bench/stall.py
     python3 dev.py bench --start      how soon the server answers after its start: bench/start.py
+    python3 dev.py bench --switch     versions switched under load: bench/switch.py
     python3 dev.py bench --versions DIR   this checkout beside another: bench/versions.py
 
 Needs the all-MiniLM-L6-v2 package of requirements/teacher.lock for the rows of that model.
@@ -26,7 +27,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from bench import curves, report, soak, stall, start, texts, vectors, versions, workers
+from bench import curves, report, soak, stall, start, switch, texts, vectors, versions, workers
 from bench.load import Load
 from bench.machine import described
 from bench.measure import measured
@@ -41,6 +42,7 @@ ALONE = {
     "--stall": stall.main,
     "--start": start.main,
     "--versions": versions.main,
+    "--switch": switch.main,
 }  # measurements of their own, see there
 OFFERED = (0.25, 0.5, 0.75, 0.9, 1.1, 1.5)  # of what the closed loop reached, in an open loop
 

@@ -30,7 +30,9 @@ from app.http.context import Context, Ctx
 from app.http.errors import InvalidRequest, documented
 from app.http.routes import RouteGroup
 from bundle import Manifest
-from bundle.manifest import Metric, reported
+from bundle.aliases import CURRENT
+from bundle.directory import GRAPH
+from bundle.manifest import Joined, Metric, reported
 
 routes = RouteGroup()
 
@@ -70,6 +72,17 @@ class ListedModel(ModelCard):
     stats: ModelStats
 
 
+class LoadedVersion(BaseModel):
+    """A version in memory."""
+
+    version: str
+    names: list[str] = Field(description="`current`, and aliases that lead to it")
+    space: str
+    joins: Joined | None = Field(description="the encoder whose space it was trained to join")
+    created: str = Field(description="when it was trained")
+    weight_bytes: int = Field(description="of its graph with the weights; processes share one copy")
+
+
 class ModelSummary(BaseModel):
     """One model in the list; the facts are those of its current version, null if that is not loaded."""
 
@@ -88,6 +101,7 @@ class ModelSummary(BaseModel):
         description="other names of versions, each with the shares in percent of those it stands for"
     )
     loaded: list[str]
+    versions: list[LoadedVersion] = Field(description="the same with what there is to tell of each")
     loading: list[str]
     refused: list[Refused]
 
@@ -230,8 +244,23 @@ def _summary(model: Model) -> ModelSummary:
         current=model.current,
         aliases={name: dict(shares) for name, shares in model.aliases.items()},
         loaded=list(model.versions),
+        versions=[_version_of(model, loaded) for loaded in model.versions.values()],
         loading=list(model.loading),
         refused=list(model.refused),
+    )
+
+
+def _version_of(model: Model, loaded: Loaded) -> LoadedVersion:
+    manifest = loaded.manifest
+    current = [CURRENT] if manifest.version == model.current else []
+    aliases = [name for name, shares in model.aliases.items() if manifest.version in shares]
+    return LoadedVersion(
+        version=manifest.version,
+        names=current + aliases,
+        space=manifest.space,
+        joins=manifest.joins,
+        created=manifest.trained.created,
+        weight_bytes=manifest.files[GRAPH].size,
     )
 
 

@@ -257,7 +257,7 @@ class Controller:
         try:
             self._wait_until(found.has_proven)
             _check_sound(found, before, needed)
-            self._switch_to(generation, plan)
+            self._switch_to(generation, found)
         except BaseException:
             found.close()
             self._records.forget(generation)
@@ -267,12 +267,17 @@ class Controller:
         self._records.forget(generation - 2)  # the one before may be read by a process that just starts
         self._forget_unpublished(before.plan)
 
-    def _switch_to(self, generation: int, plan: Plan) -> None:
+    def _switch_to(self, generation: int, found: Round) -> None:
         """Let every process load it, and flip. Raises ChangeRefusedError if one does not."""
-        self._records.settle(generation, plan)
+        self._records.settle(generation, found.plan)
+        proven = [(one.name, one.version) for one in found.plan.versions() if not found.reason(one.digest)]
         self._switch.offer(generation)
         try:
             self._wait_for_all(generation)
+            if self._switch.lacking(generation):
+                faults = dict(found.faults(proven))  # which the process that lacks it has noted
+                told = "; ".join(f"{name}: {fault}" for name, fault in faults.items())
+                raise ChangeRefusedError("not_sound", told or "what was proven cannot be loaded", faults)
         except ChangeRefusedError:
             self._switch.offer(self._switch.current)
             raise
@@ -281,7 +286,7 @@ class Controller:
         self._wait_until(lambda: not self._switch.waiting(generation))
 
     def _wait_for_all(self, generation: int) -> None:
-        """Wait for every process that takes requests. Raises ChangeRefusedError for one that lacks it."""
+        """Wait until every process that takes requests has it, or one lacks it. Raises ChangeRefusedError."""
         limit_s = LOADS_PER_PROOF * self.settings.proof_limit_s
         give_up_s = time.monotonic() + limit_s
         while self._switch.waiting(generation) and not self._switch.lacking(generation):
@@ -292,9 +297,6 @@ class Controller:
                 break
         if self._is_closed.is_set():
             raise ChangeRefusedError("failed", "the server ends")
-        if self._switch.lacking(generation):
-            told = "what was proven cannot be loaded; the server's log says why"
-            raise ChangeRefusedError("not_sound", told)
 
     def _forget_unpublished(self, before: Plan) -> None:
         if self._kept is not None:

@@ -27,6 +27,7 @@ from app.proving.verdicts import Verdict, Verdicts
 WALL_PER_CPU = 2  # seconds by the clock for each of CPU time: others want the processor, too
 BEGIN_S = 120.0  # for Python and its imports, on a machine that swaps
 TRIES = 2  # of beginning
+QUIET_S = 5.0  # after a switch, before a child takes a core to measure the pace
 MOST_LINE_CHARS = 1 << 16
 
 
@@ -44,9 +45,9 @@ class Prover:
         verdicts: are told.
         threads: of a forward pass that has the machine to itself.
         limit_s: CPU time that one version may take.
-        before: verdicts of the round before, of which the good ones hold for the same versions. Where there
-            was one, somebody serves what it found, so nothing takes its place whose files are not read again.
-        rereads: files of versions with a good verdict of before, too.
+        before: verdicts of the round before, of which the good ones hold for the same versions.
+        rereads: files of versions with a good verdict, where there was a round before: somebody serves what
+            that found, and is to be told of files that rotted. Otherwise whoever loads them notices.
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Prover:
         self._models_dir, self._threads, self._limit_s = models_dir, threads, limit_s
         self._thread = threading.Thread(target=self._run, name="prover", daemon=True)
         self._has_proven, self._has_measured = threading.Event(), threading.Event()
+        self._may_end = threading.Event()
         self._is_closed, self._lock = False, threading.Lock()
         self._child: _Child | None = None
 
@@ -75,6 +77,7 @@ class Prover:
 
     def close(self) -> None:
         """Give up what is left, and wait for the end of the child."""
+        self._may_end.set()
         with self._lock:  # or a child could begin after it was looked for
             self._is_closed = True
             if self._child is not None:
@@ -99,6 +102,8 @@ class Prover:
                 if not self._is_closed:
                     self._verdicts.put(one.digest, self._prove(one))
             self._has_proven.set()
+            if self._before is not None:  # somebody serves, and may go on to the next version at once
+                self._may_end.wait(QUIET_S)
             for one in self._planned:
                 if not self._is_closed:
                     self._measure(one)
@@ -113,13 +118,11 @@ class Prover:
 
     def _is_known(self, one: Planned) -> bool:
         known = self._before.get(one.digest) if self._before else None
-        is_served = known is not None and known.reason is None
-        if not is_served:
+        if known is None or known.reason is not None:
             known = self._kept.find(one)
         if known is None:
             return False
-        must_read = self._before is not None and (self._rereads or not is_served)
-        if must_read and (reason := self._damage(one)):
+        if self._before is not None and self._rereads and (reason := self._damage(one)):
             known = Verdict(reason)
         self._verdicts.put(one.digest, known)
         return True

@@ -112,6 +112,7 @@ def test_what_one_process_cannot_load_is_taken_by_none(
     followers.may_load = lambda slot, generation: True
     later = changed(controller)
 
+    assert refused.code == "not_sound"
     assert "cannot be loaded" in str(refused.reason)
     assert later.reason is None
     assert (followers.switch.current, followers.switch.offered) == (3, 3)

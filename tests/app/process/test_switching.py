@@ -170,7 +170,13 @@ def test_an_alias_works_wherever_a_version_does(three: Path, workers: int) -> No
         openai = client.ask("POST", "/v1/embeddings", json={"input": "a", "model": "text/champion"})
         assert openai.headers["X-Model-Version"] == "text/2"
         listed = client.ask("GET", "/models").json()["models"]
-        assert {one["name"]: one["aliases"] for one in listed}["text"] == {"champion": {"2": 100}}
+        text = {one["name"]: one for one in listed}["text"]
+        assert text["aliases"] == {"champion": {"2": 100}}
+        assert {one["version"]: one["names"] for one in text["versions"]} == {
+            "1": ["current"],
+            "2": ["champion"],
+        }
+        assert all(one["weight_bytes"] > 0 for one in text["versions"])
         assert client.ask("DELETE", "/models/text/aliases/champion").status_code == 200
 
         assert client.encode(version="champion")["code"] == "unknown_version"
