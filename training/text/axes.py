@@ -20,6 +20,16 @@ def principal_axes(vectors: npt.NDArray[np.floating], sample: int = 100_000) -> 
     return np.ascontiguousarray(axes[:, ::-1]).astype(np.float32)
 
 
+def centred(vectors: npt.NDArray[np.float16]) -> npt.NDArray[np.float16]:
+    """Vectors (n, d) less their mean, of unit length again, float16."""
+    mean = vectors.mean(0, dtype=np.float64).astype(np.float32)
+    whole = np.empty_like(vectors)
+    for at in range(0, len(vectors), BLOCK):
+        rows = vectors[at : at + BLOCK].astype(np.float32) - mean
+        whole[at : at + BLOCK] = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    return whole
+
+
 def nearest_rotation(
     vectors: npt.NDArray[np.floating], targets: npt.NDArray[np.floating]
 ) -> npt.NDArray[np.float32]:

@@ -32,7 +32,7 @@ from training.layers import halve_layers
 from training.metrics import Validation
 from training.provenance import Provenance, of_run
 from training.task import Encode
-from training.text.axes import nearest_rotation, principal_axes, turned
+from training.text.axes import centred, nearest_rotation, principal_axes, turned
 from training.text.chunks import in_chunks
 from training.text.data.examples import TextExamples, read_examples, tokenise_examples
 from training.text.data.readers import files_sha256, read_scored_pairs
@@ -50,6 +50,7 @@ from training.text.objectives import Objective, Plan, Sizes, Sources, objectives
 from training.text.parity import parity_texts
 from training.text.pretrained.directory import Pretrained, read_pretrained
 from training.text.pretrained.tokenizer import whole_tokenizer
+from training.text.reduced import origins, reduced
 from training.text.rules import (
     check,
     check_dimensions,
@@ -60,7 +61,7 @@ from training.text.rules import (
 )
 from training.text.settings import RATES_OF_A_START, TextRun
 from training.text.start import Start, read_start
-from training.text.teacher import PublishedTeacher, Teacher, find_directory, teacher_of
+from training.text.teacher import PublishedTeacher, Teacher, TorchTeacher, find_directory, teacher_of
 from training.text.teacher_cache import CachedTeacher, cache_directory
 from training.text.vocabulary import pooled_tokenizer, reading_plainly, train_tokenizer, with_symbols
 
@@ -192,6 +193,10 @@ class TextTask:
             source = self.run.teacher.source if self.run.teacher else None
             assert source is not None  # `check` has seen to it
             content = pooled_tokenizer((find_directory(source) / "tokenizer.json").read_bytes())
+        if config.size is not None:
+            texts = self._examples.all_texts()
+            with phase("cut the vocabulary"):
+                return reduced(content, texts, config.size, lowercase=config.lowercase)
         return with_symbols(
             reading_plainly(content, config.plain), self._examples.all_texts(), config.symbols
         )
@@ -277,6 +282,8 @@ class TextTask:
         assert self.teacher is not None  # `check` has seen to it
         cached, model = CachedTeacher(self.teacher, cache_directory() / "teacher"), self.run.model
         vectors = self._taught(cached)[corpus.kept]
+        if self.run.teacher is not None and self.run.teacher.centred:
+            vectors = centred(vectors)
         keeps_axes = self.joins is not None or (self.spec is not None and not model.dimensions)
         axes = np.eye(self.teacher.dim, dtype=np.float32) if keeps_axes else principal_axes(vectors)
         if self.start is not None:
@@ -285,12 +292,18 @@ class TextTask:
             return targets
         if isinstance(encoder, TextEncoder):
             if model.init == "teacher":
-                table = token_table(cached.token_vectors()[:tokens], axes, model.embedding_dim)
+                table = token_table(cached.token_vectors(self._own_tokens(tokens)), axes, model.embedding_dim)
                 encoder.initialise_from(table)
             return turned(vectors, axes[:, : model.hidden.output_dim])
         if model.dimensions:
             encoder.turn(axes)
         return turned(vectors, axes)
+
+    def _own_tokens(self, tokens: int) -> npt.NDArray[np.int64]:
+        """The teacher's ids of the vocabulary's tokens, (tokens,)."""
+        if self.run.vocabulary.size is None or not isinstance(self.teacher, TorchTeacher):
+            return np.arange(tokens)
+        return origins(self.tokenizer_json, self.teacher.tokenizer_json)
 
     def _taught(self, cached: CachedTeacher) -> npt.NDArray[np.float16]:
         """The teacher's vectors of all texts, file by file."""
@@ -299,8 +312,15 @@ class TextTask:
         names += ["spans"] if data.spans else []
         names += [Path(source.path).name for source in data.validation.texts]
         names += ["first of pairs", "second of pairs"] if data.pair_texts else []
-        texts = zip(self._examples.texts, names, strict=True)
-        return np.concatenate([cached.vectors(some, f"teacher {name}") for some, name in texts])
+        each = list(zip(self._examples.texts, names, strict=True))
+        if data.pair_texts != "translations":
+            return np.concatenate([cached.vectors(some, f"teacher {name}") for some, name in each])
+        firsts = self._examples.pairs.first
+        numbers = {text: number for number, text in enumerate(dict.fromkeys(firsts))}
+        asked = [*each[:-2], (list(numbers), "first of pairs")]
+        *parts, last = [cached.vectors(some, f"teacher {name}") for some, name in asked]
+        rows = [numbers[text] for text in firsts]  # a sentence is translated into several languages
+        return np.concatenate([*parts, last[rows], last[rows]])
 
     def _beside(
         self, encoder: nn.Module, corpus: Tokenised, targets: npt.NDArray[np.float16]

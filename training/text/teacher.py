@@ -49,8 +49,8 @@ class Teacher(Protocol):
         """float32 [n, dim], L2-normalised."""
         ...
 
-    def token_vectors(self) -> npt.NDArray[np.float32]:
-        """The vector of every token of its vocabulary, alone in a text: float32 [tokens, dim]."""
+    def token_vectors(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
+        """The vectors of tokens of its vocabulary, each alone in a text: float32 [tokens, dim]."""
         ...
 
 
@@ -81,6 +81,7 @@ class TorchTeacher(ABC):
     """A teacher whose network runs in torch; always L2-normalised.
 
     Attributes:
+        prompt: stands before every text, as the encoder was trained with.
         max_tokens: longer texts are cut; special tokens included.
         precision: of its matrix products. With bfloat16 a CPU that has it (AVX512-BF16, AMX) is 1.8 times
             as fast, and vectors differ by a cosine of 3e-5 at most; another CPU is slower with it.
@@ -88,6 +89,7 @@ class TorchTeacher(ABC):
 
     digest: str
     dim: int
+    prompt: str = ""
     max_tokens: int
     precision: Precision
 
@@ -110,15 +112,16 @@ class TorchTeacher(ABC):
 
     def encode(self, texts: Sequence[str]) -> npt.NDArray[np.float32]:
         """float32 [n, dim], L2-normalised."""
-        ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts))]
+        read = [self.prompt + text for text in texts]
+        ids = [encoding.ids for encoding in self.tokenizer.encode_batch_fast(read)]
         vectors = np.zeros((len(ids), self.dim), dtype=np.float32)
         with fastest_threads() as threads:
             for rows in batches([len(i) for i in ids], BATCH_TOKENS):
                 vectors[rows] = threads.run(partial(self._forward, [ids[row] for row in rows]))
         return vectors
 
-    def token_vectors(self) -> npt.NDArray[np.float32]:
-        """Every token of the vocabulary, alone between the special tokens: float32 [tokens, dim].
+    def token_vectors(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Tokens by id, each alone between the special tokens, after the prompt: float32 [tokens, dim].
 
         Source: model2vec (MinishLab), which found the output vectors 6 points better than the input ones.
         """
@@ -128,9 +131,9 @@ class TorchTeacher(ABC):
                 f"the teacher's tokenizer puts {len(specials)} special tokens around a text, not one on each "
                 'side; use model.init = "random"'
             )
-        before, after = specials
-        ids = [[before, token, after] for token in range(self.tokenizer.get_vocab_size())]
-        step = BATCH_TOKENS // 3
+        *before, after = self.tokenizer.encode_batch_fast([self.prompt.strip()])[0].ids
+        ids = [[*before, token, after] for token in tokens]
+        step = BATCH_TOKENS // (len(before) + 2)
         with fastest_threads() as threads:
             starts = range(0, len(ids), step)
             parts = [threads.run(partial(self._forward, ids[start : start + step])) for start in starts]
@@ -154,7 +157,7 @@ class PretrainedTeacher(TorchTeacher):
     """An encoder read from a directory, with its own pooling and dense layers.
 
     Args:
-        directory: where it lies.
+        directory: where it lies; its default prompt is put before every text, as by sentence-transformers.
         sha256: the expected digest of model.safetensors, or None to take what is there.
         max_tokens, precision: see `TorchTeacher`.
 
@@ -181,6 +184,7 @@ class PretrainedTeacher(TorchTeacher):
                 f"teacher.max_tokens is {self.max_tokens}; the one in {self.directory} reads at most "
                 f"{self.spec.positions}"
             )
+        self.prompt = self.spec.prompts.get(self.spec.default_prompt or "", "")
         self.digest = _digest(self.spec, weights, self.max_tokens, self.precision)
         self.dim = self.spec.dim
 
@@ -238,6 +242,7 @@ def _digest(spec: Pretrained, weights: Mapping[str, str], max_tokens: int, preci
     parts = [*weights.values(), *spec.poolings, *(f"{each.activation}" for each in spec.dense)]
     parts += ["lowercase"] if spec.lowercase else []
     parts += [precision] if precision != "float32" else []
+    parts += ["prompt", prompt] if (prompt := spec.prompts.get(spec.default_prompt or "", "")) else []
     return hashlib.sha256(" ".join([*parts, "l2", str(max_tokens)]).encode()).hexdigest()
 
 

@@ -34,10 +34,11 @@ class CachedTeacher:
                 progress.advance(len(shard))
         return np.concatenate(parts) if parts else np.zeros((0, self.teacher.dim), np.float16)
 
-    def token_vectors(self) -> npt.NDArray[np.float32]:
-        """Give the teacher's token vectors, kept on disk. float32 [tokens, dim]."""
-        key = hashlib.sha256(f"{self.teacher.digest} tokens".encode()).hexdigest()
-        return self._kept(key, self.teacher.token_vectors).astype(np.float32)
+    def token_vectors(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
+        """Give the teacher's vectors of these tokens, kept on disk. float32 [tokens, dim]."""
+        which = hashlib.sha256(np.array(tokens, np.int64).tobytes()).hexdigest()
+        key = hashlib.sha256(f"{self.teacher.digest} tokens {which}".encode()).hexdigest()
+        return self._kept(key, lambda: self.teacher.token_vectors(tokens)).astype(np.float32)
 
     def _shard(self, texts: Sequence[str]) -> npt.NDArray[np.float16]:
         key = hashlib.sha256(self.teacher.digest.encode())

@@ -14,6 +14,7 @@ from bundle.preprocess.text.wordpiece import SYMBOLS
 from training.errors import ConfigError
 from training.text.config.model import VocabularyConfig
 
+TRAINED = 30_000  # entries, by default
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 INSIDE = "##"  # begins an entry that continues a word
 UNUSED = re.compile(r"\[unused\d+\]")  # BERT's entries for whoever needs some
@@ -90,7 +91,7 @@ def train_tokenizer(texts: Sequence[str], config: VocabularyConfig) -> bytes:
     Source: Schuster and Nakajima 2012; the `tokenizers` library's trainer.
     """
     letters = sorted(token for token in _train(texts, config, [], size=1) if token.startswith(INSIDE))
-    vocabulary = _train(texts, config, letters, size=config.size)
+    vocabulary = _train(texts, config, letters, size=config.size or TRAINED)
     tokenizer = _untrained(config, vocabulary)
     tokenizer.add_special_tokens([PAD, UNKNOWN])
     return tokenizer.to_str().encode()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,11 +65,25 @@ def test_long_texts_are_cut_with_their_special_tokens(teacher: PretrainedTeacher
 
 
 def test_token_vectors_are_those_of_tokens_alone_in_a_text(teacher: PretrainedTeacher) -> None:
-    ship = teacher.tokenizer.token_to_id("ship")
-    vectors = teacher.token_vectors()
+    ship, bread = map(teacher.tokenizer.token_to_id, ("ship", "bread"))
+    vectors = teacher.token_vectors([bread, ship])
 
-    assert vectors.shape == (teacher.tokenizer.get_vocab_size(), tiny_training.HIDDEN)
-    np.testing.assert_allclose(vectors[ship], teacher.encode(["ship"])[0], atol=SAME)
+    assert vectors.shape == (2, tiny_training.HIDDEN)
+    np.testing.assert_allclose(vectors, teacher.encode(["bread", "ship"]), atol=SAME)
+
+
+def test_a_default_prompt_stands_before_texts_and_tokens(teacher_directory: Path, tmp_path: Path) -> None:
+    """As sentence-transformers has it; it is in the digest, so no vector without it is reused."""
+    prompted = tmp_path / "prompted"
+    shutil.copytree(teacher_directory, prompted)
+    said = {"prompts": {"asked": "sailor "}, "default_prompt_name": "asked"}
+    (prompted / "config_sentence_transformers.json").write_text(json.dumps(said))
+    plain, teacher = PretrainedTeacher(teacher_directory), PretrainedTeacher(prompted)
+    ship = teacher.tokenizer.token_to_id("ship")
+
+    np.testing.assert_allclose(teacher.encode(["ship"]), plain.encode(["sailor ship"]), atol=SAME)
+    np.testing.assert_allclose(teacher.token_vectors([ship]), plain.encode(["sailor ship"]), atol=SAME)
+    assert teacher.digest != plain.digest
 
 
 def test_no_texts_give_no_vectors(teacher: PretrainedTeacher) -> None:
@@ -145,7 +161,7 @@ def test_a_tokenizer_with_other_special_tokens_has_no_token_vectors(teacher_dire
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A", special_tokens=[("[CLS]", 2)])
     teacher.tokenizer = tokenizer
     with pytest.raises(TeacherError, match="puts 1 special tokens around a text"):
-        teacher.token_vectors()
+        teacher.token_vectors([0])
 
 
 @given(st.lists(st.integers(1, 40), max_size=30), st.integers(1, 100))
@@ -171,9 +187,9 @@ class Counting:
         self.calls.append(len(texts))
         return np.array([[len(text), 1.0] for text in texts], dtype=np.float32)
 
-    def token_vectors(self) -> npt.NDArray[np.float32]:
-        self.calls.append(0)
-        return np.ones((3, self.dim), dtype=np.float32)
+    def token_vectors(self, tokens: Sequence[int]) -> npt.NDArray[np.float32]:
+        self.calls.append(-len(tokens))
+        return np.ones((len(tokens), self.dim), dtype=np.float32)
 
 
 MANY = ["x" * (i % 50) for i in range(2 * SHARD_TEXTS + 10)]
@@ -227,9 +243,10 @@ def test_token_vectors_are_kept_too(tmp_path: Path) -> None:
     teacher = Counting()
     cached = CachedTeacher(teacher, tmp_path)
 
-    assert cached.token_vectors().dtype == np.float32
-    np.testing.assert_array_equal(cached.token_vectors(), np.ones((3, 2)))
-    assert teacher.calls == [0]
+    assert cached.token_vectors([0, 1, 2]).dtype == np.float32
+    np.testing.assert_array_equal(cached.token_vectors([0, 1, 2]), np.ones((3, 2)))
+    assert cached.token_vectors([0, 1]).shape == (2, 2)
+    assert teacher.calls == [-3, -2]
 
 
 def test_no_texts_ask_nothing_of_the_teacher(tmp_path: Path) -> None:

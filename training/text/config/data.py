@@ -114,7 +114,9 @@ class TextDataConfig(TextFilesConfig):
             CSV without a header.
         validation: files to measure by, used whole, in place of a part of the training files.
         pair_limits: at most so many pairs of a source, the first ones: { foldoc = 500 }.
-        pair_texts: learn from the teacher on the texts of `pairs` as well.
+        pair_texts: learn from the teacher on the texts of `pairs` as well; `"translations"` learns for both
+            texts of a pair the teacher's vector of the first, so that the second need not be in a language
+            that the teacher reads well.
         spans: learn from the teacher on so many spans of 2 to 10 words, cut at random out of `texts`, as
             well: short queries look more like these than like sentences.
         languages: of the texts, by ISO 639-1, as ["en"]. The bundle says so, and whoever sends a text in
@@ -128,7 +130,7 @@ class TextDataConfig(TextFilesConfig):
     pair_limits: dict[str, Positive] = {}
     graded: SourceConfig | None = None
     validation: TextFilesConfig = TextFilesConfig()
-    pair_texts: bool = False
+    pair_texts: bool | Literal["translations"] = False
     spans: int = Field(0, ge=0)
     languages: list[Language] = []
     typos: TyposConfig | None = None
