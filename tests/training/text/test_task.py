@@ -118,6 +118,35 @@ def test_training_may_cut_texts_sooner_than_the_encoder(run_of: Callable[..., Te
 
 
 @pytest.mark.usefixtures("cache")
+def test_a_translation_learns_the_teachers_vector_of_the_first_text_of_its_pair(
+    run_of: Callable[..., TextRun], data: Path, teacher_directory: Path
+) -> None:
+    """The teacher is not asked about the second one; a first one that stands twice has one vector."""
+    firsts = ["ship and harbour", "soup with pepper", "ship and harbour", "the violin"]
+    seconds = ["sailor near", "bread", "old sailor", "the drum"]
+    rows = zip(firsts, seconds, strict=True)
+    (data / "translations.tsv").write_text("".join(f"made\t{a}\t{b}\n" for a, b in rows))
+    run = run_of(
+        loss={"cosine": {}},
+        teacher={"source": str(teacher_directory), "centred": True},
+        **training("teacher_cosine", 1),
+        model=MODEL | {"hidden": {"output_dim": 32}},
+        data={"texts": ["texts.txt"], "pairs": ["translations.tsv"], "pair_texts": "translations"},
+    )
+    task = TextTask(run, data)
+    count = len(task._examples.texts[0])
+    objective: Any = task._learning.objectives[0]
+    first, second = (objective._teachers(np.arange(start, start + 4)).numpy() for start in (count, count + 4))
+    everything = PretrainedTeacher(teacher_directory).encode([*task._examples.texts[0], *firsts, *firsts])
+    moved = everything - everything.mean(0)
+    moved = moved[count : count + 4] / np.linalg.norm(moved[count : count + 4], axis=1, keepdims=True)
+
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first[0], first[2])
+    np.testing.assert_allclose(first @ first.T, moved @ moved.T, atol=1e-2)  # turned, of half precision
+
+
+@pytest.mark.usefixtures("cache")
 def test_spans_of_the_texts_are_learned_from_besides(run_of: Callable[..., TextRun], data: Path) -> None:
     words = [word for topic in tiny_training.TOPICS.values() for word in topic]
     (data / "long.txt").write_text("".join(" ".join(words[i : i + 12]) + "\n" for i in range(12)))
