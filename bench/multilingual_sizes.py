@@ -77,7 +77,7 @@ def rows(start: Any, lexical: Any, data: Path) -> Iterator[dict[str, Any]]:
 
 
 def _counts(row: dict[str, Any], what: str) -> bool:
-    return row["what"] == what and row["encoder"] == "cut" and row["language"] != "en"
+    return bool(row["what"] == what and row["encoder"] == "cut" and row["language"] != "en")
 
 
 def main() -> None:

@@ -63,14 +63,13 @@ def reduced(content: bytes, texts: Iterable[str], size: int, *, lowercase: bool)
     ).encode()
 
 
-def origins(content: bytes, teacher: bytes) -> npt.NDArray[np.int64]:
-    """The teacher's id of each piece of a reduced tokenizer.json, (pieces,)."""
+def origins(content: bytes, teacher: bytes) -> list[int]:
+    """The teacher's id of each piece of a reduced tokenizer.json, in its order."""
     small, large = json.loads(content), json.loads(teacher)
     is_folded = all(piece == piece.lower() for piece, _ in small["model"]["vocab"])
     found = _pieces(large, lowercase=is_folded)
     own = {piece: number for number, (piece, _) in enumerate(large["model"]["vocab"])}
-    rows = [found[piece][1] if piece in found else own[piece] for piece, _ in small["model"]["vocab"]]
-    return np.array(rows, dtype=np.int64)
+    return [found[piece][1] if piece in found else own[piece] for piece, _ in small["model"]["vocab"]]
 
 
 def _pieces(file: dict[str, Any], *, lowercase: bool) -> dict[str, tuple[float, int]]:

@@ -299,10 +299,10 @@ class TextTask:
             encoder.turn(axes)
         return turned(vectors, axes)
 
-    def _own_tokens(self, tokens: int) -> npt.NDArray[np.int64]:
-        """The teacher's ids of the vocabulary's tokens, (tokens,)."""
+    def _own_tokens(self, tokens: int) -> list[int]:
+        """The teacher's ids of the vocabulary's tokens, in their order."""
         if self.run.vocabulary.size is None or not isinstance(self.teacher, TorchTeacher):
-            return np.arange(tokens)
+            return list(range(tokens))
         return origins(self.tokenizer_json, self.teacher.tokenizer_json)
 
     def _taught(self, cached: CachedTeacher) -> npt.NDArray[np.float16]:
