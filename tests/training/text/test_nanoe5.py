@@ -103,7 +103,7 @@ def test_the_network_runs_as_a_teacher(directory: Path) -> None:
 
     assert teacher.tokenizer.encode("query: ship").tokens == ["<s>", "▁query", ":", "▁ship", "</s>"]
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
-    assert abs(vectors[0] @ vectors[1]) < 0.99
+    assert abs(vectors[0] @ vectors[1]) < 0.9999
 
 
 @pytest.mark.parametrize(
