@@ -6,6 +6,7 @@ bench/results/ablations.json       by bench.ablations
 bench/results/fine-tuning.json     by bench.fine_tuning, the story of a new user
 bench/results/encoders.json        by bench.encoders
 bench/results/languages.json       by bench.languages
+bench/results/multilingual.json    by bench.multilingual
 """
 
 from __future__ import annotations
@@ -101,6 +102,42 @@ def languages() -> str:
     return "\n".join(lines) + "\n"
 
 
+ACROSS = {"translation": ("text-multi", "teacher", "text"), "tatoeba": ("text-multi", "teacher", "text")}
+WITHIN = ("text-multi", "teacher", "text", "bm25", "bm25 of pairs")
+
+
+def translations() -> str:
+    """Lay out hit@1 of translations: a row a language, XQuAD and Tatoeba."""
+    found = _multilingual()
+    heads = [f"{what}, `{one}`" for what, encoders in ACROSS.items() for one in encoders]
+    lines = _head("language", *heads)
+    for language in dict.fromkeys(language for what, language, _ in found if what == "tatoeba"):
+        cells = (_cell(found.get((what, language, one))) for what, some in ACROSS.items() for one in some)
+        lines.append(_row(language, *cells))
+    return "\n".join(lines) + "\n"
+
+
+def paragraphs() -> str:
+    """Lay out nDCG@10 of questions and paragraphs of one language, and the means of all but English."""
+    found = {key[1:]: value for key, value in _multilingual().items() if key[0] == "paragraph"}
+    languages = [one for one in dict.fromkeys(language for language, _ in found) if one != "en"]
+    lines = _head(
+        "language", *(f"`{one}`" if "bm25" not in one else one.upper()[:4] + one[4:] for one in WITHIN)
+    )
+    for language in ("en", *languages):
+        lines.append(_row(language, *(_cell(found.get((language, one))) for one in WITHIN)))
+    each = {
+        one: [found[language, one] for language in languages if (language, one) in found] for one in WITHIN
+    }
+    means = (_cell(sum(some) / len(some)) if len(some) == len(languages) else "" for some in each.values())
+    return "\n".join([*lines, _row("mean without en", *means)]) + "\n"
+
+
+def _multilingual() -> dict[tuple[str, str, str], float]:
+    rows = _read(BENCH, "multilingual")
+    return {(row["what"], row["language"], row["encoder"]): row["value"] for row in rows}
+
+
 def _quality(results: Mapping[str, Any]) -> Iterator[str]:
     encoders = [(one["name"], one["dimensions"][0]) for one in results["encoders"]]
     *own, teacher = encoders
@@ -172,4 +209,6 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "text-speed": speed,
     "text-fine-tuning": fine_tuning,
     "text-languages": languages,
+    "text-translations": translations,
+    "text-paragraphs": paragraphs,
 }

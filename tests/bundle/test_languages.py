@@ -85,6 +85,18 @@ def test_other_languages_are_told(english: Callable[[str], bool], text: str) -> 
     assert english(text)
 
 
+def test_the_multilingual_encoder_tells_other_scripts_than_its_own_alone() -> None:
+    store = Store(Path(__file__).parents[2] / "models")
+    manifest = store.manifest("text-multi", store.current("text-multi"))
+    path = store.root / "text-multi" / manifest.version / "tokenizer.json"
+    tokenizer = Tokenizer.from_file(str(path))
+    known = Languages(manifest.languages, tokenizer)
+    told = {one for one, text in OTHER.items() if known.is_other(text, tokenizer.encode(text).ids)}
+
+    assert told == {"th", "el", "he"}
+    assert not any(known.is_other(text, tokenizer.encode(text).ids) for text in ENGLISH)
+
+
 @pytest.mark.parametrize("text", ENGLISH)
 def test_english_names_code_and_symbols_are_not(english: Callable[[str], bool], text: str) -> None:
     assert not english(text)

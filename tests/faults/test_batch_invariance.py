@@ -56,6 +56,7 @@ def some_item(drawn: random.Random) -> dict[str, Any]:
 
 MODELS: Mapping[str, Callable[[random.Random], Any]] = {
     "text": some_text,
+    "text-multi": some_text,
     "text-small": some_text,
     "retail-user": some_user,
     "retail-item": some_item,
