@@ -79,7 +79,7 @@ def set_alias(
         before = expected(store, name, alias, seen)
         read = _reader(store, reads=reads)
         manifests = {version: read(name, version) for version in shares}
-        check_spaces(store, name, alias, before, manifests, new_space=new_space)
+        check_spaces(store, name, before, manifests, new_space=new_space)
         _check_group(store, name, alias, names, manifests)
         if alias == CURRENT:
             [version] = shares
@@ -128,7 +128,7 @@ def check_shares(alias: str, shares: Shares) -> None:
         check_name(version)
     most = 1 if alias == CURRENT else MOST_VERSIONS
     if not 1 <= len(shares) <= most:
-        raise BundleError(f"{alias} stands for 1 to {most} versions, not for {len(shares)}")
+        raise BundleError(f"such an alias stands for 1 to {most} versions, not for {len(shares)}")
     if sum(shares.values()) != ALL or min(shares.values()) < 1:
         raise BundleError(f"shares are whole numbers from 1 on, {ALL} together")
 
@@ -142,12 +142,12 @@ def expected(store: Store, name: str, alias: str, seen: str | None) -> Alias | N
             raise
         return None
     if seen == NONE and found is not None:
-        raise AliasChangedError(f"{alias} of {name} is there already")
+        raise AliasChangedError(f"{name} has an alias of that name already")
     if seen not in (None, NONE) and found is None:
-        raise AliasChangedError(f"{name} has no alias {alias}")
+        raise AliasChangedError(f"{name} has no alias of that name")
     if seen not in (None, ANY, NONE) and found is not None and found.tag != seen:
         raise AliasChangedError(
-            f"{alias} of {name} was changed since; it stands for {written(found.shares)} now; look again"
+            f"the alias of {name} was changed since; it stands for {written(found.shares)} now; look again"
         )
     return found
 
@@ -155,7 +155,6 @@ def expected(store: Store, name: str, alias: str, seen: str | None) -> Alias | N
 def check_spaces(
     store: Store,
     name: str,
-    alias: str,
     before: Alias | None,
     manifests: Mapping[str, Manifest],
     *,
@@ -172,7 +171,7 @@ def check_spaces(
     if not common_spaces([*was.values(), *manifests.values()]):
         told = " and ".join(f"{version}, of {one.space}" for version, one in was.items())
         raise SpaceChangeError(
-            f"{alias} of {name} stands for {told}, and {spaces}: old vectors and new ones cannot be "
+            f"the alias of {name} stands for {told}, and {spaces}: old vectors and new ones cannot be "
             "compared; say that a new space is meant"
         )
 

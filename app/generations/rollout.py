@@ -30,10 +30,20 @@ from bundle.switching import check_shares, check_spaces, expected
 def group_of(store: Store, name: str, version: str | None) -> tuple[str, list[str]]:
     """The version that is meant, and the names of all of its pair. Raises ChangeRefusedError."""
     try:
+        check_published(store, name, [] if version is None else [version])
         found = version or store.current(name)
         return found, sorted({name, *(peer.name for peer in store.manifest(name, found).peers)})
     except BundleError as error:
         raise ChangeRefusedError("not_published", str(error)) from None
+
+
+def check_published(store: Store, name: str, versions: Iterable[str]) -> None:
+    """Raise ChangeRefusedError for a version that is not published; it may be anything that was sent."""
+    published = store.versions(name)
+    if not set(versions) <= set(published):
+        raise ChangeRefusedError(
+            "not_published", f"that version is not published; {name} has: {', '.join(published) or 'none'}"
+        )
 
 
 def with_loaded(wishes: Wishes, change: Load, version: str, group: list[str]) -> Wishes:
@@ -86,13 +96,14 @@ def check_alias(store: Store, change: SetAlias) -> None:
             check_shares(change.alias, change.shares)
     except BundleError as error:
         raise ChangeRefusedError("not_valid", str(error)) from None
+    check_published(store, change.model, change.shares)
     try:
         before = expected(store, change.model, change.alias, change.seen)
         manifests: dict[str, Manifest] = {
             version: store.manifest(change.model, version) for version in change.shares
         }
         if manifests:
-            check_spaces(store, change.model, change.alias, before, manifests, new_space=change.new_space)
+            check_spaces(store, change.model, before, manifests, new_space=change.new_space)
     except AliasChangedError as error:
         raise ChangeRefusedError("alias_changed", str(error)) from None
     except SpaceChangeError as error:

@@ -109,7 +109,7 @@ def test_an_alias_may_have_to_be_there_or_not_to_be(three: Path) -> None:
     with pytest.raises(AliasChangedError, match="has no alias"):
         set_alias(three, "text", "champion", {"1": 100}, seen=ANY)
     set_alias(three, "text", "champion", {"1": 100}, seen=NONE)
-    with pytest.raises(AliasChangedError, match="is there already"):
+    with pytest.raises(AliasChangedError, match="of that name already"):
         set_alias(three, "text", "champion", {"3": 100}, seen=NONE)
     set_alias(three, "text", "champion", {"3": 100}, seen=ANY)
     with pytest.raises(AliasChangedError, match="it stands for 3 now"):
@@ -183,7 +183,7 @@ def test_a_version_that_is_not_as_published_gets_no_alias(three: Path) -> None:
 def test_current_cannot_be_removed_and_what_is_not_there_neither(three: Path) -> None:
     with pytest.raises(BundleError, match="always has a current version"):
         remove_alias(three, "text", "current")
-    with pytest.raises(AliasChangedError, match="has no alias champion"):
+    with pytest.raises(AliasChangedError, match="has no alias of that name"):
         remove_alias(three, "text", "champion")
     with pytest.raises(BundleError, match="there is no model absent"):
         remove_alias(three, "absent", "champion")

@@ -191,6 +191,8 @@ ROUTES: dict[str, Callable[[Any], dict[str, Any]]] = {  # what a body looks like
     "/v1/embed": of("texts"),
     "/v2/embed": of("texts"),
     "/v2/repository/index": of("ready"),
+    "/v2/repository/models/text/load": of("parameters"),
+    "/v2/repository/models/text/unload": of("parameters"),
     "/v2/models/text/infer": tensors,
     "/v2/models/text/versions/1/infer": tensors,
 }

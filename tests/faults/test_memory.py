@@ -34,6 +34,7 @@ def limit_mib() -> int:
 # They take no inputs; or refuse, since no bundled model does what they ask for.
 NOTHING_LARGE = {
     *("/api/show", "/v2/repository/index"),
+    *("/v2/repository/models/{model}/load", "/v2/repository/models/{model}/unload"),
     *("/embed_all", "/embed_sparse", "/predict", "/rerank"),
     *(REFUSED - {"/api/delete"}),
 }
