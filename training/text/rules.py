@@ -131,6 +131,12 @@ def _encoder_rules(run: TextRun) -> Iterator[_Rule]:
         "leave it out",
     )
     yield _Rule(
+        run.vocabulary.size is not None and run.vocabulary.source == "teacher",
+        not run.vocabulary.changed(OF_READING),
+        "vocabulary.size cuts a Unigram vocabulary, and plain and symbols are about one of BERT's form; "
+        "leave them out",
+    )
+    yield _Rule(
         model.start, not model.pretrained, "model.start and model.pretrained are two starts; give one"
     )
     yield _Rule(

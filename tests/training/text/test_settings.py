@@ -81,6 +81,9 @@ def test_what_nothing_reads_may_stand_at_its_default_only() -> None:
     check(tiny_training.text_run(model={"tune": "full", "frozen_layers": 0}))
     with pytest.raises(ConfigError, match=r"vocabulary\.symbols says nothing about a trained vocabulary"):
         check(tiny_training.text_run(vocabulary={"symbols": 3}))
+    cut = {"source": "teacher", "size": 100, "plain": True}
+    with pytest.raises(ConfigError, match=r"vocabulary\.size cuts a Unigram vocabulary"):
+        check(tiny_training.text_run(vocabulary=cut, teacher={"source": "somewhere"}))
 
     with pytest.raises(ConfigError, match=r"model\.layers says nothing about an encoder without"):
         check(tiny_training.text_run(model={"layers": [1]}))

@@ -168,6 +168,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "both": ({"source": "x", "model": "y"}, "give source or model, one of the two"),
     "neither": ({}, "give source or model"),
     "digest": ({"model": "y", "sha256": "0"}, "fixed by NAME@VERSION"),
+    "moved": ({"model": "large", "share_space": True, "centred": True}, "centred moves the vectors away"),
     "no space": ({"source": "x", "share_space": True}, "only its vectors have a space"),
 }
 
