@@ -159,7 +159,12 @@ class LiveModels:
             self._has_dropped = False
             _settle()
         if (offered := self._switch.offered) > self._newest:
-            self._load_beside(offered)
+            try:
+                self._load_beside(offered)
+            except Exception as error:  # whatever it is, the others are not to wait for this process
+                log.error("bug", error=type(error).__name__, exc_info=True)
+                self._newest = offered
+                self._switch.lacks(self._generations.slot, offered)
         wanted = {self._switch.current, self._switch.offered}
         if dropped := self._loaders.keys() - wanted:
             for generation in dropped:

@@ -49,6 +49,7 @@ from bundle import Store
 
 FIRST = 1
 TICK_S, POLL_S = 0.1, 0.005
+KEPT_RECORDS = 3  # of generations that nobody is to load any more
 LOADS_PER_PROOF = 2  # seconds that a process may take to load, for each that one proof may
 STAYS = "not reloaded: the models from before go on"
 BY_POLL = "ENCODERY_POLL_S"
@@ -103,6 +104,7 @@ class Controller:
         self._store, self._stamp = Store(settings.models_dir), Store(settings.models_dir).stamp()
         self._round = Round.begin(self.settings, plan, records.begin(FIRST), self._kept)
         self._wishes = NO_WISHES
+        self._taken, self._left = FIRST, list[int]()
         self._newest, self._settled, self._is_tidy = FIRST, 0, False
         records.settle(FIRST, plan)
         switch.offer(FIRST)
@@ -260,12 +262,19 @@ class Controller:
             self._switch_to(generation, found)
         except BaseException:
             found.close()
-            self._records.forget(generation)
+            self._outlive(generation)
             raise
         self._round, self._is_tidy = found, False
         before.close()
-        self._records.forget(generation - 2)  # the one before may be read by a process that just starts
+        self._outlive(self._taken)
+        self._taken = generation
         self._forget_unpublished(before.plan)
+
+    def _outlive(self, generation: int) -> None:
+        """Forget a generation a while later: a process that is slow, or just starts, may be reading it."""
+        self._left.append(generation)
+        if len(self._left) > KEPT_RECORDS:
+            self._records.forget(self._left.pop(0))
 
     def _switch_to(self, generation: int, found: Round) -> None:
         """Let every process load it, and flip. Raises ChangeRefusedError if one does not."""
