@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter as Tally
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -28,12 +29,44 @@ from bundle import Facts
 
 MODEL = ("model", "version")
 LATENCIES_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+MINUTES = 5  # that are the last ones
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 LAGS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 LAG_PERIOD_S = 0.02  # no stall over 50 ms is missed; 0.1 % of a core
 REFRESH_EVERY = 12  # looks at the lag, of the gauges
 _SUM: Mapping[str, Any] = {"multiprocess_mode": "livesum"}  # over processes, and no longer than they live
 _MOST: Mapping[str, Any] = {"multiprocess_mode": "livemax"}
+
+
+class LastMinutes:
+    """Counts what happened in the last minutes.
+
+    Args:
+        clock: seconds that never go back.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._counts: deque[tuple[int, int]] = deque()  # minute and count, the oldest first
+
+    def add(self, count: int) -> None:
+        """So much happened now."""
+        minute = self._now()
+        if self._counts and self._counts[-1][0] == minute:
+            count += self._counts.pop()[1]
+        self._counts.append((minute, count))
+
+    @property
+    def total(self) -> int:
+        """Of this minute and those before it."""
+        self._now()
+        return sum(count for _, count in self._counts)
+
+    def _now(self) -> int:
+        minute = int(self._clock() // 60)
+        while self._counts and self._counts[0][0] <= minute - MINUTES:
+            self._counts.popleft()
+        return minute
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +81,7 @@ class _OfModel:
     queue_wait_s: Histogram
     run_s: Histogram
     batch_rows: Histogram
+    lately: LastMinutes
 
 
 class Metrics:
@@ -191,6 +225,7 @@ class Metrics:
         """Inputs were read by a model's preprocessor, and answered."""
         of = self._model(loaded)
         of.items.inc(len(facts))
+        of.lately.add(len(facts))
         of.tokens.inc(sum(fact.tokens for fact in facts))
         if truncated := sum(bool(fact.truncated) for fact in facts):
             of.truncated.inc(truncated)
@@ -198,6 +233,10 @@ class Metrics:
             of.unknown.inc(unknown)
         for warning, inputs in Tally(name for fact in facts for name in fact.warned).items():
             self._warned.labels(*_labels(loaded), warning).inc(inputs)
+
+    def lately(self, loaded: Loaded) -> int:
+        """How many inputs this process answered for a version in the last minutes."""
+        return self._model(loaded).lately.total
 
     def batch(self, loaded: Loaded, *, rows: int, run_s: float) -> None:
         """A forward pass ended."""
@@ -226,6 +265,7 @@ class Metrics:
                 queue_wait_s=self._queue_wait_s.labels(*labels),
                 run_s=self._run_s.labels(*labels),
                 batch_rows=self._batch_rows.labels(*labels),
+                lately=LastMinutes(),
             )
         return found
 
@@ -234,9 +274,12 @@ class Metrics:
         del self._of_model[which]
         if self._slot is None:
             for field in fields(_OfModel):
-                getattr(self, f"_{field.name}").remove(*which)
+                if (series := getattr(self, f"_{field.name}", None)) is not None:
+                    series.remove(*which)
             for gauge in (self._queue_items, self._queue_cost):
                 gauge.remove(*which)
+            for series in (self._warned, self._shadowed, self._overlap):
+                series.remove_by_labels(dict(zip(MODEL, which, strict=True)))
 
     def _tell(
         self, gauge: Gauge, before: set[tuple[str, ...]], now: set[tuple[str, ...]]

@@ -32,7 +32,7 @@ from app.http.routes import RouteGroup
 from bundle import Manifest
 from bundle.aliases import CURRENT
 from bundle.directory import GRAPH
-from bundle.manifest import Joined, Metric, reported
+from bundle.manifest import Adapts, Joined, Metric, reported
 
 routes = RouteGroup()
 
@@ -79,7 +79,9 @@ class LoadedVersion(BaseModel):
     names: list[str] = Field(description="`current`, and aliases that lead to it")
     space: str
     joins: Joined | None = Field(description="the encoder whose space it was trained to join")
+    adapts: Adapts | None = Field(description="of an adapter: the spaces that it lies between")
     created: str = Field(description="when it was trained")
+    lately: int = Field(description="inputs that this process answered in the last five minutes")
     weight_bytes: int = Field(description="of its graph with the weights; processes share one copy")
 
 
@@ -154,7 +156,7 @@ async def models(context: Ctx) -> ModelList:
     default, _ = registry.resolve(context.settings.default_model)
     return ModelList(
         default=default if default in registry.models else None,
-        models=[_summary(model) for model in registry.models.values()],
+        models=[_summary(context, model) for model in registry.models.values()],
         aliases=registry.usable_aliases,
         data=[
             ListedModel(**card_of(name, loaded).model_dump(), stats=_stats(context, loaded))
@@ -235,7 +237,7 @@ def _shown(manifest: Manifest) -> Manifest:
     return manifest if len(peers) == len(manifest.peers) else manifest.model_copy(update={"peers": peers})
 
 
-def _summary(model: Model) -> ModelSummary:
+def _summary(context: Context, model: Model) -> ModelSummary:
     current = model.versions.get(model.current or "")
     facts = _facts(current.manifest) if current else dict.fromkeys((*_FACTS, "figures"))
     return ModelSummary(
@@ -244,13 +246,13 @@ def _summary(model: Model) -> ModelSummary:
         current=model.current,
         aliases={name: dict(shares) for name, shares in model.aliases.items()},
         loaded=list(model.versions),
-        versions=[_version_of(model, loaded) for loaded in model.versions.values()],
+        versions=[_version_of(context, model, loaded) for loaded in model.versions.values()],
         loading=list(model.loading),
         refused=list(model.refused),
     )
 
 
-def _version_of(model: Model, loaded: Loaded) -> LoadedVersion:
+def _version_of(context: Context, model: Model, loaded: Loaded) -> LoadedVersion:
     manifest = loaded.manifest
     current = [CURRENT] if manifest.version == model.current else []
     aliases = [name for name, shares in model.aliases.items() if manifest.version in shares]
@@ -259,6 +261,8 @@ def _version_of(model: Model, loaded: Loaded) -> LoadedVersion:
         names=current + aliases,
         space=manifest.space,
         joins=manifest.joins,
+        adapts=manifest.adapts,
+        lately=context.metrics.lately(loaded),
         created=manifest.trained.created,
         weight_bytes=manifest.files[GRAPH].size,
     )
