@@ -135,6 +135,9 @@ def _of_vectors(models: Path) -> Requests:
     kept = {"query": "hello", "space": manifest.space}
     return {
         "15 MB of vectors to rank": score(**kept, vectors=rows.astype(float).round(2).tolist()),
+        "15 MB of vectors to adapt": _post(
+            "/adapt", {"space": manifest.space, "vectors": rows.astype(float).round(2).tolist()}
+        ),
         "the same in base64": score(**kept, vectors=[base64.b64encode(row).decode() for row in rows]),
     }
 

@@ -65,7 +65,6 @@ def tritonclient_errors(url: str) -> tuple[Any, str]:
         lambda: client.get_model_metadata(MODEL, "7"),
         client.get_inference_statistics,
         lambda: client.get_inference_statistics(MODEL),
-        lambda: client.unload_model(MODEL),
         client.get_trace_settings,
         lambda: client.update_log_settings({"log_verbose_level": 1}),
         client.get_system_shared_memory_status,
@@ -75,10 +74,11 @@ def tritonclient_errors(url: str) -> tuple[Any, str]:
     for call in calls:
         told = caught(call)
         assert told.startswith(("InferenceServerException: [404] ", "InferenceServerException: [400] ")), told
+    assert caught(lambda: client.unload_model(MODEL)).startswith("InferenceServerException: [409] ")
     assert client.get_model_config(MODEL)["input"][0]["data_type"] == "TYPE_STRING"
     assert {one["name"] for one in client.get_model_repository_index()} >= {MODEL}
     found = client.infer(MODEL, [tensor]).as_numpy("embedding")
-    return found.tolist(), caught(lambda: client.load_model(MODEL))
+    return found.tolist(), caught(lambda: client.load_model(MODEL, config="{}"))
 
 
 def pytriton(url: str) -> tuple[Any, str]:

@@ -213,7 +213,7 @@ def vocabulary(directory: Path, chance: random.Random) -> None:
 def another_kind_by_name(directory: Path, chance: random.Random) -> None:
     """The kind in the manifest, and the name of its file, are those of another."""
     manifest, own = Manifest.from_bytes((directory / MANIFEST).read_bytes()), kind_of(directory)
-    [other] = [kind for kind in KINDS.values() if kind.name != own.name]
+    other = chance.choice([kind for kind in KINDS.values() if kind.file != own.file])
     (directory / own.file).rename(directory / other.file)
     files = {other.file if name == own.file else name: entry for name, entry in manifest.files.items()}
     changed = {"kind": other.name, "preprocess_version": other.version, "files": files}

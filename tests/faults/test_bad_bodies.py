@@ -172,6 +172,7 @@ def tensors(value: Any) -> dict[str, Any]:
 ROUTES: dict[str, Callable[[Any], dict[str, Any]]] = {  # what a body looks like, around the inputs
     "/encode": of("inputs"),
     "/score": lambda value: {"query": value, "candidates": value if isinstance(value, list) else [value]},
+    "/adapt": of("vectors", space="sp_of_nobody"),
     "/": of("inputs"),
     "/embed": of("inputs"),
     "/similarity": lambda value: {"inputs": {"source_sentence": "hello", "sentences": value}},

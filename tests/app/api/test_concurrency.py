@@ -17,7 +17,8 @@ from bundle import Features, Text
 
 SAME = 1e-5  # float32 through another batch shape
 
-A_REQUEST = st.sampled_from(list(strategies.INPUTS)).flatmap(
+MODELS = [name for name in strategies.INPUTS if name != "adapter"]  # which is not among those published
+A_REQUEST = st.sampled_from(MODELS).flatmap(
     lambda name: st.tuples(st.just(name), st.lists(strategies.INPUTS[name], min_size=1, max_size=8))
 )
 
