@@ -12,14 +12,16 @@ Belongs to one event loop. Inputs and vectors are kept in memory only, and no lo
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import structlog
 
 from app.engine import Encoded, EncoderFailed, Engine, EngineError, Loaded, NumericalError
 from bundle import Input, InputError, Truncate
@@ -27,13 +29,15 @@ from bundle.encoder import normalized
 from bundle.neighbours import K, kept, nearest
 
 KEPT = 1000  # inputs that are compared, the newest ones: 3 MB for two encoders of 384 dimensions
-WAITING = 256  # inputs that may wait for an idle moment
+WAITING, WAITING_SIZE = 256, 1 << 20  # inputs that may wait for an idle moment, and their size together
 FEW = 4  # inputs at a time
 SHARE = 0.05  # of the time, at most
 IDLE_S = 0.01  # between looks for an idle moment
 PATIENCE_S = 30.0  # until what was begun is given up
 FEWEST = 50  # inputs: among fewer anybody finds the ten
 QUANTILES = {"p01": 0.01, "p05": 0.05, "p50": 0.5}
+
+log = structlog.get_logger("encodery")
 
 Floats = npt.NDArray[np.float32]
 Outcome: TypeAlias = Literal["compared", "dropped", "failed"]
@@ -57,6 +61,7 @@ class Comparison:
         compared: inputs that both have encoded.
         dropped: inputs that there was no idle moment for.
         failed: inputs that one of them could not encode.
+        size: of the inputs that wait, together.
         due: how many are to be compared before the overlap is told again.
     """
 
@@ -67,33 +72,43 @@ class Comparison:
     dropped: int = 0
     failed: int = 0
     due: int = FEWEST
+    size: int = 0
     waiting: deque[_Waiting] = field(default_factory=deque)
-    rows: dict[Hashable, tuple[Floats, Floats]] = field(default_factory=dict)  # by input, the oldest first
+    rows: dict[bytes, tuple[Floats, Floats]] = field(default_factory=dict)  # by input, the oldest first
     seconds: deque[tuple[float, float]] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     def offer(self, inputs: Sequence[Input], truncate: Truncate) -> int:
         """Put inputs that were answered behind those that wait; how many there was no room for."""
-        room = max(0, WAITING - len(self.waiting))
-        self.waiting.extend(_Waiting(one, truncate) for one in inputs[:room])
-        dropped = max(0, len(inputs) - room)
+        dropped = len(inputs)
+        for one in inputs[: max(0, WAITING - len(self.waiting))]:
+            if self.size + one.size <= WAITING_SIZE:
+                self.waiting.append(_Waiting(one, truncate))
+                self.size += one.size
+                dropped -= 1
         self.dropped += dropped
         return dropped
 
     def take(self) -> tuple[list[Input], Truncate]:
         """The next few that were not compared yet, all to be truncated alike."""
-        found: dict[Hashable, Input] = {}
+        found: dict[bytes, Input] = {}
         truncate: Truncate = self.waiting[0].truncate
         while self.waiting and len(found) < FEW and self.waiting[0].truncate == truncate:
             one = self.waiting.popleft().input
-            if (key := self.loaded.encoder.key(one)) not in self.rows:
+            self.size -= one.size
+            if (key := self.key(one)) not in self.rows:
                 found[key] = one
         return list(found.values()), truncate
+
+    def key(self, one: Input) -> bytes:
+        """Equal for equal inputs, and short however long they are."""
+        content = repr(self.loaded.encoder.key(one)).encode("utf-8", "backslashreplace")
+        return hashlib.blake2b(content, digest_size=16).digest()
 
     def put(self, inputs: Sequence[Input], own: Encoded, other: Encoded) -> None:
         """Keep what both have made of inputs, and the time they took for each."""
         for one, *vectors in zip(inputs, own.vectors, other.vectors, strict=True):
             ours, theirs = (vector.copy() for vector in vectors)  # or whole batches would be kept
-            self.rows[self.loaded.encoder.key(one)] = (ours, theirs)
+            self.rows[self.key(one)] = (ours, theirs)
         self.seconds.append((own.timings.run_s / len(inputs), other.timings.run_s / len(inputs)))
         self.compared += len(inputs)
         while len(self.rows) > KEPT:
@@ -196,7 +211,10 @@ class Shadows:
                     self.comparisons.pop(loaded)
                 elif one.waiting and not self._engine.items:
                     began_s = time.monotonic()
-                    await self._encode(one)
+                    try:
+                        await self._encode(one)
+                    except Exception as error:  # this task has nobody to tell, and others' shadows go on
+                        log.error("bug", error=type(error).__name__, exc_info=True)
                     await asyncio.sleep((time.monotonic() - began_s) * (1 / SHARE - 1))
 
     async def _encode(self, one: Comparison) -> None:

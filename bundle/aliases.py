@@ -25,6 +25,7 @@ from bundle.manifest import Digest, Manifest, Name
 CURRENT, LATEST = "current", "latest"  # the pointer file; and what other protocols call the same
 ALIASES = ".aliases"  # the directory of all others
 MOST_VERSIONS = 2  # of an alias
+SHADOW = "shadow"  # names the version in the shadow of the current one: app.shadow
 ALL = 100  # percent
 
 

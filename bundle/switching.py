@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from bundle.aliases import ALIASES, ALL, CURRENT, LATEST, MOST_VERSIONS, Alias, content_of
+from bundle.aliases import ALIASES, ALL, CURRENT, LATEST, MOST_VERSIONS, SHADOW, Alias, content_of
 from bundle.disk import DISK, Disk, publishing
 from bundle.errors import AliasChangedError, BundleError, SpaceChangeError
 from bundle.history import Change, Shares, recorded
@@ -126,7 +126,7 @@ def check_shares(alias: str, shares: Shares) -> None:
         raise BundleError(f"an alias is not {LATEST}, which is {CURRENT}, and no number, which is a version")
     for version in shares:
         check_name(version)
-    most = 1 if alias == CURRENT else MOST_VERSIONS
+    most = 1 if alias in (CURRENT, SHADOW) else MOST_VERSIONS
     if not 1 <= len(shares) <= most:
         raise BundleError(f"such an alias stands for 1 to {most} versions, not for {len(shares)}")
     if sum(shares.values()) != ALL or min(shares.values()) < 1:

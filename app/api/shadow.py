@@ -6,11 +6,12 @@ import asyncio
 
 from pydantic import BaseModel, Field
 
-from app.engine import SHADOW, UnknownModel
+from app.engine import UnknownModel
 from app.http.context import Ctx
 from app.http.errors import InvalidRequest, documented
 from app.http.routes import RouteGroup
 from app.shadow import FEWEST, KEPT
+from bundle.aliases import SHADOW
 
 routes = RouteGroup()
 

@@ -25,7 +25,7 @@ from app.engine.errors import (
 from app.engine.loading import Loader, load_registry
 from app.engine.pace import Pace, Priority
 from app.engine.preparation import Ready
-from app.engine.registry import SHADOW, Loaded, Model, Registry
+from app.engine.registry import Loaded, Model, Registry
 from app.engine.shared_load import SharedLoad
 from app.engine.tuning import BatchProfile
 from app.proving import Refused
@@ -33,7 +33,6 @@ from app.proving import Refused
 __all__ = [
     "ARRIVAL",
     "FEW",
-    "SHADOW",
     "BatchProfile",
     "DeadlineExceeded",
     "Draining",

@@ -19,7 +19,7 @@ from app.engine.pace import Pace
 from app.engine.shares import chosen
 from app.proving import Refused
 from bundle import Encoder, Manifest
-from bundle.aliases import CURRENT
+from bundle.aliases import CURRENT, SHADOW
 from bundle.history import Shares
 
 
@@ -88,9 +88,6 @@ class Model:
         if name in self.versions or name in self.loading or (shares := self.aliases.get(name)) is None:
             return name
         return chosen(shares, f"{self.leader or self.name}/{name}", key)
-
-
-SHADOW = "shadow"  # the alias that names the version in the shadow of the current one
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 
+from bundle.aliases import ALL
 from bundle.store import version_key
 
-ALL = 100  # percent
 BITS = 64
 
 

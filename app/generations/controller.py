@@ -148,12 +148,20 @@ class Controller:
             try:
                 change, future = self._changes.get(timeout=TICK_S)
             except queue.Empty:
-                self._tidy()
-                if (every_s := self.settings.poll_s) and time.monotonic() - looked_s >= every_s:
-                    looked_s = time.monotonic()
-                    self._look()
+                looked_s = self._idle(looked_s)
                 continue
             self._answer(change, future)
+
+    def _idle(self, looked_s: float) -> float:
+        """Do what nobody asks for; returns when the disk was looked at, by the clock."""
+        try:
+            self._tidy()
+            if (every_s := self.settings.poll_s) and time.monotonic() - looked_s >= every_s:
+                looked_s = time.monotonic()
+                self._look()
+        except OSError as error:  # a disk that is away must not end the thread that all changes wait for
+            log.error("the models directory cannot be looked at", error=type(error).__name__)
+        return looked_s
 
     def _answer(self, change: AnyChange, future: Future[Outcome]) -> None:
         began_s = time.monotonic()

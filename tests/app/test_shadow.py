@@ -14,7 +14,7 @@ import tiny
 from engines import engine_of, settled
 
 from app.engine import Encoded, Engine, Loaded, ResultCache, Timings
-from app.shadow import FEW, FEWEST, KEPT, WAITING, Comparison, Shadows
+from app.shadow import FEW, FEWEST, KEPT, WAITING, WAITING_SIZE, Comparison, Shadows
 from bundle import Store, Text, publish
 
 
@@ -189,6 +189,38 @@ async def test_observer_is_told_what_became_of_inputs(versions: tuple[Loaded, Lo
     assert told.overlaps == [1.0]
 
 
+def test_long_inputs_wait_within_a_size(versions: tuple[Loaded, Loaded, Loaded]) -> None:
+    """And what was compared is kept as a digest, however long it was."""
+    one, same, _ = versions
+    comparison, long = Comparison(one, same), "cat " * (WAITING_SIZE // 8)
+    asked = [Text(f"{long}{number}") for number in range(4)]
+
+    assert comparison.offer(asked, "end") == 3
+    assert len(comparison.key(asked[0])) == 16
+    comparison.take()
+    assert comparison.size == 0
+    assert comparison.offer(asked[1:2], "end") == 0
+
+
+async def test_what_goes_wrong_in_a_shadow_ends_no_other(versions: tuple[Loaded, Loaded, Loaded]) -> None:
+    one, same, other = versions
+
+    class Failing(Told):
+        def shadowed(self, loaded: Loaded, candidate: Loaded, outcome: str, inputs: int) -> None:
+            if loaded is other:
+                raise KeyError
+            super().shadowed(loaded, candidate, outcome, inputs)
+
+    engine, told = engine_of(), Failing()
+    shadows = Shadows(engine, {one: same, other: one}.get, told)
+    shadows.offer(other, texts(3), "none")
+    shadows.offer(one, texts(8), "none")
+    task = asyncio.create_task(shadows.run())
+    await settled(lambda: told.outcomes["compared"] == 8)
+    task.cancel()
+    engine.close()
+
+
 async def test_no_shadow_no_work(versions: tuple[Loaded, Loaded, Loaded]) -> None:
     one, _, _ = versions
     shadows = Shadows(engine_of(), {}.get, Told())
@@ -208,5 +240,5 @@ def test_the_newest_inputs_are_kept(versions: tuple[Loaded, Loaded, Loaded]) -> 
         comparison.put(rows, encoded, encoded)
 
     assert len(comparison.rows) == KEPT
-    assert one.encoder.key(asked[-1]) in comparison.rows
-    assert one.encoder.key(asked[0]) not in comparison.rows
+    assert comparison.key(asked[-1]) in comparison.rows
+    assert comparison.key(asked[0]) not in comparison.rows

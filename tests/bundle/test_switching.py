@@ -159,6 +159,7 @@ def test_an_encoder_that_joined_a_space_is_in_it(three: Path) -> None:
         ("champion", {}, "1 to 2 versions"),
         ("champion", {"1": 50, "2": 30, "3": 20}, "1 to 2 versions"),
         ("current", {"1": 50, "3": 50}, "1 to 1 versions"),
+        ("shadow", {"1": 50, "3": 50}, "1 to 1 versions"),
         ("champion", {"1": 50, "3": 49}, "100 together"),
         ("champion", {"1": 100, "3": 0}, "from 1 on"),
     ],
