@@ -112,7 +112,7 @@ def _names(path: Path, header: Record | None) -> list[str]:
     names = [name.strip() for name in header.fields]
     while len(names) > 1 and not names[-1]:
         names.pop()
-    if len(header.fields) < 3 and names[0].lower().startswith("sep="):
+    if len(names) == 1 and names[0].lower().startswith("sep="):
         raise DataError(f"{path.name}: the first line is for Excel alone, {cut(names[0])!r}; take it out")
     refuse_bad_names(path.name, names)
     for sign, word in ((";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars"), (",", "commas")):

@@ -70,6 +70,13 @@ def test_names_may_end_in_empty_ones_as_spreadsheets_write_them(tmp_path: Path, 
     ]
 
 
+def test_a_column_may_be_named_as_the_line_for_excel(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("SEP=,0\na,b\n")
+
+    assert contents(path) == [{"SEP=": "a", "0": "b"}]
+
+
 def tables(fields: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[list[str], list[list[str]]]]:
     def rows(names: list[str]) -> st.SearchStrategy[tuple[list[str], list[list[str]]]]:
         row = st.lists(fields, min_size=len(names), max_size=len(names))
