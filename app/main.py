@@ -31,6 +31,7 @@ from app.settings import Settings
 from app.shared.listener import CannotServe
 from app.shared.rate_table import RateTable
 from app.shared.scoreboard import WorkerSlot
+from app.shared.versions import running_version
 from app.side_work import SideWork
 from bundle.aliases import CURRENT
 
@@ -128,7 +129,7 @@ def create_app(
     return Application(
         (*GROUPS, _metrics_route(metrics)) if settings.metrics else GROUPS,
         title="Encodery",
-        version=health.running_version(),
+        version=running_version(),
         description=_DESCRIPTION,
         lifespan=lifespan,
         has_keys=gate is not None,

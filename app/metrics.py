@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import platform
 import time
 from collections import Counter as Tally
 from collections import deque
@@ -12,6 +13,7 @@ from functools import partial
 from itertools import count
 from typing import Any
 
+import onnxruntime
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -25,6 +27,7 @@ from prometheus_client import (
 from app.engine import Encoded, Engine, Loaded, Registry
 from app.shared import metrics as shared_metrics
 from app.shared.scoreboard import WorkerSlot
+from app.shared.versions import running_version
 from bundle import Facts
 
 MODEL = ("model", "version")
@@ -96,6 +99,13 @@ class Metrics:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each
         self.registry = r = CollectorRegistry()
         ProcessCollector(registry=r)
+        Gauge(
+            "encodery_build_info",
+            "1; its labels say what serves",
+            ("version", "python", "onnxruntime"),
+            **_MOST,
+            registry=r,
+        ).labels(running_version(), platform.python_version(), onnxruntime.__version__).set(1)
         self._requests = Counter(
             "encodery_requests", "requests answered", ("route", "method", "status"), registry=r
         )
@@ -103,7 +113,11 @@ class Metrics:
             "encodery_key_requests", "requests answered to who has a key", ("key", "status"), registry=r
         )
         self._latency_s = Histogram(
-            "encodery_request_seconds", "from request to answer", ("route",), buckets=LATENCIES_S, registry=r
+            "encodery_request_seconds",
+            "from request to answer",
+            ("route", "status"),
+            buckets=LATENCIES_S,
+            registry=r,
         )
         self._items = Counter("encodery_items", "inputs encoded", MODEL, registry=r)
         self._tokens = Counter("encodery_tokens", "tokens read by the encoder", MODEL, registry=r)
@@ -202,7 +216,7 @@ class Metrics:
         if (found := self._of_route.get(key)) is None:
             found = self._of_route[key] = (
                 self._requests.labels(route, method, str(status)),
-                self._latency_s.labels(route),
+                self._latency_s.labels(route, str(status)),
             )
         found[0].inc()
         found[1].observe(seconds)

@@ -15,9 +15,9 @@ from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 
-from app.api.health import running_version
 from app.http.context import Ctx
 from app.http.routes import RouteGroup
+from app.shared.versions import running_version
 
 ASSETS = Path(__file__).parent.parent / "static" / "swagger"
 

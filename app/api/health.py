@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterable, Iterator
-from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import Response
 from pydantic import BaseModel
@@ -13,6 +12,7 @@ from app.access import CALLER, NOBODY
 from app.engine import Refused
 from app.http.context import Context, Ctx
 from app.http.routes import RouteGroup
+from app.shared.versions import running_version
 
 PASSING = frozenset({"draining", "engine_stalled", "model_loading"})  # reasons that end by themselves
 
@@ -148,11 +148,3 @@ def _without_names(reasons: Iterable[str], *, keeping: Container[str]) -> list[s
     """The reasons, each once; names of models that are not to be kept are left out."""
     parts = (reason.partition(":") for reason in reasons)
     return list(dict.fromkeys(f"{why}:{name}" if name in keeping else why for why, _, name in parts))
-
-
-def running_version() -> str:
-    """The version of the installed distribution."""
-    try:
-        return version("encodery")
-    except PackageNotFoundError:
-        return "from source"

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import httpx2 as httpx
+import onnxruntime
 import pytest
 from fastapi import Request, Response
 
@@ -53,6 +54,18 @@ async def test_metrics_count_direct_and_other_routes_by_their_path(client: httpx
     assert 'encodery_requests_total{method="POST",route="/encode",status="200"} 1.0' in counted
     assert 'encodery_requests_total{method="POST",route="/encode",status="422"} 1.0' in counted
     assert 'encodery_requests_total{method="GET",route="/health",status="200"} 1.0' in counted
+    assert 'encodery_request_seconds_count{route="/encode",status="200"} 1.0' in counted
+    assert 'encodery_request_seconds_count{route="/encode",status="422"} 1.0' in counted
+
+
+async def test_metrics_say_what_serves(client: httpx.AsyncClient) -> None:
+    told = (await client.get("/metrics")).text
+
+    [line] = [line for line in told.splitlines() if line.startswith("encodery_build_info{")]
+    running = (await client.get("/health")).json()["encodery"]
+    assert f'version="{running}"' in line
+    assert f'onnxruntime="{onnxruntime.__version__}"' in line
+    assert line.endswith(" 1.0")
 
 
 async def test_a_protocol_answers_errors_in_its_own_shape() -> None:

@@ -13,6 +13,7 @@ from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE, STATISTICS
 from app.api.vectors import JSON
 from app.http.context import Ctx
 from app.http.errors import UnknownPath
+from app.shared.versions import running_version
 
 EXTENSIONS = ("binary_tensor_data", "model_configuration", "model_repository")
 
@@ -32,9 +33,7 @@ async def ready(context: Ctx) -> Response:
 @KSERVE.get("/v2", "The server")
 async def server() -> Response:
     """Name, version and extensions."""
-    return json_response(
-        {"name": "encodery", "version": health.running_version(), "extensions": list(EXTENSIONS)}
-    )
+    return json_response({"name": "encodery", "version": running_version(), "extensions": list(EXTENSIONS)})
 
 
 @KSERVE.get("/v2/models", "Every model")

@@ -8,13 +8,13 @@ from typing import Any
 
 from fastapi import Request, Response
 
-from app.api import health
 from app.api.models import names_of
 from app.api.protocols.base import json_response
 from app.api.protocols.foreign import ForeignRequest
 from app.api.protocols.ollama.protocol import OLLAMA, find
 from app.engine import EngineError, Loaded, Registry
 from app.http.context import Context, Ctx
+from app.shared.versions import running_version
 
 NEVER = "9999-12-31T23:59:59Z"  # until when a model is kept; the CLI shows it as far away
 _UNITS = {1e9: "B", 1e6: "M", 1e3: "K"}
@@ -82,7 +82,7 @@ async def status() -> Response:
 @OLLAMA.get("/api/version", "The server's version")
 async def version() -> Response:
     """The version of Encodery, not of Ollama."""
-    return json_response({"version": health.running_version()})
+    return json_response({"version": running_version()})
 
 
 def _tagged(registry: Registry) -> Iterator[tuple[str, Loaded]]:

@@ -9,6 +9,7 @@ from app.api.protocols.base import json_response
 from app.api.protocols.tei.protocol import TEI
 from app.engine import NotReady
 from app.http.context import Ctx
+from app.shared.versions import running_version
 
 
 @TEI.get("/info", "The default model and the limits")
@@ -31,7 +32,7 @@ async def info(context: Ctx) -> Response:
             "max_client_batch_size": settings.max_items,
             "auto_truncate": settings.auto_truncate,
             "tokenization_workers": settings.threads,
-            "version": health.running_version(),
+            "version": running_version(),
             "sha": None,
             "docker_label": None,
         }
