@@ -43,6 +43,7 @@ ENVIRONMENTS = {
     "serve": ("serve.lock",),
     "dev": ("dev.lock", "torch"),
     **{name: (f"{name}.lock",) for name in CLIENTS},
+    "deploy": ("deploy.lock",),
     "lock": ("locker.lock",),
 }
 
@@ -52,6 +53,7 @@ LOCKING = "--quiet --universal --python-version=3.11 --generate-hashes --fork-st
 # What each is made of. torch-cpu.lock is kept by hand: docs/decisions/0002 says from what.
 LOCKS = {
     "locker.lock": "requirements/locker.in",
+    "deploy.lock": "requirements/deploy.in",
     "serve.lock": "pyproject.toml",
     "dev.lock": "pyproject.toml --extra=train --extra=dev --no-emit-package=torch -c requirements/serve.lock",
     "torch-cuda.lock": "requirements/torch-cuda.in --no-config -c requirements/dev.lock",
@@ -92,6 +94,12 @@ def clients(arguments: list[str]) -> int:
         call([npm, "ci", "--prefix", "tests/clients/javascript", "--no-audit", "--no-fund"])
     os.environ.setdefault("ENCODERY_CLIENTS_REPORT", str(ROOT / "docs" / "results" / "clients.json"))
     return call([environment("dev"), "-m", "pytest", "-m", "clients", *arguments])
+
+
+def deploy(arguments: list[str]) -> int:
+    """Try what is in deploy/ with the tools that this machine has; says which it has not."""
+    environment("deploy")
+    return call([environment("dev"), "-m", "pytest", "tests/deploy", *arguments])
 
 
 def check(arguments: list[str]) -> int:
@@ -170,7 +178,22 @@ def docs(arguments: list[str]) -> int:
 
 TASKS = {
     task.__name__: task
-    for task in (serve, test, clients, check, run, docs, bench, faults, replay, lock, sbom, size, image)
+    for task in (
+        serve,
+        test,
+        clients,
+        deploy,
+        check,
+        run,
+        docs,
+        bench,
+        faults,
+        replay,
+        lock,
+        sbom,
+        size,
+        image,
+    )
 }
 
 
