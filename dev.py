@@ -177,24 +177,10 @@ def docs(arguments: list[str]) -> int:
 
 
 TASKS = {
-    task.__name__: task
-    for task in (
-        serve,
-        test,
-        clients,
-        deploy,
-        check,
-        run,
-        docs,
-        bench,
-        faults,
-        replay,
-        lock,
-        sbom,
-        size,
-        image,
+    task.__name__: task for task in (
+        serve, test, clients, deploy, check, run, docs, bench, faults, replay, lock, sbom, size, image,
     )
-}
+}  # fmt: skip
 
 
 def environment(name: str) -> Path:
