@@ -33,6 +33,7 @@ from app.shared.rate_table import RateTable
 from app.shared.scoreboard import WorkerSlot
 from app.shared.versions import running_version
 from app.side_work import SideWork
+from app.tracing import are_traces_wanted, sending_traces
 from bundle.aliases import CURRENT
 
 GROUPS = (
@@ -54,9 +55,11 @@ def create_app(
         slot: of this process, where several serve together.
 
     Raises:
-        CannotServe: the keys or the aliases cannot be used; or, at start, there is nothing to be loaded.
+        CannotServe: the keys, the aliases or what traces are asked for by cannot be used; or, at start, there
+            is nothing to be loaded.
     """
     metrics, gate, aliases = Metrics(slot), gate_of(settings, slot), aliases_of(settings, slot)
+    is_traced = are_traces_wanted()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -87,6 +90,7 @@ def create_app(
         context = Context(
             resolved, registries.now, engine, metrics, began_s, gate=gate, cors=cors, side_work=side_work
         )
+        context.traces = traces = sending_traces() if is_traced else None
         context.proxies = Proxies(settings.trusted_proxies, settings.root_path)
 
         def changed() -> None:
@@ -125,6 +129,8 @@ def create_app(
                 gate.refusals.tell_all()
             engine.close()
             side_work.close()
+            if traces is not None:
+                await asyncio.to_thread(traces.close)
 
     return Application(
         (*GROUPS, _metrics_route(metrics)) if settings.metrics else GROUPS,

@@ -203,6 +203,8 @@ class Target(NamedTuple):
             )
         spend(done.facts)
         context.metrics.encoded(self.loaded, done)
+        if context.traces is not None:
+            context.traces.encoded(self.loaded, done)
         context.shadows.offer(self.loaded, read, self.truncate)
         vectors = self.loaded.encoder.cut(done.vectors, self.dim, unit=self.unit)
         return EncodeResult(

@@ -20,6 +20,7 @@ from app.metrics import Metrics
 from app.settings import Settings
 from app.shadow import Shadows
 from app.side_work import SideWork
+from app.tracing import Traces
 
 SPLIT_KEY: ContextVar[str] = ContextVar("split_key", default="")
 """Of the request that this task answers: by it one of two versions that share an alias is chosen."""
@@ -37,6 +38,7 @@ class Context:
         descriptors: room for new connections.
         proxies: those that are trusted.
         side_work: what is done for requests beside the engine.
+        traces: of requests, where OpenTelemetry is asked for.
         shadows: versions that encode what others were asked for, in idle moments.
         room: for the bodies of requests.
         started_s: monotonic time of the start.
@@ -57,6 +59,7 @@ class Context:
     descriptors: Descriptors = field(default_factory=Descriptors)
     proxies: Proxies = field(default_factory=Proxies)
     side_work: SideWork = field(default_factory=SideWork)
+    traces: Traces | None = None
     shadows: Shadows = field(init=False)
     room: Room = field(init=False)
 

@@ -32,6 +32,7 @@ from app.http.origin import check_origin
 from app.http.request import DirectRequest
 from app.http.routes import ErrorAnswer, Route
 from app.shared.log import REQUEST_ID
+from app.tracing import Part, Traces
 
 CLIENT_LEFT = 499  # nobody reads it; it tells the metrics what happened
 ID_HEADER = b"x-request-id"
@@ -55,12 +56,13 @@ class Handling:
         request: its body may still be on its way.
     """
 
-    __slots__ = ("_context", "_id", "_request", "_route", "_started_s")
+    __slots__ = ("_context", "_id", "_parts", "_request", "_route", "_started_s")
 
     def __init__(self, context: Context, route: Route, request: Request) -> None:
         self._context, self._route, self._request = context, route, request
         self._started_s = time.perf_counter()
         self._id = _id_of(request.scope["headers"])
+        self._parts: Sequence[Part] = ()  # what was encoded for it, for its trace
 
     def refuse(self) -> Response | None:
         """Return the answer to a request that goes no further than the checks.
@@ -70,6 +72,8 @@ class Handling:
         """
         REQUEST_ID.set(self._id.decode())
         SPLIT_KEY.set(_split_key_of(self._request.scope["headers"]))
+        if self._context.traces is not None:
+            self._parts = self._context.traces.begin()
         try:
             cors = self._context.cors
             if cors is not None and (preflight := cors.preflight(self._request)) is not None:
@@ -125,11 +129,25 @@ class Handling:
         if method not in _KNOWN_METHODS:
             method = "other"
         context.metrics.request(route=path, method=method, status=status, seconds=seconds)
+        if context.traces is not None:
+            self._trace(context.traces, f"{method} {path}", status, seconds)
         if context.settings.log_level == "debug":  # structlog takes 2 us to find out
             milliseconds = round(seconds * 1e3, 2)
             log.debug("request", method=method, route=path, status=status, ms=milliseconds)
         if context.gate is not None and (caller := CALLER.get()) is not NOBODY:
             context.metrics.key_request(caller.key.name, status)
+
+    def _trace(self, traces: Traces, name: str, status: int, seconds: float) -> None:
+        scope = self._request.scope
+        attributes = {
+            "http.request.method": scope["method"] if scope["method"] in _KNOWN_METHODS else "_OTHER",
+            "http.route": self._route.path,
+            "url.path": scope["path"],
+            "url.scheme": scope["scheme"],
+            "network.protocol.version": scope["http_version"],
+            "encodery.request_id": self._id.decode(),
+        }
+        traces.request(self._parts, scope["headers"], attributes, name=name, status=status, seconds=seconds)
 
 
 async def answer(context: Context, route: Route, request: Request, write: Write) -> None:

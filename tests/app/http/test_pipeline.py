@@ -77,7 +77,7 @@ async def test_a_protocol_answers_errors_in_its_own_shape() -> None:
 
     app = Application((routes,))
     app.state.context = SimpleNamespace(
-        metrics=Metrics(), settings=Settings(), gate=None, cors=None, room=Room(1), in_work=0
+        metrics=Metrics(), settings=Settings(), gate=None, cors=None, room=Room(1), in_work=0, traces=None
     )
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://encodery.test") as client:
