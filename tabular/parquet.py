@@ -34,12 +34,24 @@ def rows(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
         wanted = names if columns is None else list(dict.fromkeys(columns))
         unit = f"{path.name}, row"
         for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
-            faults: dict[int, str] = {}
-            values = [_values(name, batch.column(name), faults) for name in wanted]
-            for position in range(batch.num_rows):
-                number += 1
-                content = {name: column[position] for name, column in zip(wanted, values, strict=True)}
-                yield Row(unit, number, content, faults.get(position, ""))
+            yield from rows_of(batch, wanted, unit, number)
+            number += batch.num_rows
+
+
+def rows_of(batch: pa.RecordBatch, columns: Sequence[str], unit: str, before: int = 0) -> Iterator[Row]:
+    """The rows of a batch that is in memory.
+
+    Args:
+        batch: of Arrow.
+        columns: that are read; the batch has them.
+        unit: what a row is called in messages.
+        before: rows that came before it.
+    """
+    faults: dict[int, str] = {}
+    values = [_values(name, batch.column(name), faults) for name in columns]
+    for position in range(batch.num_rows):
+        content = {name: column[position] for name, column in zip(columns, values, strict=True)}
+        yield Row(unit, before + position + 1, content, faults.get(position, ""))
 
 
 def names_of(path: Path) -> list[str]:

@@ -127,10 +127,18 @@ def read_rows(path: Path, selection: Selection) -> Iterator[InputRow]:
     ids = {name: IdColumn(name, is_whole_float=True) for name in whole}
     # Where columns are read apart, others are left out; elsewhere a bad row is kept whole.
     columns = [name for name in selection.names if name in names] if read.is_columnar else None
-    return (_row(number, row, selection, ids) for number, row in enumerate(read.rows(path, columns)))
+    return (input_row(number, row, selection, ids) for number, row in enumerate(read.rows(path, columns)))
 
 
-def _row(number: int, row: tabular.Row, selection: Selection, ids: Mapping[str, IdColumn]) -> InputRow:
+def input_row(number: int, row: tabular.Row, selection: Selection, ids: Mapping[str, IdColumn]) -> InputRow:
+    """A row as an input, or why it is none.
+
+    Args:
+        number: of the row, from 0.
+        row: as it was read.
+        selection: the columns that are read.
+        ids: those that hold ids as floats.
+    """
     content = row.content
     if row.fault:
         return InputRow(number, row.number, None, {}, content, row.fault)
