@@ -108,7 +108,8 @@ def _parquet(path: Path, parts: Sequence[Part], meta: Mapping[str, Any], facts: 
         f"encodery.{name}": value if isinstance(value, str) else json.dumps(value)
         for name, value in meta.items()
     }
-    with parquet.ParquetWriter(path, schema.with_metadata(metadata)) as writer:
+    whole = schema.with_metadata(metadata)
+    with parquet.ParquetWriter(path, whole, write_page_checksum=True) as writer:
         for part in parts:
             rows = [
                 {name: plain(value, kept.field(name).type) for name, value in row.items()}

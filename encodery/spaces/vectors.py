@@ -7,7 +7,8 @@ must say it. A file that does not agree with itself is refused.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -60,7 +61,9 @@ class VectorFile:
         """Read the metadata, or take the space that is given where there are none. Raises SpaceError."""
         if path.suffix not in _READERS:
             raise SpaceError(f"{path.name}: vectors are read from {', '.join(_READERS)}")
-        meta = _metadata(path)
+        path.stat()  # one that is not there is told of by its name
+        with _readable(path):
+            meta = _metadata(path)
         told = meta.get("space")
         if told is None and space is None:
             raise SpaceError(
@@ -69,15 +72,16 @@ class VectorFile:
             )
         if None not in (told, space) and told != space:
             raise SpaceError(f"{path.name} is of the space {told} by its metadata, not of the one you say")
-        first = next(iter(_READERS[path.suffix](path)), None)
+        with _readable(path):
+            first, rows = next(iter(_READERS[path.suffix](path)), None), _count(path)
         dim = 0 if first is None else first.vectors.shape[1]
-        found = cls(path, meta, str(told or space), _count(path), dim)
+        found = cls(path, meta, str(told or space), rows, dim)
         found._agree()
         return found
 
     def blocks(self) -> Iterator[Block]:
         """All rows, in order. Raises SpaceError for a row that is none."""
-        for block in _READERS[self.path.suffix](self.path):
+        for block in _whole(self.path):
             if block.vectors.shape[1] != self.dim or not np.isfinite(block.vectors).all():
                 raise SpaceError(
                     f"{self.path.name}: among the rows from {block.kept[0][ROW]} on are vectors that are not "
@@ -91,8 +95,8 @@ class VectorFile:
         for name, value in (("rows", self.rows), ("dim", self.dim)):
             if self.meta.get(name, value) != value:
                 raise SpaceError(
-                    f"{self.path.name} has {value:,} {name}, its metadata say {self.meta[name]:,}: it was "
-                    "changed, or joined with another, after it was written"
+                    f"{self.path.name} has {value:,} {name}, its metadata say {self.meta[name]!s:.20}: it "
+                    "was changed, or joined with another, after it was written"
                 )
 
     def foreign_rows(self) -> list[int]:
@@ -105,14 +109,40 @@ class VectorFile:
         ]
 
 
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Say of what a reader's library throws at a damaged file that it is one. Raises SpaceError."""
+    try:
+        yield
+    except (ValueError, EOFError, OSError) as error:  # pyarrow's ArrowInvalid is a ValueError
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's own affair
+            raise
+        raise SpaceError(
+            f"{path.name} cannot be read as {path.suffix}: it was cut or changed after it was written"
+        ) from None
+
+
+def _whole(path: Path) -> Iterator[Block]:
+    """All blocks of a file. Raises SpaceError for a damaged one."""
+    blocks = _READERS[path.suffix](path)
+    while True:
+        with _readable(path):
+            block = next(blocks, None)
+        if block is None:
+            return
+        yield block
+
+
 def _metadata(path: Path) -> dict[str, Any]:
     """What the file next to it says, or Parquet itself; both must agree. Raises SpaceError."""
     found: dict[str, Any] = {}
+    told: Any = None
     if (file := beside(path, ".meta.json")).exists():
-        try:
-            found = dict(json.loads(file.read_bytes()))
-        except ValueError:
-            raise SpaceError(f"{file.name} is no JSON object; encode the file again") from None
+        with suppress(ValueError):
+            told = json.loads(file.read_bytes())
+        if not isinstance(told, dict):
+            raise SpaceError(f"{file.name} is no JSON object; encode the file again")
+        found = told
     if path.suffix != ".parquet":
         return found
     own = _parquet_metadata(path)
@@ -148,10 +178,7 @@ def _count(path: Path) -> int:
 
 
 def _npy(path: Path) -> Iterator[Block]:
-    try:
-        vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-    except ValueError:
-        raise SpaceError(f"{path.name} is no .npy file of numbers") from None
+    vectors = np.load(path, mmap_mode="r", allow_pickle=False)
     if vectors.ndim != 2 or vectors.dtype != np.float32:
         raise SpaceError(f"{path.name} holds {vectors.dtype} of {vectors.ndim} axes; expected float32 [n, d]")
     rows_file = beside(path, ".rows.npy")
@@ -179,7 +206,7 @@ def _parquet(path: Path) -> Iterator[Block]:
     from pyarrow import parquet
 
     start = 0
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(ROWS):
             rows = batch.to_pylist()
             yield _block(path, rows, start)
@@ -217,4 +244,8 @@ def _kept(row: dict[str, Any], number: int) -> dict[str, Any]:
     return {ROW: number, TRUNCATED: None} | row | {WARNINGS: warnings}
 
 
-_READERS = {".npy": _npy, ".parquet": _parquet, ".jsonl": _jsonl}
+_READERS: Mapping[str, Callable[[Path], Iterator[Block]]] = {
+    ".npy": _npy,
+    ".parquet": _parquet,
+    ".jsonl": _jsonl,
+}

@@ -320,3 +320,32 @@ def test_documents_of_a_fit_are_spread_over_the_file(trainings: Path, documents:
     fitted = fit_adapter(Store(trainings), "text@1", "text@3", FitFiles(documents, most=210))
 
     assert fitted.documents == 210
+
+
+@pytest.mark.parametrize(
+    ("suffix", "damage"),
+    [("parquet", "cut"), ("parquet", "empty"), ("parquet", "flipped"), ("npy", "cut"), ("npy", "empty")],
+)
+def test_a_damaged_file_is_told_in_one_sentence(
+    adapted: Path, old_files: Path, tmp_path: Path, suffix: str, damage: str
+) -> None:
+    """A file that was cut, or whose bytes have rotted, is neither a traceback nor vectors."""
+    content = bytearray((old_files / f"old.{suffix}").read_bytes())
+    content[len(content) // 2] ^= 0x40
+    old = tmp_path / f"old.{suffix}"
+    old.write_bytes(content[: {"cut": len(content) // 2, "empty": 0, "flipped": len(content)}[damage]])
+    shutil.copy(old_files / f"old.{suffix}.meta.json", tmp_path)
+    done = run("adapt", "apply", "text-1-to-text-3", old, tmp_path / "new.npy", "--models-dir", adapted)
+
+    assert done.exit_code == 2
+    assert f"{old.name} cannot be read" in done.stderr
+    assert not (tmp_path / "new.npy").exists()
+
+
+def test_a_file_that_is_not_there_is_told_by_its_name(adapted: Path, tmp_path: Path) -> None:
+    done = run(
+        "adapt", "apply", "text-1-to-text-3", tmp_path / "no.parquet", "n.npy", "--models-dir", adapted
+    )
+
+    assert done.exit_code == 2
+    assert "no.parquet: No such file" in done.stderr
