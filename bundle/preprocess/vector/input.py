@@ -15,6 +15,7 @@ from bundle.errors import InputError
 from bundle.values import json_type
 
 NUMBERS_PER_CHAR = 8  # a number is copied once, a character of a text goes through a tokenizer
+LARGEST = 1e15  # of a number: squares of sums of products with it are finite in float32
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,12 @@ class Vector:
             raise InputError(0, "empty", "a vector has one number at least; leave it out")
         if not np.isfinite(values).all():
             raise InputError(0, "not_finite", "a number of the vector is not finite in float32")
+        if np.abs(values).max() > LARGEST:
+            raise InputError(
+                0,
+                "not_finite",
+                f"a number of the vector is over {LARGEST:g}, and no product with it is finite",
+            )
 
     @classmethod
     def from_json(cls, value: Any) -> Vector:

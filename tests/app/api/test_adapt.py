@@ -105,6 +105,7 @@ async def test_vectors_of_another_space_are_refused(client: httpx.AsyncClient, m
 WRONG: list[tuple[dict[str, Any], int, str, str | None]] = [
     ({"vectors": []}, 422, "empty_inputs", "vectors"),
     ({"vectors": [[1.0] * tiny.DIM] * 9}, 422, "too_many_inputs", "vectors"),
+    ({"vectors": [[3e38] * tiny.DIM]}, 422, "not_finite", "vectors[0]"),  # in float32, but no product is
     ({"vectors": [[1.0] * tiny.DIM, [1.0] * 7]}, 422, "wrong_length", "vectors[1]"),
     ({"vectors": [[1.0] * (tiny.DIM - 1) + [1e39]]}, 422, "not_finite", "vectors[0]"),
     ({"vectors": ["a red lamp"]}, 422, "wrong_kind", "vectors[0]"),
