@@ -196,11 +196,14 @@ class Shadows:
         """Say what was answered; costs next to nothing, with a shadow or without."""
         if (candidate := self._candidate_of(loaded)) is None or not inputs:
             return
-        known = self.comparisons.get(loaded)
-        if known is None or known.candidate is not candidate:
-            known = self.comparisons[loaded] = Comparison(loaded, candidate)
+        known = self.comparisons[loaded] = self.comparison(loaded, candidate)
         if dropped := known.offer(inputs, truncate):
             self._observer.shadowed(loaded, candidate, "dropped", dropped)
+
+    def comparison(self, loaded: Loaded, candidate: Loaded) -> Comparison:
+        """What is known of both; nothing yet where nothing was asked for."""
+        known = self.comparisons.get(loaded)
+        return known if known is not None and known.candidate is candidate else Comparison(loaded, candidate)
 
     async def run(self) -> None:
         """Encode for ever what waits, in idle moments."""

@@ -52,13 +52,14 @@ class ShadowReport(BaseModel):
     summary="A version in the shadow",
 )
 async def shadow(name: str, context: Ctx) -> ShadowReport:
-    """Compare by what was asked for since the alias `shadow` was set. Raises InvalidRequest without one."""
+    """Compare by what this process was asked for since it has the alias `shadow`. Raises InvalidRequest."""
     model = context.registry.model(name)
-    for loaded, comparison in context.shadows.comparisons.items():
-        if loaded in model.versions.values():
-            return ShadowReport(**await asyncio.to_thread(comparison.copied().report))
-    raise InvalidRequest(
-        f"{model.name} has no version in its shadow, or nothing was asked for yet; its alias {SHADOW!r} "
-        f"names one: PUT /models/{model.name}/aliases/{SHADOW}",
-        code="no_shadow",
-    )
+    current = model.versions.get(model.current or "")
+    if current is None or (candidate := context.registry.shadow_of(current)) is None:
+        raise InvalidRequest(
+            f"{model.name} has no version in its shadow; its alias {SHADOW!r} names one: "
+            f"PUT /models/{model.name}/aliases/{SHADOW}",
+            code="no_shadow",
+        )
+    found = context.shadows.comparison(current, candidate)
+    return ShadowReport(**await asyncio.to_thread(found.copied().report))
