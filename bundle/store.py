@@ -7,11 +7,14 @@ is in `bundle.directory`, how they came there in `bundle.publish`.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -34,12 +37,13 @@ from bundle.golden import Golden, check_extremes
 from bundle.graph import check_graph
 from bundle.lexical import LEXICAL, Lexical
 from bundle.manifest import Digest, Manifest, Name, Reference
-from bundle.preprocess import KINDS, HasTerms, Preprocessor
+from bundle.preprocess import KINDS, HasTerms, Kind, Preprocessor
 from bundle.sessions import Execution
 
 TEMPORARY = ".tmp-"  # starts the names of what is still being written
 
 _NAME = TypeAdapter[str](Name)
+_PREPROCESSORS: WeakValueDictionary[tuple[Any, ...], Preprocessor] = WeakValueDictionary()
 
 
 class _Pointer(BaseModel):
@@ -261,7 +265,7 @@ def build(contents: Contents, execution: Execution = DEFAULT, *, is_proven: bool
     if (opset := check_graph(contents.files[GRAPH])) != manifest.opset:
         raise IntegrityError(f"model.onnx has opset {opset}, the manifest says {manifest.opset}")
     golden = Golden.from_bytes(contents.files[GOLDEN])
-    preprocessor = kind.load(contents.files[kind.file], manifest.max_length, manifest.languages)
+    preprocessor = _preprocessor(contents, kind)
     encoder = Encoder(
         manifest,
         preprocessor,
@@ -277,6 +281,20 @@ def build(contents: Contents, execution: Execution = DEFAULT, *, is_proven: bool
         golden.check(encoder)
         check_extremes(encoder)
     return encoder
+
+
+def _preprocessor(contents: Contents, kind: Kind) -> Preprocessor:
+    """One for all versions that read alike, as retrainings do as a rule.
+
+    Reading a tokenizer holds Python's lock for 0.1 s and more, in which a server that loads a further version
+    answers nobody; and each takes megabytes.
+    """
+    manifest, content = contents.manifest, contents.files[kind.file]
+    reads = kind.load, hashlib.sha256(content).digest(), manifest.max_length, tuple(manifest.languages)
+    if (found := _PREPROCESSORS.get(reads)) is None:
+        found = kind.load(content, manifest.max_length, manifest.languages)
+        _PREPROCESSORS[reads] = found
+    return found
 
 
 def lexical_in(files: Mapping[str, bytes], preprocessor: Preprocessor) -> Lexical | None:

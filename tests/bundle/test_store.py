@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import shutil
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +15,7 @@ import mutants
 import pytest
 import tiny
 
-from bundle import BundleError, GoldenError, IntegrityError, Store, publish, switch_current
+from bundle import BundleError, GoldenError, IntegrityError, Store, Text, publish, switch_current
 from bundle.directory import read_file
 from bundle.disk import publishing
 from bundle.errors import MOST_CHARS
@@ -352,3 +354,19 @@ def test_sweeping_spares_a_publisher_at_work(models: Path) -> None:
 
     assert not (models / "text" / ".tmp-dead").exists()
     assert (models / "shop-user" / ".tmp-alive").exists()
+
+
+def test_versions_that_read_alike_share_what_reads(models: Path) -> None:
+    """As retrainings with one vocabulary: reading it once more would take time and memory for nothing."""
+    publish(models, [tiny.text_draft(seed=1)])
+    other = tiny.text_draft(seed=2)
+    publish(models, [replace(other, max_length=other.max_length - 1)])
+    one, two, shorter = (Store(models).load("text", version) for version in ("1", "2", "3"))
+
+    assert one.preprocessor is two.preprocessor
+    assert one.preprocessor is not shorter.preprocessor
+    assert one.encode([Text("hello")]).tolist() != two.encode([Text("hello")]).tolist()
+    kept = weakref.ref(shorter.preprocessor)
+    del shorter
+    gc.collect()
+    assert kept() is None
