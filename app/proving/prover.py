@@ -8,6 +8,7 @@ the rest. When all are proven, the child measures the pace of each, which nothin
 from __future__ import annotations
 
 import json
+import os
 import queue
 import signal
 import subprocess
@@ -25,6 +26,7 @@ from app.proving.plan import Planned
 from app.proving.verdicts import Verdict, Verdicts
 
 WALL_PER_CPU = 2  # seconds by the clock for each of CPU time: others want the processor, too
+LOW_PRIORITY, WALL_PER_LOW_CPU = 10, 20  # while somebody serves: of two that want a core it gets a tenth
 BEGIN_S = 120.0  # for Python and its imports, on a machine that swaps
 TRIES = 2  # of beginning
 QUIET_S = 5.0  # after a switch, before a child takes a core to measure the pace
@@ -189,14 +191,19 @@ class Prover:
             if self._is_closed:
                 raise _ChildFailedError("was given up: the server ends")
             if self._child is None or self._child.is_dead:
-                self._child = _Child()
+                self._child = _Child(is_low=self._before is not None)
             return self._child
 
 
 class _Child:
-    """The process, which answers a line with a line."""
+    """The process, which answers a line with a line.
 
-    def __init__(self) -> None:
+    Args:
+        is_low: whoever else wants a core comes first; requests are served meanwhile.
+    """
+
+    def __init__(self, *, is_low: bool) -> None:
+        self._wall_per_cpu = WALL_PER_LOW_CPU if is_low else WALL_PER_CPU
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "app.process.prover"],
@@ -208,6 +215,9 @@ class _Child:
             )
         except OSError as error:
             raise _ChildFailedError(f"could not begin: {error.strerror}") from None
+        if is_low and sys.platform != "win32":
+            with suppress(OSError):  # it has ended; the reader tells
+                os.setpriority(os.PRIO_PROCESS, self._process.pid, LOW_PRIORITY)
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="prover's answers", daemon=True).start()
 
@@ -235,7 +245,7 @@ class _Child:
 
     def answer(self, limit_s: float) -> dict[str, Any]:
         """What came of the job. Raises _ChildFailedError."""
-        wall_s = WALL_PER_CPU * limit_s
+        wall_s = self._wall_per_cpu * limit_s
         line = self._line(wall_s)
         if line is None:
             self.kill()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import mutants
@@ -14,7 +16,7 @@ from running import until
 
 from app.proving import Kept, Plan, Prover, Verdict, VerdictsInMemory, plan_of
 from app.proving.plan import Planned
-from app.proving.prover import _end_of
+from app.proving.prover import LOW_PRIORITY, _end_of
 from bundle import Store, publish
 
 LIMIT_S = 2.0
@@ -135,3 +137,28 @@ def test_a_broken_pointer_is_in_the_plan(models: Path, broken: str) -> None:
     text = next(model for model in plan_of(Store(models), 2).models if model.name == "text")
 
     assert (text.current, len(text.versions), len(text.refused)) == (None, 1, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc tells of children")
+@pytest.mark.parametrize("is_serving", [False, True])
+def test_while_somebody_serves_a_proof_comes_after_requests(models: Path, is_serving: bool) -> None:
+    plan, own = plan_of(Store(models), 2), os.getpriority(os.PRIO_PROCESS, 0)
+    verdicts, seen = VerdictsInMemory(), list[int]()
+
+    class Seeing(Kept):
+        """Looks at the child when a proof has come."""
+
+        def keep(self, planned: Planned, work: Path | None, verdict: Verdict) -> Verdict:
+            children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+            seen.extend(os.getpriority(os.PRIO_PROCESS, int(child)) for child in children)
+            return super().keep(planned, work, verdict)
+
+    before = VerdictsInMemory() if is_serving else None
+    prover = Prover(
+        models, plan.versions()[:1], Seeing(None, 1), verdicts, threads=1, limit_s=60.0, before=before
+    )
+    prover.start()
+    until(lambda: bool(seen))
+    prover.close()
+
+    assert [niceness - own for niceness in seen] == [LOW_PRIORITY if is_serving else 0]
