@@ -10,9 +10,11 @@ same. Hooks for frameworks are modules of their own, each needing its framework 
 """
 
 from encodery_client.aio import AsyncClient
+from encodery_client.aliases import Alias
 from encodery_client.answers import Answer, InputWarning, Score, Scores, SparseVector
 from encodery_client.client import Client
 from encodery_client.errors import (
+    AliasChanged,
     DeadlineExceeded,
     EncoderyClientError,
     Overloaded,
@@ -25,6 +27,8 @@ from encodery_client.errors import (
 from encodery_client.retry import Retry
 
 __all__ = [
+    "Alias",
+    "AliasChanged",
     "Answer",
     "AsyncClient",
     "Client",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from functools import partial
 from types import TracebackType
@@ -13,7 +13,9 @@ from typing import Any, Unpack
 
 import httpx2 as httpx
 
-from encodery_client.answers import Answer, Scores, joined, read_scores
+from encodery_client import aliases
+from encodery_client.aliases import Alias, read_alias
+from encodery_client.answers import Answer, Scores, joined, read_blocks, read_scores
 from encodery_client.core import Core, checked_url, headers_of
 from encodery_client.errors import ServerUnreachable, error_from
 from encodery_client.retry import Retry, StepResult, Wait, attempts
@@ -83,6 +85,28 @@ class AsyncClient:
         """Encode, and return the space, the version, token counts and warnings as well."""
         return await self._all(inputs, options, facts=True)
 
+    async def answers(self, inputs: Any, spaces: Sequence[str], **options: Unpack[Options]) -> list[Answer]:
+        """Encode once for several spaces, as while an index moves to another encoder.
+
+        Args:
+            inputs: as of `encode`.
+            spaces: up to four; nothing is pinned by them.
+            **options: as of `encode`, but no `version`: the spaces say which.
+
+        Returns:
+            An answer for each space, in their order.
+
+        Raises:
+            EncoderyClientError: one of them is not there; nothing is returned in part.
+        """
+        deadline_s = time.monotonic() + options.get("timeout_s", self._core.timeout_s)
+        parameters = self._core.of_spaces(options, spaces)
+        parts = []
+        for request in self._core.requests(inputs, parameters):
+            arguments = partial(self._send_arguments, request, True)
+            parts.append(read_blocks(request, await self._respond(arguments, deadline_s)))
+        return [joined([part[at] for part in parts], parameters) for at in range(len(spaces))]
+
     async def encode_iter(self, inputs: Any, **options: Unpack[Options]) -> AsyncIterator[Vectors]:
         """Encode in blocks, in order, while the inputs are read: see `Client.encode_iter`."""
         async with aclosing(self._answers(inputs, options, facts=False, each=True)) as answers:
@@ -112,14 +136,59 @@ class AsyncClient:
         name = model or self._core.parameters.model or (await self._get("/models"))["default"]
         return self._core.prompts(await self.model(name))
 
+    async def alias(self, model: str, alias: str) -> Alias:
+        """Return what an alias of a model stands for, with the tag to change it by."""
+        return read_alias(await self._once(aliases.reading(model, alias, self._core.timeout_s)))
+
+    async def set_alias(
+        self,
+        model: str,
+        alias: str,
+        stands_for: str | Mapping[str, int],
+        *,
+        new_space: bool = False,
+        if_match: str | None = None,
+        timeout_s: float = aliases.CHANGE_S,
+    ) -> Alias:
+        """Let an alias, `current` among them, stand for a version, or for two by their shares in percent.
+
+        The server proves and loads what is not loaded, and answers when every process answers by it. It is
+        asked once: of an answer that was lost nobody knows whether the change was made.
+
+        Args:
+            model: of the versions; of a pair both change.
+            alias: its name.
+            stands_for: a version, or version to share.
+            new_space: vectors under this name may be of another space than before.
+            if_match: the tag that it must have, "*" for one that is there.
+            timeout_s: of the whole change.
+
+        Raises:
+            AliasChanged: it has another tag.
+            EncoderyClientError: see `encodery_client.errors`; nothing has changed where it was refused.
+        """
+        arguments = aliases.setting(
+            model, alias, stands_for, new_space=new_space, if_match=if_match, timeout_s=timeout_s
+        )
+        return read_alias(await self._once(arguments))
+
+    async def remove_alias(
+        self, model: str, alias: str, *, if_match: str | None = None, timeout_s: float = aliases.CHANGE_S
+    ) -> None:
+        """Let an alias stand for nothing. Raises as `set_alias`."""
+        read_alias(await self._once(aliases.removing(model, alias, if_match=if_match, timeout_s=timeout_s)))
+
     async def _get(self, path: str) -> dict[str, Any]:
-        try:
-            response = await self._http.get(path, timeout=self._core.timeout_s)
-        except httpx.TransportError as error:
-            raise ServerUnreachable(f"no answer: {error}") from error
+        response = await self._once({"method": "GET", "url": path, "timeout": self._core.timeout_s})
         if response.status_code != 200:
             raise error_from(response.status_code, response.headers, response.content, offset=0)
         return dict(response.json())
+
+    async def _once(self, arguments: dict[str, Any]) -> httpx.Response:
+        try:
+            return await self._http.request(**arguments)
+        except httpx.TransportError as error:
+            raise ServerUnreachable(f"no answer: {error}") from error
 
     @property
     def pins(self) -> Mapping[tuple[Any, ...], str]:

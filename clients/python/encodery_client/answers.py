@@ -148,6 +148,26 @@ def read_base64(request: Request, response: httpx.Response) -> Answer:
     check(request, response)
     try:
         content = response.json()
+    except ValueError as error:
+        raise _unexpected(response) from error
+    return _read_block(request, response, content)
+
+
+def read_blocks(request: Request, response: httpx.Response) -> list[Answer]:
+    """Read an answer of several spaces: for each, in the order that they were asked for, what it says."""
+    check(request, response)
+    try:
+        blocks = list(response.json()["blocks"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise _unexpected(response) from error
+    found = [_read_block(request, response, block) for block in blocks]
+    if [one.space for one in found] != list(request.parameters.spaces or ()):
+        raise _unexpected(response)
+    return found
+
+
+def _read_block(request: Request, response: httpx.Response, content: Any) -> Answer:
+    try:
         vectors = _rows(content["embeddings"], request.parameters)
         warnings = [_warning(one, request.offset) for one in content["warnings"]]
         tokens = int(content["usage"]["tokens"])

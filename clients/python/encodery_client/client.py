@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain, islice
@@ -13,7 +13,9 @@ from typing import Any, Unpack
 
 import httpx2 as httpx
 
-from encodery_client.answers import Answer, Scores, joined, read_scores
+from encodery_client import aliases
+from encodery_client.aliases import Alias, read_alias
+from encodery_client.answers import Answer, Scores, joined, read_blocks, read_scores
 from encodery_client.core import Core, checked_url, headers_of
 from encodery_client.errors import ServerUnreachable, error_from
 from encodery_client.retry import Retry, StepResult, Wait, attempts
@@ -93,8 +95,8 @@ class Client:
         Args:
             inputs: texts, objects of features, or whatever JSON the model takes: a list, an iterator, a
                 column or a table of pandas, polars or pyarrow.
-            **options: `model`, `version`, `truncate`, `dimensions`, `prompt`, `output`, `input_type`, `now`,
-                `timeout_s`.
+            **options: `model`, `version`, `truncate`, `dimensions`, `prompt`, `output`, `input_type`,
+                `adapted`, `now`, `timeout_s`.
 
         Returns:
             float32 [n, dim], in the order of the inputs, or of the type that `output` says, [n, dim / 8] if
@@ -114,6 +116,28 @@ class Client:
         """Encode, and return the space, the version, token counts and warnings as well."""
         return self._all(inputs, options, facts=True)
 
+    def answers(self, inputs: Any, spaces: Sequence[str], **options: Unpack[Options]) -> list[Answer]:
+        """Encode once for several spaces, as while an index moves to another encoder.
+
+        Args:
+            inputs: as of `encode`.
+            spaces: up to four; nothing is pinned by them.
+            **options: as of `encode`, but no `version`: the spaces say which.
+
+        Returns:
+            An answer for each space, in their order.
+
+        Raises:
+            EncoderyClientError: one of them is not there; nothing is returned in part.
+        """
+        deadline_s = time.monotonic() + options.get("timeout_s", self._core.timeout_s)
+        parameters = self._core.of_spaces(options, spaces)
+        parts = [
+            read_blocks(request, self._respond(partial(self._send_arguments, request, True), deadline_s))
+            for request in self._core.requests(inputs, parameters)
+        ]
+        return [joined([part[at] for part in parts], parameters) for at in range(len(spaces))]
+
     def encode_iter(self, inputs: Any, **options: Unpack[Options]) -> Iterator[Vectors]:
         """Encode in blocks, in order, while the inputs are read: for more than fits into memory.
 
@@ -130,7 +154,7 @@ class Client:
             candidates: of the other encoder of its pair, or of the same one; where items have an id, that
                 will do. Or their vectors, float32 [n, dim].
             **options: `model`, `version`, `candidates_model`, `space`, `top_k`, `truncate`, `dimensions`,
-                `now`, `mix`, `timeout_s`.
+                `adapted`, `now`, `mix`, `timeout_s`.
 
         Raises:
             EncoderyClientError: see `encodery_client.errors`.
@@ -157,14 +181,59 @@ class Client:
         name = model or self._core.parameters.model or self._get("/models")["default"]
         return self._core.prompts(self.model(name))
 
+    def alias(self, model: str, alias: str) -> Alias:
+        """Return what an alias of a model stands for, with the tag to change it by."""
+        return read_alias(self._once(aliases.reading(model, alias, self._core.timeout_s)))
+
+    def set_alias(
+        self,
+        model: str,
+        alias: str,
+        stands_for: str | Mapping[str, int],
+        *,
+        new_space: bool = False,
+        if_match: str | None = None,
+        timeout_s: float = aliases.CHANGE_S,
+    ) -> Alias:
+        """Let an alias, `current` among them, stand for a version, or for two by their shares in percent.
+
+        The server proves and loads what is not loaded, and answers when every process answers by it. It is
+        asked once: of an answer that was lost nobody knows whether the change was made.
+
+        Args:
+            model: of the versions; of a pair both change.
+            alias: its name.
+            stands_for: a version, or version to share.
+            new_space: vectors under this name may be of another space than before.
+            if_match: the tag that it must have, "*" for one that is there.
+            timeout_s: of the whole change.
+
+        Raises:
+            AliasChanged: it has another tag.
+            EncoderyClientError: see `encodery_client.errors`; nothing has changed where it was refused.
+        """
+        arguments = aliases.setting(
+            model, alias, stands_for, new_space=new_space, if_match=if_match, timeout_s=timeout_s
+        )
+        return read_alias(self._once(arguments))
+
+    def remove_alias(
+        self, model: str, alias: str, *, if_match: str | None = None, timeout_s: float = aliases.CHANGE_S
+    ) -> None:
+        """Let an alias stand for nothing. Raises as `set_alias`."""
+        read_alias(self._once(aliases.removing(model, alias, if_match=if_match, timeout_s=timeout_s)))
+
     def _get(self, path: str) -> dict[str, Any]:
-        try:
-            response = self._http.get(path, timeout=self._core.timeout_s)
-        except httpx.TransportError as error:
-            raise ServerUnreachable(f"no answer: {error}") from error
+        response = self._once({"method": "GET", "url": path, "timeout": self._core.timeout_s})
         if response.status_code != 200:
             raise error_from(response.status_code, response.headers, response.content, offset=0)
         return dict(response.json())
+
+    def _once(self, arguments: dict[str, Any]) -> httpx.Response:
+        try:
+            return self._http.request(**arguments)
+        except httpx.TransportError as error:
+            raise ServerUnreachable(f"no answer: {error}") from error
 
     @property
     def pins(self) -> Mapping[tuple[Any, ...], str]:

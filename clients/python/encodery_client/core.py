@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx2 as httpx
@@ -16,6 +17,7 @@ from encodery_client.wire import (
     JSON,
     RAW,
     Limits,
+    Options,
     Parameters,
     Request,
     ScoreOptions,
@@ -57,6 +59,7 @@ class Core:
         self.parameters, self.wire, self.limits, self.retry = parameters, wire, limits, retry
         self.timeout_s, self.concurrency = timeout_s, concurrency
         self._pins: dict[tuple[Any, ...], str] = {parameters.pin: space} if space is not None else {}
+        self._near: dict[tuple[Any, ...], str] = {}  # the space that pinned, adapted vectors are near to
         self._lock = threading.Lock()
 
     @property
@@ -67,12 +70,17 @@ class Core:
     def unpin(self) -> None:
         """Accept whatever space the server gives next."""
         self._pins.clear()
+        self._near.clear()
 
     def prompts(self, detail: Mapping[str, Any]) -> dict[str, str]:
         """Find the prompts of the version that answers in GET /models/{name}; none if it is not loaded."""
         version = self.parameters.version or detail["current"]
         loaded = {manifest["version"]: manifest for manifest in detail["versions"]}
         return dict(loaded.get(version, {}).get("prompts", {}))
+
+    def of_spaces(self, options: Options, spaces: Sequence[str]) -> Parameters:
+        """The fields of requests for several spaces."""
+        return replace(self.parameters.updated(options), version=None, spaces=list(spaces))
 
     def requests(self, inputs: Any, parameters: Parameters) -> Iterator[Request]:
         """Split the inputs into requests."""
@@ -86,8 +94,10 @@ class Core:
             facts: the caller wants tokens and warnings, so the answer must be JSON.
             timeout_s: until the caller's deadline; passed on, so that nothing is computed for nobody.
         """
-        as_json = facts or self.wire == "base64" or request.parameters.output == "sparse"
-        body = request.body(self._pins.get(request.parameters.pin), "base64" if as_json else "raw")
+        parameters = request.parameters
+        as_json = facts or self.wire == "base64" or parameters.output == "sparse" or bool(parameters.spaces)
+        space = None if parameters.spaces else self._pins.get(parameters.pin)
+        body = request.body(space, "base64" if as_json else "raw")
         return self._post("/encode", body, JSON if as_json else RAW, timeout_s)
 
     @staticmethod
@@ -128,8 +138,11 @@ class Core:
         """Read the answer to one request. Pins, or raises SpaceChanged."""
         is_json = response.headers.get("content-type", "").startswith(JSON)
         answer = (read_base64 if is_json else read_raw)(request, response)
+        pin = request.parameters.pin
         with self._lock:  # answers come on several threads
-            expected = self._pins.setdefault(request.parameters.pin, answer.space)
+            expected = self._pins.setdefault(pin, answer.space)
+            if request.parameters.adapted and answer.space != expected:  # near to what the pin says
+                expected = self._near.setdefault(pin, answer.space)
         refuse_other_space(expected, answer)
         return answer
 

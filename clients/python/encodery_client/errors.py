@@ -2,7 +2,8 @@
 
     EncoderyClientError
     ├── RequestRefused      4xx: the request is wrong; `code`, `param` and `index` say where
-    │   └── SpaceChanged    412, or an answer of another space: vectors that must not be mixed
+    │   ├── SpaceChanged    412, or an answer of another space: vectors that must not be mixed
+    │   └── AliasChanged    412: an alias was changed since its tag was read
     ├── Overloaded          429 or 503, still so after the last try; `retry_after_s`
     ├── ServerFailed        any other 5xx
     ├── ServerUnreachable   no connection, or it broke, still so after the last try
@@ -60,6 +61,10 @@ class SpaceChanged(RequestRefused):
     """
 
 
+class AliasChanged(RequestRefused):
+    """Somebody else changed the alias since its tag was read; read it again, and decide again."""
+
+
 class Overloaded(EncoderyClientError):
     """The server was busy or not ready at every try."""
 
@@ -84,6 +89,9 @@ class UnexpectedAnswer(EncoderyClientError):
     """The answer is not an Encodery server's, or a proxy in between changed it."""
 
 
+_REFUSALS = {"space_mismatch": SpaceChanged, "alias_changed": AliasChanged}
+
+
 def error_from(
     status: int, headers: Mapping[str, str], content: bytes, *, offset: int
 ) -> EncoderyClientError:
@@ -93,7 +101,7 @@ def error_from(
     message = _moved(str(detail.get("message") or f"HTTP status {status}"), offset)
     param = _moved(detail["param"], offset) if isinstance(detail.get("param"), str) else None
     if 400 <= status < 500 and status not in (408, 429):
-        kind = SpaceChanged if detail.get("code") == "space_mismatch" else RequestRefused
+        kind = _REFUSALS.get(str(detail.get("code")), RequestRefused)
         return kind(message, status=status, code=detail.get("code"), param=param, request_id=request_id)
     where = f"{message} (request {request_id})" if request_id else message
     if status in (429, 503):

@@ -41,6 +41,8 @@ class Options(TypedDict, total=False):
         prompt: name of the model's prompt to stand before every text; "" for none.
         output: type of the vectors; all but the floats are of a space of their own.
         input_type: of sparse vectors, the side of BM25 that the texts are on.
+        adapted: the vectors are for a search among adapted ones, whose space the client is pinned to; the
+            answer is of the space that these are near to.
         now: ISO 8601 or unix time that `time` features are relative to.
         timeout_s: of the whole call, retries included.
     """
@@ -52,6 +54,7 @@ class Options(TypedDict, total=False):
     prompt: str | None
     output: Output
     input_type: InputType
+    adapted: bool
     now: str | float
     timeout_s: float
 
@@ -65,6 +68,7 @@ class ScoreOptions(TypedDict, total=False):
         space: what all vectors must be of; by default what the client is pinned to.
         top_k: how many of the best.
         truncate, dimensions, now: as of `encode`.
+        adapted: `space` may be that of adapted vectors.
         mix: how much the words of texts count beside their vectors, 0 to 1.
         timeout_s: of the whole call, retries included.
     """
@@ -77,6 +81,7 @@ class ScoreOptions(TypedDict, total=False):
     truncate: Truncate
     dimensions: int
     now: str | float
+    adapted: bool
     mix: float
     timeout_s: float
 
@@ -92,7 +97,9 @@ class Parameters:
     prompt: str | None = None
     output: Output | None = None
     input_type: InputType | None = None
+    adapted: bool | None = None
     now: str | float | None = None
+    spaces: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         if self.output is not None and self.output not in DTYPES:
