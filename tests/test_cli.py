@@ -174,7 +174,9 @@ def test_list_marks_the_current_version(models: Path) -> None:
     lines = run("models", "list", "--models-dir", models).stdout.splitlines()
     rows = json.loads(run("models", "list", "--json", "--models-dir", models).stdout)
 
-    assert lines[0].split() == ["model", "version", "kind", "dim", "space", "description"]
+    assert lines[0].split() == ["model", "version", "kind", "dim", "space", "lineage", "description"]
+    assert "followed by 2" in lines[3]
+    assert rows[2]["lineage"]["replaced_by"]["version"] == "2"
     assert [line.split()[:3] for line in lines[3:]] == [["text", "1", "text"], ["text", "2", "current"]]
     assert [(row["name"], row["version"], row["current"]) for row in rows] == [
         ("shop-item", "1", True),

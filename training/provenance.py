@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bundle.lineage import CONFIG
 from training.config import Run, config_sha256
 
 
@@ -38,8 +39,7 @@ def of_run(run: Run, data_sha256: str) -> Provenance:
         seed=run.seed,
         inputs=f"seed {run.seed}, data sha256 `{data_sha256[:16]}`",
         details=[
-            "The whole config:",
-            "",
+            *CONFIG.splitlines(),
             *("    " + line for line in run.model_dump_json(indent=2).splitlines()),
         ],
     )

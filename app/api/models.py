@@ -6,9 +6,11 @@ The first two tell it twice: in our own words, and as OpenAI's list does, since 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -29,10 +31,12 @@ from app.engine import (
 from app.http.context import Context, Ctx
 from app.http.errors import InvalidRequest, documented
 from app.http.routes import RouteGroup
-from bundle import Manifest
+from bundle import Manifest, Store
 from bundle.aliases import CURRENT
 from bundle.directory import GRAPH
-from bundle.manifest import Adapts, Joined, Metric, reported
+from bundle.history import Change, read_history
+from bundle.lineage import Replaced, replaced_by
+from bundle.manifest import Adapts, Joined, Metric, Reference, reported
 
 routes = RouteGroup()
 
@@ -72,6 +76,15 @@ class ListedModel(ModelCard):
     stats: ModelStats
 
 
+class Lineage(BaseModel):
+    """Where a version comes from and what followed it; null where nothing says, or the key may not know."""
+
+    start: Reference | None = Field(description="the published encoder whose weights it began with")
+    teacher: Reference | str | None = Field(description="that it was taught by; a source where none of ours")
+    data_sha256: str = Field(description="of what it was fitted on")
+    replaced_by: Replaced | None = Field(description="what became current after it; null while it is")
+
+
 class LoadedVersion(BaseModel):
     """A version in memory."""
 
@@ -80,6 +93,7 @@ class LoadedVersion(BaseModel):
     space: str
     joins: Joined | None = Field(description="the encoder whose space it was trained to join")
     adapts: Adapts | None = Field(description="of an adapter: the spaces that it lies between")
+    lineage: Lineage
     created: str = Field(description="when it was trained")
     lately: int = Field(description="inputs that this process answered in the last five minutes")
     weight_bytes: int = Field(description="of its graph with the weights; processes share one copy")
@@ -154,9 +168,10 @@ async def models(context: Ctx) -> ModelList:
     """Every model of the directory, those that were refused too."""
     registry = context.registry
     default, _ = registry.resolve(context.settings.default_model)
+    history = await asyncio.to_thread(_history, context.settings.models_dir, registry)
     return ModelList(
         default=default if default in registry.models else None,
-        models=[_summary(context, model) for model in registry.models.values()],
+        models=[_summary(context, model, history[model.name]) for model in registry.models.values()],
         aliases=registry.usable_aliases,
         data=[
             ListedModel(**card_of(name, loaded).model_dump(), stats=_stats(context, loaded))
@@ -237,7 +252,16 @@ def _shown(manifest: Manifest) -> Manifest:
     return manifest if len(peers) == len(manifest.peers) else manifest.model_copy(update={"peers": peers})
 
 
-def _summary(context: Context, model: Model) -> ModelSummary:
+def _history(models: Path, registry: Registry) -> dict[str, list[Change]]:
+    """Of each model, where it has versions that something may have replaced."""
+    store = Store(models)
+    return {
+        name: read_history(store.root / (model.leader or name)) if len(model.versions) > 1 else []
+        for name, model in registry.models.items()
+    }
+
+
+def _summary(context: Context, model: Model, history: Sequence[Change]) -> ModelSummary:
     current = model.versions.get(model.current or "")
     facts = _facts(current.manifest) if current else dict.fromkeys((*_FACTS, "figures"))
     return ModelSummary(
@@ -246,13 +270,31 @@ def _summary(context: Context, model: Model) -> ModelSummary:
         current=model.current,
         aliases={name: dict(shares) for name, shares in model.aliases.items()},
         loaded=list(model.versions),
-        versions=[_version_of(context, model, loaded) for loaded in model.versions.values()],
+        versions=[_version_of(context, model, loaded, history) for loaded in model.versions.values()],
         loading=list(model.loading),
         refused=list(model.refused),
     )
 
 
-def _version_of(context: Context, model: Model, loaded: Loaded) -> LoadedVersion:
+def _lineage(loaded: Loaded, history: Sequence[Change]) -> Lineage:
+    origin, trained = loaded.origin, loaded.manifest.trained
+    start, teacher = (_known(one) for one in (origin.start, origin.teacher))
+    assert not isinstance(start, str)
+    return Lineage(
+        start=start,
+        teacher=teacher,
+        data_sha256=trained.data_sha256,
+        replaced_by=replaced_by(history, loaded.manifest.version),
+    )
+
+
+def _known(origin: Reference | str | None) -> Reference | str | None:
+    """Where something comes from; None for a model that the caller may not ask for."""
+    is_ours = isinstance(origin, Reference)
+    return None if is_ours and not CALLER.get().key.may_ask(origin.name) else origin
+
+
+def _version_of(context: Context, model: Model, loaded: Loaded, history: Sequence[Change]) -> LoadedVersion:
     manifest = loaded.manifest
     current = [CURRENT] if manifest.version == model.current else []
     aliases = [name for name, shares in model.aliases.items() if manifest.version in shares]
@@ -262,6 +304,7 @@ def _version_of(context: Context, model: Model, loaded: Loaded) -> LoadedVersion
         space=manifest.space,
         joins=manifest.joins,
         adapts=manifest.adapts,
+        lineage=_lineage(loaded, history),
         lately=context.metrics.lately(loaded),
         created=manifest.trained.created,
         weight_bytes=manifest.files[GRAPH].size,

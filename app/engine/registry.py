@@ -21,6 +21,7 @@ from app.proving import Refused
 from bundle import Encoder, Manifest
 from bundle.aliases import CURRENT, SHADOW
 from bundle.history import Shares
+from bundle.lineage import Origin
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,12 +32,14 @@ class Loaded:
         load_s: how long reading, checking and proving it took.
         examples: JSON inputs that it takes as they are.
         pace: on this machine, measured on while it serves.
+        origin: what it was made from.
     """
 
     encoder: Encoder
     load_s: float = 0.0
     examples: Sequence[Any] = ()
     pace: Pace = field(default_factory=Pace)
+    origin: Origin = field(default_factory=Origin)
 
     @property
     def manifest(self) -> Manifest:

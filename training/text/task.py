@@ -19,6 +19,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from bundle.inputs import Input
+from bundle.lineage import STARTED
 from bundle.manifest import Joined, Metric
 from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.preprocess.text import Text
@@ -424,5 +425,5 @@ class TextTask:
         provenance = of_run(self.run, self.data_sha256)
         if self.start is None:
             return provenance
-        said = f"Started from {self.start.said}; its vectors are of another space than these."
+        said = f"{STARTED} {self.start.said}; its vectors are of another space than these."
         return replace(provenance, details=[said, "", *provenance.details])

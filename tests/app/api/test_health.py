@@ -96,7 +96,8 @@ async def test_probes_answer_while_all_workers_are_busy(serving: Any, only: Any,
 async def test_models_lists_what_is_loaded_and_what_was_refused(serving: Any, models: Path) -> None:
     publish(models, [tiny.text_draft(seed=1)])
     (models / "shop-item" / "1" / "README.md").unlink()
-    async with serving(load_registry(Store(models), versions_per_model=2)) as client:
+    registry = load_registry(Store(models), versions_per_model=2)
+    async with serving(registry, models_dir=models) as client:
         listed = (await client.get("/models")).json()
         text = (await client.get("/models/text")).json()
 
@@ -111,6 +112,9 @@ async def test_models_lists_what_is_loaded_and_what_was_refused(serving: Any, mo
     assert rows["shop-item"]["refused"][0]["version"] == "1"
     assert [version["version"] for version in text["versions"]] == ["2", "1"]
     assert Manifest.model_validate(text["versions"][0]) == Store(models).manifest("text", "2")
+    newer, older = (version["lineage"] for version in rows["text"]["versions"])
+    assert (newer["replaced_by"], older["replaced_by"]["version"]) == (None, "2")
+    assert newer["data_sha256"] == text["versions"][0]["trained"]["data_sha256"]
 
 
 async def test_the_schemas_examples_can_be_sent(client: httpx.AsyncClient) -> None:
