@@ -21,8 +21,8 @@ from app.proving import Verdict
 from app.shared.scoreboard import WorkerSlot
 from bundle import Execution, Store, memory
 
-LOOK_S = 0.02  # between looks at the switch; part of what a rollback takes
-PACE_TURNS = 25  # looks, for one at what was measured
+LOOK_S = 0.01  # between looks at the switch; part of what a rollback takes
+PACE_TURNS = 50  # looks, for one at what was measured
 
 log = structlog.get_logger("encodery")
 

@@ -9,6 +9,7 @@ what was or what is.
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -115,8 +116,8 @@ def remove_alias(
         leader = models / store.leader(name)
         with alone(models, [leader.name], disk):
             before = expected(store, name, alias, ANY if seen is None else seen)
-            assert before is not None
-            with recorded(leader, disk, Change.begun(who, alias, before.shares, {}), began_s):
+            was = before.shares if before else {}
+            with recorded(leader, disk, Change.begun(who, alias, was, {}), began_s):
                 disk.unlink(leader / ALIASES / alias)
 
 
@@ -134,13 +135,18 @@ def check_shares(alias: str, shares: Shares) -> None:
 
 
 def expected(store: Store, name: str, alias: str, seen: str | None) -> Alias | None:
-    """What an alias stands for now. Raises AliasChangedError where that is not what somebody has seen."""
+    """What an alias stands for now; no version at all where its file cannot be used.
+
+    Raises AliasChangedError where that is not what somebody has seen.
+    """
     try:
         found = store.alias(name, alias)
     except BundleError:
         if seen not in (None, ANY):
             raise
-        return None
+        if not os.path.lexists(store.root / store.leader(name) / alias) and alias == CURRENT:
+            return None  # it was never set
+        return Alias(alias, {}, {}, "")
     if seen == NONE and found is not None:
         raise AliasChangedError(f"{name} has an alias of that name already")
     if seen not in (None, NONE) and found is None:
@@ -167,6 +173,11 @@ def check_spaces(
         raise SpaceChangeError(f"two versions share an alias within one space only: {spaces}")
     if before is None or new_space:
         return
+    if not before.shares:
+        raise SpaceChangeError(
+            f"what the alias of {name} stood for cannot be read, so nobody can tell whether old vectors and "
+            "new ones could be compared; say that a new space may be meant"
+        )
     was = {version: store.manifest(name, version) for version in before.shares}
     if not common_spaces([*was.values(), *manifests.values()]):
         told = " and ".join(f"{version}, of {one.space}" for version, one in was.items())

@@ -8,9 +8,10 @@ from app.access import CALLER
 from app.engine import UnknownVersion
 from app.generations import AnyChange, Outcome
 from app.http.context import Context
-from app.http.errors import AliasChanged, Conflict, InvalidRequest
+from app.http.errors import AliasChanged, Conflict, InvalidRequest, UnknownPath
 from bundle import EncoderyError
 
+NO_ALIAS = "the model has no alias of that name; GET /models shows those that it has"
 NOBODY = "loopback"  # who asks where there are no keys
 
 
@@ -30,6 +31,7 @@ async def make(context: Context, change: AnyChange) -> Outcome:
 
     Raises:
         UnknownModel, UnknownVersion: there is no such thing on the disk.
+        UnknownPath: there is no such alias to remove.
         InvalidRequest: what is asked for cannot be.
         AliasChanged: somebody else was sooner.
         Conflict: it would break what is there, or it could not be done; nothing has changed.
@@ -48,6 +50,7 @@ async def make(context: Context, change: AnyChange) -> Outcome:
 _ERRORS: Mapping[str, Callable[[str], EncoderyError]] = {
     "not_published": UnknownVersion,
     "not_valid": lambda reason: InvalidRequest(reason, code="invalid_alias", param="alias"),
+    "no_alias": lambda reason: UnknownPath(NO_ALIAS),
     "alias_changed": lambda reason: AliasChanged(reason, code="alias_changed", param="If-Match"),
     "space_change": lambda reason: Conflict(reason, code="space_change", param="new_space"),
     "in_use": lambda reason: Conflict(reason, code="in_use"),

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fastapi import Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.changes import check_model, make, who
+from app.api.changes import NO_ALIAS, check_model, make, who
 from app.api.large import to_json
 from app.api.requests import NameField, parse
 from app.engine import UnknownModel, UnknownVersion
@@ -26,6 +26,7 @@ from app.http.routes import RouteGroup
 from bundle import Alias, BundleError, Store
 from bundle.aliases import ALL, CURRENT
 from bundle.history import Change, read_history
+from bundle.store import check_name
 from bundle.switching import ANY, NONE
 
 MOST_CHANGES = 1000  # of an answer
@@ -76,7 +77,9 @@ _CHANGES: dict[int | str, Any] = {
         "model": AliasAnswer,
         "headers": {"ETag": {"description": "of the alias now", "schema": {"type": "string"}}},
     },
-    **documented(UnknownModel, UnknownVersion, AliasChanged, Conflict, Forbidden, InvalidRequest),
+    **documented(
+        UnknownModel, UnknownVersion, UnknownPath, AliasChanged, Conflict, Forbidden, InvalidRequest
+    ),
 }
 _CONDITIONS = [
     {"name": name, "in": "header", "description": meaning, "schema": {"type": "string"}}
@@ -89,7 +92,7 @@ _CONDITIONS = [
 
 @routes.get(
     "/models/{name}/aliases/{alias}",
-    responses=documented(UnknownModel, UnknownPath, InvalidRequest),
+    responses=documented(UnknownModel, UnknownPath, Conflict, InvalidRequest),
     summary="What an alias stands for",
 )
 async def alias(context: Ctx, response: Response, name: str, alias: str) -> AliasAnswer:
@@ -178,15 +181,25 @@ def _seen(request: Request) -> str | None:
                 "If-None-Match: * stands alone; for a change send If-Match", code="invalid_value"
             )
         return NONE
-    return None if match is None else match.strip().removeprefix("W/").strip('"')
+    if match is None:
+        return None
+    if not (tag := match.strip().removeprefix("W/").strip('"')):
+        raise InvalidRequest(
+            "If-Match is empty; send the ETag of a GET, or leave the header out", code="invalid_value"
+        )
+    return tag
 
 
 def _read(context: Context, model: str, name: str) -> Alias:
-    """The alias on the disk. Raises UnknownPath."""
+    """The alias on the disk. Raises UnknownPath, InvalidRequest, Conflict."""
+    try:
+        check_name(name)
+    except BundleError as error:
+        raise InvalidRequest(str(error), code="invalid_alias", param="alias") from None
     try:
         found = Store(context.settings.models_dir).alias(model, name)
     except BundleError as error:
-        raise InvalidRequest(str(error), code="invalid_alias", param="alias") from None
+        raise Conflict(str(error), code="not_sound") from None
     if found is None:
-        raise UnknownPath("the model has no alias of that name; GET /models shows those that it has")
+        raise UnknownPath(NO_ALIAS)
     return found

@@ -21,6 +21,8 @@ from app.engine.registry import Loaded, Model, Registry
 from app.engine.tuning import BatchProfile, profile_encoder
 from app.proving import Plan, Planned, PlannedModel, Refused, Verdict, Verdicts, VerdictsInMemory, plan_of
 from bundle import BundleError, Encoder, Execution, InputError, Prepared, Store
+from bundle.directory import CARD
+from bundle.lineage import origin_of
 from bundle.store import build
 
 ONE_THREAD = Execution()
@@ -39,7 +41,8 @@ class Loader:
         verdicts: on them, as they come.
         execution: how encoders are to be run; where their weights are is in the verdicts.
         first: names of models to load before the others.
-        before: what is loaded already.
+        before: what is loaded already; then the plan is of a generation in which all was proven, and has
+            no version that was refused. Each look at a verdict waits for requests, which hold Python's lock.
 
     Attributes:
         registry: with all that is loaded so far.
@@ -79,7 +82,7 @@ class Loader:
     def load(self, changed: Callable[[Registry], None] = lambda registry: None) -> None:
         """Load or refuse every version, telling each time, until there is none left or this is closed."""
         while self._waiting and not self._is_closed.is_set():
-            ready = next((one for one in self._waiting if self._verdicts.get(one.digest)), None)
+            ready = next((one for one in self._waiting if self._is_ready(one)), None)
             if ready is None:
                 self._is_closed.wait(POLL_S)
                 continue
@@ -89,6 +92,10 @@ class Loader:
             changed(self.registry)
 
         self._before = {}  # what is not taken over is to be dropped
+
+    def _is_ready(self, one: Planned) -> bool:
+        """It is loaded already, which in a settled plan means that it may stay, or it is proven."""
+        return one.digest in self._before or self._verdicts.get(one.digest) is not None
 
     def measured(self) -> list[tuple[Loaded, BatchProfile]]:
         """Encoders whose pace was measured since they were loaded, each once."""
@@ -111,13 +118,16 @@ class Loader:
         return verdict
 
     def _settle(self, one: Planned) -> None:
+        if one.digest in self._before:
+            self._loaded[one] = self._before[one.digest]
+            if not self._loaded[one].pace.is_seeded:
+                self._unmeasured.append(one)
+            return
         verdict = self._verdict(one)
         if verdict.reason is None and verdict.pace is None:
             self._unmeasured.append(one)
         if verdict.reason is not None:
             self._refused[one] = Refused(one.name, one.version, verdict.reason)
-        elif one.digest in self._before:
-            self._loaded[one] = self._before[one.digest]
         else:
             try:
                 self._loaded[one] = self._load(one, verdict)
@@ -137,7 +147,8 @@ class Loader:
         contents = self._store.read(one.name, one.version, one.digest)
         encoder = build(contents, replace(self._execution, weights=weights), is_proven=True)
         pace = Pace(_PROFILE.validate_python(verdict.pace) if verdict.pace else None)
-        return Loaded(encoder, time.monotonic() - started_s, examples_of(encoder)[0], pace)
+        seconds = time.monotonic() - started_s
+        return Loaded(encoder, seconds, examples_of(encoder)[0], pace, origin_of(contents.files[CARD]))
 
     def _state(self) -> Registry:
         return Registry({model.name: self._model(model) for model in self._plan.models})

@@ -65,6 +65,9 @@ class Pace:
 
     Args:
         profile: what was measured before.
+
+    Attributes:
+        is_seeded: it began with what was measured elsewhere.
     """
 
     def __init__(self, profile: BatchProfile | None = None) -> None:
@@ -74,11 +77,13 @@ class Pace:
         self._lone: dict[int, _Lone] = {}
         self._deep_batches = 0
         self._cost_of_byte = 0.0  # of a body
+        self.is_seeded = False
         self.seed(profile or BatchProfile())
 
     def seed(self, profile: BatchProfile) -> None:
         """Begin with what was measured elsewhere; it counts until it has been measured here."""
         self._profile = profile
+        self.is_seeded |= bool(profile.rates)
         self._rates = {**profile.rates, **self._rates}
         self._choose()
         self._know_rates()

@@ -15,6 +15,7 @@ Code: TypeAlias = Literal[
     "not_sound",
     "not_published",
     "not_valid",
+    "no_alias",
     "in_use",
     "space_change",
     "alias_changed",

@@ -26,6 +26,7 @@ from app.generations.controller import Controller
 
 SOCKET = "control"
 MOST_LINE_BYTES = 1 << 16
+BUG = b"\n"  # in place of an outcome
 
 
 @contextmanager
@@ -53,6 +54,8 @@ async def ask(directory: Path, change: AnyChange) -> Outcome:
         line = await reader.readline()
         if not line:
             raise ConnectionResetError("the supervisor ends")
+        if line == BUG:
+            raise RuntimeError("a change ended in a bug; the supervisor's log says which")
         return outcome_from_json(line)
     finally:
         writer.close()
@@ -75,5 +78,8 @@ class _Handler(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         line = self.rfile.readline(MOST_LINE_BYTES)
         if line:
-            done = self._controller.submit(change_from_json(line)).result()
-            self.wfile.write(outcome_to_json(done) + b"\n")
+            try:
+                answer = outcome_to_json(self._controller.submit(change_from_json(line)).result()) + b"\n"
+            except Exception:  # which the controller has logged
+                answer = BUG
+            self.wfile.write(answer)

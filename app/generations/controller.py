@@ -12,10 +12,11 @@ import asyncio
 import queue
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -32,6 +33,7 @@ from app.generations.changes import (
 )
 from app.generations.records import Records, RecordsInMemory
 from app.generations.rollout import (
+    alias_files,
     check_alias,
     group_of,
     record_refusal,
@@ -48,7 +50,7 @@ from app.shared.switch import Switch
 from bundle import Store
 
 FIRST = 1
-TICK_S, POLL_S = 0.1, 0.005
+TICK_S, POLL_S, SHORTEST_S = 0.1, 0.02, 0.0005
 KEPT_RECORDS = 3  # of generations that nobody is to load any more
 LOADS_PER_PROOF = 2  # seconds that a process may take to load, for each that one proof may
 STAYS = "not reloaded: the models from before go on"
@@ -110,6 +112,8 @@ class Controller:
         switch.offer(FIRST)
         switch.flip(FIRST)
         self._changes: queue.SimpleQueue[tuple[AnyChange, Future[Outcome]]] = queue.SimpleQueue()
+        self._waiting: Future[Outcome] | None = None  # of a reload that has not begun
+        self._lock = threading.Lock()
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="generations", daemon=True)
         self._thread.start()
@@ -134,10 +138,18 @@ class Controller:
         return await asyncio.wrap_future(self.submit(change))
 
     def submit(self, change: AnyChange) -> Future[Outcome]:
-        """Ask for a change; returns at once. Changes are made in the order they come."""
-        future: Future[Outcome] = Future()
-        self._changes.put((change, future))
-        return future
+        """Ask for a change; returns at once. Changes are made in the order they come.
+
+        A reload reads what is there when its turn comes, so one that waits does for whoever asks meanwhile.
+        """
+        with self._lock:
+            if isinstance(change, Reload) and self._waiting is not None:
+                return self._waiting
+            future: Future[Outcome] = Future()
+            if isinstance(change, Reload):
+                self._waiting = future
+            self._changes.put((change, future))
+            return future
 
     def _settle(self, generation: int) -> None:
         self._settled = generation
@@ -198,21 +210,35 @@ class Controller:
                 self._set_alias(change, began_s)
 
     def _reload(self, change: Reload) -> None:
+        with self._lock:
+            self._waiting = None
         log.info("reloading", who=change.who)
         self._stamp = self._store.stamp()
         self._take(self._planned(self._wishes), rereads=change.rereads)
 
     def _set_alias(self, change: SetAlias, began_s: float) -> None:
-        """Load what it is to stand for, which changes no answer; then change it on the disk, and follow."""
+        """Load what it is to stand for, which changes no answer; then change it on the disk, and follow.
+
+        Other names stand for what they stood for, whatever the disk says of them by now, or the change would
+        fail by what nobody asked for; and so a name whose file is broken can be set again.
+        """
         _, group = group_of(self._store, change.model, next(iter(change.shares), None))
         with self._refusals_recorded(change, began_s):
             check_alias(self._store, change)
             needed = [(name, version) for name in group for version in change.shares]
             self._wishes = without_unloaded(self._wishes, needed)
             wishes = replace(self._wishes, loaded=self._wishes.loaded | set(needed))
-            self._take(self._planned(wishes, group), needed=needed)
+            served = self._round.plan
+            self._take(self._planned(wishes, group, served), needed=needed)
         write_alias(self._store.root, change, began_s)
-        self._take(self._planned(self._wishes, group))
+        self._seen(alias_files(self._store, group, change.alias))
+        self._take(self._planned(self._wishes, group, served.with_alias(group, change.alias, change.shares)))
+
+    def _seen(self, files: Collection[Path]) -> None:
+        """Know these files as they are now, but no others: they are no reason to reload."""
+        now = self._store.stamp()
+        others = {path: stamp for path, stamp in self._stamp.items() if path not in files}
+        self._stamp = others | {path: stamp for path, stamp in now.items() if path in files}
 
     @contextmanager
     def _refusals_recorded(self, change: SetAlias, began_s: float) -> Iterator[None]:
@@ -224,9 +250,9 @@ class Controller:
                 record_refusal(self._store, change, began_s, str(error))
             raise
 
-    def _planned(self, wishes: Wishes, only: list[str] | None = None) -> Plan:
+    def _planned(self, wishes: Wishes, only: list[str] | None = None, names: Plan | None = None) -> Plan:
         try:
-            return planned(self.settings, self._round.plan, wishes, only)[1]
+            return planned(self.settings, self._round.plan, wishes, only, names)[1]
         except CannotServe as error:
             raise ChangeRefusedError("not_sound", str(error)) from None
 
@@ -286,7 +312,7 @@ class Controller:
 
     def _switch_to(self, generation: int, found: Round) -> None:
         """Let every process load it, and flip. Raises ChangeRefusedError if one does not."""
-        self._records.settle(generation, found.plan)
+        self._records.settle(generation, found.plan.settled(found.reason))
         proven = [(one.name, one.version) for one in found.plan.versions() if not found.reason(one.digest)]
         self._switch.offer(generation)
         try:
@@ -305,12 +331,12 @@ class Controller:
     def _wait_for_all(self, generation: int) -> None:
         """Wait until every process that takes requests has it, or one lacks it. Raises ChangeRefusedError."""
         limit_s = LOADS_PER_PROOF * self.settings.proof_limit_s
-        give_up_s = time.monotonic() + limit_s
+        give_up_s, pauses = time.monotonic() + limit_s, _pauses()
         while self._switch.waiting(generation) and not self._switch.lacking(generation):
             if time.monotonic() > give_up_s:
                 told = f"not loaded by every process within {limit_s:g} s (ENCODERY_PROOF_LIMIT_S, twice)"
                 raise ChangeRefusedError("failed", told)
-            if self._is_closed.wait(POLL_S):
+            if self._is_closed.wait(next(pauses)):
                 break
         if self._is_closed.is_set():
             raise ChangeRefusedError("failed", "the server ends")
@@ -322,8 +348,17 @@ class Controller:
                     self._kept.forget(one)
 
     def _wait_until(self, is_so: Callable[[], bool]) -> None:
+        pauses = _pauses()
         while not (is_so() or self._is_closed.is_set()):
-            time.sleep(POLL_S)
+            time.sleep(next(pauses))
+
+
+def _pauses() -> Iterator[float]:
+    """Seconds between looks: short ones first, since most of a rollback is done within milliseconds."""
+    pause_s = SHORTEST_S
+    while True:
+        yield pause_s
+        pause_s = min(POLL_S, 1.5 * pause_s)
 
 
 def _check_sound(found: Round, before: Round, needed: Sequence[tuple[str, str]]) -> None:

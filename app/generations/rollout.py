@@ -21,7 +21,7 @@ from bundle import (
     remove_alias,
     set_alias,
 )
-from bundle.aliases import CURRENT
+from bundle.aliases import ALIASES, CURRENT
 from bundle.disk import DISK
 from bundle.history import Change, Shares, record_refused
 from bundle.switching import check_shares, check_spaces, expected
@@ -88,7 +88,8 @@ def with_unloaded(
 def check_alias(store: Store, change: SetAlias) -> None:
     """Raise ChangeRefusedError where an alias may not be changed so."""
     try:
-        store.current(change.model)
+        if change.alias != CURRENT:  # which may be what is to be mended
+            store.current(change.model)
     except BundleError as error:
         raise ChangeRefusedError("not_published", str(error)) from None
     try:
@@ -99,6 +100,8 @@ def check_alias(store: Store, change: SetAlias) -> None:
     check_published(store, change.model, change.shares)
     try:
         before = expected(store, change.model, change.alias, change.seen)
+        if before is None and not change.shares:
+            raise ChangeRefusedError("no_alias", f"{change.model} has no alias of that name")
         manifests: dict[str, Manifest] = {
             version: store.manifest(change.model, version) for version in change.shares
         }
@@ -110,6 +113,14 @@ def check_alias(store: Store, change: SetAlias) -> None:
         raise ChangeRefusedError("space_change", str(error)) from None
     except BundleError as error:
         raise ChangeRefusedError("not_published", str(error)) from None
+
+
+def alias_files(store: Store, group: list[str], alias: str) -> set[Path]:
+    """The files that are written when an alias of a pair changes, as `Store.stamp` names them."""
+    if alias == CURRENT:
+        return {store.root / name / CURRENT for name in group}
+    directory = store.root / store.leader(group[0]) / ALIASES
+    return {directory, directory / alias}
 
 
 def write_alias(models: Path, change: SetAlias, began_s: float) -> None:

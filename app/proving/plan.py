@@ -5,8 +5,8 @@ A version is pinned by its manifest's digest, so that what is published or switc
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import TypeAdapter
@@ -60,6 +60,26 @@ class PlannedModel:
         current = [] if self.current is None else [self.current]
         return {CURRENT: current} | {name: list(shares) for name, shares in self.aliases.items()}
 
+    def settled(self, reason: Callable[[str], str | None]) -> PlannedModel:
+        """The same; `reason` tells of a digest why its version was refused."""
+        told = [(one, reason(one.digest)) for one in self.versions]
+        refused = [Refused(self.name, one.version, why) for one, why in told if why is not None]
+        sound = tuple(one for one, why in told if why is None)
+        return replace(self, versions=sound, refused=(*self.refused, *refused))
+
+    def with_alias(self, alias: str, shares: Mapping[str, int]) -> PlannedModel:
+        """The same where an alias, `current` among them, stands for something else, or for nothing."""
+        if alias == CURRENT:
+            sound = tuple(one for one in self.refused if one.version is not None)
+            return replace(self, current=next(iter(shares)), refused=sound)
+        aliases = {name: found for name, found in self.aliases.items() if name != alias}
+        sound = tuple(one for one in self.refused if one.version != alias)
+        return replace(
+            self,
+            aliases=dict(sorted((aliases | {alias: shares}).items())) if shares else aliases,
+            refused=sound,
+        )
+
 
 @dataclass(frozen=True)
 class Wishes:
@@ -103,6 +123,16 @@ class Plan:
         """The model of that name."""
         return next((model for model in self.models if model.name == name), None)
 
+    def settled(self, reason: Callable[[str], str | None]) -> Plan:
+        """The same with what was refused among the refused: for whoever loads it when all is proven."""
+        return Plan(tuple(model.settled(reason) for model in self.models))
+
+    def with_alias(self, models: Collection[str], alias: str, shares: Mapping[str, int]) -> Plan:
+        """The same where an alias, `current` among them, of some models stands for something else."""
+        return Plan(
+            tuple(one.with_alias(alias, shares) if one.name in models else one for one in self.models)
+        )
+
     def has(self, name: str, version: str) -> bool:
         """Tell whether a version is in it."""
         model = self.model(name)
@@ -124,9 +154,11 @@ _PLAN = TypeAdapter(Plan)
 def plan_of(
     store: Store,
     versions_per_model: int,
+    *,
     before: Plan | None = None,
     wishes: Wishes = NO_WISHES,
     only: Collection[str] | None = None,
+    names: Mapping[str, PlannedModel] | None = None,
 ) -> Plan:
     """Per model the current version, those that have aliases, and others, as many as there may be.
 
@@ -139,32 +171,39 @@ def plan_of(
         before: the plan that is served.
         wishes: of whoever looks after the server.
         only: models to look at anew; the rest stays as it was planned before.
+        names: models whose names stand for what these say, and not for what the disk says now.
     """
     known = {model.name: model for model in before.models} if before else {}
 
     def planned(name: str) -> PlannedModel:
         if only is not None and name not in only and name in known:
             return known[name]
-        return _plan_model(store, name, versions_per_model, known.get(name), wishes)
+        found = (names or {}).get(name) or _names_of(store, name)
+        return _plan_model(store, found, versions_per_model, known.get(name), wishes)
 
     return Plan(tuple(planned(name) for name in store.names()))
 
 
-def _plan_model(
-    store: Store, name: str, count: int, before: PlannedModel | None, wishes: Wishes
-) -> PlannedModel:
+def _names_of(store: Store, name: str) -> PlannedModel:
+    """A model with what its names stand for on the disk, and without its versions."""
     refused: list[Refused] = []
     current = None
     try:
         current = store.current(name)
     except BundleError as error:
         refused.append(Refused(name, None, str(error)))
-    leader = store.leader(name)
-    if (name, None) in wishes.unloaded:
-        return PlannedModel(name, current, (), tuple(refused), leader=leader, is_unloaded=True)
     aliases, broken = _aliases(store, name)
-    published = list(reversed(store.versions(name)))
-    named = [*([] if current is None else [current]), *_versions(aliases)]
+    return PlannedModel(name, current, (), (*refused, *broken), aliases, store.leader(name))
+
+
+def _plan_model(
+    store: Store, names: PlannedModel, count: int, before: PlannedModel | None, wishes: Wishes
+) -> PlannedModel:
+    name, published = names.name, list(reversed(store.versions(names.name)))
+    refused = [one for one in names.refused if one.version not in published]
+    if (name, None) in wishes.unloaded:
+        return replace(names, versions=(), refused=tuple(refused), is_unloaded=True)
+    named = [*([] if names.current is None else [names.current]), *_versions(names.aliases)]
     wished = [version for version in published if (name, version) in wishes.loaded]
     kept = [one.version for one in before.versions if one.version in published] if before else []
     others = [one for one in (*kept, *published) if (name, one) not in wishes.unloaded]
@@ -177,7 +216,7 @@ def _plan_model(
         else:
             size = sum(entry.size for entry in manifest.files.values())
             planned.append(Planned(name, version, manifest.digest, size))
-    return PlannedModel(name, current, tuple(planned), (*refused, *broken), aliases, leader)
+    return replace(names, versions=tuple(planned), refused=tuple(refused), is_unloaded=False)
 
 
 def _first(needed: Iterable[str], others: Iterable[str], count: int) -> list[str]:

@@ -17,6 +17,7 @@ from app.settings import Settings
 from app.shared.listener import CannotServe
 from app.shared.scratch import scratch
 from bundle import Store
+from bundle.aliases import CURRENT
 
 log = structlog.get_logger("encodery")
 
@@ -90,7 +91,9 @@ class Round:
         reasons: dict[str, str] = {}
         for model in self.plan.models:
             was = before.plan.model(model.name)
-            for name in model.names if was and not model.is_unloaded else ():
+            told = [one.version or CURRENT for one in model.refused]
+            broken = [name for name in told if was and name in was.names]
+            for name in (*model.names, *broken) if was and not model.is_unloaded else ():
                 is_sound = was is not None and before._fault(was, name) is None
                 if is_sound and (fault := self._fault(model, name)) is not None:
                     reasons.setdefault(model.name, fault)
@@ -100,7 +103,8 @@ class Round:
         """Why a name of a model cannot be answered by; None if it can."""
         versions = model.names.get(name)
         if not versions:
-            return next((one.reason for one in model.refused), f"it has no {name} version")
+            reasons = {one.version: one.reason for one in model.refused}
+            return reasons.get(None if name == CURRENT else name, f"it has no {name} version")
         digests = {one.version: one.digest for one in model.versions}
         for version in versions:
             reason = self.reason(digests[version]) if version in digests else "its manifest cannot be read"
@@ -129,6 +133,7 @@ def planned(
     before: Plan | None = None,
     wishes: Wishes = NO_WISHES,
     only: Collection[str] | None = None,
+    names: Plan | None = None,
 ) -> tuple[Settings, Plan]:
     """What there is to serve, and the settings with names of models that are there.
 
@@ -137,6 +142,7 @@ def planned(
         before: as `plan_of` has it.
         wishes: the same.
         only: the same.
+        names: a plan whose models have their names already; by default they are those on the disk.
 
     Raises:
         CannotServe: there is nothing to prove, or a model that was asked for is not there.
@@ -146,7 +152,8 @@ def planned(
         raise CannotServe(f"There is no directory {models}; set --models-dir or ENCODERY_MODELS_DIR.")
     store = Store(models)
     store.sweep()
-    plan = plan_of(store, settings.versions_per_model, before, wishes, only)
+    known = {model.name: model for model in names.models} if names else {}
+    plan = plan_of(store, settings.versions_per_model, before=before, wishes=wishes, only=only, names=known)
     if not plan.versions():
         reasons = "; ".join(
             f"{one.name}/{one.version or 'current'}: {one.reason}" for one in plan.refused[:3]

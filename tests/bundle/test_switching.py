@@ -199,7 +199,29 @@ def test_a_broken_alias_is_told_and_can_be_set_again(three: Path, content: bytes
     with pytest.raises(BundleError, match="not the file of an alias"):
         Store(three).alias("text", "champion")
 
-    assert set_alias(three, "text", "champion", {"1": 100}).shares == {"1": 100}
+    with pytest.raises(SpaceChangeError, match="cannot be read"):
+        set_alias(three, "text", "champion", {"1": 100})
+    assert set_alias(three, "text", "champion", {"1": 100}, new_space=True).shares == {"1": 100}
+    (three / "text" / ALIASES / "champion").write_bytes(content)
+    remove_alias(three, "text", "champion")
+    assert Store(three).aliases("text") == []
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"version": "9", "manifest_digest": "0"}'])
+def test_a_broken_pointer_can_be_set_again_where_a_new_space_is_meant(three: Path, content: bytes) -> None:
+    (three / "text" / "current").write_bytes(content)
+    with pytest.raises(SpaceChangeError, match="cannot be read"):
+        set_alias(three, "text", "current", {"1": 100})
+    set_alias(three, "text", "current", {"1": 100}, new_space=True)
+
+    assert Store(three).current("text") == "1"
+
+
+def test_a_pointer_that_was_never_set_needs_no_word_for_it(three: Path) -> None:
+    (three / "text" / "current").unlink()
+    set_alias(three, "text", "current", {"1": 100})
+
+    assert Store(three).current("text") == "1"
 
 
 def test_the_history_has_every_change_the_newest_first(three: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,13 +13,21 @@ import pytest
 import tiny
 from running import until
 
-from app.generations import Controller, Outcome, RecordFiles, Records, RecordsInMemory, Reload
-from app.generations.controller import KEPT_RECORDS
+from app.generations import (
+    Controller,
+    Outcome,
+    RecordFiles,
+    Records,
+    RecordsInMemory,
+    Reload,
+    SetAlias,
+)
+from app.generations.controller import FIRST, KEPT_RECORDS
 from app.proving import Plan
 from app.settings import Settings
 from app.shared.scoreboard import Scoreboard
 from app.shared.switch import Switch
-from bundle import publish
+from bundle import publish, set_alias
 
 HANG_UP = Reload("SIGHUP")
 
@@ -174,6 +183,55 @@ def test_what_was_current_before_stays_beside_what_is(
         ["2", "3"],
         ["2", "3"],
     ]
+
+
+def test_reloads_that_wait_are_one(running: tuple[Controller, Followers], models: Path) -> None:
+    """However often somebody hangs up, a change that comes after waits for two of them at most."""
+    controller, followers = running
+    followers.may_load = lambda slot, generation: None
+    first = controller.submit(HANG_UP)
+    until(lambda: followers.switch.offered == 2)
+    waiting = {controller.submit(HANG_UP) for _ in range(50)}
+    followers.may_load = lambda slot, generation: True
+    switched = controller.submit(SetAlias("somebody", "text", "champion", {"1": 100}))
+
+    assert switched.result(60).reason is None
+    assert len(waiting) == 1
+    assert all(one.result(60).reason is None for one in (first, *waiting))
+    assert followers.switch.current == 4
+
+
+def test_a_change_of_this_server_is_no_reason_to_look_again(models: Path, tmp_path: Path) -> None:
+    """But what somebody else changed meanwhile is one."""
+    settings = Settings(models_dir=models, threads=1, cache_dir=_private(tmp_path / "cache"), poll_s=0.05)
+    records, switch = RecordsInMemory(), Switch.alone()
+    publish(models, [tiny.text_draft(seed=1)])
+    with Controller(settings, records, switch) as controller:
+        back = controller.submit(SetAlias("somebody", "text", "current", {"1": 100}, new_space=True))
+        assert back.result(60).reason is None
+        flipped = switch.current
+        time.sleep(10 * settings.poll_s)
+        assert switch.current == flipped
+        set_alias(models, "text", "champion", {"1": 100})
+        until(lambda: switch.current > flipped)
+
+    assert records.read(switch.current)[0].model("text").aliases == {"champion": {"1": 100}}  # type: ignore[union-attr]  # it is there
+
+
+def test_a_directory_that_is_away_for_a_while_ends_nothing(models: Path, tmp_path: Path) -> None:
+    settings = Settings(models_dir=models, threads=1, cache_dir=_private(tmp_path / "cache"), poll_s=0.05)
+    switch, away = Switch.alone(), tmp_path / "away"
+    with Controller(settings, RecordsInMemory(), switch) as controller:
+        models.rename(away)
+        models.write_text("no directory")
+        refused = controller.submit(HANG_UP).result(60)
+        time.sleep(5 * settings.poll_s)
+        models.unlink()
+        away.rename(models)
+        publish(models, [tiny.text_draft(seed=1)])
+        until(lambda: switch.current > FIRST)
+
+    assert refused.code == "not_sound"
 
 
 def test_a_pointer_that_changed_is_noticed(models: Path, tmp_path: Path) -> None:

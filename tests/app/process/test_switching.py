@@ -18,7 +18,7 @@ import pytest
 import tiny
 from running import Server, server, until
 
-from bundle import Draft, Store, publish, switch_current
+from bundle import Draft, Store, publish, set_alias, switch_current
 
 pytestmark = pytest.mark.e2e
 
@@ -139,6 +139,44 @@ def test_of_fifty_racing_writers_one_wins(three: Path, workers: int) -> None:
 
 
 @both
+def test_a_name_whose_file_is_broken_can_be_set_again_while_what_it_stood_for_serves(
+    three: Path, workers: int
+) -> None:
+    with asked(three, workers) as (client, running):
+        assert client.put("champion", version="3").status_code == 200
+        broken = {"current": "current", "champion": ".aliases/champion"}
+        for times, (alias, path) in enumerate(broken.items(), 1):
+            (three / "text" / path).write_text("{")
+            running.process.send_signal(signal.SIGHUP)
+            running.logged("not reloaded: the models from before go on", times)
+            told = client.ask("GET", f"/models/text/aliases/{alias}")
+            assert (told.status_code, told.json()["error"]["code"]) == (409, "not_sound")
+            assert client.put(alias, version="3").json()["error"]["code"] == "space_change"
+            assert client.put(alias, version="3", new_space=True).status_code == 200
+            assert client.versions(version=alias) == {"3"}
+        (three / "text" / ".aliases" / "champion").write_text("{")
+        assert client.ask("DELETE", "/models/text/aliases/champion").status_code == 200
+        assert client.ask("DELETE", "/models/text/aliases/champion").status_code == 404
+
+
+@both
+def test_what_a_shell_changes_is_followed_by_all_within_the_poll(three: Path, workers: int) -> None:
+    with asked(three, workers, ENCODERY_POLL_S="0.2") as (client, running):
+        set_alias(three, "text", "current", {"3": 100})
+        running.logged("reloaded")
+        assert client.versions() == {"3"}
+        pointer = (three / "text" / "current").read_bytes()
+        (three / "text" / "current").write_text("{")
+        running.logged("not reloaded: the models from before go on")
+        assert client.versions() == {"3"}
+        (three / "text" / "current").write_bytes(pointer)
+        running.logged("reloaded", 2)
+        set_alias(three, "text", "current", {"2": 100}, new_space=True)
+        running.logged("reloaded", 3)
+        assert client.versions() == {"2"}
+
+
+@both
 def test_a_version_that_is_not_sound_changes_nothing_and_history_says_why(three: Path, workers: int) -> None:
     path = three / "text" / "3" / "model.onnx"
     content = path.read_bytes()
@@ -181,7 +219,10 @@ def test_an_alias_works_wherever_a_version_does(three: Path, workers: int) -> No
         assert client.ask("DELETE", "/models/text/aliases/champion").status_code == 200
 
         assert client.encode(version="champion")["code"] == "unknown_version"
-        assert client.ask("DELETE", "/models/text/aliases/champion").status_code == 412
+        gone = client.ask("DELETE", "/models/text/aliases/champion")
+        assert (gone.status_code, gone.json()["error"]["code"]) == (404, "not_found")
+        gone = client.ask("DELETE", "/models/text/aliases/champion", headers={"If-Match": "*"})
+        assert (gone.status_code, gone.json()["error"]["code"]) == (412, "alias_changed")
         assert client.ask("DELETE", "/models/text/aliases/current").status_code == 422
 
 
@@ -290,6 +331,31 @@ def test_what_cannot_be_an_alias_is_told(
 ) -> None:
     assert published_server.ask("PUT", f"/models/text/aliases/{alias}", json=body).status_code == status
     assert published_server.ask("GET", "/models").json()["models"][2]["aliases"] == {}
+
+
+@pytest.mark.parametrize("tag", ["", '""', 'W/""', '""""'])
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_an_empty_tag_is_none_that_an_alias_could_have(
+    published_server: Client, method: str, tag: str
+) -> None:
+    """As where the variable of a script is empty: nothing may be created by it."""
+    options: dict[str, Any] = {"json": {"version": "1"}} if method == "PUT" else {}
+    answer = published_server.ask(
+        method, "/models/text/aliases/champion", headers={"If-Match": tag}, **options
+    )
+
+    assert answer.status_code == 422
+    assert "If-Match is empty" in answer.json()["error"]["message"]
+    assert published_server.ask("GET", "/models/text/aliases/champion").status_code == 404
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "-1", "x", "1.5", ""])
+def test_a_parameter_of_the_query_that_is_wrong_is_told_without_its_value(
+    published_server: Client, limit: str
+) -> None:
+    answer = published_server.ask("GET", f"/models/text/history?limit={limit}")
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (422, "limit")
 
 
 def test_changes_need_a_key_with_the_scope_and_only_its_models(three: Path, tmp_path: Path) -> None:
