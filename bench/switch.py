@@ -88,6 +88,7 @@ def two_versions(models: Path) -> tuple[str, str]:
     golden = Golden.from_bytes(draft.golden)
     other = replace(
         draft,
+        joins=None,
         graph=graph.SerializeToString(),
         golden=replace(golden, vectors=-golden.vectors).to_bytes(),
     )
@@ -98,7 +99,7 @@ def _measure(models: Path, versions: Sequence[str], mode: str, options: argparse
     server = ours(models, options.processes)
     variables = {**server.variables, "ENCODERY_VERSIONS_PER_MODEL": MODES[mode]}
     inputs = texts.texts(COUNT)
-    oracle = _oracle(models, inputs)
+    oracle = oracle_of(models, inputs)
     log = Path(tempfile.gettempdir()) / f"encodery-switch-{mode}.log"
     with (
         running(replace(server, variables=variables), log) as found,
@@ -130,7 +131,7 @@ def _switch(server: Running, version: str) -> Switch:
     return Switch(version, asked_s, done_s, answer.status_code, server.private_mib())
 
 
-def _oracle(models: Path, inputs: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
+def oracle_of(models: Path, inputs: Sequence[str]) -> dict[str, npt.NDArray[np.float32]]:
     """What each version must give, [n, dim]."""
     store = Store(models)
     return {

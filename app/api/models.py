@@ -290,8 +290,9 @@ def _lineage(loaded: Loaded, history: Sequence[Change]) -> Lineage:
 
 def _known(origin: Reference | str | None) -> Reference | str | None:
     """Where something comes from; None for a model that the caller may not ask for."""
-    is_ours = isinstance(origin, Reference)
-    return None if is_ours and not CALLER.get().key.may_ask(origin.name) else origin
+    if isinstance(origin, Reference) and not CALLER.get().key.may_ask(origin.name):
+        return None
+    return origin
 
 
 def _version_of(context: Context, model: Model, loaded: Loaded, history: Sequence[Change]) -> LoadedVersion:

@@ -112,7 +112,7 @@ class Controller:
         switch.offer(FIRST)
         switch.flip(FIRST)
         self._changes: queue.SimpleQueue[tuple[AnyChange, Future[Outcome]]] = queue.SimpleQueue()
-        self._waiting: Future[Outcome] | None = None  # of a reload that has not begun
+        self._waiting: dict[Reload, Future[Outcome]] = {}  # those that have not begun
         self._lock = threading.Lock()
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="generations", daemon=True)
@@ -143,11 +143,11 @@ class Controller:
         A reload reads what is there when its turn comes, so one that waits does for whoever asks meanwhile.
         """
         with self._lock:
-            if isinstance(change, Reload) and self._waiting is not None:
-                return self._waiting
+            if isinstance(change, Reload) and change in self._waiting:
+                return self._waiting[change]
             future: Future[Outcome] = Future()
             if isinstance(change, Reload):
-                self._waiting = future
+                self._waiting[change] = future
             self._changes.put((change, future))
             return future
 
@@ -211,7 +211,7 @@ class Controller:
 
     def _reload(self, change: Reload) -> None:
         with self._lock:
-            self._waiting = None
+            self._waiting.pop(change, None)
         log.info("reloading", who=change.who)
         self._stamp = self._store.stamp()
         self._take(self._planned(self._wishes), rereads=change.rereads)
@@ -231,10 +231,10 @@ class Controller:
             served = self._round.plan
             self._take(self._planned(wishes, group, served), needed=needed)
         write_alias(self._store.root, change, began_s)
-        self._seen(alias_files(self._store, group, change.alias))
+        self._know(alias_files(self._store, group, change.alias))
         self._take(self._planned(self._wishes, group, served.with_alias(group, change.alias, change.shares)))
 
-    def _seen(self, files: Collection[Path]) -> None:
+    def _know(self, files: Collection[Path]) -> None:
         """Know these files as they are now, but no others: they are no reason to reload."""
         now = self._store.stamp()
         others = {path: stamp for path, stamp in self._stamp.items() if path not in files}
