@@ -15,7 +15,7 @@ from pathlib import Path
 from fastapi import FastAPI, Response
 
 from app.access import Gate
-from app.api import adapt, docs, encode, health, models, score, shadow, version_aliases
+from app.api import adapt, docs, encode, health, models, page, score, shadow, version_aliases
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache
 from app.generations import Generations, alone
@@ -37,7 +37,10 @@ from app.tracing import are_traces_wanted, sending_traces
 from bundle.aliases import CURRENT
 
 GROUPS = (
-    *(module.routes for module in (encode, score, adapt, health, models, version_aliases, shadow, docs)),
+    *(
+        module.routes
+        for module in (encode, score, adapt, health, models, version_aliases, shadow, page, docs)
+    ),
     *(protocol.group for protocol in PROTOCOLS),
 )
 _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only if their `space` is equal."

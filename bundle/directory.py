@@ -82,14 +82,17 @@ def read_directory(directory: Path) -> Contents:
     unknown = found - set(manifest.files) - {MANIFEST}
     if unknown:
         raise IntegrityError(f"unknown files in the bundle: {sorted(unknown)[:3]}; remove them")
-    files: dict[str, bytes] = {}
-    for name, entry in manifest.files.items():
-        limit = MAX_GRAPH_BYTES if name == GRAPH else MAX_FILE_BYTES
-        content = read_file(directory / name, limit, expected_size=entry.size)
-        if hashlib.sha256(content).hexdigest() != entry.sha256:
-            raise IntegrityError(f"{name} is not the file that was published: its SHA-256 differs; {AGAIN}")
-        files[name] = content
+    files = {name: read_entry(directory, manifest, name) for name in manifest.files}
     return Contents(manifest, files, hashlib.sha256(manifest_bytes).hexdigest())
+
+
+def read_entry(directory: Path, manifest: Manifest, name: str) -> bytes:
+    """A file that the manifest lists, as it was published. Raises IntegrityError."""
+    entry, limit = manifest.files[name], MAX_GRAPH_BYTES if name == GRAPH else MAX_FILE_BYTES
+    content = read_file(directory / name, limit, expected_size=entry.size)
+    if hashlib.sha256(content).hexdigest() != entry.sha256:
+        raise IntegrityError(f"{name} is not the file that was published: its SHA-256 differs; {AGAIN}")
+    return content
 
 
 def read_file(path: Path, limit: int, expected_size: int | None = None) -> bytes:

@@ -21,12 +21,14 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from bundle.aliases import ALIASES, ALL, CURRENT, Alias, alias_names, read_alias, tag_of
 from bundle.directory import (
     AGAIN,
+    CARD,
     GOLDEN,
     GRAPH,
     MANIFEST,
     MAX_MANIFEST_BYTES,
     Contents,
     read_directory,
+    read_entry,
     read_file,
     read_manifest,
 )
@@ -137,6 +139,10 @@ class Store:
     def manifest(self, name: str, version: str) -> Manifest:
         """The manifest alone; its files are not checked. Raises ManifestError."""
         return _named(read_manifest(self._directory(name, version))[0], name, version)
+
+    def card(self, manifest: Manifest) -> bytes:
+        """The model card of a version, UTF-8, as it was published. Raises ManifestError, IntegrityError."""
+        return read_entry(self._directory(manifest.name, manifest.version), manifest, CARD)
 
     def read(self, name: str, version: str, digest: str | None = None) -> Contents:
         """Read and check every file of a version, and that its peers are there.

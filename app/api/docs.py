@@ -15,9 +15,7 @@ from fastapi import Request, Response
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.staticfiles import StaticFiles
 
-from app.http.context import Ctx
 from app.http.routes import RouteGroup
-from app.shared.versions import running_version
 
 ASSETS = Path(__file__).parent.parent / "static" / "swagger"
 
@@ -31,13 +29,6 @@ _SCRIPT = re.compile(rb"<script>(.*?)</script>", re.DOTALL)
 
 routes = RouteGroup()
 routes.mount("/docs/assets", StaticFiles(directory=ASSETS))
-
-
-@routes.get("/", access="open", include_in_schema=False)
-async def root(context: Ctx) -> Response:
-    """Say what this is, to people and to probes that ask for no more."""
-    pointer = "/docs lists what there is" + ("" if context.gate is None else ", to who shows a key")
-    return Response(f"Encodery {running_version()} is running; {pointer}\n", media_type="text/plain")
 
 
 @routes.get("/openapi.json", include_in_schema=False)

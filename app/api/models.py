@@ -1,4 +1,4 @@
-"""What is loaded: GET /models, /models/{name}, /models/{name}/schema and /model-version.
+"""What is loaded: GET /models, /models/{name}, its /schema and /card, and /model-version.
 
 The first two tell it twice: in our own words, and as OpenAI's list does, since clients whose base URL has no
 /v1 (openai's `models.list()`, infinity_client) ask here.
@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from fastapi import Response
 from pydantic import BaseModel, Field
 
 from app.access import CALLER
@@ -29,9 +30,9 @@ from app.engine import (
     UnknownVersion,
 )
 from app.http.context import Context, Ctx
-from app.http.errors import InvalidRequest, documented
+from app.http.errors import InvalidRequest, UnknownPath, documented
 from app.http.routes import RouteGroup
-from bundle import Manifest, Store
+from bundle import BundleError, Manifest, Store
 from bundle.aliases import CURRENT
 from bundle.directory import GRAPH
 from bundle.history import Change, read_history
@@ -204,6 +205,22 @@ async def schema(name: str, context: Ctx, version: str | None = None) -> dict[st
     """JSON Schema (2020-12) of one input, with examples that can be sent as they are."""
     loaded = context.registry.find(name, version=version)
     return {**loaded.encoder.schema(), "examples": list(loaded.examples)}
+
+
+@routes.get(
+    "/models/{name}/card",
+    responses=documented(UnknownModel, UnknownVersion, InvalidRequest, Loading, NotReady),
+    summary="The model card",
+    response_class=Response,
+)
+async def card(name: str, context: Ctx, version: str | None = None) -> Response:
+    """The README.md of a loaded version, as Markdown. Raises UnknownPath where the disk has it no more."""
+    manifest = context.registry.find(name, version=version).manifest
+    try:
+        content = await asyncio.to_thread(Store(context.settings.models_dir).card, manifest)
+    except BundleError as error:
+        raise UnknownPath(f"the card cannot be read: {error}") from None
+    return Response(content, media_type="text/markdown")
 
 
 @routes.get(

@@ -55,7 +55,7 @@ def media_type(accept: str | None, ours: tuple[str, ...]) -> str:
     """
     if not accept:
         return ours[0]
-    liked = sorted(map(_quality, accept.split(",")), key=lambda one: -one[1])
+    liked = sorted(map(quality_of, accept.split(",")), key=lambda one: -one[1])
     for name, quality in liked:
         chosen = ours[0] if name in _WILDCARDS else name
         if quality > 0 and chosen in ours:
@@ -63,7 +63,8 @@ def media_type(accept: str | None, ours: tuple[str, ...]) -> str:
     raise NotAcceptable(f"the answer can be had as {', '.join(ours)}", code="not_acceptable")
 
 
-def _quality(part: str) -> tuple[str, float]:
+def quality_of(part: str) -> tuple[str, float]:
+    """A media type of an Accept header, and its weight."""
     name, *parameters = (piece.strip().lower() for piece in part.split(";"))
     weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
     try:

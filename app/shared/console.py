@@ -60,7 +60,11 @@ def _refused(event: EventDict, paint: Paint) -> str:
 
 def _ready(event: EventDict, paint: Paint) -> str:
     url = str(event.get("url"))
-    hint = f"needs {event['needs']}" if "needs" in event else f"to try it: {paint(CYAN, f'{url}/docs')}"
+    hint = (
+        f"needs {event['needs']}"
+        if "needs" in event
+        else f"open it in a browser to try it; the API is at {paint(CYAN, f'{url}/docs')}"
+    )
     return f"{paint(BOLD, 'serving')}   {paint(CYAN, url)}  {hint}"
 
 

@@ -18,6 +18,7 @@ from raw import Answer, ask, connected, parsed, read, request
 from routes import METHODS, paths
 from running import ROOT, Server, server
 
+from app.api.page import FILES
 from app.http.application import Application
 from app.http.errors import Forbidden, Unauthorized
 from app.http.routes import Route
@@ -27,7 +28,15 @@ from app.shared.watched import LOOK_EVERY_S
 
 pytestmark = pytest.mark.e2e
 
-OPEN = {"/", "/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
+OPEN = {
+    "/",
+    *(f"/page/{name}" for name in FILES),
+    "/ping",
+    "/health/live",
+    "/health/ready",
+    "/v2/health/live",
+    "/v2/health/ready",
+}
 SECRETS = {
     name: f"ek_{name}-{hashlib.sha256(name.encode()).hexdigest()[:32]}"
     for name in ("search", "shop", "metrics", "old", "new", "gone", "expired")

@@ -13,12 +13,14 @@ import httpx2 as httpx
 import pytest
 from starlette.routing import Mount
 
+from app.api.page import FILES
 from app.main import create_app
 from app.settings import Settings
 from app.shared.listener import CannotServe
 
 OPTIONAL = "/health"  # answers less without a key
-OPEN = {OPTIONAL, "/", "/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
+PAGE = {"/", *(f"/page/{name}" for name in FILES)}  # which asks for a key
+OPEN = {OPTIONAL, *PAGE, "/ping", "/health/live", "/health/ready", "/v2/health/live", "/v2/health/ready"}
 SECRETS = {"search": "ek_search", "shop": "ek_shop", "prometheus": "ek_prometheus"}
 KEYS = """
 [search]
@@ -277,10 +279,9 @@ async def test_the_document_says_what_needs_a_key_and_where_it_stands(client: ht
         for method, operation in methods.items()
     }
 
-    assert {path for (path, _), operation in operations.items() if "security" not in operation} == OPEN - {
-        "/",
-        OPTIONAL,
-    }
+    assert {
+        path for (path, _), operation in operations.items() if "security" not in operation
+    } == OPEN - PAGE - {OPTIONAL}
     assert {} in operations[OPTIONAL, "get"]["security"]
     assert all(
         {"401", "403", "429"} & one["responses"].keys() or "4XX" in one["responses"]

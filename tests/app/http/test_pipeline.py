@@ -132,6 +132,7 @@ GET_PATHS = [
     "/openapi.json",
     "/docs",
     "/docs/assets/swagger-ui.css",
+    "/page/page.css",
     "/api/tags",
 ]
 

@@ -46,7 +46,9 @@ def test_a_refused_model_is_a_row_with_its_reason() -> None:
 
 
 def test_the_address_and_that_of_the_documentation_are_told() -> None:
-    assert "http://a:1  to try it: http://a:1/docs" in line({"event": "ready", "url": "http://a:1"})
+    assert "http://a:1  open it in a browser to try it; the API is at http://a:1/docs" in line(
+        {"event": "ready", "url": "http://a:1"}
+    )
     with_keys = line({"event": "ready", "url": "http://a:1", "needs": "a key"})
     assert "needs a key" in with_keys
     assert "/docs" not in with_keys  # which no browser would be shown
