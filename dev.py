@@ -44,6 +44,7 @@ ENVIRONMENTS = {
     "dev": ("dev.lock", "torch"),
     **{name: (f"{name}.lock",) for name in CLIENTS},
     "deploy": ("deploy.lock",),
+    "browser": ("browser.lock",),
     "lock": ("locker.lock",),
 }
 
@@ -58,7 +59,7 @@ LOCKS = {
     "dev.lock": "pyproject.toml --extra=train --extra=dev --no-emit-package=torch -c requirements/serve.lock",
     "torch-cuda.lock": "requirements/torch-cuda.in --no-config -c requirements/dev.lock",
     "teacher.lock": "--group=teacher --no-deps",
-    **{f"{name}.lock": f"requirements/{name}.in" for name in CLIENTS},
+    **{f"{name}.lock": f"requirements/{name}.in" for name in (*CLIENTS, "browser")},
 }
 LOCKS["clients-mlserver.lock"] += " --override=requirements/clients-mlserver.override"
 
@@ -100,6 +101,12 @@ def deploy(arguments: list[str]) -> int:
     """Try what is in deploy/ with the tools that this machine has; says which it has not."""
     environment("deploy")
     return call([environment("dev"), "-m", "pytest", "tests/deploy", *arguments])
+
+
+def browser(arguments: list[str]) -> int:
+    """Use the page at / with the system's Chromium, as a person would; pictures are in build/browser."""
+    environment("browser")
+    return call([environment("dev"), "-m", "pytest", "-m", "browser", "tests/browser", *arguments])
 
 
 def check(arguments: list[str]) -> int:
@@ -178,7 +185,7 @@ def docs(arguments: list[str]) -> int:
 
 TASKS = {
     task.__name__: task for task in (
-        serve, test, clients, deploy, check, run, docs, bench, faults, replay, lock, sbom, size, image,
+        serve, test, clients, browser, deploy, check, run, docs, bench, faults, replay, lock, sbom, size, image,
     )
 }  # fmt: skip
 

@@ -14,9 +14,14 @@ export function el(tag, properties = {}, ...children) {
   return element;
 }
 
+let fields = 0;
+
 /** A control with its label above it, and a hint below. */
 export function field(label, control, hint = "") {
-  return el("label", { class: "field" }, el("span", {}, label), control, hint ? el("small", {}, hint) : null);
+  control.id = `field-${++fields}`;
+  if (hint) control.setAttribute("aria-describedby", `${control.id}-hint`);
+  return el("div", { class: "field" }, el("label", { for: control.id }, label), control,
+    hint ? el("small", { id: `${control.id}-hint` }, hint) : null);
 }
 
 export function select(options, { value, onchange, label } = {}) {

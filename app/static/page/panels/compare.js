@@ -2,7 +2,7 @@
 
 import { ask, encode } from "../api.js";
 import { manifest, modelPicker, schema, usable } from "../catalogue.js";
-import { el, field, problem, shown, table, tabs, working } from "../dom.js";
+import { el, field, shown, table, tabs, working } from "../dom.js";
 import { kindOf } from "../inputs.js";
 import { readRows } from "../rows.js";
 import { SOME } from "../sample.js";
@@ -20,14 +20,15 @@ export async function comparePanel(panel) {
 function matrixView() {
   const place = el("div", { "aria-live": "polite" }), editor = el("div"), button = el("button", { class: "primary" }, "Compare");
   let input, facts;
-  const choose = async (name) => {
-    facts = await manifest(name);
-    input = kindOf(facts.kind).form(await schema(name), { texts: SOME });
+  const choose = (name) => working(button, place, async () => {
+    const [found, shape] = await Promise.all([manifest(name), schema(name)]);
+    if (name !== picker.value) return; // another one was chosen meanwhile
+    facts = found;
+    input = kindOf(facts.kind).form(shape, { texts: SOME });
     editor.replaceChildren(input.element);
     place.replaceChildren();
-  };
-  const showing = (name) => choose(name).catch((error) => place.replaceChildren(problem(error)));
-  const picker = modelPicker({ onchange: showing });
+  });
+  const picker = modelPicker({ onchange: choose });
   const form = el("form", { class: "card" }, el("div", { class: "options" }, picker.element), editor, el("div", { class: "row" }, button));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -39,7 +40,7 @@ function matrixView() {
       place.replaceChildren(heatMap(inputs.map(kindOf(facts.kind).titleOf), similarities(vectors, facts.metric), facts.metric));
     });
   });
-  showing(picker.value);
+  choose(picker.value);
   return el("div", { class: "split" }, form, place);
 }
 
@@ -50,8 +51,8 @@ function heatMap(titles, values, metric) {
   const numbered = titles.map((one, at) => `${at + 1}. ${one}`);
   const rows = values.map((row, at) => [numbered[at], ...row.map((value, column) => {
     const share = Math.min(1, Math.max(0, (value - low) / (high - low)));
-    const cell = el("span", { class: `heat ${at === column ? "self" : share > 0.55 ? "strong" : ""}`, title: `${titles[at]} – ${titles[column]}` }, value.toFixed(2));
-    if (at !== column) cell.style.setProperty("--share", `${Math.round(100 * share)}%`);
+    const cell = el("span", { class: at === column ? "heat self" : "heat", title: `${titles[at]} – ${titles[column]}` }, value.toFixed(2));
+    if (at !== column) cell.style.setProperty("--share", share.toFixed(2));
     return cell;
   })]);
   return el("section", {}, el("h3", {}, metric === "cosine" ? "Cosines" : "Inner products"),
@@ -70,17 +71,17 @@ function rankingView() {
     list.replaceChildren(candidates.element);
     mixField.hidden = facts.kind !== "text";
   };
-  const choose = async (name) => {
+  const choose = (name) => working(button, place, async () => {
     const [facts, shape] = await Promise.all([manifest(name), schema(name)]);
+    if (name !== picker.value) return;
     query = kindOf(facts.kind).form(shape, { one: true, texts: ["My order has not come"] });
     editor.replaceChildren(query.element);
-    other = otherPicker(facts, (chosen) => guarded(chooseOther(chosen)));
+    other = otherPicker(facts, (chosen) => working(button, place, () => chooseOther(chosen)));
     others.replaceChildren(other.element);
     place.replaceChildren();
     await chooseOther(other.value);
-  };
-  const guarded = (promise) => promise.catch((error) => place.replaceChildren(problem(error)));
-  const picker = modelPicker({ label: "The query's model", onchange: (name) => guarded(choose(name)) });
+  });
+  const picker = modelPicker({ label: "The query's model", onchange: choose });
   const form = el("form", { class: "card" }, el("div", { class: "options" }, picker.element, others),
     el("h3", {}, "The query"), editor, el("h3", {}, "The list"), list, mixField, el("div", { class: "row" }, button));
   form.addEventListener("submit", (event) => {
@@ -92,7 +93,7 @@ function rankingView() {
       place.replaceChildren(ranked(await (await ask("score", { json: request })).json(), titles));
     });
   });
-  guarded(choose(picker.value));
+  choose(picker.value);
   return el("div", { class: "split" }, form, place);
 }
 

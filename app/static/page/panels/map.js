@@ -2,7 +2,7 @@
 
 import { encodeMany } from "../api.js";
 import { manifest, modelPicker, schema } from "../catalogue.js";
-import { el, field, problem, select, shown, table, working } from "../dom.js";
+import { el, field, select, shown, table, working } from "../dom.js";
 import { kindOf } from "../inputs.js";
 import { readRows } from "../rows.js";
 import { csv, npy, save } from "../save.js";
@@ -34,13 +34,15 @@ export async function mapPanel(panel) {
     choices.replaceChildren(
       ...(kindOf(facts.kind).needsColumn ? [field("Column to encode", text)] : []), field("Colour by", colours));
   };
-  const choose = async (name) => {
-    [facts, shape] = await Promise.all([manifest(name), schema(name)]);
+  const choose = (name) => working(button, place, async () => {
+    const found = await Promise.all([manifest(name), schema(name)]);
+    if (name !== picker.value) return; // another one was chosen meanwhile
+    [facts, shape] = found;
     if (facts.kind !== "text" && source.value === SAMPLE) source.area.value = "";
     if (!source.value) source.area.value = facts.kind === "text" ? SAMPLE : shape.examples.map((one) => JSON.stringify(one)).join("\n");
     look();
-  };
-  const picker = modelPicker({ onchange: (name) => choose(name).catch((error) => place.replaceChildren(problem(error))) });
+  });
+  const picker = modelPicker({ onchange: choose });
   source.area.addEventListener("input", look);
   const form = el("form", { class: "card" }, el("div", { class: "options" }, picker.element), source.element, choices, el("div", { class: "row" }, button, stop), bar);
   form.addEventListener("submit", (event) => {

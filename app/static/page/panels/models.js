@@ -88,11 +88,11 @@ function sideBySide(models) {
   let input;
   const a = select(every, { onchange: () => choose() });
   const b = select(every, { value: every.find(([key]) => key !== a.value && kinds[key.split("/")[0]] === kinds[a.value?.split("/")[0]])?.[0] });
-  const choose = async () => {
+  const choose = () => working(button, place, async () => {
     const [name, version] = a.value.split("/");
     input = kindOf(kinds[name]).form(await schema(name, version), { texts: SAMPLE_TEXTS });
     editor.replaceChildren(input.element);
-  };
+  });
   const form = el("form", { class: "card" }, el("div", { class: "options" }, field("One", a), field("The other", b)), editor,
     el("p", { class: "quiet" }, "Ten inputs and more say more; each is compared with all others."), el("div", { class: "row" }, button));
   form.addEventListener("submit", (event) => {
@@ -105,7 +105,7 @@ function sideBySide(models) {
       place.replaceChildren(moved(inputs.map(kindOf(kinds[name]).titleOf), ...sides));
     });
   });
-  if (every.length) choose().catch((error) => place.replaceChildren(problem(error)));
+  if (every.length) choose();
   return el("div", { class: "split" }, form, place);
 }
 

@@ -3,7 +3,7 @@
 import { encode } from "../api.js";
 import { manifest, modelPicker, schema, usable } from "../catalogue.js";
 import { bars } from "../charts.js";
-import { copyButton, el, field, problem, select, tabs, working } from "../dom.js";
+import { copyButton, el, field, select, tabs, working } from "../dom.js";
 import { kindOf } from "../inputs.js";
 import { programs } from "../snippets.js";
 import { sentences } from "../warnings.js";
@@ -15,16 +15,17 @@ export async function tryPanel(panel) {
   const options = el("div", { class: "options" }), editor = el("div");
   let input, choices = {};
 
-  const choose = async (name) => {
+  const button = el("button", { class: "primary" }, "Encode");
+  const choose = (name) => working(button, place, async () => {
     const [facts, shape] = await Promise.all([manifest(name), schema(name)]);
+    if (name !== picker.value) return; // another one was chosen meanwhile
     input = kindOf(facts.kind).form(shape);
     choices = optionsOf(facts, usable().find((one) => one.name === name)?.loaded ?? []);
     options.replaceChildren(...Object.values(choices).map((one) => one.element));
     editor.replaceChildren(input.element);
     place.replaceChildren(el("p", { class: "quiet" }, facts.description));
-  };
-  const picker = modelPicker({ onchange: (name) => choose(name).catch((error) => place.replaceChildren(problem(error))) });
-  const button = el("button", { class: "primary" }, "Encode");
+  });
+  const picker = modelPicker({ onchange: choose });
   form.append(el("div", { class: "options" }, picker.element), options, editor, el("div", { class: "row" }, button));
   form.addEventListener("submit", (event) => {
     event.preventDefault();
