@@ -92,6 +92,21 @@ def _is_prefix(path: str) -> str:
     return path
 
 
+def pulls(text: str) -> list[tuple[str, str]]:
+    """Places and the models that are to be fetched from them: `PLACE NAME`, with commas between."""
+    return [(place, name) for place, name in (one.split() for one in listed(text))]
+
+
+def _are_pulls(text: str) -> str:
+    for one in listed(text):
+        if len(one.split()) != 2 or "@" in one.split()[0]:
+            raise ValueError(
+                "what is fetched at start is a place and a model, as https://models.example/encodery text@7, "
+                "with commas between them and no password in an address"
+            )
+    return text
+
+
 def _is_number(value: object) -> object:
     if isinstance(value, bool):  # which Python takes for 0 or 1, and a file of settings may hold
         raise ValueError("a number, not true or false")
@@ -108,5 +123,6 @@ Secret = Annotated[SecretStr, AfterValidator(_can_be_sent)]
 Mode = Annotated[str, AfterValidator(_is_mode)]
 TrustedProxies = Annotated[str, AfterValidator(_are_proxies)]
 Origins = Annotated[str, AfterValidator(_are_origins)]
+Pulls = Annotated[str, AfterValidator(_are_pulls)]
 Hosts = Annotated[str, AfterValidator(_are_hosts)]
 PathPrefix = Annotated[str, AfterValidator(_is_prefix)]

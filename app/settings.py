@@ -29,6 +29,7 @@ from app.setting_types import (
     Number,
     Origins,
     PathPrefix,
+    Pulls,
     Seconds,
     SecondsOrNever,
     Secret,
@@ -79,6 +80,11 @@ class _Settings(BaseSettings):
     )
     required_models: str = Field(
         "", description="models that readiness needs, with commas; by default the default model"
+    )
+    pull: Pulls = Field(
+        "",
+        description="models to fetch before the server starts, each a place and a name, as "
+        "`s3://bucket/models text@7, oci://registry.example/encoders text-small`: `encodery models pull`",
     )
     versions_per_model: Count = Field(
         2,

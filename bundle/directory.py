@@ -44,6 +44,11 @@ def read_manifest(directory: Path) -> tuple[Manifest, bytes]:
         content = read_file(directory / MANIFEST, MAX_MANIFEST_BYTES)
     except IntegrityError as error:
         raise ManifestError(str(error)) from None
+    return parse_manifest(content), content
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """A manifest, with all that can be checked without the files. Raises ManifestError."""
     manifest = Manifest.from_bytes(content)
     if manifest.digest != manifest.expected_digest():
         raise ManifestError(f"manifest.json was changed after it was published; {AGAIN}")
@@ -67,7 +72,7 @@ def read_manifest(directory: Path) -> tuple[Manifest, bytes]:
     shorter = manifest.dimensions[1:]
     if manifest.dimensions != [manifest.dim, *sorted({d for d in shorter if d < manifest.dim}, reverse=True)]:
         raise ManifestError(f"manifest.json: dimensions must start with dim, {manifest.dim}, and descend")
-    return manifest, content
+    return manifest
 
 
 def read_directory(directory: Path) -> Contents:

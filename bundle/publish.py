@@ -213,7 +213,7 @@ def _put_in_place(models: Path, drafts: Sequence[Draft], manifests: Sequence[Man
             directory = models / manifest.name
             staged.append((temporary_in(directory), directory / manifest.version))
             _stage(staged[-1][0], draft, manifest, disk)
-        _move_into_place(staged, disk)
+        move_into_place(staged, disk)
     finally:
         for temporary, _ in staged:
             disk.remove(temporary)
@@ -228,7 +228,7 @@ def _stage(temporary: Path, draft: Draft, manifest: Manifest, disk: Disk) -> Non
     build(read_directory(temporary))
 
 
-def _move_into_place(staged: Sequence[tuple[Path, Path]], disk: Disk) -> None:
+def move_into_place(staged: Sequence[tuple[Path, Path]], disk: Disk) -> None:
     """Rename all or, if one fails, none."""
     try:
         for temporary, target in staged:

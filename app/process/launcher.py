@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections.abc import Callable
 
 import structlog
 
@@ -33,8 +34,12 @@ def is_open(settings: Settings) -> bool:
     return not is_local and settings.keys_file is None and settings.api_key is None
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, first: Callable[[Settings], None] = lambda settings: None) -> int:
     """Run until SIGTERM or SIGINT, then finish what was accepted; returns the exit status.
+
+    Args:
+        settings: of the server.
+        first: what is done before it starts, once there is a log.
 
     Raises:
         CannotServe: before the first request is taken.
@@ -57,6 +62,7 @@ def serve(settings: Settings) -> int:
             host=settings.host,
         )
     tls_context(settings)  # before any process starts
+    first(settings)
     with listening(settings) as listener:
         if settings.workers > 1:
             supervise(settings, listener)

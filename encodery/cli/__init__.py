@@ -14,7 +14,19 @@ from typing import Annotated
 import typer
 
 from encodery import __version__
-from encodery.cli import adapt, aliases, config, encode, evaluate, keys, migrate, models, serve, train
+from encodery.cli import (
+    adapt,
+    aliases,
+    config,
+    encode,
+    evaluate,
+    keys,
+    migrate,
+    models,
+    serve,
+    train,
+    transfer,
+)
 
 app = typer.Typer(
     help="Train encoders, prove them, publish them, and serve their vectors over HTTP.",
@@ -64,6 +76,8 @@ OF_MODELS: dict[str, Callable[..., None]] = {
     "history": aliases.history,
     "describe": models.describe,
     "compare": models.compare,
+    "pull": transfer.pull,
+    "push": transfer.push,
 }
 for name, command in COMMANDS.items():
     app.command(name)(command)
@@ -71,7 +85,8 @@ for name, command in COMMANDS.items():
 app.add_typer(evaluate.app, name="evaluate")
 
 of_models = typer.Typer(
-    help="List, show, verify and compare published models, and choose versions.", no_args_is_help=True
+    help="List, show, verify and compare published models, fetch and send them, and choose versions.",
+    no_args_is_help=True,
 )
 for name, command in OF_MODELS.items():
     of_models.command(name)(command)

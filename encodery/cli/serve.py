@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import gc
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from encodery.cli.common import FAILED, MISTAKE, ModelsDir, fail
+
+if TYPE_CHECKING:
+    from app.settings import Settings
+
+
+def _fetch(settings: Settings) -> None:
+    """Fetch the models that are to be fetched at start."""
+    if settings.pull:
+        from encodery.transfer import at_start
+
+        at_start(settings)
 
 
 def serve(
@@ -30,7 +41,8 @@ def serve(
     from app.shared.listener import CannotServe
 
     try:
-        if status := run(settings_from(host=host, listen_port=port, socket=socket, models_dir=models_dir)):
+        settings = settings_from(host=host, listen_port=port, socket=socket, models_dir=models_dir)
+        if status := run(settings, _fetch):
             raise typer.Exit(status)
     except SettingsError as error:
         fail(str(error), MISTAKE)

@@ -1,0 +1,28 @@
+"""Fetching what ENCODERY_PULL names, before the server starts."""
+
+from __future__ import annotations
+
+import structlog
+
+from app.setting_types import pulls
+from app.settings import Settings
+from bundle import BundleError
+from encodery.transfer.places import place_of
+from encodery.transfer.pull import Wanted, pull
+
+log = structlog.get_logger("encodery")
+
+
+def at_start(settings: Settings) -> None:
+    """Fetch each; what cannot be had is told, and the server goes on with what is there.
+
+    Whether that is enough is readiness' to say: a place that is away for an hour must not keep a server down
+    that has last week's models.
+    """
+    for address, name in pulls(settings.pull):
+        try:
+            done = pull(place_of(address), Wanted.parsed(name), settings.models_dir)
+        except (BundleError, OSError) as error:
+            log.error("pull failed", place=address, model=name, reason=str(error))
+        else:
+            log.info("pulled", place=address, models=[f"{one.name}/{one.version}" for one in done])
