@@ -19,7 +19,7 @@ from running import ROOT, serving
 PACKAGES = list((ROOT / ".venv" / "browser").glob("[lL]ib*/**/site-packages"))
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PICTURES = ROOT / "build" / "browser"
-WAIT_MS = 30_000  # a busy machine is slow, not wrong
+WAIT_MS = 60_000  # the same
 LOOKS = {
     "1280-light": (1280, "light"),
     "1280-dark": (1280, "dark"),
@@ -59,7 +59,7 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def bundled(chromium: Any) -> Iterator[str]:
     """The URL of a server with the bundled models; ends with a slash."""
-    with serving(ROOT / "models") as url:
+    with serving(ROOT / "models", ENCODERY_STALL_LIMIT_S="300") as url:  # a busy machine is slow, not wrong
         yield f"{url}/"
 
 

@@ -6,14 +6,15 @@ import { principal, seeded } from "./vectors.js";
 
 const COMPONENTS = 50, STEPS = 6; // before neighbours are sought: an order of magnitude faster, and as good here
 const A = 1.577, B = 0.8951; // of the curve for min_dist 0.1
-const PUSHES = 5, RATE = 1.0, MOST = 4; // per pull; learning rate; the largest step
+const NEIGHBOURS = 15, PUSHES = 5, RATE = 1.0, MOST = 4; // per pull; learning rate; the largest step
 
 /** Points [[x, y], …]; `progress` is called with a share of 1. */
-export function layout(vectors, { neighbours = 15, epochs = 250, progress = () => {} } = {}) {
+export function layout(vectors, { epochs = 250, progress = () => {} } = {}) {
   const count = vectors.length;
+  const neighbours = Math.min(NEIGHBOURS, Math.max(2, Math.round(count / 5))); // of few, fewer are near
   const reduced = vectors[0].length > COMPONENTS ? principal(vectors, COMPONENTS, STEPS).points : vectors;
   const points = startOf(reduced);
-  const edges = graph(nearestOf(reduced, Math.min(neighbours, count - 1), (done) => progress(done * 0.5)));
+  const edges = graph(nearestOf(reduced, neighbours, (done) => progress(done * 0.5)));
   const strongest = edges.reduce((most, one) => Math.max(most, one[2]), 0);
   const every = edges.map(([, , weight]) => strongest / weight);
   const due = [...every];
