@@ -185,7 +185,8 @@ def docs(arguments: list[str]) -> int:
 
 TASKS = {
     task.__name__: task for task in (
-        serve, test, clients, browser, deploy, check, run, docs, bench, faults, replay, lock, sbom, size, image,
+        serve, test, clients, browser, deploy, check, run, docs, bench, faults, replay,
+        lock, sbom, size, image,
     )
 }  # fmt: skip
 
