@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 def _fetch(settings: Settings) -> None:
     """Fetch the models that are to be fetched at start."""
     if settings.pull:
+        from app.setting_types import pulls
         from encodery.transfer import at_start
 
-        at_start(settings)
+        at_start(pulls(settings.pull), settings.models_dir)
 
 
 def serve(

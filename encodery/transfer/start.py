@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import structlog
 
-from app.setting_types import pulls
-from app.settings import Settings
 from bundle import BundleError
 from encodery.transfer.places import place_of
 from encodery.transfer.pull import Wanted, pull
@@ -13,15 +14,15 @@ from encodery.transfer.pull import Wanted, pull
 log = structlog.get_logger("encodery")
 
 
-def at_start(settings: Settings) -> None:
-    """Fetch each; what cannot be had is told, and the server goes on with what is there.
+def at_start(wanted: Sequence[tuple[str, str]], models_dir: Path) -> None:
+    """Fetch each, a place and a name, into the directory; what cannot be had is told, and the server goes on with what is there.
 
     Whether that is enough is readiness' to say: a place that is away for an hour must not keep a server down
     that has last week's models.
     """
-    for address, name in pulls(settings.pull):
+    for address, name in wanted:
         try:
-            done = pull(place_of(address), Wanted.parsed(name), settings.models_dir)
+            done = pull(place_of(address), Wanted.parsed(name), models_dir)
         except (BundleError, OSError) as error:
             log.error("pull failed", place=address, model=name, reason=str(error))
         else:
