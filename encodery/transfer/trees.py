@@ -118,7 +118,8 @@ class Bucket(Web):
     def write(self, path: str, content: bytes) -> None:
         """See `Tree`."""
         url = self._at(path)
-        answer = ask(url, method="PUT", body=content, headers=self._headers("PUT", url, content))
+        headers = {"Content-Type": "application/octet-stream", **self._headers("PUT", url, content)}
+        answer = ask(url, method="PUT", body=content, headers=headers)
         if answer.status != OK:
             raise refused(url, answer.status)
 
