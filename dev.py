@@ -38,13 +38,14 @@ TORCH_INDEX = (
 
 # Other people's clients: the core that is always tested, the rest, and those whose pins fit no other's.
 CLIENTS = ("clients", "clients-all", "clients-apart", "clients-kserve", "clients-mlserver")
+# What drives a browser, a bucket, or reads Kubernetes' files: each for tests of its own.
+APART = ("browser", "deploy", "stores")
 # What each environment is made of, in this order; by hash, all of it.
 ENVIRONMENTS = {
     "serve": ("serve.lock",),
     "dev": ("dev.lock", "torch"),
     **{name: (f"{name}.lock",) for name in CLIENTS},
-    "deploy": ("deploy.lock",),
-    "browser": ("browser.lock",),
+    **{name: (f"{name}.lock",) for name in APART},
     "lock": ("locker.lock",),
 }
 
@@ -54,12 +55,11 @@ LOCKING = "--quiet --universal --python-version=3.11 --generate-hashes --fork-st
 # What each is made of. torch-cpu.lock is kept by hand: docs/decisions/0002 says from what.
 LOCKS = {
     "locker.lock": "requirements/locker.in",
-    "deploy.lock": "requirements/deploy.in",
     "serve.lock": "pyproject.toml",
     "dev.lock": "pyproject.toml --extra=train --extra=dev --no-emit-package=torch -c requirements/serve.lock",
     "torch-cuda.lock": "requirements/torch-cuda.in --no-config -c requirements/dev.lock",
     "teacher.lock": "--group=teacher --no-deps",
-    **{f"{name}.lock": f"requirements/{name}.in" for name in (*CLIENTS, "browser")},
+    **{f"{name}.lock": f"requirements/{name}.in" for name in (*CLIENTS, *APART)},
 }
 LOCKS["clients-mlserver.lock"] += " --override=requirements/clients-mlserver.override"
 
@@ -107,6 +107,12 @@ def browser(arguments: list[str]) -> int:
     """Use the page at / with the system's Chromium, as a person would; pictures are in build/browser."""
     environment("browser")
     return call([environment("dev"), "-m", "pytest", "-m", "browser", "tests/browser", *arguments])
+
+
+def stores(arguments: list[str]) -> int:
+    """Fetch models from a bucket of moto's, and send them there."""
+    environment("stores")
+    return call([environment("dev"), "-m", "pytest", "-m", "stores", "tests/transfer", *arguments])
 
 
 def check(arguments: list[str]) -> int:
@@ -185,8 +191,8 @@ def docs(arguments: list[str]) -> int:
 
 TASKS = {
     task.__name__: task for task in (
-        serve, test, clients, browser, deploy, check, run, docs, bench, faults, replay,
-        lock, sbom, size, image,
+        serve, test, clients, browser, deploy, stores, check, run, docs, bench,
+        faults, replay, lock, sbom, size, image,
     )
 }  # fmt: skip
 
