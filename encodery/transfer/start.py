@@ -15,8 +15,9 @@ log = structlog.get_logger("encodery")
 
 
 def at_start(wanted: Sequence[tuple[str, str]], models_dir: Path) -> None:
-    """Fetch each, a place and a name, into the directory; what cannot be had is told, and the server goes on with what is there.
+    """Fetch each, a place and a name, into the directory.
 
+    What cannot be had is told, and the server goes on with what is there.
     Whether that is enough is readiness' to say: a place that is away for an hour must not keep a server down
     that has last week's models.
     """
