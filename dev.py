@@ -38,14 +38,15 @@ TORCH_INDEX = (
 
 # Other people's clients: the core that is always tested, the rest, and those whose pins fit no other's.
 CLIENTS = ("clients", "clients-all", "clients-apart", "clients-kserve", "clients-mlserver")
-# What drives a browser, a bucket, or reads Kubernetes' files: each for tests of its own.
-APART = ("browser", "deploy", "stores")
+# What drives a browser, a bucket, a cluster, or reads Kubernetes' files: each for tests of its own.
+APART = ("browser", "cluster", "deploy", "stores")
 # What each environment is made of, in this order; by hash, all of it.
 ENVIRONMENTS = {
     "serve": ("serve.lock",),
     "dev": ("dev.lock", "torch"),
     **{name: (f"{name}.lock",) for name in CLIENTS},
     **{name: (f"{name}.lock",) for name in APART},
+    "cluster": ("serve.lock", "cluster.lock"),  # its workers encode
     "lock": ("locker.lock",),
 }
 
@@ -61,6 +62,7 @@ LOCKS = {
     "teacher.lock": "--group=teacher --no-deps",
     **{f"{name}.lock": f"requirements/{name}.in" for name in (*CLIENTS, *APART)},
 }
+LOCKS["cluster.lock"] += " -c requirements/serve.lock"
 LOCKS["clients-mlserver.lock"] += " --override=requirements/clients-mlserver.override"
 
 CHECKS = ("ruff format --check .", "ruff check .", "mypy", "lint-imports")
@@ -101,6 +103,12 @@ def deploy(arguments: list[str]) -> int:
     """Try what is in deploy/ with the tools that this machine has; says which it has not."""
     environment("deploy")
     return call([environment("dev"), "-m", "pytest", "tests/deploy", *arguments])
+
+
+def cluster(arguments: list[str]) -> int:
+    """Encode on a cluster of Ray on this machine, of which a node is killed; takes 800 MB of disk."""
+    environment("cluster")
+    return call([environment("dev"), "-m", "pytest", "tests/deploy/test_ray.py", *arguments])
 
 
 def browser(arguments: list[str]) -> int:
@@ -191,7 +199,7 @@ def docs(arguments: list[str]) -> int:
 
 TASKS = {
     task.__name__: task for task in (
-        serve, test, clients, browser, deploy, stores, check, run, docs, bench,
+        serve, test, clients, browser, cluster, deploy, stores, check, run, docs, bench,
         faults, replay, lock, sbom, size, image,
     )
 }  # fmt: skip
