@@ -44,8 +44,7 @@ APART = ("browser", "cluster", "deploy", "stores")
 ENVIRONMENTS = {
     "serve": ("serve.lock",),
     "dev": ("dev.lock", "torch"),
-    **{name: (f"{name}.lock",) for name in CLIENTS},
-    **{name: (f"{name}.lock",) for name in APART},
+    **{name: (f"{name}.lock",) for name in (*CLIENTS, *APART)},
     "cluster": ("serve.lock", "cluster.lock"),  # its workers encode
     "lock": ("locker.lock",),
 }
@@ -99,28 +98,13 @@ def clients(arguments: list[str]) -> int:
     return call([environment("dev"), "-m", "pytest", "-m", "clients", *arguments])
 
 
-def deploy(arguments: list[str]) -> int:
-    """Try what is in deploy/ with the tools that this machine has; says which it has not."""
-    environment("deploy")
-    return call([environment("dev"), "-m", "pytest", "tests/deploy", *arguments])
-
-
-def cluster(arguments: list[str]) -> int:
-    """Encode on a cluster of Ray on this machine, of which a node is killed; takes 800 MB of disk."""
-    environment("cluster")
-    return call([environment("dev"), "-m", "pytest", "tests/deploy/test_ray.py", *arguments])
-
-
-def browser(arguments: list[str]) -> int:
-    """Use the page at / with the system's Chromium, as a person would; pictures are in build/browser."""
-    environment("browser")
-    return call([environment("dev"), "-m", "pytest", "-m", "browser", "tests/browser", *arguments])
-
-
-def stores(arguments: list[str]) -> int:
-    """Fetch models from a bucket of moto's, and send them there."""
-    environment("stores")
-    return call([environment("dev"), "-m", "pytest", "-m", "stores", "tests/transfer", *arguments])
+def apart(arguments: list[str]) -> int:
+    """Run tests that need an environment of their own: `apart browser`, `cluster`, `deploy` or `stores`."""
+    names = [name for name in arguments[:1] if name in APART]
+    for name in names or APART:
+        environment(name)
+    tests = ["-m", "pytest", "-m", " or ".join(names or APART), *arguments[len(names) :]]
+    return call([environment("dev"), *tests])
 
 
 def check(arguments: list[str]) -> int:
@@ -197,12 +181,8 @@ def docs(arguments: list[str]) -> int:
     return call([environment("dev"), "-m", "docs", *arguments])
 
 
-TASKS = {
-    task.__name__: task for task in (
-        serve, test, clients, browser, cluster, deploy, stores, check, run, docs, bench,
-        faults, replay, lock, sbom, size, image,
-    )
-}  # fmt: skip
+ALL = (serve, test, clients, apart, check, run, docs, bench, faults, replay, lock, sbom, size, image)
+TASKS = {task.__name__: task for task in ALL}
 
 
 def environment(name: str) -> Path:

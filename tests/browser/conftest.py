@@ -1,6 +1,6 @@
 """A real browser, the system's own Chromium, on a real server with the bundled models.
 
-`python3 dev.py browser` sets up Playwright in .venv/browser; without it, or without a Chromium, all is
+`python3 dev.py apart browser` sets up Playwright in .venv/browser; without it, or without a Chromium, all is
 skipped with the reason. Pictures of what was seen are left in build/browser.
 """
 
@@ -41,7 +41,7 @@ def chromium() -> Iterator[Any]:
     """The browser."""
     executable = next(filter(None, map(shutil.which, NAMES)), None)
     if not PACKAGES:
-        pytest.skip("there is no .venv/browser; python3 dev.py browser")
+        pytest.skip("there is no .venv/browser; python3 dev.py apart browser")
     if executable is None:
         pytest.skip("there is no Chromium; on Debian: apt install chromium")
     sys.path.append(str(PACKAGES[0]))

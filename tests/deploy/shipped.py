@@ -54,7 +54,7 @@ def python_of(environment: str) -> Path:
     """The Python of `.venv/<environment>`; the test is skipped where it was not made."""
     found = ROOT / ".venv" / environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not found.exists():
-        pytest.skip(f"there is no .venv/{environment}; python3 dev.py deploy")
+        pytest.skip(f"there is no .venv/{environment}; python3 dev.py apart deploy")
     return found
 
 

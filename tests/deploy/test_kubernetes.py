@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from shipped import DEPLOY, documents, python_of, read, run, tool
 
+pytestmark = pytest.mark.deploy
+
 BASE = DEPLOY / "kubernetes" / "base"
 OVERLAYS = sorted(path.parent for path in (DEPLOY / "kubernetes" / "overlays").glob("*/kustomization.yaml"))
 VERSIONS = ("1.33", "1.37")  # the first that mounts images without a gate, and the newest known

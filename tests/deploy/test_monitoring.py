@@ -23,6 +23,8 @@ sys.path.insert(0, str(DEPLOY / "monitoring"))
 import dashboard
 import tiny
 
+pytestmark = pytest.mark.deploy
+
 MONITORING = DEPLOY / "monitoring"
 QUERIES = [query for row in dashboard.ROWS.values() for panel in row for query in panel.queries.values()]
 SCRAPES_S = 1  # in the test

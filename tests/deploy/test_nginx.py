@@ -16,6 +16,8 @@ import tiny
 from running import Server, server, until
 from shipped import DEPLOY, free_port, run, tool
 
+pytestmark = pytest.mark.deploy
+
 REPLICAS = ("8001", "8002", "8003")  # as encodery.conf has them
 BODY = json.dumps({"inputs": ["hello"]}).encode()
 

@@ -16,12 +16,13 @@ from shipped import ROOT, python_of
 
 from encodery.bulk.tables import BundleEncoder
 
+pytestmark = pytest.mark.cluster
+
 ROWS, FILES = 12_000, 4
 SAME = 1e-5  # float32 through another batch shape
 WORDS = ("hello", "world", "the", "cat", "sat", "unheard", "dog")
 
 
-@pytest.mark.e2e
 def test_a_killed_node_loses_and_doubles_nothing(tmp_path: Path) -> None:
     python = python_of("cluster")
     tiny.publish_all(tmp_path / "models")

@@ -6,7 +6,10 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
 from shipped import DEPLOY, run, tool
+
+pytestmark = pytest.mark.deploy
 
 UNIT = DEPLOY / "systemd" / "encodery.service"
 MOST_EXPOSED = 2.0  # of 10, by systemd's own count

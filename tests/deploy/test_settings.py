@@ -12,6 +12,8 @@ from app.main import create_app
 from app.settings import Settings
 from bundle import Store
 
+pytestmark = pytest.mark.deploy
+
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.suffix in {".conf", ".service", ".yaml", ".yml"})
 SERVICE_LINK = "ENCODERY_PORT"  # what Kubernetes would set, named in a comment
 

@@ -1,4 +1,4 @@
-"""Models come from a bucket of moto's, and go there; skipped where `dev.py stores` did not set it up."""
+"""Models come from a bucket of moto's, and go there; skipped where `dev.py apart stores` set up none."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PLACE = "s3://models/some/prefix"
 def store() -> Iterator[str]:
     """The URL of a store that is running."""
     if not PYTHON.exists():
-        pytest.skip("there is no .venv/stores; python3 dev.py stores")
+        pytest.skip("there is no .venv/stores; python3 dev.py apart stores")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
