@@ -1,6 +1,6 @@
 """A real browser, the system's own Chromium, on a real server with the bundled models.
 
-`python3 dev.py apart browser` sets up Playwright in .venv/browser; without it, or without a Chromium, all is
+`python3 dev.py apart browser` sets up Playwright in .venv/browser and runs these; otherwise all is
 skipped with the reason. Pictures of what was seen are left in build/browser.
 """
 
@@ -28,11 +28,14 @@ LOOKS = {
 }
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark whatever needs the browser."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs the browser, and skip it among others: Playwright's event loop stays running."""
+    is_asked_for = "browser" in config.option.markexpr
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
+            if not is_asked_for:
+                item.add_marker(pytest.mark.skip("they run apart: python3 dev.py apart browser"))
             item.add_marker(pytest.mark.e2e)
 
 

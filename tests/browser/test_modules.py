@@ -14,6 +14,10 @@ CARD = """# A `b`
 
 - [d](https://e.example)
 
+    i = {
+      k
+
+
 | f |
 |---|
 | g |
@@ -130,4 +134,4 @@ def test_markup_in_a_card_stays_text(page: Any) -> None:
 
     assert "<img src=x onerror=alert(1)>" in shown[0]
     assert shown[1] == 0
-    assert {"b", "c", "d", "f", "g", "h"} <= {*shown[2]}
+    assert {"b", "c", "d", "f", "g", "h", "i = {\n  k"} <= {*shown[2]}

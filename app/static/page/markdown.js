@@ -3,7 +3,7 @@
 import { el, table } from "./dom.js";
 
 const BLOCKS = [
-  [/^```/, code], [/^#{1,6} /, heading], [/^\|/, grid], [/^[-*] /, list],
+  [/^```/, code], [/^ {4}/, indented], [/^#{1,6} /, heading], [/^\|/, grid], [/^[-*] /, list],
 ];
 
 export function markdown(text) {
@@ -29,6 +29,11 @@ function run(lines, at, belongs) {
 function code(lines, at) {
   const inside = run(lines, at + 1, (line) => !line.startsWith("```"));
   return [el("pre", { tabindex: "0" }, inside.join("\n")), inside.length + 2];
+}
+
+function indented(lines, at) {
+  const inside = run(lines, at, (line) => line.startsWith("    ") || !line.trim());
+  return [el("pre", { tabindex: "0" }, inside.map((line) => line.slice(4)).join("\n").trimEnd()), inside.length];
 }
 
 function heading(lines, at) {

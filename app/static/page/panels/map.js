@@ -71,7 +71,7 @@ function drawn({ rows, inputs, found, columns, kind, metric, colourColumn }) {
   const good = rows.map((_, at) => at).filter((at) => found.rows[at]?.vector);
   const failed = rows.map((_, at) => at).filter((at) => !found.rows[at]?.vector);
   const told = failed.slice(0, 5).map((at) => el("li", {}, `row ${at + 1}: ${found.rows[at]?.error ?? "no answer"}`));
-  const errors = failed.length ? el("div", {}, el("p", { class: "error" }, `${failed.length} rows were not encoded:`), el("ul", {}, told)) : null;
+  const errors = failed.length ? el("div", {}, el("p", { class: "error" }, `Rows that were not encoded: ${failed.length}`), el("ul", {}, told)) : null;
   if (good.length < 2) return el("section", {}, errors, el("p", {}, "There are fewer than two points, so there is no map."));
   const vectors = good.map((at) => found.rows[at].vector);
   const compared = metric === "cosine" ? vectors.map(unit) : vectors;
