@@ -7,7 +7,7 @@ texts, logs or models. The server does not import it.
 from tabular.counts import BadRows, BadRowsPolicy, RowCounts
 from tabular.errors import DataError
 from tabular.lines import Lines
-from tabular.reader import FORMATS, column_names, format_of, named_rows, read_rows
+from tabular.reader import FORMATS, Format, column_names, format_of, named_rows, read_rows
 from tabular.rows import Row
 from tabular.times import TimeColumn
 
@@ -16,6 +16,7 @@ __all__ = [
     "BadRows",
     "BadRowsPolicy",
     "DataError",
+    "Format",
     "Lines",
     "Row",
     "RowCounts",

@@ -8,7 +8,7 @@ a year 20,000, makes a bad row. pyarrow is imported when a file of this kind is 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,23 +22,28 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
-BATCH_ROWS = 1024  # in memory at once
+BATCH_ROWS, FILE_ROWS = 1024, 64  # in memory at once; the second where there are whole files in them
 BUFFER_BYTES = 1 << 20  # of each column
 
 
-def rows(path: Path, columns: Sequence[str] | None) -> Iterator[Row]:
-    """The rows by column, only the given ones or all. Raises DataError."""
+def rows(path: Path, columns: Sequence[str] | None, files: Collection[str] = ()) -> Iterator[Row]:
+    """The rows by column, only the given ones or all. Raises DataError.
+
+    Binary values are texts, as old writers have them, but those of `files`, which stay bytes.
+    """
     number = 0
     with _parquet(path) as (file, names):
         refuse_missing(path.name, columns or (), names)
         wanted = names if columns is None else list(dict.fromkeys(columns))
         unit = f"{path.name}, row"
-        for batch in file.iter_batches(BATCH_ROWS, columns=wanted):
-            yield from rows_of(batch, wanted, unit, number)
+        for batch in file.iter_batches(FILE_ROWS if files else BATCH_ROWS, columns=wanted):
+            yield from rows_of(batch, wanted, unit, before=number, files=files)
             number += batch.num_rows
 
 
-def rows_of(batch: pa.RecordBatch, columns: Sequence[str], unit: str, before: int = 0) -> Iterator[Row]:
+def rows_of(
+    batch: pa.RecordBatch, columns: Sequence[str], unit: str, *, before: int = 0, files: Collection[str] = ()
+) -> Iterator[Row]:
     """The rows of a batch that is in memory.
 
     Args:
@@ -46,9 +51,13 @@ def rows_of(batch: pa.RecordBatch, columns: Sequence[str], unit: str, before: in
         columns: that are read; the batch has them.
         unit: what a row is called in messages.
         before: rows that came before it.
+        files: columns whose bytes are files, and stay bytes.
     """
     faults: dict[int, str] = {}
-    values = [_values(name, batch.column(name), faults) for name in columns]
+    values = [
+        batch.column(name).to_pylist() if name in files else _values(name, batch.column(name), faults)
+        for name in columns
+    ]
     for position in range(batch.num_rows):
         content = {name: column[position] for name, column in zip(columns, values, strict=True)}
         yield Row(unit, before + position + 1, content, faults.get(position, ""))

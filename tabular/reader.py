@@ -9,7 +9,7 @@ Parquet. Knows nothing of what columns mean.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,12 +29,15 @@ class Format:
         names: of its columns; of JSONL, those of its first rows.
         is_sparse: a row may lack a column.
         is_columnar: columns are read apart, and the number of rows is known without reading them.
+        rows_with_files: the same as `rows`, where binary values of the columns named last stay bytes; None
+            where there are no such values.
     """
 
     rows: Callable[[Path, Sequence[str] | None], Iterator[Row]]
     names: Callable[[Path], list[str]]
     is_sparse: bool = False
     is_columnar: bool = False
+    rows_with_files: Callable[[Path, Sequence[str] | None, Collection[str]], Iterator[Row]] | None = None
 
 
 def _separated(records: Callable[[Path], Iterator[separated.Record]]) -> Format:
@@ -48,7 +51,7 @@ FORMATS: Mapping[str, Format] = {
     ".csv": _separated(separated.csv_records),
     ".tsv": _separated(separated.tsv_records),
     ".jsonl": Format(lambda path, columns: jsonl.rows(path), jsonl.names_of, is_sparse=True),
-    ".parquet": Format(parquet.rows, parquet.names_of, is_columnar=True),
+    ".parquet": Format(parquet.rows, parquet.names_of, is_columnar=True, rows_with_files=parquet.rows),
 }
 
 

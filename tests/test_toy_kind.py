@@ -10,6 +10,8 @@ from typing import Any
 
 import httpx2 as httpx
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tiny
 import toy_kind
@@ -23,6 +25,7 @@ from app.main import create_app
 from app.settings import Settings
 from bundle import Store, publish
 from encodery.bulk.command import Job, run
+from encodery.bulk.errors import BulkError
 
 GOOD = [picture(seed) for seed in range(3)]
 
@@ -83,6 +86,14 @@ async def test_it_is_served_from_json(models: Path, expected: np.ndarray) -> Non
     assert several.json()["warnings"] == [{"index": 3, "shrunk": [8, 12]}]
 
 
+async def test_it_is_served_in_an_object_and_as_a_data_uri(models: Path, expected: np.ndarray) -> None:
+    uris = [f"data:{MEDIA_TYPE};base64,{one.to_json()}" for one in GOOD]
+    async with serving(models) as client:
+        answer = await client.post("/encode", json={"inputs": [*uris, *({"picture": uri} for uri in uris)]})
+
+    np.testing.assert_allclose(vectors_of(answer), [*expected, *expected], atol=1e-5)
+
+
 async def test_it_is_served_from_bytes(models: Path, expected: np.ndarray) -> None:
     async with serving(models) as client:
         answer = await client.post(
@@ -119,6 +130,12 @@ WRONG: list[tuple[dict[str, Any], int, str, str | None]] = [
     ({"files": [("inputs", BAD)] * 3}, 400, "invalid_multipart", None),
     ({"files": {"inputs": BAD}, "data": {"modle": "picture"}}, 422, "unknown_field", None),
     ({"json": {"inputs": "no base64"}}, 422, "wrong_kind", "inputs[0]"),
+    ({"json": {"inputs": ["P5", {"picture": 7}]}}, 422, "wrong_kind", "inputs[0]"),
+    ({"json": {"inputs": {"picture": ""}}}, 422, "empty_input", "inputs[0]"),
+    ({"json": {"inputs": {"picture": "P5", "text": ""}}}, 422, "wrong_kind", "inputs[0]"),
+    ({"json": {"inputs": "https://shop.example/a.pgm"}}, 422, "address", "inputs[0]"),
+    ({"json": {"inputs": {"picture": "file:///etc/hosts"}}}, 422, "address", "inputs[0]"),
+    ({"json": {"inputs": "data:image/png,P5"}}, 422, "wrong_kind", "inputs[0]"),
     ({"json": {"inputs": [GOOD[0].to_json(), {}]}}, 422, "wrong_kind", "inputs[1]"),
     ({"json": {"inputs": picture(0, 65, 64).to_json()}}, 422, "too_large", "inputs[0]"),
 ]
@@ -206,11 +223,56 @@ async def test_it_is_asked_through_kserve(models: Path, expected: np.ndarray) ->
 def test_it_is_encoded_in_bulk(
     models: Path, expected: np.ndarray, tmp_path: Path, column: str | None
 ) -> None:
-    values = [*(one.to_json() for one in GOOD), "no picture"]
+    """From data URIs, paths beside the table, and objects as datasets have them."""
+    (tmp_path / "lamp.pgm").write_bytes(GOOD[1].to_bytes())
+    (tmp_path / "cup.pgm").write_bytes(GOOD[2].to_bytes())
+    uri = f"data:{MEDIA_TYPE};base64,{GOOD[0].to_json()}"
+    values = [uri, "lamp.pgm", {"bytes": None, "path": "cup.pgm"}, "missing.pgm", "."]
     source, out = tmp_path / "in.jsonl", tmp_path / "out.npy"
     source.write_text("".join(json.dumps({column or "picture": value}) + "\n" for value in values))
 
     summary = run(Job(source, out, "picture", None, models, url=None, column=column))
 
+    assert (summary.rows, summary.bad) == (3, 2)
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
+    reasons = [json.loads(line)["reason"] for line in Path(f"{out}.bad.jsonl").read_text().splitlines()]
+    assert reasons[0].startswith("the file cannot be read: ")
+
+
+def test_bytes_of_parquet_are_encoded_in_bulk(models: Path, expected: np.ndarray, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.parquet", tmp_path / "out.npy"
+    contents = [*(one.to_bytes() for one in GOOD), b"no picture"]
+    pq.write_table(pa.table({"picture": contents}), source)
+
+    summary = run(Job(source, out, "picture", None, models, url=None))
+
     assert (summary.rows, summary.bad) == (3, 1)
     np.testing.assert_allclose(np.load(out), expected, atol=1e-5)
+    assert "10 bytes" in Path(f"{out}.bad.jsonl").read_text()
+
+
+def test_a_folder_is_encoded_in_bulk(models: Path, expected: np.ndarray, tmp_path: Path) -> None:
+    """What is hidden is left out; what is no picture is a bad row."""
+    folder, out = tmp_path / "photos", tmp_path / "out.jsonl"
+    (folder / "more").mkdir(parents=True)
+    for name, content in {
+        "b.pgm": GOOD[1].to_bytes(),
+        "a.pgm": GOOD[0].to_bytes(),
+        "more/c.pgm": GOOD[2].to_bytes(),
+        "notes.txt": b"notes",
+        ".hidden": b"",
+    }.items():
+        (folder / name).write_bytes(content)
+
+    summary = run(Job(folder, out, "picture", None, models, url=None))
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+
+    assert (summary.rows, summary.bad) == (3, 1)
+    assert [row["path"] for row in rows] == ["a.pgm", "b.pgm", "more/c.pgm"]
+    np.testing.assert_allclose([row["embedding"] for row in rows], expected, atol=1e-5)
+
+
+def test_a_folder_for_a_model_of_texts_is_refused(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"hello")
+    with pytest.raises(BulkError, match="is a folder, and text takes texts"):
+        run(Job(tmp_path, tmp_path.parent / "out.npy", "text", None, models, url=None))

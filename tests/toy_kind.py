@@ -6,9 +6,8 @@ A dataclass, a preprocessor and a row for the table of kinds: all that a kind is
 from __future__ import annotations
 
 import base64
-import binascii
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,13 +15,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bundle import KINDS, Facts, Input, InputError, Kind, Limit, Prepared, Tensor, Truncate
+from bundle import KINDS, Facts, Input, InputError, Kind, Limit, Prepared, Truncate
 from bundle.preprocess.base import Arrays, Layout
 from bundle.preprocess.facts import warning_field
-from bundle.preprocess.kind import Columns, LimitSetting, Schema, TensorType
+from bundle.preprocess.kind import LimitSetting
+from bundle.preprocess.media import Media
 
 SIDE = 4
 MEDIA_TYPE = "image/x-portable-graymap"
+MEDIA = Media("picture", "a picture", "pictures")
 _HEAD = re.compile(rb"P5\s(\d+)\s(\d+)\s255\s")
 
 
@@ -45,13 +46,8 @@ class Picture:
 
     @classmethod
     def from_json(cls, value: Any) -> Picture:
-        """Read base64 of PGM. Raises InputError."""
-        try:
-            content = base64.b64decode(value, validate=True)
-        except (TypeError, ValueError, binascii.Error):
-            message = "this model takes pictures; send base64 of a PGM file"
-            raise InputError(0, "wrong_kind", message) from None
-        return cls.from_bytes(content)
+        """Read PGM in any form of the bytes of a file. Raises InputError."""
+        return cls.from_bytes(MEDIA.content_of(value))
 
     def to_bytes(self) -> bytes:
         """As PGM."""
@@ -123,24 +119,6 @@ class PicturePreprocessor:
         return ()
 
 
-def _columns(schema: Schema, column: str | None) -> Columns:
-    name = column or "picture"
-
-    def value(row: Any) -> Any:
-        found = row.get(name) if isinstance(row, Mapping) else row
-        if not isinstance(found, str):
-            raise ValueError(f"there is no picture in {name!r}")
-        return found
-
-    return Columns((name,), are_all_needed=True, value=value)
-
-
-def _from_tensors(schema: Schema, tensors: Mapping[str, Tensor]) -> list[Any]:
-    if list(tensors) != ["picture"]:
-        raise ValueError("this model takes one tensor, picture, BYTES [n]")
-    return [row[0] for row in tensors["picture"].rows]
-
-
 def _pixels(one: Picture) -> int:
     return int(one.pixels.size)
 
@@ -156,9 +134,9 @@ PICTURE = Kind(
             "pixels", _pixels, LimitSetting("max_picture_pixels", 64 * 64, "largest picture"), json_bytes=2
         ),
     ),
-    columns=_columns,
-    tensors=lambda schema: (TensorType("picture", "BYTES", (-1,)),),
-    from_tensors=_from_tensors,
+    columns=MEDIA.columns,
+    tensors=MEDIA.tensors,
+    from_tensors=MEDIA.from_tensors,
     file="picture.json",
     version=1,
     load=PicturePreprocessor,

@@ -49,10 +49,17 @@ class JsonInputs:
 
     @property
     def work(self) -> int:
-        return INPUT * len(self.values)
+        return sum(INPUT + _text_length(value) for value in self.values)
 
     def read(self, loaded: Loaded) -> list[Input]:
         return loaded.encoder.read(self.values, self.now_s)
+
+
+def _text_length(value: Any) -> int:
+    """Characters of an input, or of what an object names: base64 has to be decoded."""
+    if isinstance(value, dict) and len(value) == 1:
+        (value,) = value.values()
+    return len(value) if isinstance(value, str | bytes) else 0
 
 
 class ItemInputs(JsonInputs):
@@ -90,8 +97,7 @@ class TextOrIdInputs(TextInputs):
 
     @property
     def work(self) -> int:
-        ids = sum(len(one) for one in self.values if isinstance(one, list))
-        return INPUT * len(self.values) + ids
+        return super().work + sum(len(one) for one in self.values if isinstance(one, list))
 
     def read(self, loaded: Loaded) -> list[Input]:
         preprocessor, inputs = loaded.encoder.preprocessor, list[Input]()

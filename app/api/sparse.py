@@ -186,7 +186,8 @@ async def weighed(
     def pieces() -> Iterator[list[tuple[SparseVector, Facts]]]:
         for start, part in enumerate(sliced(inputs, AT_ONCE)):
             try:
-                distinct, prepared = engine.Ready.of(loaded.encoder, part, None, truncate)
+                distinct = engine.Distinct.of(part)
+                prepared = distinct.prepared(loaded.encoder, truncate)
             except InputError as error:
                 raise error.at(start * AT_ONCE + error.index) from None
             rows = loaded.encoder.sparse(prepared, input_type)

@@ -24,7 +24,7 @@ from app.engine.errors import (
 )
 from app.engine.loading import Loader, load_registry
 from app.engine.pace import Pace, Priority
-from app.engine.preparation import Ready
+from app.engine.preparation import Distinct
 from app.engine.registry import Loaded, Model, Registry
 from app.engine.shared_load import SharedLoad
 from app.engine.tuning import BatchProfile
@@ -35,6 +35,7 @@ __all__ = [
     "FEW",
     "BatchProfile",
     "DeadlineExceeded",
+    "Distinct",
     "Draining",
     "Encoded",
     "EncoderFailed",
@@ -50,7 +51,6 @@ __all__ = [
     "Overloaded",
     "Pace",
     "Priority",
-    "Ready",
     "Refused",
     "Registry",
     "ResultCache",

@@ -26,10 +26,10 @@ from app.engine.encoded import Encoded, Timings
 from app.engine.errors import DeadlineExceeded, Draining, Overloaded, TooMuchWork
 from app.engine.forecast import SHORTEST_S, Trust
 from app.engine.pace import SMOOTHING, Priority
-from app.engine.preparation import Distinct, Ready, are_small
+from app.engine.preparation import Distinct, are_small
 from app.engine.registry import Loaded
 from app.engine.shared_load import SharedLoad
-from bundle import Input, Truncate
+from bundle import Input, Prepared, Truncate
 
 T = TypeVar("T")
 SHORTEST_RETRY_S, LONGEST_RETRY_S = 1.0, 60.0
@@ -162,25 +162,26 @@ class Engine:
     ) -> Encoded:
         """Vectors and facts of the inputs, or of some of them only."""
         began_s = self._clock()
-        wanted = inputs if only is None else only.inputs
-        if are_small(wanted):
-            ready = Ready.of(loaded.encoder, inputs, only, how.truncate)
+        if are_small(inputs if only is None else only.inputs):
+            distinct = only or Distinct.of(inputs)
+            prepared = distinct.prepared(loaded.encoder, how.truncate)
         else:
-            ready = await self._on_thread(Ready.of, how, loaded.encoder, inputs, only, how.truncate)
+            distinct = only or await self._on_thread(Distinct.of, how, inputs)
+            prepared = await self._in_slices(loaded, distinct, how)
         if (arrival := ARRIVAL.get()) is not None:
             arrival.end()
-        cost = sum([one.cost for one in ready.prepared])
+        cost = sum([one.cost for one in prepared])
         own_s = self._batcher.own_s(loaded, how.priority, cost)
         if how.size and only is None:
             loaded.pace.measured_body(how.size, cost)
             self._byte_s += SMOOTHING * (own_s / how.size - self._byte_s)
         self._admit_cost(cost, how.priority)
-        forecast_s = self._admit_work(loaded, cost, own_s, len(ready.prepared), how)
+        forecast_s = self._admit_work(loaded, cost, own_s, len(prepared), how)
         self._tell(arriving=cost)
         prepared_s = self._clock()
         try:
             pending = await self._batcher.run(
-                loaded, ready.prepared, how.deadline_s, indices=ready.distinct.indices, priority=how.priority
+                loaded, prepared, how.deadline_s, indices=distinct.indices, priority=how.priority
             )
         except TimeoutError:
             self._trust.learn(forecast_s, math.inf)
@@ -189,14 +190,24 @@ class Engine:
         assert pending.started_s is not None
         done = Encoded(
             vectors=pending.vectors,
-            facts=[one.facts for one in ready.prepared],
+            facts=[one.facts for one in prepared],
             timings=Timings(
                 prepare_s=prepared_s - began_s,
                 queue_s=pending.started_s - prepared_s,
                 run_s=pending.finished_s - pending.started_s,
             ),
         )
-        return ready.distinct.spread(done)
+        return distinct.spread(done)
+
+    async def _in_slices(self, loaded: Loaded, distinct: Distinct, how: _How) -> list[Prepared]:
+        """Prepare the inputs, some after others; no more than have room in the queue."""
+        prepared, cost = list[Prepared](), 0
+        for part in distinct.slices():
+            done = await self._on_thread(part.prepared, how, loaded.encoder, how.truncate)
+            cost += sum(one.cost for one in done)
+            self._admit_cost(cost, how.priority)
+            prepared += done
+        return prepared
 
     async def _on_thread(self, work: Callable[..., T], how: _How, *arguments: Any) -> T:
         """The result of work that would keep the event loop. Raises TimeoutError."""

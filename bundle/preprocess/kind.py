@@ -65,12 +65,14 @@ class Columns:
         value: a row, by column, to an input as it stands in a request. A row of JSONL may be any JSON value.
             Raises ValueError with a sentence for a row that holds no input.
         ids: those of the names whose values are ids, which pandas may have written as floats.
+        are_files: an input is the bytes of a file; a text that is no data URI is the path of one.
     """
 
     names: tuple[str, ...]
     are_all_needed: bool
     value: Callable[[Any], Any]
     ids: tuple[str, ...] = ()
+    are_files: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from bundle.progress import Progress
 from encodery import __version__
 from encodery.bulk.backends import Backend, EncodedChunk, LocalBackend, Options, RemoteBackend
 from encodery.bulk.errors import BulkError
+from encodery.bulk.files import PATH, state_of
 from encodery.bulk.outputs import EMBEDDING, ROW, TRUNCATED, WARNINGS, assemble, beside, check_output
 from encodery.bulk.parts import Parts
 from encodery.bulk.rows import InputRow, Selection, check_columns, read_rows, survey
@@ -80,15 +81,15 @@ def run(job: Job) -> Summary:
     if reserved := {ROW, EMBEDDING, TRUNCATED, WARNINGS} & set(job.keep):
         raise BulkError(f"--keep {', '.join(reserved)}: the output has a column of that name already")
     parts = Parts(beside(job.out, ".partial"))
-    source = _file(job.source) if job.source.exists() else {}
     found = survey(job.source)
+    source = state_of(job.source)
     with parts.locked(), closing(_backend(job)) as backend:
-        selection = Selection(backend.kind.columns(backend.schema, job.column), job.keep)
+        selection = _selection(job, backend)
         for sentence in check_columns(job.source, found, selection):
             job.tell(sentence)
         parts.begin(_description(job, backend) | source)
         _encode(job.source, selection, backend, parts, found.rows)
-        if _file(job.source) != source:
+        if state_of(job.source) != source:
             raise BulkError(
                 f"{job.source.name} changed while it was read, so that no row is sure; remove "
                 f"{parts.directory} and give the same command again"
@@ -97,6 +98,18 @@ def run(job: Job) -> Summary:
         assemble(job.out, parts.all(), summary.meta, backend.kind.facts)
     shutil.rmtree(parts.directory)
     return summary
+
+
+def _selection(job: Job, backend: Backend) -> Selection:
+    """The columns that are read; of a folder its one. Raises BulkError."""
+    if not job.source.is_dir():
+        return Selection(backend.kind.columns(backend.schema, job.column), job.keep)
+    inputs = backend.kind.columns(backend.schema, PATH)
+    if not inputs.are_files:
+        raise BulkError(f"{job.source} is a folder, and {job.model} takes {backend.kind.plural}; give a file")
+    if job.column is not None:
+        raise BulkError(f"--column: {job.source} is a folder, which has no columns; leave it out")
+    return Selection(inputs, [PATH, *(name for name in job.keep if name != PATH)])
 
 
 def _encode(source: Path, selection: Selection, backend: Backend, parts: Parts, total: int) -> None:
@@ -150,12 +163,12 @@ def _add(parts: Parts, chunk: Sequence[InputRow], encoded: EncodedChunk) -> None
 
 
 def chunks(rows: Iterator[InputRow]) -> Iterator[list[InputRow]]:
-    """Gather rows in lists, bounded in number and in characters."""
+    """Gather rows in lists, bounded in number and in characters or bytes."""
     chunk: list[InputRow] = []
     size = 0
     for row in rows:
         chunk.append(row)
-        size += len(str(row.value))
+        size += len(row.value if isinstance(row.value, bytes) else str(row.value))
         if len(chunk) >= CHUNK_ROWS or size >= CHUNK_CHARS:
             yield chunk
             chunk, size = [], 0
@@ -192,12 +205,6 @@ def _description(job: Job, backend: Backend) -> dict[str, Any]:
         **asdict(job.options),
         **asdict(backend.identity),
     }
-
-
-def _file(path: Path) -> dict[str, Any]:
-    """What tells that the input is another one."""
-    stat = path.stat()
-    return {"bytes": stat.st_size, "modified": stat.st_mtime_ns}
 
 
 def _summary(job: Job, backend: Backend, parts: Parts) -> Summary:

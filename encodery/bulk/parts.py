@@ -127,7 +127,12 @@ class Parts:
 
 
 def _jsonl(objects: Sequence[Mapping[str, Any]]) -> bytes:
-    return "".join(json.dumps(one, default=str) + "\n" for one in objects).encode()
+    return "".join(json.dumps(one, default=_shown) + "\n" for one in objects).encode()
+
+
+def _shown(value: Any) -> str:
+    """What JSON does not have: of bytes their number, since a picture need not be read twice."""
+    return f"{len(value)} bytes" if isinstance(value, bytes) else str(value)
 
 
 def _write(path: Path, content: bytes) -> None:

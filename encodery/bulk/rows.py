@@ -13,6 +13,7 @@ from typing import Any
 
 import tabular
 from bundle.preprocess import Columns
+from encodery.bulk import files
 from encodery.bulk.errors import BulkError
 from tabular import parquet
 from tabular.ids import IdColumn, whole_float_columns
@@ -77,7 +78,7 @@ class Survey:
 
 def survey(path: Path) -> Survey:
     """Read the whole file once, so that what stops the run does so at once. Raises DataError."""
-    read = tabular.format_of(path)
+    read = _format(path)
     if read.is_columnar:
         return Survey(parquet.count(path), read.names(path))
     names: dict[str, None] = {} if read.is_sparse else dict.fromkeys(read.names(path))
@@ -121,16 +122,28 @@ def check_columns(path: Path, found: Survey, selection: Selection) -> list[str]:
 
 def read_rows(path: Path, selection: Selection) -> Iterator[InputRow]:
     """Read every row, in order. Raises DataError if the file cannot be read at all."""
-    read = tabular.format_of(path)
+    read = _format(path)
     names = () if read.is_sparse else read.names(path)
-    whole = whole_float_columns(path, [name for name in selection.inputs.ids if name in names])
+    asked = [name for name in selection.inputs.ids if name in names]
+    whole = whole_float_columns(path, asked) if asked else ()
     ids = {name: IdColumn(name, is_whole_float=True) for name in whole}
     # Where columns are read apart, others are left out; elsewhere a bad row is kept whole.
     columns = [name for name in selection.names if name in names] if read.is_columnar else None
-    return (input_row(number, row, selection, ids) for number, row in enumerate(read.rows(path, columns)))
+    folder, inputs = path if path.is_dir() else path.parent, selection.inputs
+    if inputs.are_files and read.rows_with_files is not None:
+        rows = read.rows_with_files(path, columns, inputs.names)
+    else:
+        rows = read.rows(path, columns)
+    return (input_row(number, row, selection, ids, folder) for number, row in enumerate(rows))
 
 
-def input_row(number: int, row: tabular.Row, selection: Selection, ids: Mapping[str, IdColumn]) -> InputRow:
+def _format(path: Path) -> tabular.Format:
+    return files.FOLDER if path.is_dir() else tabular.format_of(path)
+
+
+def input_row(
+    number: int, row: tabular.Row, selection: Selection, ids: Mapping[str, IdColumn], folder: Path
+) -> InputRow:
     """A row as an input, or why it is none.
 
     Args:
@@ -138,6 +151,7 @@ def input_row(number: int, row: tabular.Row, selection: Selection, ids: Mapping[
         row: as it was read.
         selection: the columns that are read.
         ids: those that hold ids as floats.
+        folder: that paths of files are relative to.
     """
     content = row.content
     if row.fault:
@@ -147,6 +161,9 @@ def input_row(number: int, row: tabular.Row, selection: Selection, ids: Mapping[
         read = (
             content | {name: one.of(text_of(content[name])) for name, one in ids.items()} if ids else content
         )
-        return InputRow(number, row.number, selection.inputs.value(read), kept, content)
+        value = selection.inputs.value(read)
+        if selection.inputs.are_files:
+            value = files.content_of(value, folder)
+        return InputRow(number, row.number, value, kept, content)
     except ValueError as error:
         return InputRow(number, row.number, None, kept, content, str(error))

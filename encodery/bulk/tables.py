@@ -90,10 +90,11 @@ class BundleEncoder:
         check_columns(Path("the table"), Survey(table.num_rows, names), selection)
         columns = [name for name in selection.names if name in names]
         _refuse_floats(table, [name for name in selection.inputs.ids if name in names])
+        files = selection.inputs.names if selection.inputs.are_files else ()
         number = 0
         for batch in table.to_batches():
-            for row in parquet.rows_of(batch, columns, "row", number):
-                yield input_row(row.number - 1, row, selection, {})
+            for row in parquet.rows_of(batch, columns, "row", before=number, files=files):
+                yield input_row(row.number - 1, row, selection, {}, Path())
             number += batch.num_rows
 
     @cached_property

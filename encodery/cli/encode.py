@@ -21,7 +21,10 @@ class Truncation(StrEnum):
 
 def encode(  # noqa: PLR0917  # typer calls it, by name
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Rows to encode: .jsonl, .csv, .tsv or .parquet.")
+        Path,
+        typer.Argument(
+            metavar="IN", help="Rows to encode: .jsonl, .csv, .tsv or .parquet; or a folder of files."
+        ),
     ],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="File for the vectors: .parquet, .npy or .jsonl.")

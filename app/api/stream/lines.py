@@ -59,18 +59,22 @@ async def chunks(request: Request, longest: int, timeout_s: float) -> AsyncItera
 
 async def _lines(request: Request, longest: int, timeout_s: float) -> AsyncIterator[Line]:
     """The lines that are not blank."""
-    index, rest, is_too_long = 0, b"", False
+    index, begun, size, is_too_long = 0, list[bytes](), 0, False
     async for block in _received(request, timeout_s):
-        *whole, rest = (rest + block).split(b"\n")
-        for content in whole:
+        *ends, rest = block.split(b"\n")
+        for end in ends:
+            content = b"".join([*begun, end])
             if content.strip() or is_too_long:
                 yield Line(index, None if is_too_long or len(content) > longest else content)
                 index += 1
-            is_too_long = False
-        if len(rest) > longest:
-            is_too_long, rest = True, b""
-    if rest.strip() or is_too_long:
-        yield Line(index, None if is_too_long else rest)
+            begun, size, is_too_long = [], 0, False
+        begun.append(rest)  # joined once, however many blocks a line has
+        size += len(rest)
+        if size > longest:
+            begun, size, is_too_long = [], 0, True
+    content = b"".join(begun)
+    if content.strip() or is_too_long:
+        yield Line(index, None if is_too_long else content)
 
 
 async def _received(request: Request, timeout_s: float) -> AsyncIterator[bytes]:

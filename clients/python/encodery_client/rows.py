@@ -7,6 +7,7 @@ left out of an object: the server's encoders know what a missing feature means.
 
 from __future__ import annotations
 
+import base64
 import datetime
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ def rows_of(inputs: Any) -> Iterator[Any]:
     """Yield the inputs one by one, with JSON's types only.
 
     Raises:
-        TypeError: a bare string or object, which would be taken apart.
+        TypeError: a bare string, bytes or an object, which would be taken apart.
     """
     if isinstance(inputs, (str, bytes, Mapping)):
         raise TypeError("encode takes several inputs, as a list; for a single one there is encode_one")
@@ -43,8 +44,8 @@ def _iterable(value: Any) -> Iterable[Any]:
 
 def plain(value: Any) -> Any:
     """Return the value with JSON's types only."""
-    if isinstance(value, str):
-        return str(value)  # numpy's str_ is a str
+    if isinstance(value, (str, bytes)):  # numpy's str_ is a str; bytes are a picture or a sound
+        return str(value) if isinstance(value, str) else base64.b64encode(value).decode()
     if isinstance(value, Mapping):
         inner = {str(name): plain(field) for name, field in value.items()}
         return {name: field for name, field in inner.items() if field is not None}
