@@ -1,4 +1,4 @@
-"""golden.json: inputs and the vectors that torch gave for them.
+"""golden.json: inputs, the vectors that torch gave for them, and of some kinds what was prepared of them.
 
 A checksum proves that the files are those that were published; golden vectors prove that this
 machine, this onnxruntime and this preprocessing code still compute what training computed.
@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,40 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bundle.errors import GoldenError, InputError
 from bundle.inputs import Input
-from bundle.preprocess import Truncate
+from bundle.preprocess import Prepared, Truncate
 
 if TYPE_CHECKING:
     from bundle.encoder import Encoder
 
 TOLERANCE = 1e-5  # float32 through other kernels and other batch shapes; a wrong graph is off by 1e-2
 NORM_TOLERANCE = 1e-4
+ARRAYS = 4  # inputs of which the prepared arrays are kept: pixels, or samples of a sound
+
+
+class _Array(BaseModel):
+    """An array as base64 of its little-endian bytes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dtype: Literal["uint8", "int16", "float32"]
+    shape: list[int]
+    data: str
+
+    @classmethod
+    def of(cls, values: npt.NDArray[Any]) -> _Array:
+        data = values.astype(values.dtype.newbyteorder("<")).tobytes()
+        return cls.model_validate(
+            {
+                "dtype": values.dtype.name,
+                "shape": list(values.shape),
+                "data": base64.b64encode(data).decode(),
+            }
+        )
+
+    def values(self) -> npt.NDArray[Any]:
+        """The array. Raises ValueError."""
+        dtype = np.dtype(self.dtype).newbyteorder("<")
+        return np.frombuffer(base64.b64decode(self.data, validate=True), dtype).reshape(self.shape)
 
 
 class _File(BaseModel):
@@ -36,6 +63,7 @@ class _File(BaseModel):
     truncate: Truncate
     inputs: Annotated[list[Any], Field(min_length=1)]
     vectors: list[str]
+    arrays: list[dict[str, _Array]] = []
 
 
 @dataclass(frozen=True)
@@ -47,17 +75,23 @@ class Golden:
         now: unix time that `time` features are relative to.
         truncate: how too long inputs are cut.
         vectors: float32 [n, dim].
+        arrays: what was prepared of the first inputs, by name, for kinds with a `golden_tolerance`.
     """
 
     inputs: Sequence[Any]
     vectors: npt.NDArray[np.float32]
     now: float | None = None
     truncate: Truncate = "end"
+    arrays: Sequence[Mapping[str, npt.NDArray[Any]]] = ()
 
     def to_bytes(self) -> bytes:
         """The file: vectors as base64 of little-endian float32 rows."""
         rows = [base64.b64encode(row.astype("<f4").tobytes()).decode() for row in self.vectors]
         content = {"now": self.now, "truncate": self.truncate, "inputs": list(self.inputs), "vectors": rows}
+        if self.arrays:
+            content["arrays"] = [
+                {name: _Array.of(values).model_dump() for name, values in one.items()} for one in self.arrays
+            ]
         return (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode()
 
     @classmethod
@@ -67,12 +101,13 @@ class Golden:
             file = _File.model_validate_json(content)
             rows = [np.frombuffer(base64.b64decode(row, validate=True), "<f4") for row in file.vectors]
             vectors = np.stack(rows).astype(np.float32)  # [n, dim]
+            arrays = [{name: each.values() for name, each in one.items()} for one in file.arrays]
         except ValidationError as error:
             where = ".".join(map(str, error.errors(include_url=False, include_input=False)[0]["loc"]))
             raise GoldenError(f"golden.json cannot be read: {where or 'it'} is not as it should be") from None
         except ValueError:
             raise GoldenError(
-                "golden.json: its vectors are no base64 of float32 rows of one length"
+                "golden.json: its vectors are no base64 of float32 rows of one length, or its arrays are none"
             ) from None
         if len(file.inputs) != len(vectors):
             raise GoldenError(f"golden.json has {len(vectors)} vectors for {len(file.inputs)} inputs")
@@ -80,11 +115,11 @@ class Golden:
             raise GoldenError(
                 "golden.json has vectors that are not finite; nothing can be compared with them"
             )
-        return cls(file.inputs, vectors, file.now, file.truncate)
+        return cls(file.inputs, vectors, file.now, file.truncate, arrays)
 
     def first(self) -> Golden:
         """The first input alone."""
-        return replace(self, inputs=self.inputs[:1], vectors=self.vectors[:1])
+        return replace(self, inputs=self.inputs[:1], vectors=self.vectors[:1], arrays=self.arrays[:1])
 
     def check(self, encoder: Encoder) -> float:
         """The largest `deviation` found. Raises GoldenError over the tolerance.
@@ -118,11 +153,32 @@ class Golden:
         """The vectors of each input alone, and of all in one batch."""
         try:
             prepared = encoder.prepare(encoder.read(self.inputs, self.now), self.truncate)
+            self._check_arrays(prepared, encoder.kind.golden_tolerance)
             return np.concatenate([encoder.run([one]) for one in prepared]), encoder.run(prepared)
         except InputError as error:
             raise GoldenError(f"a golden input is refused: {error}") from error
+        except GoldenError:
+            raise
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise GoldenError(f"onnxruntime cannot run the golden inputs: {type(error).__name__}") from error
+
+    def _check_arrays(self, prepared: Sequence[Prepared], tolerance: float | None) -> None:
+        """Raise GoldenError unless the first inputs are prepared as they were in training."""
+        if tolerance is None:
+            return
+        if not self.arrays:
+            raise GoldenError("golden.json has no arrays of this kind, so that preparing is not proven")
+        for one, recorded in zip(prepared, self.arrays, strict=False):
+            for name, expected in recorded.items():
+                found = one.arrays.get(name)
+                if found is None or found.shape != expected.shape or found.dtype != expected.dtype:
+                    raise GoldenError(f"golden.json: {name} is of another form than what is prepared")
+                worst = np.abs(found.astype(np.float64) - expected).max(initial=0.0)
+                if not worst <= tolerance:
+                    raise GoldenError(
+                        f"a golden input is prepared otherwise than in training: {name} is {worst:g} off, "
+                        f"the limit is {tolerance:g}"
+                    )
 
 
 def check_extremes(encoder: Encoder) -> None:
@@ -153,6 +209,12 @@ def deviation(found: npt.NDArray[np.float32], expected: npt.NDArray[np.float32])
     return float((np.abs(found - expected) / unit).max())
 
 
-def golden_of(inputs: Sequence[Input], vectors: npt.NDArray[np.float32], now: float | None) -> Golden:
-    """Golden record of domain inputs."""
-    return Golden([one.to_json() for one in inputs], vectors, now)
+def golden_of(
+    inputs: Sequence[Input],
+    vectors: npt.NDArray[np.float32],
+    now: float | None,
+    prepared: Sequence[Prepared] = (),
+) -> Golden:
+    """Golden record of domain inputs; with what was prepared of them, for kinds that keep it."""
+    arrays = [dict(one.arrays) for one in prepared[:ARRAYS]]
+    return Golden([one.to_json() for one in inputs], vectors, now, arrays=arrays)

@@ -33,6 +33,7 @@ ERROR = ", standard error"  # ends the name of a figure's standard error
 
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=NAME)]
 Digest: TypeAlias = Annotated[str, StringConstraints(pattern=DIGEST)]
+SpaceId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^sp_[0-9a-f]{32}$")]
 Language: TypeAlias = Annotated[str, StringConstraints(pattern=LANGUAGE)]
 Positive: TypeAlias = Annotated[int, Field(ge=1, lt=1 << 31)]
 Long: TypeAlias = Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)]  # what JSON parsers read without loss
@@ -108,12 +109,12 @@ class Joined(_Part):
 
     Attributes:
         name, version: the published encoder that was followed.
-        space: its id.
+        space: its id, which is a digest of all that decides that encoder's numbers.
     """
 
     name: Name
     version: Name
-    space: str
+    space: SpaceId
 
 
 class Adapts(_Part):

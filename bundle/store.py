@@ -160,6 +160,7 @@ class Store:
             raise IntegrityError(f"{name}/{version} was replaced while it was being loaded; load it again")
         for peer in _named(contents.manifest, name, version).peers:
             self._check_peer(contents.manifest, peer)
+        self._check_joined(contents.manifest)
         return contents
 
     def load(self, name: str, version: str | None = None, execution: Execution = DEFAULT) -> Encoder:
@@ -229,6 +230,24 @@ class Store:
             ) from None
         if theirs.space != manifest.space:
             raise IntegrityError(f"{peer.name}/{peer.version} is of another space; {AGAIN}")
+
+    def _check_joined(self, manifest: Manifest) -> None:
+        """Raise IntegrityError where the encoder whose space is joined is here, and is another one.
+
+        It need not be here: the id alone says which vectors these may be compared with.
+        """
+        joins = manifest.joins
+        if joins is None or joins.version not in self.versions(joins.name):
+            return
+        try:
+            theirs = self.manifest(joins.name, joins.version)
+        except ManifestError:
+            return  # nobody is given its vectors
+        if theirs.space != joins.space or (theirs.dim, theirs.metric) != (manifest.dim, manifest.metric):
+            raise IntegrityError(
+                f"it joins the space of {joins.name}/{joins.version}, and that is another encoder here: "
+                "its space, dimensions or metric differ; bring the two versions together, or train again"
+            )
 
 
 def remove_leftovers(directory: Path, disk: Disk = DISK) -> None:

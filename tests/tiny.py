@@ -13,16 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnx.reference
+import pictures
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from bundle.golden import Golden
+from bundle.golden import golden_of
 from bundle.inputs import Input
 from bundle.lexical import Lexical
 from bundle.manifest import Adapts, Joined, Manifest, Metric, Parity, Trained
 from bundle.preprocess import KINDS, Preprocessor
 from bundle.preprocess.features import Features
 from bundle.preprocess.features.schema import FIRST, FeatureSchema
+from bundle.preprocess.image import ImageFile
 from bundle.preprocess.text import Text, TextPreprocessor
 from bundle.preprocess.vector import Vector
 from bundle.preprocess.vector.preprocessor import VectorFile
@@ -187,6 +189,29 @@ def pair_drafts(prefix: str = "shop", seed: int = 0) -> list[Draft]:
     ]
 
 
+IMAGE_SIDE = 16
+
+
+def image_draft(name: str = "image", seed: int = 0, **changes: Any) -> Draft:
+    """Mean colours of the four quarters of a picture, by a random matrix; L2-normalised."""
+    weights = np.random.default_rng(seed).normal(size=(12, DIM)).astype(np.float32)
+    shape = np.array([-1, 2, IMAGE_SIDE // 2, 2, IMAGE_SIDE // 2, 3])
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["floats"], to=TensorProto.FLOAT),
+        helper.make_node("Reshape", ["floats", "shape"], ["quarters"]),
+        helper.make_node("ReduceMean", ["quarters", "axes"], ["means"], keepdims=0),  # (n, 2, 2, 3)
+        helper.make_node("Reshape", ["means", "row"], ["features"]),  # (n, 12)
+        helper.make_node("MatMul", ["features", "weights"], ["turned"]),
+        helper.make_node("LpNormalization", ["turned"], ["vector"], axis=1, p=2),
+    ]
+    inputs = {"pixels": (TensorProto.UINT8, ["n", IMAGE_SIDE, IMAGE_SIDE, 3])}
+    constants = {"shape": shape, "axes": np.array([2, 4]), "row": np.array([-1, 12]), "weights": weights}
+    drawn = (pictures.drawing(), *(pictures.noise(number, 20, 30) for number in range(3)))
+    images: list[Input] = [pictures.image_of(one, "JPEG", quality=95) for one in drawn]
+    graph, content = graph_bytes(nodes, inputs, constants), ImageFile(side=IMAGE_SIDE).to_bytes()
+    return draft(name, "image", graph, content, images, max_length=1, **changes)
+
+
 def adapter_draft(name: str, source: Manifest, target: Manifest, seed: int = 0) -> Draft:
     """A random matrix between the spaces of two encoders; of norm 1 where the target's vectors are."""
     matrix = np.random.default_rng(seed).normal(size=(source.dim, target.dim)).astype(np.float32)
@@ -215,9 +240,10 @@ def draft(
     """A draft whose golden vectors come from the graph itself, run by onnx's reference evaluator."""
     loaded = KINDS[kind].load(preprocessor, max_length)
     vectors = reference_vectors(graph, loaded, inputs)
+    prepared = loaded.prepare(inputs, "end") if KINDS[kind].golden_tolerance is not None else ()
     fields: dict[str, Any] = {
         "description": "a tiny bundle for tests",
-        "golden": Golden([item.to_json() for item in inputs], vectors, NOW).to_bytes(),
+        "golden": golden_of(inputs, vectors, NOW, prepared).to_bytes(),
         "card": f"# {name}\n",
         "dim": DIM,
         "dimensions": [DIM, DIM // 2],

@@ -94,8 +94,12 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
     graph = export_graph(encoder.packed or encoder.model, layout, prepared)
     graph = with_notes(graph, encoder.notes) if encoder.notes else graph
     parity = compare(graph, preprocessor, prepared, expected)
+    keeps_arrays = KINDS[encoder.kind].golden_tolerance is not None
     golden = golden_of(
-        encoder.parity_inputs[:GOLDEN_INPUTS], expected[:GOLDEN_INPUTS], encoder.now
+        encoder.parity_inputs[:GOLDEN_INPUTS],
+        expected[:GOLDEN_INPUTS],
+        encoder.now,
+        prepared if keeps_arrays else (),
     ).to_bytes()
     draft = Draft(
         name=encoder.name,

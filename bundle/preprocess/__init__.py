@@ -20,11 +20,12 @@ from bundle.preprocess.base import (
 )
 from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.features import FEATURES
+from bundle.preprocess.image import IMAGE
 from bundle.preprocess.kind import Columns, Kind, Limit, LimitSetting, Tensor
 from bundle.preprocess.text import TEXT
 from bundle.preprocess.vector import VECTOR
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES, VECTOR)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES, VECTOR, IMAGE)}
 
 __all__ = [
     "KINDS",

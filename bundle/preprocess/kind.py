@@ -126,6 +126,8 @@ class Kind:
         from_tensors: these to inputs as they stand in a request. Raises ValueError with a sentence.
         media_types: of a body that is one input, each with what reads it. The reader raises InputError.
         optional_files: that a bundle of the kind may have besides.
+        golden_tolerance: how far arrays may be from those that training prepared, which golden.json then
+            has; None for kinds whose vectors tell enough.
         file: the preprocessor's file in the bundle.
         version: of the preprocessing code; part of the space id. Raise it when results change.
         load: the file's bytes, and the manifest's max_length and languages, to a preprocessor. Raises
@@ -147,3 +149,4 @@ class Kind:
     facts: type[Facts] = Facts
     media_types: Mapping[str, Callable[[bytes], Input]] = field(default_factory=dict)
     optional_files: frozenset[str] = frozenset()
+    golden_tolerance: float | None = None

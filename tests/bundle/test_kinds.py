@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pictures
 import pytest
 import strategies
 import tiny
@@ -23,9 +24,10 @@ EXAMPLES: dict[str, list[Any]] = {
     "text": ["hello world", "the cat sat on the mat", "dog"],
     "shop-user": tiny.USERS,
     "shop-item": tiny.ITEM_INPUTS,
+    "image": [pictures.image_of(pictures.drawing(), kind).to_json() for kind in ("PNG", "JPEG")],
     "adapter": [[0.5] * tiny.DIM, [-1.25, *[3.0] * (tiny.DIM - 1)], [0.0, *[1.0] * (tiny.DIM - 1)]],
 }
-TYPES = {"text": "string", "adapter": "array"}  # in JSON Schema; of all others it is an object
+TYPES = {"text": "string", "adapter": "array", "image": None}  # in JSON Schema; of all others an object
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +36,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     models = tmp_path_factory.mktemp("kinds")
     text = tiny.publish_all(models)[0]
     publish(models, [tiny.adapter_draft("adapter", text, text)])
+    publish(models, [tiny.image_draft()])
     return models
 
 
@@ -83,7 +86,9 @@ def test_collate_gives_the_graphs_inputs_with_one_row_each(encoder: Encoder, nam
     arrays = encoder.preprocessor.collate(batch)
     assert tuple(arrays) == encoder.preprocessor.input_names
     assert {len(array) for array in arrays.values()} == {len(batch)}
-    assert {array.dtype for array in arrays.values()} <= {np.dtype(np.int64), np.dtype(np.float32)}
+    assert {array.dtype for array in arrays.values()} <= {
+        np.dtype(kind) for kind in ("uint8", "int64", "float32")
+    }
 
 
 def test_json_round_trip(encoder: Encoder, name: str) -> None:
@@ -95,7 +100,7 @@ def test_json_round_trip(encoder: Encoder, name: str) -> None:
 def test_schema_is_json_schema_of_the_model(encoder: Encoder, name: str) -> None:
     schema = encoder.schema()
     assert schema["title"] == name
-    assert schema["type"] == TYPES.get(name, "object")
+    assert schema.get("type") == TYPES.get(name, "object")
     assert json.loads(json.dumps(schema)) == schema
 
 

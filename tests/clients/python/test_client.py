@@ -80,7 +80,14 @@ def test_whatever_json_can_hold_is_left_to_the_server(server: FakeServer, connec
     assert server.requests[0]["inputs"] == inputs
 
 
-@pytest.mark.parametrize("item", [b"bytes", {"id": object()}, {1, 2}])
+def test_bytes_go_as_base64(server: FakeServer, connect: Connect) -> None:
+    """A picture or a sound, alone or in an object."""
+    connect(server).call("encode", [b"\xff\xd8", {"image": b"GIF"}])
+
+    assert server.requests[0]["inputs"] == ["/9g=", {"image": "R0lG"}]
+
+
+@pytest.mark.parametrize("item", [bytearray(b"bytes"), {"id": object()}, {1, 2}])
 def test_a_value_that_json_has_no_form_for_is_named_before_anything_is_sent(
     server: FakeServer, connect: Connect, item: Any
 ) -> None:
