@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pictures
 import tiny
 from hypothesis import strategies as st
 
@@ -61,9 +62,17 @@ RECORDS = st.fixed_dictionaries(
     },
 )
 VECTORS = st.lists(st.floats(-100, 100, width=32), min_size=tiny.DIM, max_size=tiny.DIM)
+PICTURES = st.builds(
+    lambda seed, width, height, kind: pictures.image_of(pictures.noise(seed, width, height), kind).to_json(),
+    st.integers(0, 99),
+    st.integers(1, 40),
+    st.integers(1, 40),
+    st.sampled_from(["PNG", "JPEG", "WEBP", "GIF"]),
+)
 INPUTS: dict[str, st.SearchStrategy[Any]] = {
     "text": SENTENCES,
     "shop-user": USERS,
     "shop-item": RECORDS,
+    "image": PICTURES,
     "adapter": VECTORS,
 }

@@ -50,9 +50,9 @@ def imported(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 # What only a kind's own folders may look at: to ask for any of it is to ask which kind something is.
-OF_ONE_KIND = {"Text", "Features", "Vector", "TEXT", "FEATURES", "VECTOR"}
-OF_ONE_KIND |= {"TextPreprocessor", "FeaturePreprocessor", "VectorPreprocessor"}
-FOLDERS_OF_ONE_KIND = tuple(f"bundle.preprocess.{name}" for name in ("text", "features", "vector"))
+OF_ONE_KIND = {"Text", "Features", "Vector", "Image", "TEXT", "FEATURES", "VECTOR", "IMAGE"}
+OF_ONE_KIND |= {"TextPreprocessor", "FeaturePreprocessor", "VectorPreprocessor", "ImagePreprocessor"}
+FOLDERS_OF_ONE_KIND = tuple(f"bundle.preprocess.{name}" for name in ("text", "features", "vector", "image"))
 
 
 def names_of_one_kind(tree: ast.AST) -> Iterator[tuple[int, str]]:

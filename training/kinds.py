@@ -27,7 +27,8 @@ class RunKind:
     Attributes:
         settings: the class of its config, a `training.config.Run` whose `kind` is the row's name.
         task: makes a `training.task.Task` of a config and the directory that its paths are relative to.
-        may_start: its runs may go on from a published model, so `task` takes the directory of `models` too.
+        may_start: its runs may go on from a published model, or join one, so `task` takes the directory of
+            `models` too.
     """
 
     settings: str
@@ -49,4 +50,5 @@ KINDS: dict[str, RunKind] = {
     "recommender": RunKind(
         "training.recommender.settings:RecommenderRun", "training.recommender.task:RecommenderTask"
     ),
+    "image": RunKind("training.image.settings:ImageRun", "training.image.task:ImageTask", may_start=True),
 }

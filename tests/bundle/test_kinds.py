@@ -86,9 +86,7 @@ def test_collate_gives_the_graphs_inputs_with_one_row_each(encoder: Encoder, nam
     arrays = encoder.preprocessor.collate(batch)
     assert tuple(arrays) == encoder.preprocessor.input_names
     assert {len(array) for array in arrays.values()} == {len(batch)}
-    assert {array.dtype for array in arrays.values()} <= {
-        np.dtype(kind) for kind in ("uint8", "int64", "float32")
-    }
+    assert {array.dtype.name for array in arrays.values()} <= {"uint8", "int64", "float32"}
 
 
 def test_json_round_trip(encoder: Encoder, name: str) -> None:
@@ -112,7 +110,7 @@ def test_examples_are_inputs_that_the_encoder_takes(encoder: Encoder) -> None:
 def test_a_value_of_another_kind_is_refused(encoder: Encoder, name: str) -> None:
     """As it stands in a request: there is no input of the wrong type."""
     with pytest.raises(InputError) as caught:
-        encoder.read([EXAMPLES[name][0], {} if name == "text" else "text"])
+        encoder.read([EXAMPLES[name][0], {} if name == "text" else "hello"])
     assert (caught.value.index, caught.value.code) == (1, "wrong_kind")
 
 

@@ -4,6 +4,8 @@ All return a scalar: the mean over the batch, but for CoSENT, whose formula is o
 nothing of texts, files or the loop.
 """
 
+from training.losses.labels import cross_entropy, supervised_contrast
+from training.losses.unit import unit
 from training.text.losses.contrastive import Distance, infonce, triplet
 from training.text.losses.denoising import reconstruction
 from training.text.losses.distillation import (
@@ -15,9 +17,7 @@ from training.text.losses.distillation import (
     similarity_kl,
 )
 from training.text.losses.graded import cosent
-from training.text.losses.labels import cross_entropy, supervised_contrast
 from training.text.losses.matryoshka import mean_over
-from training.text.losses.unit import unit
 
 __all__ = [
     "Distance",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.text.losses.unit import cosine, unit
+from training.losses.unit import cosine, unit
 
 Sides: TypeAlias = tuple[Tensor, Tensor]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.text.losses.unit import cosine
+from training.losses.unit import cosine
 
 
 def cosent(first: Tensor, second: Tensor, scores: Tensor, scale: float) -> Tensor:

@@ -1,0 +1,1 @@
+"""Encoders of pictures: trained on labels and captions, from a pretrained backbone or from nothing."""

@@ -1,0 +1,1 @@
+"""Losses that encoders of more than one kind learn by."""
