@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,6 +30,7 @@ from training.errors import ConfigError
 from training.export import Exportable, draft_of
 from training.image.backbone import read_lite0
 from training.image.encoders.assembled import ImageEncoder
+from training.image.encoders.lite import BLOCKS
 from training.image.encoders.network import Network
 from training.image.measures import nearest_text, neighbours
 from training.image.objectives import (
@@ -42,7 +43,16 @@ from training.image.objectives import (
     label_numbers,
 )
 from training.image.parity import parity_pictures
-from training.image.pictures import DrawnViews, KeptViews, lower_of, squares_of, vectors_of, views_of
+from training.image.pictures import (
+    DrawnViews,
+    KeptViews,
+    Lower,
+    canvases_of,
+    kept_part,
+    lower_of,
+    squares_of,
+    vectors_of,
+)
 from training.image.settings import ImageRun
 from training.locked import LockedText
 from training.metrics import MetricValue, Validation
@@ -65,13 +75,13 @@ class Held:
 
     Attributes:
         name: of its file or folder.
-        lower: what the part of the encoder that stays gives of each picture, float16.
+        lower: what the part of the encoder that stays gives of each picture, float16; None if none stays.
         squares: uint8 [n, side, side, 3].
     """
 
     name: str
     examples: Sequence[MediaExample]
-    lower: Tensor
+    lower: Tensor | None
     squares: npt.NDArray[np.uint8]
 
 
@@ -145,7 +155,8 @@ class ImageTask:
             with phase("ask the teacher"):
                 network = read_lite0(losses.distill.source, losses.distill.sha256)
                 teacher = ImageEncoder(network, 1, normalize=False)
-                found["distill"] = Distilled(losses.distill, lower_of(teacher, self._squares).half(), dim)
+                targets = kept_part(teacher, self.preprocessor)(self._squares).half()
+                found["distill"] = Distilled(losses.distill, targets, dim)
         if losses.reconstruction is not None:
             found["reconstruction"] = Reconstructed(losses.reconstruction, self._squares, dim)
         return ImageLearner(encoder, found)
@@ -169,9 +180,25 @@ class ImageTask:
     def _squares(self) -> npt.NDArray[np.uint8]:
         return squares_of(self.examples, self.run.model)
 
+    @property
+    def _keeps_part(self) -> bool:
+        """Part of the encoder stays as it is."""
+        backbone = self.run.model.backbone
+        return backbone is not None and backbone.tune < BLOCKS
+
+    @cached_property
+    def _lower(self) -> Lower:
+        """What no step changes."""
+        encoder = self.model.encoder
+        return kept_part(encoder, self.preprocessor) if self._keeps_part else partial(lower_of, encoder)
+
     @cached_property
     def _views(self) -> KeptViews | DrawnViews:
-        return views_of(self.examples, self.model.encoder, self.run.model, self.run.augment, self.run.seed)
+        run = self.run
+        if self._keeps_part:
+            return KeptViews.of(self.examples, self._lower, run.model, run.augment, run.seed)
+        canvases = canvases_of(self.examples, run.model)
+        return DrawnViews(canvases, self.model.encoder, run.model.side, run.augment)
 
     @cached_property
     def _held(self) -> list[Held]:
@@ -179,13 +206,9 @@ class ImageTask:
         for source in self.run.data.validation:
             examples = read_media(self._data, [source], self._bad)
             squares = squares_of(examples, self.run.model)
-            lower = lower_of(self.model.encoder, squares) if self._keeps_lower else torch.zeros(0)
-            found.append(Held(Path(source).stem, examples, lower.half(), squares))
+            lower = self._lower(squares).half() if self._keeps_part else None
+            found.append(Held(Path(source).stem, examples, lower, squares))
         return found
-
-    @property
-    def _keeps_lower(self) -> bool:
-        return isinstance(self._views, KeptViews)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -230,7 +253,7 @@ class ImageTask:
         return Validation(means | (metrics if len(self._held) > 1 else {}))
 
     def _figures(self, held: Held) -> dict[str, MetricValue]:
-        lower = held.lower if self._keeps_lower else lower_of(self.model.encoder, held.squares)
+        lower = self._lower(held.squares) if held.lower is None else held.lower
         vectors = vectors_of(self.model.encoder, lower)
         directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-9)
         found = dict[str, MetricValue]()
@@ -256,7 +279,7 @@ class ImageTask:
     def _encode(self, inputs: Sequence[Input]) -> npt.NDArray[np.float32]:
         prepared = self.preprocessor.prepare(inputs)
         pixels = self.preprocessor.collate(prepared)["pixels"]
-        return vectors_of(self.model.encoder, lower_of(self.model.encoder, pixels))
+        return vectors_of(self.model.encoder, self._lower(pixels))
 
     def score(self, encoders: Mapping[str, Encode]) -> dict[str, Metric]:
         """What a vector leaves of a picture, where the run has a decoder."""
@@ -265,7 +288,7 @@ class ImageTask:
             return {}
         decoder: Any = self.model.objectives["reconstruction"]
         squares = np.concatenate([held.squares for held in self._held])
-        lower = lower_of(self.model.encoder, squares)
+        lower = self._lower(squares)
         vectors = torch.from_numpy(vectors_of(self.model.encoder, lower))
         with torch.inference_mode():
             error = float(decoder.errors(vectors, squares).mean())
