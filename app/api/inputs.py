@@ -75,12 +75,14 @@ class ItemInputs(JsonInputs):
 
 
 class TextInputs(JsonInputs):
-    """JSON values that must be texts, whatever the model takes."""
+    """JSON values that must be texts; for a model that takes files, those in any form that it reads."""
 
     __slots__ = ()
     takes = "strings only"  # for messages
 
     def read(self, loaded: Loaded) -> list[Input]:
+        if loaded.encoder.kind.media_types:
+            return JsonInputs.read(self, loaded)
         for index, item in enumerate(self.values):
             if not isinstance(item, str):
                 takes = f"{loaded.manifest.name} takes {loaded.encoder.kind.plural}"

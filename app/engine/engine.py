@@ -163,10 +163,10 @@ class Engine:
         """Vectors and facts of the inputs, or of some of them only."""
         began_s = self._clock()
         if are_small(inputs if only is None else only.inputs):
-            distinct = only or Distinct.of(inputs)
+            distinct = Distinct.of(inputs) if only is None else only
             prepared = distinct.prepared(loaded.encoder, how.truncate)
         else:
-            distinct = only or await self._on_thread(Distinct.of, how, inputs)
+            distinct = await self._on_thread(Distinct.of, how, inputs) if only is None else only
             prepared = await self._in_slices(loaded, distinct, how)
         if (arrival := ARRIVAL.get()) is not None:
             arrival.end()

@@ -1,4 +1,4 @@
-"""Commands that measure: a text encoder by the suite, a recommender beside tuned baselines, or any run."""
+"""Commands that measure: encoders of texts and of pictures, a recommender beside baselines, or any run."""
 
 from __future__ import annotations
 
@@ -81,6 +81,31 @@ def recommender(  # noqa: PLR0917  # typer calls it, by name
         typer.echo(evaluate(config, data=data, split=split, out=out, url=url, protocols=names, folds=folds))
 
 
+def image(  # noqa: PLR0917  # typer calls it, by name
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model, for example image.")],
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Directory of tables NAME-SPLIT.jsonl of pictures [env: ENCODERY_DATA]."),
+    ] = None,
+    models_dir: ModelsDir = None,
+    url: Url = None,
+    version: Annotated[str | None, typer.Option(help="Default: the current one.")] = None,
+    split: Annotated[str, typer.Option(help="val to choose by, test to report.")] = "val",
+    out: Out = None,
+) -> None:
+    """Measure a published encoder of pictures beside the texts of its space."""
+    with training():
+        from training.data.files import data_directory
+        from training.image.suite.command import run
+        from training.published import Published
+
+        place = Published(directory_of(models_dir), url)
+        results = out or Path("runs") / f"evaluate-{name}-{split}"
+        found = run(name, place, data=data_directory(data), split=split, out=results, version=version)
+        typer.echo(found)
+        typer.echo(f"wrote {results / 'results.json'} and {results / 'results.html'}", err=True)
+
+
 def run(config: Config, data: Data = None, models_dir: ModelsDir = None, url: Url = None) -> None:
     """Measure the published encoders of a run by the metrics of its config."""
     with training():
@@ -113,9 +138,10 @@ def former(arguments: Sequence[str], commands: Sequence[str]) -> str | None:
 
 app = typer.Typer(
     cls=Evaluate,
-    help="Measure a text encoder, a recommender, or the encoders of a run.",
+    help="Measure an encoder of texts or pictures, a recommender, or the encoders of a run.",
     no_args_is_help=True,
 )
 app.command("text")(text)
 app.command("recommender")(recommender)
+app.command("image")(image)
 app.command("run")(run)

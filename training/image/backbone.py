@@ -25,7 +25,8 @@ def read_lite0(source: str, sha256: str, tune: int = 0) -> Lite0:
         network.load_state_dict(folded(torch.load(path, map_location="cpu", weights_only=True)))
     except (KeyError, RuntimeError) as error:
         raise TeacherError(f"{path.name} has no weights of an EfficientNet-Lite0: {error}") from None
-    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    return network
 
 
 def find_weights(source: str) -> Path:

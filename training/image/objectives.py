@@ -138,7 +138,8 @@ class Reconstructed(nn.Module):
 
     def errors(self, vectors: Tensor, squares: npt.NDArray[np.uint8]) -> Tensor:
         """Mean square of what each picture [side, side, 3] is off, of colours from 0 to 1. [n]."""
-        return (self.decoder(vectors) - small(squares, self.config.side)).square().mean((1, 2, 3))
+        off: Tensor = self.decoder(vectors) - small(squares, self.config.side)
+        return off.square().mean((1, 2, 3))
 
 
 def small(squares: npt.NDArray[np.uint8], side: int) -> Tensor:

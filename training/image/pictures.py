@@ -83,7 +83,7 @@ class _Lower(nn.Module):
 def vectors_of(encoder: ImageEncoder, lower: Tensor) -> npt.NDArray[np.float32]:
     """Vectors of what `lower_of` gave. float32 [n, dim]."""
     with torch.no_grad():
-        parts = [encoder.upper(part.float()).numpy() for part in lower.split(CHUNK)]
+        parts = [encoder.upper(part.float()).numpy() for part in torch.split(lower, CHUNK)]
     return np.concatenate(parts)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from bundle.manifest import DIGEST
+from bundle.manifest import Digest
 from bundle.preprocess.image.pixels import Fit
 from tabular import BadRowsPolicy
 from training.config.sections import Activation, Fraction, NotNegative, Positive, Run, Section
@@ -25,7 +25,7 @@ class ImageData(Section):
 
     train: Annotated[list[str], Field(min_length=1)]
     validation: Annotated[list[str], Field(min_length=1)]
-    bad_rows: BadRowsPolicy = "refuse"
+    bad_rows: BadRowsPolicy = "stop"
 
 
 class BackboneConfig(Section):
@@ -40,7 +40,7 @@ class BackboneConfig(Section):
     """
 
     source: str
-    sha256: Annotated[str, Field(pattern=DIGEST)]
+    sha256: Digest
     tune: Annotated[int, Field(ge=0, le=16)] = 0
     rate: NotNegative = 0.3
 
@@ -148,7 +148,7 @@ class DistillLoss(Section):
 
     weight: NotNegative = 1.0
     source: str
-    sha256: Annotated[str, Field(pattern=DIGEST)]
+    sha256: Digest
 
 
 class ReconstructionLoss(Section):

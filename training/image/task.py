@@ -30,7 +30,7 @@ from training.errors import ConfigError
 from training.export import Exportable, draft_of
 from training.image.backbone import read_lite0
 from training.image.encoders.assembled import ImageEncoder
-from training.image.encoders.lite import BLOCKS
+from training.image.encoders.lite import BLOCKS, Lite0
 from training.image.encoders.network import Network
 from training.image.measures import nearest_text, neighbours
 from training.image.objectives import (
@@ -161,12 +161,14 @@ class ImageTask:
             found["reconstruction"] = Reconstructed(losses.reconstruction, self._squares, dim)
         return ImageLearner(encoder, found)
 
-    def _body(self) -> Any:
+    def _body(self) -> Lite0 | Network:
         config = self.run.model
         if config.backbone is not None:
             return read_lite0(config.backbone.source, config.backbone.sha256, config.backbone.tune)
         assert config.network is not None  # the config's own checks have seen to it
-        return Network(config.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        network = Network(config.network)
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        return network
 
     def _labels(self, key: str) -> Tensor:
         labels = label_numbers(self.examples)

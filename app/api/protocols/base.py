@@ -14,7 +14,7 @@ from fastapi import Request, Response
 from pydantic import BaseModel
 
 from app.api.head_options import admit
-from app.api.inputs import TextInputs, TextOrIdInputs, described
+from app.api.inputs import TextInputs, TextOrIdInputs, described, is_media
 from app.api.large import off_loop, to_json, writing
 from app.api.protocols.documented import EXPECTED_SPACE, documented
 from app.api.protocols.foreign import ForeignRequest, R, RefusedRequest, parsed
@@ -28,6 +28,7 @@ from app.http.errors import Failure, InvalidRequest
 from app.http.routes import Access, Handler, RouteGroup
 
 NO_MEDIA = "pictures and sounds are not read here, only texts; GET /models says what each model takes"
+MODALITY = 'a picture or a sound goes to /embeddings, with "modality" and as a data URI or base64'
 
 
 class ErrorText(BaseModel):
@@ -176,7 +177,10 @@ def _reworded(text: str, words: Mapping[str, str]) -> str:
 
 
 def texts(value: Any) -> TextInputs:
-    """One text or a list of texts, which are still to be read. Raises InvalidRequest for anything else."""
+    """One text or a list of texts, which are still to be read. Raises InvalidRequest for anything else.
+
+    A picture or a sound stands in an object, for models that take them.
+    """
     _check_texts(value)
     return TextInputs(value if isinstance(value, list) else [value], time.time())
 
@@ -189,7 +193,7 @@ def texts_or_ids(value: Any) -> TextOrIdInputs:
 
 
 def _check_texts(value: Any) -> None:
-    if not isinstance(value, str | list):
+    if not (isinstance(value, str | list) or is_media(value)):
         message = f"expected a text or a list of texts, this is {described(value)}"
         raise InvalidRequest(message, code="wrong_type", param="inputs")
 

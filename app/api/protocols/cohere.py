@@ -9,22 +9,24 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import Request, Response
 from pydantic import BaseModel, Field, WithJsonSchema
 
-from app.api.inputs import check_count, described, is_media
+from app.api.inputs import check_count, described
 from app.api.large import NUMBER
-from app.api.protocols.base import NO_MEDIA, Protocol, expected_space, json_vectors, named, refuse_less, texts
-from app.api.protocols.foreign import TEXT, ForeignRequest, Refusal
+from app.api.protocols.base import Protocol, expected_space, json_vectors, named, refuse_less, texts
+from app.api.protocols.foreign import TEXT, ForeignRequest
 from app.api.protocols.input_types import with_prompt_for
+from app.api.protocols.media import of_content
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import base64_rows
 from app.http.context import Context
 from app.http.errors import Failure, InvalidRequest
 from app.settings import Settings
 from bundle import InputError, Truncate
+from bundle.values import json_type
 
 _InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering"]
 EmbeddingType: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]
@@ -68,12 +70,14 @@ class EmbedRequest(ForeignRequest):
 
     field = "texts"
     ignored = ("priority",)
-    refused: ClassVar = {"images": Refusal(NO_MEDIA, (None, []))}
 
     model: str | None = Field(None, description="default: the server's")
     texts: Annotated[Any, WithJsonSchema(_TEXTS)] = None
+    images: Any = Field(None, description="in place of `texts`, data URIs, for a model of pictures")
     inputs: Any = Field(
-        None, description='`texts` in another form: [{"content": [{"type": "text", "text": ..}]}]'
+        None,
+        description='`texts` in another form: [{"content": [{"type": "text", "text": ..}]}], or a picture: '
+        '[{"content": [{"type": "image_url", "image_url": {"url": ..}}]}]',
     )
     input_type: _InputType | None = Field(None, description="picks the model's prompt for it, if it has one")
     embedding_types: list[EmbeddingType] | None = Field(
@@ -135,6 +139,12 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, En
 
 
 async def _texts(asked: EmbedRequest, settings: Settings) -> Any:
+    forms = [name for name in ("texts", "images", "inputs") if getattr(asked, name) not in (None, [])]
+    if len(forms) > 1:
+        message = f"{' and '.join(forms)} are forms of one field; send one of them"
+        raise InvalidRequest(message, code="invalid_value", param=forms[1])
+    if asked.images:
+        return _images(asked.images)
     if asked.texts is None and asked.inputs is None:
         raise InvalidRequest('"texts" is missing', code="missing_field", param="texts")
     if asked.texts is not None:
@@ -146,30 +156,33 @@ async def _texts(asked: EmbedRequest, settings: Settings) -> Any:
 
 
 def _check_texts(asked: EmbedRequest) -> None:
-    """Raise InvalidRequest for what is no list, and for a second form beside it."""
-    if asked.inputs is not None:
-        message = "texts and inputs are two forms of one field; send one of them"
-        raise InvalidRequest(message, code="invalid_value", param="inputs")
+    """Raise InvalidRequest for what is no list."""
     if not isinstance(asked.texts, list):
         message = f"texts: expected a list of texts, this is {described(asked.texts)}"
         raise InvalidRequest(message, code="wrong_type", param="texts")
 
 
-def _joined(inputs: Any) -> list[str]:
+def _images(images: Any) -> list[dict[str, Any]]:
+    if not isinstance(images, list):
+        message = f"images: expected a list of data URIs, this is {json_type(images)}"
+        raise InvalidRequest(message, code="wrong_type", param="images")
+    return [{"image": image} for image in images]
+
+
+def _joined(inputs: Any) -> list[Any]:
     if not isinstance(inputs, list):
         raise _wrong_parts("inputs")
-    return [_text(one, f"input {index}") for index, one in enumerate(inputs)]
+    return [_of_parts(one, f"input {index}") for index, one in enumerate(inputs)]
 
 
-def _text(one: Any, place: str) -> str:
-    """The texts of an input's parts, one after the other. Raises InvalidRequest."""
+def _of_parts(one: Any, place: str) -> Any:
+    """The picture of an input's parts, or their texts, one after the other. Raises InvalidRequest."""
     parts = one.get("content") if isinstance(one, dict) else None
     if not isinstance(parts, list):
         raise _wrong_parts(place)
+    if (media := of_content(parts, place)) is not None:
+        return media
     for number, part in enumerate(parts):
-        if is_media(part):
-            where = f"{place}, part {number} of its content: {NO_MEDIA}"
-            raise InvalidRequest(where, code="unsupported")
         if not (isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)):
             raise _wrong_parts(f"{place}, part {number} of its content")
     return "".join(part["text"] for part in parts)
@@ -193,7 +206,7 @@ def _vectors(answer: EncodeResult, kind: EmbeddingType) -> Any:
 
 
 def _answer(asked: EmbedRequest, version: str) -> dict[str, Any]:
-    return {"id": str(uuid.uuid4()), "texts": asked.texts}
+    return {"id": str(uuid.uuid4()), "texts": [one for one in asked.texts if isinstance(one, str)]}
 
 
 def _meta(answer: EncodeResult, version: str) -> dict[str, Any]:

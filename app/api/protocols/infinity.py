@@ -6,12 +6,12 @@ ours (`app.api.models`), and its /rerank TEI's as well, as which it is answered.
 
 from __future__ import annotations
 
-from app.api.protocols.base import NO_MEDIA, Protocol
+from app.api.protocols.base import MODALITY, Protocol
 from app.api.protocols.openai import openai_error
 from app.http.errors import ErrorBody
 
 INFINITY = Protocol("Infinity", body=openai_error, error=ErrorBody, statuses={422: 400})
 
-INFINITY.refuse("/embeddings_image", NO_MEDIA)
-INFINITY.refuse("/embeddings_audio", NO_MEDIA)
+INFINITY.refuse("/embeddings_image", MODALITY)
+INFINITY.refuse("/embeddings_audio", MODALITY)
 INFINITY.refuse("/classify", "no model here gives classes, only vectors; encode with /embeddings")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from fastapi import Request, Response
 from pydantic import BeforeValidator, Field
@@ -16,7 +16,6 @@ from pydantic import BeforeValidator, Field
 from app.api import vectors
 from app.api.models import answering, card_of
 from app.api.protocols.base import (
-    NO_MEDIA,
     Protocol,
     expected_space,
     json_response,
@@ -28,12 +27,14 @@ from app.api.protocols.base import (
 from app.api.protocols.foreign import ForeignRequest, Length, Refusal, Texts
 from app.api.protocols.input_types import InputType, with_prompt_for
 from app.api.protocols.measured import measured
+from app.api.protocols.media import of_messages
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.engine import Loaded, Registry
 from app.http.context import Context, Ctx
 from app.http.errors import ErrorBody, Failure, InvalidRequest
 from bundle import OutputType, Truncate
 
+Modality: TypeAlias = Literal["text", "image", "audio"]
 UNNAMED = "default/not-specified"  # what infinity_client sends where its caller names no model
 _CODES = {"unknown_model": "model_not_found", "unknown_version": "model_not_found"}
 
@@ -65,12 +66,16 @@ class EmbeddingsRequest(ForeignRequest):
             "vectors have length 1 on this route; /encode gives the model's own", (None, True)
         ),
         "embedding_type": Refusal('the type of the vectors stands in "output_dtype"', (None, "float")),
-        "modality": Refusal(NO_MEDIA, (None, "text")),
-        "infinity_extra_modality": Refusal(NO_MEDIA, (None, "text")),
-        "messages": Refusal('conversations are not read; send texts as "input"', (None, [])),
     }
 
-    input: Texts = Field(description="a text, or a list of at most ENCODERY_MAX_ITEMS texts; no token ids")
+    input: Texts = Field(
+        None,
+        description="a text, or a list of at most ENCODERY_MAX_ITEMS texts; no token ids. For a model of "
+        'pictures, data URIs or {"image": ..}',
+    )
+    messages: Any = Field(None, description="vLLM's: in place of `input`, one picture or sound")
+    modality: Modality | None = Field(None, description="Infinity's: what the inputs are")
+    infinity_extra_modality: Modality | None = Field(None, description="the same")
     model: str | None = Field(None, description="`text`, or `text/2` for a version; default: the server's")
     encoding_format: Annotated[Literal["float", "base64"] | None, BeforeValidator(_lowered)] = Field(
         "float", description="in any case; empty for float"
@@ -86,6 +91,21 @@ class EmbeddingsRequest(ForeignRequest):
     input_type: InputType | None = Field(
         None, description="Voyage's: picks the model's prompt for it, if it has one"
     )
+
+    def values(self) -> Any:
+        """The inputs as ours. Raises InvalidRequest."""
+        if self.messages:
+            if self.input is not None:
+                message = "input and messages are two forms of one field; send one of them"
+                raise InvalidRequest(message, code="invalid_value", param="messages")
+            return of_messages(self.messages)
+        if self.input is None:
+            raise InvalidRequest('"input" is missing', code="missing_field", param="input")
+        modality = self.modality or self.infinity_extra_modality
+        if modality in (None, "text"):
+            return self.input
+        values = self.input if isinstance(self.input, list) else [self.input]
+        return [{modality: value} if isinstance(value, str) else value for value in values]
 
     def dim(self) -> int | None:
         """The length of the vectors. Raises InvalidRequest where two are asked for."""
@@ -114,10 +134,11 @@ async def embeddings(context: Context, request: Request) -> Response:
     """Vectors of texts, as OpenAI answers."""
     started_s, settings = time.perf_counter(), context.settings
     asked = await OPENAI.read(context, request, EmbeddingsRequest)
+    values = asked.values()
     if not settings.openai_token_ids:
-        _refuse_token_ids(asked.input)
+        _refuse_token_ids(values)
     model, version = _named(context, asked.model)
-    inputs = texts_or_ids(asked.input) if settings.openai_token_ids else texts(asked.input)
+    inputs = texts_or_ids(values) if settings.openai_token_ids else texts(values)
     ask = EncodeRequest(
         inputs=inputs,
         model=model,

@@ -79,8 +79,13 @@ class _Place(NamedTuple):
         return found
 
 
-def read_tensors(specs: Sequence[TensorSpec], binary: memoryview) -> dict[str, Tensor]:
-    """The tensors by name; those in binary lie in `binary` one after the other. Raises InvalidRequest."""
+def read_tensors(
+    specs: Sequence[TensorSpec], binary: memoryview, *, are_files: bool = False
+) -> dict[str, Tensor]:
+    """The tensors by name; those in binary lie in `binary` one after the other. Raises InvalidRequest.
+
+    BYTES are texts, or, for a model that takes files, what they are.
+    """
     tensors, start, count = dict[str, Tensor](), 0, 0
     for index, spec in enumerate(specs):
         place = _Place(f"inputs[{index}]", spec)
@@ -88,9 +93,10 @@ def read_tensors(specs: Sequence[TensorSpec], binary: memoryview) -> dict[str, T
             raise place.wrong("name", "an earlier tensor has the same name; send each tensor once")
         size = _binary_size(place, len(binary) - start)
         if size is None:
-            values = _from_json(place)
+            values = _from_json(place, are_files=are_files)
         else:
-            values = _from_binary(place, binary[start : start + size], MOST_VALUES - count)
+            block = binary[start : start + size]
+            values = _from_binary(place, block, MOST_VALUES - count, are_files=are_files)
             start += size
         count += len(values)
         tensors[spec.name] = _shaped(place, values)
@@ -130,25 +136,25 @@ def _binary_size(place: _Place, left: int) -> int | None:
     return size
 
 
-def _from_json(place: _Place) -> list[Any]:
+def _from_json(place: _Place, *, are_files: bool) -> list[Any]:
     """The values; floats where the datatype says so, since 1.0 may be written as 1."""
     datatype, spec = place.datatype, place.spec
     values = _flat(place, spec.data or [])
     if (wrong := datatype.first_wrong(values)) is not None:
         raise place.wrong(f"data[{wrong}]", f"no {spec.datatype}, which is {datatype.noun}")
     if spec.datatype == BYTES:
-        return _decoded(place, values)
+        return _decoded(place, values, are_files=are_files)
     if float in datatype.types:
         return [value if value is None else float(value) for value in values]
     return [bool(value) for value in values] if bool in datatype.types else values
 
 
-def _decoded(place: _Place, values: list[Any]) -> list[Any]:
-    """The strings that base64 stands for, where MLServer's `content_type` says so."""
+def _decoded(place: _Place, values: list[Any], *, are_files: bool) -> list[Any]:
+    """The strings, or the bytes of files, that base64 stands for, where MLServer's `content_type` says so."""
     content_type = place.spec.parameters.get("content_type")
     if not isinstance(content_type, str | None):
         raise place.wrong("parameters.content_type", "expected a text, as base64")
-    if content_type != "base64":
+    if content_type != "base64" or are_files:  # a model that takes files reads base64 itself
         return values
     found = list[Any]()
     for index, value in enumerate(values):
@@ -168,11 +174,12 @@ def _flat(place: _Place, values: list[Any]) -> list[Any]:
     return values
 
 
-def _from_binary(place: _Place, block: memoryview, most: int) -> list[Any]:
+def _from_binary(place: _Place, block: memoryview, most: int, *, are_files: bool) -> list[Any]:
     """The values, `most` of them; Python's own, of which each takes many times its bytes."""
     wire, name = place.datatype.wire, place.spec.datatype
     if wire is None:
-        strings = list(islice(_strings(place, block), most + 1))
+        found = _elements(place, block)
+        strings = list(islice(found if are_files else _strings(place, found), most + 1))
         if len(strings) > most:
             raise too_many_values("the tensors hold")
         return strings
@@ -187,17 +194,22 @@ def _from_binary(place: _Place, block: memoryview, most: int) -> list[Any]:
     return values
 
 
-def _strings(place: _Place, block: memoryview) -> Iterator[str]:
+def _strings(place: _Place, elements: Iterator[bytes]) -> Iterator[str]:
+    for index, element in enumerate(elements):
+        try:
+            yield str(element, "utf-8")
+        except UnicodeDecodeError:
+            raise place.wrong(f"data[{index}]", "a string is not UTF-8") from None
+
+
+def _elements(place: _Place, block: memoryview) -> Iterator[bytes]:
     position, index = 0, 0
     while position < len(block):
         length = int.from_bytes(block[position : position + 4], "little")
         position += 4
         if length > len(block) - position:
             raise place.wrong(f"data[{index}]", "a string is longer than the tensor's bytes")
-        try:
-            yield str(block[position : position + length], "utf-8")
-        except UnicodeDecodeError:
-            raise place.wrong(f"data[{index}]", "a string is not UTF-8") from None
+        yield bytes(block[position : position + length])
         position, index = position + length, index + 1
 
 

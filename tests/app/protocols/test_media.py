@@ -149,9 +149,25 @@ async def test_of_a_picture_the_error_says_what_the_model_takes(client: httpx.As
 
 @pytest.mark.parametrize(
     "part",
+    [{"type": "image_url", "image_url": {"url": DATA_URIS[0]}}, {"type": "image", "image": DATA_URIS[0]}],
+)
+async def test_a_picture_beside_a_text_is_refused_by_the_place_of_both(
+    client: httpx.AsyncClient, part: Any
+) -> None:
+    inputs = [
+        {"content": [{"type": "text", "text": "hello"}]},
+        {"content": [{"type": "text", "text": "a"}, part]},
+    ]
+    answer = await client.post("/v2/embed", json={"inputs": inputs})
+
+    assert answer.status_code == 400
+    assert answer.json()["message"].startswith("input 1: a vector is of one picture, sound or text")
+    assert PNG not in answer.text
+
+
+@pytest.mark.parametrize(
+    "part",
     [
-        {"type": "image_url", "image_url": {"url": DATA_URIS[0]}},
-        {"type": "image", "image": DATA_URIS[0]},
         {"type": "text", "text": 7},
         {"type": "text"},
         "hello",

@@ -51,7 +51,8 @@ class SameConv(nn.Conv2d):
         self.around = (total // 2, total - total // 2) * 2
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(functional.pad(x, self.around) if any(self.around) else x)
+        filtered: Tensor = super().forward(functional.pad(x, self.around) if any(self.around) else x)
+        return filtered
 
 
 class Block(nn.Module):

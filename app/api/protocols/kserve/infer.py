@@ -18,7 +18,7 @@ from app.api.protocols.kserve.protocol import EMBEDDING, KSERVE
 from app.api.protocols.tensors import SHARED, TensorSpec, WithNulls, read_tensors
 from app.api.service import EncodeRequest, EncodeResult, encode
 from app.api.vectors import JSON, RAW, to_raw
-from app.engine import Loaded
+from app.engine import EngineError, Loaded
 from app.http.body import essence, read_body
 from app.http.context import Context
 from app.http.errors import InvalidRequest, MalformedRequest
@@ -71,7 +71,8 @@ class InferRequest(WithNulls):
 async def infer(context: Context, request: Request) -> Response:
     """Tensors in, vectors out, in JSON or in binary."""
     body = await read_body(context, request)
-    asked, tensors = await off_loop(len(body), lambda: _read(body, request))
+    are_files = _takes_files(context, request)
+    asked, tensors = await off_loop(len(body), lambda: _read(body, request, are_files=are_files))
     parameters = asked.parameters
     wanted = EncodeRequest(
         inputs=TensorInputs(tensors, time.time() if parameters.now is None else parameters.now),
@@ -86,7 +87,17 @@ async def infer(context: Context, request: Request) -> Response:
     return await off_loop(writing(answer.vectors), lambda: _respond(asked, answer))
 
 
-def _read(body: bytes, request: Request) -> tuple[InferRequest, dict[str, Tensor]]:
+def _takes_files(context: Context, request: Request) -> bool:
+    """Tell whether the model takes files; one that is not there is told of later, with the request read."""
+    path = request.path_params
+    try:
+        loaded = context.registry.find(path["model"], version=path.get("version"))
+    except EngineError:
+        return False
+    return bool(loaded.encoder.kind.media_types)
+
+
+def _read(body: bytes, request: Request, *, are_files: bool) -> tuple[InferRequest, dict[str, Tensor]]:
     """The JSON, and the tensors in it or after it."""
     end = _json_length(body, request)
     asked = parsed(load_body(body[:end]), InferRequest)
@@ -98,7 +109,7 @@ def _read(body: bytes, request: Request) -> tuple[InferRequest, dict[str, Tensor
         )
     for index, output in enumerate(asked.outputs):
         _check_output(output, f"outputs[{index}]")
-    return asked, read_tensors(asked.inputs, memoryview(body)[end:])
+    return asked, read_tensors(asked.inputs, memoryview(body)[end:], are_files=are_files)
 
 
 def _json_length(body: bytes, request: Request) -> int:

@@ -1,0 +1,1 @@
+"""Measures encoders of pictures: probe, neighbours, zero-shot by name, and finding pictures by texts."""
