@@ -128,14 +128,14 @@ class Lite0(nn.Module):
 def folded(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The state of `Lite0` from that of the `efficientnet-lite-pytorch` package. Raises KeyError."""
     state = dict[str, Tensor]()
-    for name, conv, norm in _names():
+    for name, conv, norm in names_in_package():
         scale = weights[f"{norm}.weight"] / torch.sqrt(weights[f"{norm}.running_var"] + NORM_EPSILON)
         state[f"{name}.weight"] = weights[f"{conv}.weight"] * scale[:, None, None, None]
         state[f"{name}.bias"] = weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * scale
     return state
 
 
-def _names() -> list[tuple[str, str, str]]:
+def names_in_package() -> list[tuple[str, str, str]]:
     """Our name of each convolution, and its and its norm's names in the package."""
     names = [("stem", "_conv_stem", "_bn0"), ("head", "_conv_head", "_bn1")]
     for index in range(BLOCKS):
