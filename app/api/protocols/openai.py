@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal
 
 from fastapi import Request, Response
 from pydantic import BeforeValidator, Field
@@ -33,8 +33,9 @@ from app.engine import Loaded, Registry
 from app.http.context import Context, Ctx
 from app.http.errors import ErrorBody, Failure, InvalidRequest
 from bundle import OutputType, Truncate
+from bundle.values import json_type
 
-Modality: TypeAlias = Literal["text", "image", "audio"]
+MODALITIES = ("text", "image", "audio")
 UNNAMED = "default/not-specified"  # what infinity_client sends where its caller names no model
 _CODES = {"unknown_model": "model_not_found", "unknown_version": "model_not_found"}
 
@@ -74,8 +75,8 @@ class EmbeddingsRequest(ForeignRequest):
         'pictures, data URIs or {"image": ..}',
     )
     messages: Any = Field(None, description="vLLM's: in place of `input`, one picture or sound")
-    modality: Modality | None = Field(None, description="Infinity's: what the inputs are")
-    infinity_extra_modality: Modality | None = Field(None, description="the same")
+    modality: Any = Field(None, description="Infinity's: what the inputs are: `text`, `image` or `audio`")
+    infinity_extra_modality: Any = Field(None, description="the same")
     model: str | None = Field(None, description="`text`, or `text/2` for a version; default: the server's")
     encoding_format: Annotated[Literal["float", "base64"] | None, BeforeValidator(_lowered)] = Field(
         "float", description="in any case; empty for float"
@@ -101,8 +102,9 @@ class EmbeddingsRequest(ForeignRequest):
             return of_messages(self.messages)
         if self.input is None:
             raise InvalidRequest('"input" is missing', code="missing_field", param="input")
-        modality = self.modality or self.infinity_extra_modality
-        if modality in (None, "text"):
+        asked = [_modality(name, getattr(self, name)) for name in ("modality", "infinity_extra_modality")]
+        modality = next((one for one in asked if one not in (None, "text")), None)
+        if modality is None:
             return self.input
         values = self.input if isinstance(self.input, list) else [self.input]
         return [{modality: value} if isinstance(value, str) else value for value in values]
@@ -126,6 +128,17 @@ class EmbeddingsRequest(ForeignRequest):
     def output(self) -> OutputType:
         """The type of the vectors in our words."""
         return "float32" if self.output_dtype is None or self.output_dtype == "float" else self.output_dtype
+
+
+def _modality(field: str, value: Any) -> str | None:
+    """What the inputs are said to be. Raises InvalidRequest."""
+    if value is None or value in MODALITIES:
+        return None if value is None else str(value)
+    if not isinstance(value, str):
+        message = f"{field}: expected a string, this is {json_type(value)}"
+        raise InvalidRequest(message, code="wrong_type", param=field)
+    message = f"{field}: inputs are one of {', '.join(MODALITIES)}"
+    raise InvalidRequest(message, code="unsupported", param=field)
 
 
 @OPENAI.post("/v1/embeddings", EmbeddingsRequest, "Encode texts")

@@ -182,7 +182,7 @@ async def test_what_is_like_no_field_is_ignored(client: httpx.AsyncClient, body:
         ({"input": "a", "dimensions": "4"}, "dimensions"),
         ({"input": "a", "encoding_format": "hex"}, "encoding_format"),
         ({"input": "a", "prompt": "absent"}, "prompt"),
-        ({"input": "a", "modality": "audio"}, "modality"),
+        ({"input": "a", "modality": "video"}, "modality"),
     ],
 )
 async def test_openais_param_names_what_is_wrong(

@@ -90,7 +90,7 @@ async def test_voyages_truncation_cuts_or_refuses(client: httpx.AsyncClient) -> 
         ("/v1/embeddings", {"input": "a", "task": "retrieval.query"}, "task"),
         ("/v1/embeddings", {"input": "a", "late_chunking": True}, "late_chunking"),
         ("/v1/embeddings", {"input": "a", "normalized": False}, "normalized"),
-        ("/v1/embeddings", {"input": "https://a.example/b.png", "modality": "image"}, "modality"),
+        ("/v1/embeddings", {"input": "https://a.example/b.png", "modality": "video"}, "modality"),
         ("/v1/embeddings", {"input": "a", "input_type": "of nobody"}, "input_type"),
         ("/v1/embeddings", {"input": "a", "output_dtype": "int4"}, "output_dtype"),
         ("/v2/embed", {"texts": ["a"], "max_tokens": tiny.MAX_LENGTH - 1}, "max_tokens"),

@@ -42,13 +42,22 @@ async def test_an_alias_of_the_name_for_no_model_comes_first(serving: Any, regis
 
 
 @pytest.mark.parametrize("field", ["modality", "infinity_extra_modality"])
-@pytest.mark.parametrize("value", ["image", "audio", "video", "", "Text"])
+@pytest.mark.parametrize("value", ["video", "", "Text"])
+async def test_what_is_no_modality_is_refused(client: httpx.AsyncClient, field: str, value: Any) -> None:
+    answer = await client.post("/embeddings", json={"input": "hello", field: value})
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
+    assert "text, image, audio" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("field", ["modality", "infinity_extra_modality"])
+@pytest.mark.parametrize("value", ["image", "audio"])
 async def test_what_is_no_text_is_refused(client: httpx.AsyncClient, field: str, value: Any) -> None:
     body = {"input": "https://shop.example/lamp", field: value}
     answer = await client.post("/embeddings", json=body)
 
-    assert (answer.status_code, answer.json()["error"]["param"]) == (400, field)
-    assert "only texts" in answer.json()["error"]["message"]
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "input[0]")
+    assert "text takes texts" in answer.json()["error"]["message"]
 
 
 @pytest.mark.parametrize("field", ["modality", "infinity_extra_modality", "embedding_type"])
