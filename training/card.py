@@ -94,6 +94,9 @@ def _quality(metrics: Mapping[str, Metric]) -> list[str]:
     seen = {name: metric for name, metric in metrics.items() if name not in first}
     if not any(not name.endswith(ERROR) for name in seen):
         return metrics_table(metrics)
+    if not first:
+        said = "Of validation data, which training was measured on and looked at, so that these flatter:"
+        return [said, "", *metrics_table(seen)]
     test = any(name.endswith(TEST) for name in first)
     said = [
         "Of test splits, read by `encodery evaluate`, which chose nothing:" if test else "Of the test data:",

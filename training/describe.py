@@ -1,6 +1,6 @@
 """A published encoder, described anew: figures that were measured of it, its languages, what it is not for.
 
-    bundle + results.json of `encodery evaluate text` -> the same graph and files, another card -> Draft
+    bundle + results.json of `encodery evaluate` -> the same graph and files, another card -> Draft
 
 A version is never overwritten, so this is another one; its space is the same, since nothing that decides a
 number is changed, and indexes stay good.
@@ -42,7 +42,7 @@ def described(
         store: where it is published.
         name: of the model.
         version: of it.
-        results: files of `encodery evaluate text`, the later ones of more weight.
+        results: files of `encodery evaluate text` or `image`, the later ones of more weight.
         languages: by ISO 639-1.
         not_for: in words.
 
@@ -83,7 +83,7 @@ def figures_of(path: Path, manifest: Manifest) -> dict[str, Metric]:
             )
         return dict(_figures(content, own["name"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise ConfigError(f"{path} is no results.json of `encodery evaluate text`: {error!r}") from None
+        raise ConfigError(f"{path} is no results.json of `encodery evaluate`: {error!r}") from None
 
 
 def _figures(content: Mapping[str, Any], own: str) -> Iterator[tuple[str, Metric]]:

@@ -75,7 +75,7 @@ def describe(  # noqa: PLR0917  # typer calls it, by name
     version: Version = None,
     results: Annotated[
         list[Path] | None,
-        typer.Option(help="results.json of `evaluate text`, for the card; may be repeated."),
+        typer.Option(help="results.json of `evaluate`, for the card; may be repeated."),
     ] = None,
     language: Annotated[
         list[str] | None, typer.Option(help="That it was trained for, as en; may be repeated.")
@@ -83,7 +83,7 @@ def describe(  # noqa: PLR0917  # typer calls it, by name
     not_for: Annotated[str | None, typer.Option(help="What it should not be used for, in words.")] = None,
     models_dir: ModelsDir = None,
 ) -> None:
-    """Publish a text encoder again with more in its card; its vectors and its space stay as they are."""
+    """Publish an encoder again with more in its card; its vectors and its space stay as they are."""
     if not results and not language and not_for is None:
         fail("there is nothing to say; give --results, --language or --not-for", MISTAKE)
     store = store_of(models_dir)

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bundle.manifest import Manifest
 from bundle.progress import phase
 from training.errors import ConfigError
 from training.image.suite.page import page
 from training.image.suite.sets import PictureSet, measure, tables_of
 from training.published import Published
 
-KINDS = ("image", "text")
+KIND, SCHEMA_VERSION = "image", 2
 
 
 def run(name: str, place: Published, *, data: Path, split: str, out: Path, version: str | None = None) -> str:
@@ -25,7 +26,7 @@ def run(name: str, place: Published, *, data: Path, split: str, out: Path, versi
     """
     image = place.open(name, version)
     joins = image.manifest.joins
-    if image.manifest.kind != KINDS[0] or joins is None:
+    if image.manifest.kind != KIND or joins is None:
         raise ConfigError(f"{name} is no encoder of pictures in the space of one of texts")
     text = place.open(joins.name, joins.version)
     sets = list[PictureSet]()
@@ -35,7 +36,9 @@ def run(name: str, place: Published, *, data: Path, split: str, out: Path, versi
     title = f"{name}/{image.manifest.version} beside {joins.name}/{joins.version}, split {split}"
     told = f"{image.manifest.space}, {image.source}, {datetime.now(UTC).isoformat(timespec='seconds')}"
     out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(_content(title, sets), indent=1) + "\n")
+    (out / "results.json").write_text(
+        json.dumps(_content(image.manifest, image.source, split, sets), indent=1) + "\n"
+    )
     (out / "results.html").write_text(page(title, told, sets), encoding="utf-8")
     return report(sets)
 
@@ -51,18 +54,30 @@ def report(sets: Sequence[PictureSet]) -> str:
     return "\n".join(lines)
 
 
-def _content(title: str, sets: Sequence[PictureSet]) -> dict[str, object]:
+def _content(manifest: Manifest, source: str, split: str, sets: Sequence[PictureSet]) -> dict[str, object]:
+    """In the form of `encodery evaluate text`, so that `models describe` reads it: a task for each figure."""
+    name = f"{manifest.name}/{manifest.version}"
+    tasks, figures = list[dict[str, object]](), list[dict[str, object]]()
+    for one in sets:
+        for figure, value in one.figures.items():
+            task = {"name": one.name, "kind": figure}
+            tasks.append(task | {"headline": figure, "pictures": len(one.examples), "texts": len(one.texts)})
+            figures.append(
+                {
+                    "task": one.name,
+                    "kind": figure,
+                    "figure": figure,
+                    "encoder": name,
+                    "dimension": manifest.dim,
+                    "value": value.mean,
+                    "standard_error": value.standard_error,
+                }
+            )
+    encoder = {"name": name, "space": manifest.space, "source": source, "dimensions": [manifest.dim]}
     return {
-        "title": title,
-        "sets": {
-            one.name: {
-                "pictures": len(one.examples),
-                "texts": len(one.texts),
-                "figures": {
-                    figure: {"value": value.mean, "standard_error": value.standard_error}
-                    for figure, value in one.figures.items()
-                },
-            }
-            for one in sets
-        },
+        "schema_version": SCHEMA_VERSION,
+        "split": split,
+        "encoders": [encoder],
+        "tasks": tasks,
+        "figures": figures,
     }
