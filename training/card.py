@@ -95,8 +95,10 @@ def _quality(metrics: Mapping[str, Metric]) -> list[str]:
     if not any(not name.endswith(ERROR) for name in seen):
         return metrics_table(metrics)
     if not first:
-        said = "Of validation data, which training was measured on and looked at, so that these flatter:"
-        return [said, "", *metrics_table(seen)]
+        flattering = (
+            "Of validation data, which training was measured on and looked at, so that these flatter:"
+        )
+        return [flattering, "", *metrics_table(seen)]
     test = any(name.endswith(TEST) for name in first)
     said = [
         "Of test splits, read by `encodery evaluate`, which chose nothing:" if test else "Of the test data:",

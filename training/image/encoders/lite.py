@@ -51,8 +51,8 @@ class SameConv(nn.Conv2d):
         self.around = (total // 2, total - total // 2) * 2
 
     def forward(self, x: Tensor) -> Tensor:
-        filtered: Tensor = super().forward(functional.pad(x, self.around) if any(self.around) else x)
-        return filtered
+        padded = functional.pad(x, self.around) if any(self.around) else x
+        return super().forward(padded)
 
 
 class Block(nn.Module):
