@@ -96,7 +96,7 @@ def _quality(metrics: Mapping[str, Metric]) -> list[str]:
         return metrics_table(metrics)
     if not first:
         flattering = (
-            "Of validation data, which training was measured on and looked at, so that these flatter:"
+            "Of validation data, which training looked at, so that these figures flatter:"
         )
         return [flattering, "", *metrics_table(seen)]
     test = any(name.endswith(TEST) for name in first)
