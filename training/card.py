@@ -95,9 +95,7 @@ def _quality(metrics: Mapping[str, Metric]) -> list[str]:
     if not any(not name.endswith(ERROR) for name in seen):
         return metrics_table(metrics)
     if not first:
-        flattering = (
-            "Of validation data, which training looked at, so that these figures flatter:"
-        )
+        flattering = "Of validation data, which training looked at, so that these figures flatter:"
         return [flattering, "", *metrics_table(seen)]
     test = any(name.endswith(TEST) for name in first)
     said = [

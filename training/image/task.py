@@ -269,7 +269,8 @@ class ImageTask:
             found["knn"] = neighbours(directions, labels.tolist())
         if "reconstruction" in self.model.objectives:
             decoder: Any = self.model.objectives["reconstruction"]
-            errors = decoder.errors(torch.from_numpy(vectors), held.squares)
+            with torch.no_grad():
+                errors = decoder.errors(torch.from_numpy(vectors), held.squares)
             found["reconstruction"] = MetricValue.of(-errors.numpy().astype(np.float64))
         if not found:
             raise ConfigError(f"data.validation: {held.name} has neither captions nor labels to measure")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +53,7 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         padded = functional.pad(x, self.around) if any(self.around) else x
-        return super().forward(padded)
+        return cast(Tensor, super().forward(padded))
 
 
 class Block(nn.Module):
