@@ -80,7 +80,10 @@ def test_bytes_that_are_no_manifest_are_refused(content: bytes) -> None:
 
 
 INCONSISTENT: dict[str, tuple[dict[str, Any], str]] = {
-    "unknown kind": ({"kind": "image"}, r"kind 'image' is not one of \['features', 'text', 'vector'\]"),
+    "unknown kind": (
+        {"kind": "film"},
+        r"kind 'film' is not one of \['features', 'image', 'text', 'vector'\]",
+    ),
     "other preprocessing": ({"preprocess_version": 2}, "train and export it again"),
     "files of another kind": ({"files": {}}, "files must be"),
     "space of others": ({"space": "sp_" + "0" * 32}, "space id"),

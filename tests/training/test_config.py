@@ -73,7 +73,7 @@ def test_an_unknown_key_names_itself_and_the_nearest(changes: dict[str, Any], me
         ({"name": "With Space"}, "name: expected 1 to 64 of a-z"),
         ({"data": "texts.txt"}, "data: "),
         ({"train": {}}, "train.metric is missing"),
-        ({"kind": "image"}, """kind is 'image'; it must be "text" or "recommender\""""),
+        ({"kind": "film"}, """kind is 'film'; it must be "text" or "recommender\""""),
     ],
 )
 def test_a_wrong_value_names_its_key(changes: dict[str, Any], message: str) -> None:
@@ -92,7 +92,7 @@ def test_a_missing_section_is_named(key: str) -> None:
 
 
 def test_a_missing_kind_is_named_with_what_it_may_be() -> None:
-    with pytest.raises(ConfigError, match='kind is missing; it must be "text" or "recommender"'):
+    with pytest.raises(ConfigError, match='kind is missing; it must be "text" or "recommender" or "image"'):
         parse_config({})
 
 
