@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pictures
+import sounds
 import tiny
 from hypothesis import strategies as st
 
@@ -61,6 +62,11 @@ RECORDS = st.fixed_dictionaries(
         "price": st.floats(0, 1e6) | st.integers(0, 10**6),
     },
 )
+SOUNDS = st.builds(
+    lambda seed, seconds: sounds.sound_of(sounds.noise(seed, seconds)).to_json(),
+    st.integers(0, 9),
+    st.floats(0.001, 0.4),
+)
 VECTORS = st.lists(st.floats(-100, 100, width=32), min_size=tiny.DIM, max_size=tiny.DIM)
 PICTURES = st.builds(
     lambda seed, width, height, kind: pictures.image_of(pictures.noise(seed, width, height), kind).to_json(),
@@ -75,4 +81,5 @@ INPUTS: dict[str, st.SearchStrategy[Any]] = {
     "shop-item": RECORDS,
     "image": PICTURES,
     "adapter": VECTORS,
+    "audio": SOUNDS,
 }

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import onnx
 import onnx.reference
 import pictures
+import sounds
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, models, pre_tokenizers
 
@@ -22,6 +23,7 @@ from bundle.inputs import Input
 from bundle.lexical import Lexical
 from bundle.manifest import Adapts, Joined, Manifest, Metric, Parity, Trained
 from bundle.preprocess import KINDS, Preprocessor
+from bundle.preprocess.audio import AudioFile
 from bundle.preprocess.features import Features
 from bundle.preprocess.features.schema import FIRST, FeatureSchema
 from bundle.preprocess.image import ImageFile
@@ -137,6 +139,38 @@ def lexical(texts: Sequence[str] = TEXTS) -> Lexical:
     preprocessor = TextPreprocessor(tokenizer_json(), MAX_LENGTH)
     prepared = preprocessor.prepare([Text(text) for text in texts], "end")
     return Lexical.of(map(preprocessor.terms, prepared), preprocessor.vocabulary)
+
+
+AUDIO_WINDOW, AUDIO_HOP, AUDIO_LEAD, AUDIO_MOST = 800, 400, 80, 6
+
+
+def audio_draft(name: str = "audio", seed: int = 0, **changes: Any) -> Draft:
+    """How loud each eighth of a window is, by a random matrix; the mean of the windows, L2-normalised."""
+    weights = np.random.default_rng(seed).normal(size=(8, DIM)).astype(np.float32)
+    nodes = [
+        helper.make_node("Abs", ["windows"], ["loud"]),
+        helper.make_node("Reshape", ["loud", "shape"], ["eighths"]),
+        helper.make_node("ReduceMean", ["eighths", "axes"], ["means"], keepdims=0),  # (w, 8)
+        helper.make_node("Add", ["means", "ones"], ["features"]),  # silence has a direction as well
+        helper.make_node("MatMul", ["features", "matrix"], ["each"]),  # (w, d)
+        helper.make_node("MatMul", ["weights", "each"], ["mean"]),  # (n, d)
+        helper.make_node("LpNormalization", ["mean"], ["vector"], axis=1, p=2),
+    ]
+    inputs = {
+        "windows": (TensorProto.FLOAT, ["w", AUDIO_WINDOW]),
+        "weights": (TensorProto.FLOAT, ["n", "w"]),
+    }
+    constants = {
+        "shape": np.array([-1, 8, AUDIO_WINDOW // 8]),
+        "axes": np.array([2]),
+        "ones": np.linspace(0.1, 0.9, 8, dtype=np.float32),
+        "matrix": weights,
+    }
+    file = AudioFile(sample_rate=sounds.RATE, window=AUDIO_WINDOW, hop=AUDIO_HOP, lead=AUDIO_LEAD)
+    made = [sounds.tone(0.05), sounds.noise(1, 0.2), sounds.noise(2, 0.09), sounds.tone(0.3, 900.0)]
+    inputs_of: list[Input] = [sounds.sound_of(one) for one in made]
+    graph = graph_bytes(nodes, inputs, constants)
+    return draft(name, "audio", graph, file.to_bytes(), inputs_of, max_length=AUDIO_MOST, **changes)
 
 
 def pair_drafts(prefix: str = "shop", seed: int = 0) -> list[Draft]:

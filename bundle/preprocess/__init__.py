@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+from bundle.preprocess.audio import AUDIO
 from bundle.preprocess.base import (
     HasTerms,
     KnowsById,
@@ -25,7 +26,7 @@ from bundle.preprocess.kind import Columns, Kind, Limit, LimitSetting, Tensor
 from bundle.preprocess.text import TEXT
 from bundle.preprocess.vector import VECTOR
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES, VECTOR, IMAGE)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (TEXT, FEATURES, VECTOR, IMAGE, AUDIO)}
 
 __all__ = [
     "KINDS",

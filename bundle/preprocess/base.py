@@ -68,7 +68,7 @@ class Preprocessor(Protocol):
         ...
 
     def collate(self, batch: Sequence[Prepared]) -> Arrays:
-        """The first layout: arrays with the batch axis first, padded to the longest of the batch (n >= 1)."""
+        """The first layout (n >= 1): arrays with the batch axis first, padded to the longest; or packed."""
         ...
 
     def schema(self) -> dict[str, Any]:
