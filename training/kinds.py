@@ -47,6 +47,7 @@ class RunKind:
 
 KINDS: dict[str, RunKind] = {
     "text": RunKind("training.text.settings:TextRun", "training.text.task:TextTask", may_start=True),
+    "audio": RunKind("training.audio.settings:AudioRun", "training.audio.task:AudioTask", may_start=True),
     "recommender": RunKind(
         "training.recommender.settings:RecommenderRun", "training.recommender.task:RecommenderTask"
     ),

@@ -1,4 +1,4 @@
-"""Commands that measure: encoders of texts and of pictures, a recommender beside baselines, or any run."""
+"""Commands that measure: encoders of texts, pictures or sounds, a recommender beside baselines, or a run."""
 
 from __future__ import annotations
 
@@ -106,6 +106,38 @@ def image(  # noqa: PLR0917  # typer calls it, by name
         typer.echo(f"wrote {results / 'results.json'} and {results / 'results.html'}", err=True)
 
 
+def audio(  # noqa: PLR0917  # typer calls it, by name
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model, for example audio.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="SET", help="A folder with train.jsonl, and dev.jsonl or test.jsonl.")
+    ],
+    data: Data = None,
+    models_dir: ModelsDir = None,
+    url: Url = None,
+    version: Annotated[str | None, typer.Option(help="Default: the current one.")] = None,
+    split: Split = "dev",
+    group: Annotated[
+        str | None, typer.Option(help="A column, as of speakers: probe each when the others were learned.")
+    ] = None,
+    out: Out = None,
+) -> None:
+    """Measure a published encoder of sounds: probe, neighbours, and sounds found by their captions."""
+    with training():
+        from training.audio.suite import evaluate
+        from training.data.files import data_directory
+        from training.published import Published
+
+        place = Published(directory_of(models_dir), url)
+        results = out or Path("runs") / f"evaluate-{name}-{split}"
+        if split not in ("dev", "test"):
+            fail(f"--split is {split!r}; it is dev or test", MISTAKE)
+        found = evaluate(
+            name, data_directory(data) / folder, place, version=version, split=split, group=group, out=results
+        )
+        typer.echo(found.report())
+        typer.echo(f"wrote {results / 'results.json'} and {results / 'results.html'}", err=True)
+
+
 def run(config: Config, data: Data = None, models_dir: ModelsDir = None, url: Url = None) -> None:
     """Measure the published encoders of a run by the metrics of its config."""
     with training():
@@ -138,10 +170,11 @@ def former(arguments: Sequence[str], commands: Sequence[str]) -> str | None:
 
 app = typer.Typer(
     cls=Evaluate,
-    help="Measure an encoder of texts or pictures, a recommender, or the encoders of a run.",
+    help="Measure an encoder of texts, pictures or sounds, a recommender, or the encoders of a run.",
     no_args_is_help=True,
 )
 app.command("text")(text)
 app.command("recommender")(recommender)
 app.command("image")(image)
+app.command("audio")(audio)
 app.command("run")(run)
