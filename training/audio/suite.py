@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +31,7 @@ from training.errors import ConfigError
 from training.metrics import MetricValue, said
 from training.published import Published, PublishedEncoder
 
-Split: TypeAlias = Literal["dev", "test"]
+SPLITS = ("dev", "test")
 AT_ONCE, RECALLS, FOUND = 32, (1, 10), 5
 FORMS = ("jsonl", "parquet", "csv")
 
@@ -58,7 +58,7 @@ class Results:
     manifest: Manifest
     source: str
     name: str
-    split: Split
+    split: str
     figures: dict[str, MetricValue]
     worst: Sequence[Finding]
 
@@ -101,7 +101,7 @@ def evaluate(  # one argument for each option of the command
     place: Published,
     *,
     version: str | None,
-    split: Split,
+    split: str,
     group: str | None,
     out: Path,
 ) -> Results:
@@ -112,7 +112,7 @@ def evaluate(  # one argument for each option of the command
         folder: of the set.
         place: where the model is published, and the encoder whose space it joined.
         version: of the model; by default the current one.
-        split: which is measured.
+        split: which is measured: dev to choose by, test to report.
         group: the column of what the probe is not to have seen, as a speaker; None for none.
         out: where results go.
 
@@ -120,6 +120,8 @@ def evaluate(  # one argument for each option of the command
         ConfigError: the set cannot be read, or has neither labels nor captions.
         BundleError, ServerError: an encoder is not there.
     """
+    if split not in SPLITS:
+        raise ConfigError(f"--split is {split!r}; it is {' or '.join(SPLITS)}")
     encoder = place.open(name, version)
     if encoder.manifest.kind != "audio":
         raise ConfigError(f"{name} takes no sounds; this command is about encoders that do")

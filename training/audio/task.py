@@ -212,10 +212,11 @@ class AudioTask:
 
     def evaluate(self) -> Validation:
         measured, encoder, step = self._split[1], self.model.encoder, self.run.train.batch_size
-        parts = [
-            encoder.vectors(*self._measuring.clean(np.arange(start, min(start + step, len(measured)))))
-            for start in range(0, len(measured), step)
-        ]
+        with torch.no_grad():
+            parts = [
+                encoder.vectors(*self._measuring.clean(np.arange(start, min(start + step, len(measured)))))
+                for start in range(0, len(measured), step)
+            ]
         vectors = torch.cat(parts).numpy()
         metrics = dict[str, MetricValue]()
         if (measured.labels != NONE).sum() > 1:
