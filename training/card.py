@@ -13,6 +13,7 @@ from bundle.publish import Draft
 from training.provenance import Provenance
 
 MADE_BY = "## Made by\n\n"  # begins the part that tells how it was made
+LONGEST_EXAMPLE = 400  # characters
 WORDS = "## Words"  # the last section of a card
 
 
@@ -23,7 +24,7 @@ def model_card(draft: Draft, provenance: Provenance, example: Any) -> Draft:
 
 def with_card(draft: Draft, made: str, example: Any) -> Draft:
     """The draft with a card that ends in this text of how it was made."""
-    request = json.dumps({"model": draft.name, "inputs": [example]}, ensure_ascii=False)
+    request = json.dumps({"model": draft.name, "inputs": [_shown(example)]}, ensure_ascii=False)
     lines = [
         f"# {draft.name}",
         "",
@@ -54,6 +55,12 @@ def with_card(draft: Draft, made: str, example: Any) -> Draft:
         f"{MADE_BY}{made}",
     ]
     return with_words(replace(draft, card="\n".join(lines)))
+
+
+def _shown(example: Any) -> Any:
+    """An input as a card shows it: of a long text, as of a file in base64, the beginning."""
+    is_long = isinstance(example, str) and len(example) > LONGEST_EXAMPLE
+    return f"{example[:LONGEST_EXAMPLE]}…" if is_long else example
 
 
 def with_words(draft: Draft) -> Draft:
