@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -53,7 +52,7 @@ class SameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         padded = functional.pad(x, self.around) if any(self.around) else x
-        return cast(Tensor, super().forward(padded))
+        return super().forward(padded)
 
 
 class Block(nn.Module):
@@ -68,8 +67,8 @@ class Block(nn.Module):
         self.is_residual = stride == 1 and inputs == width
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else functional.relu6(self.expand(x))
-        y = self.project(functional.relu6(self.depthwise(y)))
+        wide = x if self.expand is None else functional.relu6(self.expand(x))
+        y: Tensor = self.project(functional.relu6(self.depthwise(wide)))
         return x + y if self.is_residual else y
 
 
