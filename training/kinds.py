@@ -47,9 +47,9 @@ class RunKind:
 
 KINDS: dict[str, RunKind] = {
     "text": RunKind("training.text.settings:TextRun", "training.text.task:TextTask", may_start=True),
-    "audio": RunKind("training.audio.settings:AudioRun", "training.audio.task:AudioTask", may_start=True),
     "recommender": RunKind(
         "training.recommender.settings:RecommenderRun", "training.recommender.task:RecommenderTask"
     ),
     "image": RunKind("training.image.settings:ImageRun", "training.image.task:ImageTask", may_start=True),
+    "audio": RunKind("training.audio.settings:AudioRun", "training.audio.task:AudioTask", may_start=True),
 }

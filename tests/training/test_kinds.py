@@ -63,7 +63,9 @@ def test_a_kind_that_only_tests_know_goes_from_config_to_bundle(config: Path, tm
 def test_messages_name_the_kinds_of_the_table(config: Path) -> None:
     config.write_text(toy_run.CONFIG.replace('"picture"', '"film"'))
 
-    with pytest.raises(ConfigError, match='it must be "text" or "recommender" or "image" or "picture"'):
+    with pytest.raises(
+        ConfigError, match='it must be "text" or "recommender" or "image" or "audio" or "picture"'
+    ):
         load_config(config)
 
 

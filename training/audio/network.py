@@ -161,7 +161,8 @@ class AudioEncoder(nn.Module):
         x = self.masks(self.log_mel(windows)).unsqueeze(1)  # (w, 1, f, b)
         for block in self.blocks:
             x = block(x)
-        return self.last(x).squeeze(-1)  # (w, c, f, 1) -> (w, c, f)
+        frames: Tensor = self.last(x)  # (w, c, f, 1)
+        return frames.squeeze(-1)
 
     def pooled(self, windows: Tensor) -> Tensor:
         """(w, s) -> (w, p): what is known of each window."""
