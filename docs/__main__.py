@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 from bench.servers import ours, running
-from docs.examples import ROOT, answered, pages
+from docs.examples import ROOT, answered, copied, pages
 from docs.tables import with_tables
 
 
@@ -21,8 +21,14 @@ def main(arguments: list[str]) -> int:
     check = arguments == ["--check"]
     stale = []
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ENCODERY_")}
+    environment["ENCODERY_REQUIRED_MODELS"] = ",".join(
+        one.name for one in (ROOT / "models").iterdir()
+    )  # wait for all
     log = Path(tempfile.gettempdir()) / "encodery-docs.log"
-    with running(ours(ROOT / "models"), log, environment) as server:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running(ours(copied(Path(directory))), log, environment) as server,
+    ):
         for page in pages():
             before = page.read_text()
             after = answered(with_tables(before), server.url)

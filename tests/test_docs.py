@@ -31,8 +31,10 @@ EXAMPLES = [
 
 
 @pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serving(ROOT / "models") as base:
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    names = ",".join(one.name for one in (ROOT / "models").iterdir())  # wait for all
+    models = examples.copied(tmp_path_factory.mktemp("docs"))
+    with serving(models, ENCODERY_REQUIRED_MODELS=names) as base:
         yield base
 
 
