@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from docs import recommender_tables, replay_tables, text_tables, types_table
+from docs import recommender_tables, replay_tables, scale_tables, text_tables, types_table
 from docs.examples import ROOT
 
 TABLE = re.compile(r"<!-- begin ([\w-]+) -->\n(.*?)<!-- end \1 -->", re.DOTALL)
@@ -110,6 +110,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "types": types_table.types_table,
     **recommender_tables.TABLES,
     **replay_tables.TABLES,
+    **scale_tables.TABLES,
     **text_tables.TABLES,
 }
 
