@@ -50,10 +50,10 @@ def measure(
     from training.trainer import Trainer
 
     run = parse_config(dict(settings))
-    directory = open_run(work / "runs" / name, run)
     task = make_task(run, data)
-    trainer = Trainer(task, run.train, seed=run.seed, directory=directory)
-    state = trainer.fit() if trained else trainer.state
+    with open_run(work / "runs" / name, run) as directory:
+        trainer = Trainer(task, run.train, seed=run.seed, directory=directory)
+        state = trainer.fit() if trained else trainer.state
     [encode] = task.encoders().values()
     figures = {}
     for one in find_tasks(data / "text", "dev").tasks:

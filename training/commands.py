@@ -60,11 +60,11 @@ def train(
         BundleError: what was trained cannot be published.
     """
     settings = load_config(config)
-    directory = open_run(run or Path("runs") / settings.name, settings)
     try:
-        task = make(settings, data_directory(data), models)
-        metrics = _train(task, settings, directory, force=force)
-        return _publish(task, metrics, models)
+        with open_run(run or Path("runs") / settings.name, settings) as directory:
+            task = make(settings, data_directory(data), models)
+            metrics = _train(task, settings, directory, force=force)
+            return _publish(task, metrics, models)
     except KeyboardInterrupt:  # outside of the loop, which writes a checkpoint first
         raise InterruptedRunError(
             "stopped; what is done so far is kept, run the same command to go on"

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
+from bundle.disk import DISK
 from bundle.manifest import ERROR, Metric
 from training.config import Run
 from training.errors import ConfigError
@@ -19,13 +21,28 @@ from training.metrics import VALIDATION_LOSS
 from training.trainer import CHECKPOINT, LOG
 
 
-def open_run(directory: Path, config: Run) -> Path:
-    """Make the directory, or go on in it; before the first checkpoint its config may still change.
+@contextmanager
+def open_run(directory: Path, config: Run) -> Iterator[Path]:
+    """Make the directory, or go on in it, alone; before the first checkpoint its config may still change.
 
     Raises:
-        ConfigError: it belongs to another config.
+        ConfigError: it belongs to another config, or another process trains in it.
     """
     directory.mkdir(parents=True, exist_ok=True)
+    try:
+        lock = DISK.lock(directory)
+    except BlockingIOError:
+        raise ConfigError(
+            f"another process trains in {directory}; wait for it, or give --run another directory"
+        ) from None
+    try:
+        _check_config(directory, config)
+        yield directory
+    finally:
+        DISK.unlock(lock)
+
+
+def _check_config(directory: Path, config: Run) -> None:
     written = directory / "config.json"
     content = config.model_dump_json(indent=1) + "\n"
     same = written.exists() and written.read_text(encoding="utf-8") == content
@@ -35,7 +52,6 @@ def open_run(directory: Path, config: Run) -> Path:
         )
     if not same:
         written.write_text(content, encoding="utf-8")
-    return directory
 
 
 def write_metrics(directory: Path, metrics: Mapping[str, Metric]) -> None:

@@ -106,8 +106,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     for config in (TEXT_CONFIG, SHOP_CONFIG):
         settings = parse_config(config)
         task = make_task(settings, root)
-        directory = open_run(root / "runs" / settings.name, settings)
-        Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
+        with open_run(root / "runs" / settings.name, settings) as directory:
+            Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
         torch |= task.encoders()
         publish(root / "models", task.drafts(task.score(task.encoders())))
     with serving(root / "models", ENCODERY_DEFAULT_MODEL="topics") as url:

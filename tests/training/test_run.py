@@ -24,18 +24,32 @@ from training.trainer import CHECKPOINT, LOG
 
 def test_the_config_of_a_run_lies_beside_it(tmp_path: Path) -> None:
     run = tiny_training.text_run()
-    directory = open_run(tmp_path / "runs" / "a", run)
+    with open_run(tmp_path / "runs" / "a", run) as directory:
+        written = (directory / "config.json").read_text()
 
-    assert parse_config(json.loads((directory / "config.json").read_text())) == run
-    assert open_run(directory, run) == directory
+    assert parse_config(json.loads(written)) == run
+    with open_run(directory, run) as again:
+        assert again == directory
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
+    """Two that write checkpoints in turns would leave a run of neither."""
+    run = tiny_training.text_run()
+
+    with open_run(tmp_path, run), pytest.raises(ConfigError, match="another process trains in"):
+        open_run(tmp_path, run).__enter__()
+    with open_run(tmp_path, run):
+        pass
 
 
 def test_another_config_is_refused_once_there_is_a_checkpoint(tmp_path: Path) -> None:
-    open_run(tmp_path, tiny_training.text_run())
-    open_run(tmp_path, tiny_training.text_run(seed=1))
+    for seed in (0, 1):
+        with open_run(tmp_path, tiny_training.text_run(seed=seed)):
+            pass
     (tmp_path / CHECKPOINT).touch()
-    with pytest.raises(ConfigError, match="holds a run of another config; give --run another directory"):
-        open_run(tmp_path, tiny_training.text_run(seed=2))
+    message = "holds a run of another config; give --run another directory"
+    with pytest.raises(ConfigError, match=message):
+        open_run(tmp_path, tiny_training.text_run(seed=2)).__enter__()
 
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 1
 
