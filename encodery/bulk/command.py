@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from collections import Counter, deque
@@ -37,6 +38,31 @@ def say(line: str) -> None:
 
 
 @dataclass(frozen=True)
+class Shard:
+    """One of several runs that share a file: neighbouring rows, as many as the others' to within one.
+
+    Attributes:
+        index: from 0.
+        count: of all shards.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def parsed(cls, text: str) -> Shard:
+        """Read "0/4" to "3/4". Raises BulkError."""
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+        if found is None or int(found[1]) >= int(found[2]):
+            raise BulkError("--shard is INDEX/COUNT with an index from 0, as 0/4, 1/4, 2/4 and 3/4")
+        return cls(int(found[1]), int(found[2]))
+
+    def rows(self, total: int) -> range:
+        """Its rows of so many."""
+        return range(total * self.index // self.count, total * (self.index + 1) // self.count)
+
+
+@dataclass(frozen=True)
 class Job:
     """A file to encode, and how.
 
@@ -45,6 +71,7 @@ class Job:
         keep: columns that go into the output as they are.
         models: directory of bundles; not used with a URL.
         url: of a server.
+        shard: which of its rows.
         tell: takes what is to be told before anything is encoded.
     """
 
@@ -57,6 +84,7 @@ class Job:
     column: str | None = None
     keep: Sequence[str] = ()
     options: Options = field(default_factory=Options)
+    shard: Shard = Shard()
     tell: Callable[[str], None] = say
 
 
@@ -80,15 +108,16 @@ def run(job: Job) -> Summary:
     check_output(job.out)
     if reserved := {ROW, EMBEDDING, TRUNCATED, WARNINGS} & set(job.keep):
         raise BulkError(f"--keep {', '.join(reserved)}: the output has a column of that name already")
-    parts = Parts(beside(job.out, ".partial"))
     found = survey(job.source)
+    rows = job.shard.rows(found.rows)
+    parts = Parts(beside(job.out, ".partial"), rows.start)
     source = state_of(job.source)
     with parts.locked(), closing(_backend(job)) as backend:
         selection = _selection(job, backend)
         for sentence in check_columns(job.source, found, selection):
             job.tell(sentence)
         parts.begin(_description(job, backend) | source)
-        _encode(job.source, selection, backend, parts, found.rows)
+        _encode(job.source, selection, backend, parts, rows)
         if state_of(job.source) != source:
             raise BulkError(
                 f"{job.source.name} changed while it was read, so that no row is sure; remove "
@@ -112,12 +141,13 @@ def _selection(job: Job, backend: Backend) -> Selection:
     return Selection(inputs, [PATH, *(name for name in job.keep if name != PATH)])
 
 
-def _encode(source: Path, selection: Selection, backend: Backend, parts: Parts, total: int) -> None:
+def _encode(source: Path, selection: Selection, backend: Backend, parts: Parts, wanted: range) -> None:
     before = parts.all()
-    start = before[-1].end if before else 0
-    rows = islice(read_rows(source, selection), start, None)
+    start = before[-1].end if before else wanted.start
+    rows = islice(read_rows(source, selection), start, wanted.stop)
+    done = start - wanted.start
     with (
-        Progress(total=total, label=backend.identity.model, unit="rows", done=start) as progress,
+        Progress(total=len(wanted), label=backend.identity.model, unit="rows", done=done) as progress,
         closing(_encoded(chunks(rows), backend)) as encoded,
     ):
         for chunk, vectors in encoded:
@@ -202,6 +232,7 @@ def _description(job: Job, backend: Backend) -> dict[str, Any]:
         "input": str(job.source.resolve()),
         "column": job.column,
         "keep": list(job.keep),
+        "shard": [job.shard.index, job.shard.count],
         **asdict(job.options),
         **asdict(backend.identity),
     }
@@ -210,7 +241,7 @@ def _description(job: Job, backend: Backend) -> dict[str, Any]:
 def _summary(job: Job, backend: Backend, parts: Parts) -> Summary:
     """Count what was written, so that it is true of every run that took part."""
     found = parts.all()
-    rows, end = 0, found[-1].end if found else 0
+    rows, end = 0, found[-1].end - parts.first if found else 0
     counts = RowCounts(job.source.name, "row" if job.source.suffix == ".parquet" else "line", read=end)
     names = warning_names(backend.kind.facts)  # type: ignore[arg-type]  # mypy takes it for a Facts
     warnings = Counter(dict.fromkeys(names, 0))
@@ -229,6 +260,7 @@ def _summary(job: Job, backend: Backend, parts: Parts) -> Summary:
         "warnings": dict(warnings),
         "prompt": job.options.prompt,
         "input": job.source.name,
+        **({} if job.shard == Shard() else {"shard": f"{job.shard.index}/{job.shard.count}"}),
         "encodery": __version__,
     }
     return Summary(rows, end - rows, warnings, meta, counts)

@@ -53,9 +53,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Parts:
-    """The directory of a run."""
+    """The directory of a run.
+
+    Attributes:
+        first: row of the input that the run begins with.
+    """
 
     directory: Path
+    first: int = 0
 
     def begin(self, job: Mapping[str, Any]) -> None:
         """Write down what is being done, or see that it is the same. Raises BulkError."""
@@ -83,7 +88,7 @@ class Parts:
         )
         parts = [self._part(int(name[1]), int(name[2])) for name in found]
         for before, after in zip([None, *parts], parts, strict=False):
-            if after.start != (before.end if before else 0):
+            if after.start != (before.end if before else self.first):
                 raise BulkError(f"{self.directory} lacks rows before {after.start}; remove it to begin anew")
         return parts
 

@@ -59,17 +59,33 @@ def encode(  # noqa: PLR0917  # typer calls it, by name
             help="Prompt of the model to put before every text [default: the model's default].",
         ),
     ] = None,
+    shard: Annotated[
+        str,
+        typer.Option(metavar="I/N", help="Part I of N of the rows, from 0; each run has an OUT of its own."),
+    ] = "0/1",
 ) -> None:
     """Encode every row of a file. Continues an interrupted run, and sets bad rows aside."""
     from bundle import EncoderyError
     from encodery.bulk.backends import Options
-    from encodery.bulk.command import Job, run
+    from encodery.bulk.command import Job, Shard, run
 
     options = Options(truncate.value, dimensions, now, prompt)
     models = Path() if url else directory_of(models_dir)
-    job = Job(source, out, model, version, models, url, column=column, keep=keep or (), options=options)
     try:
-        summary = run(job)
+        summary = run(
+            Job(
+                source,
+                out,
+                model,
+                version,
+                models,
+                url,
+                column=column,
+                keep=keep or (),
+                options=options,
+                shard=Shard.parsed(shard),
+            )
+        )
     except EncoderyError as error:
         fail(str(error), MISTAKE)
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from shipped import DEPLOY, documents, python_of, read, run, tool
 pytestmark = pytest.mark.deploy
 
 BASE = DEPLOY / "kubernetes" / "base"
+BULK = DEPLOY / "kubernetes" / "bulk"
 OVERLAYS = sorted(path.parent for path in (DEPLOY / "kubernetes" / "overlays").glob("*/kustomization.yaml"))
 VERSIONS = ("1.33", "1.37")  # the first that mounts images without a gate, and the newest known
 LABELS = {"app.kubernetes.io/name": "encodery"}
@@ -28,8 +30,9 @@ def built(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     return documents(run(tool("kubectl"), "kustomize", request.param))
 
 
-def test_the_schemas_of_the_api_know_every_field(built: list[dict[str, Any]]) -> None:
-    python = python_of("deploy")
+@pytest.mark.parametrize("directory", [BASE, BULK, *OVERLAYS], ids=lambda path: path.name)
+def test_the_schemas_of_the_api_know_every_field(directory: Path) -> None:
+    python, built = python_of("deploy"), documents(run(tool("kubectl"), "kustomize", directory))
     own = [
         one for one in built if not one["apiVersion"].startswith("monitoring.coreos.com/")
     ]  # the operator's
@@ -93,3 +96,13 @@ def test_the_operator_gets_the_same_alerts() -> None:
 
 def _is_narrow(peer: dict[str, Any]) -> bool:
     return all(selector.get("matchLabels") for selector in peer.values())
+
+
+def test_a_job_has_as_many_parts_as_its_rows_are_cut_in() -> None:
+    job = read("kubernetes/bulk/job.yaml")["spec"]
+    [container] = job["template"]["spec"]["containers"]
+    index = "$(JOB_COMPLETION_INDEX)"
+
+    assert job["completionMode"] == "Indexed"
+    assert f"--shard={index}/{job['completions']}" in container["args"]
+    assert index in container["args"][1]  # each has an OUT of its own
