@@ -19,9 +19,8 @@ from bundle.errors import InputError
 from bundle.preprocess.kind import Columns, Schema, Tensor, TensorType
 from bundle.values import json_type
 
-PIECE = (
-    256 * 1024
-)  # characters that are decoded in one go, 2 ms: decoding keeps Python's lock; a multiple of 4
+# Characters that are decoded in one go, 2 ms, since decoding keeps Python's lock; a multiple of 4.
+PIECE = 256 * 1024
 LONGEST_HEAD = 512  # characters of a data URI up to its comma
 BASE64_BYTES = 2  # of JSON, at most, for each byte of a file; four thirds, and room for escapes
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{1,15}://|file:|www\.", re.IGNORECASE)
