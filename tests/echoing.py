@@ -34,7 +34,7 @@ def _refuse(context: Any, request: Request) -> None:
 class Context:
     """What a route gets: here, what happened."""
 
-    gate = cors = None
+    gate = cors = traces = None
     in_work = 0
 
     def __init__(self, **settings: Any) -> None:
