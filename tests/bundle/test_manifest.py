@@ -82,7 +82,7 @@ def test_bytes_that_are_no_manifest_are_refused(content: bytes) -> None:
 INCONSISTENT: dict[str, tuple[dict[str, Any], str]] = {
     "unknown kind": (
         {"kind": "film"},
-        r"kind 'film' is not one of \['features', 'image', 'text', 'vector'\]",
+        r"kind 'film' is not one of \['audio', 'features', 'image', 'text', 'vector'\]",
     ),
     "other preprocessing": ({"preprocess_version": 2}, "train and export it again"),
     "files of another kind": ({"files": {}}, "files must be"),
