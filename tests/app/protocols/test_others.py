@@ -155,7 +155,7 @@ async def test_cohere_v1_has_bare_floats(client: httpx.AsyncClient) -> None:
     ("body", "told"),
     [
         ({"texts": ["a"], "inputs": [{"content": [{"type": "text", "text": "b"}]}]}, "send one of them"),
-        ({"texts": [], "inputs": []}, "send one of them"),
+        ({"texts": [], "inputs": []}, "send at least one input"),
         ({"texts": ["a"], "inputs": "b"}, "send one of them"),
         ({"texts": "a"}, "texts: expected a list of texts, this is a string"),
         ({"texts": 5}, "texts: expected a list of texts, this is a"),

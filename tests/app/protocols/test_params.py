@@ -47,7 +47,6 @@ BARE = {
         (5, "a number"),
         (True, "a boolean"),
         ({"a": "b"}, "an object"),
-        ({"image": "b"}, "an object with a picture"),
     ],
 )
 @pytest.mark.parametrize("path", BARE)
@@ -60,6 +59,17 @@ async def test_what_is_neither_a_text_nor_a_list_is_called_what_it_is(
 
     assert f"{field}: expected a text or a list of texts, this is {said}" in answer.text
     assert "token ids" not in answer.text
+
+
+@pytest.mark.parametrize("path", BARE)
+async def test_a_picture_without_a_list_is_an_input_that_a_text_model_does_not_take(
+    client: httpx.AsyncClient, path: str
+) -> None:
+    field, rest = BARE[path]
+    answer = await client.post(path, json={**rest, field: {"image": "b"}})
+
+    assert f"{field}[0]: expected a text, this is an object with a picture" in answer.text
+    assert "text takes texts" in answer.text
 
 
 @pytest.mark.parametrize(
