@@ -420,7 +420,7 @@ def test_train_publishes_and_evaluate_finds_the_same_figures(
     found = evaluate(config, data=data, models=models)
 
     assert {path.name for path in run.iterdir()} == {
-        "config.json", "log.jsonl", "checkpoint.pt", "best.pt", "curves.png", "metrics.json",
+        ".lock", "config.json", "log.jsonl", "checkpoint.pt", "best.pt", "curves.png", "metrics.json",
     }  # fmt: skip
     assert f"published tiny/1, space {manifest.space}" in said
     assert "| spearman graded |" in said
