@@ -202,9 +202,9 @@ class Engine:
     async def _in_slices(self, loaded: Loaded, distinct: Distinct, how: _How) -> list[Prepared]:
         """Prepare the inputs, some after others; no more than have room in the queue."""
         prepared, cost = list[Prepared](), 0
-        for part in distinct.slices():
+        for part in await self._on_thread(distinct.slices, how):
             done = await self._on_thread(part.prepared, how, loaded.encoder, how.truncate)
-            cost += sum(one.cost for one in done)
+            cost += sum([one.cost for one in done])
             self._admit_cost(cost, how.priority)
             prepared += done
         return prepared

@@ -7,7 +7,7 @@ ends when its caller leaves or its time is up: `app.engine.engine`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 from app.engine.encoded import Encoded
@@ -60,15 +60,15 @@ class Distinct(NamedTuple):
         rows = range(len(which))
         return Distinct([self.inputs[one] for one in which], [self.indices[one] for one in which], rows)
 
-    def slices(self) -> Iterator[Distinct]:
+    def slices(self) -> list[Distinct]:
         """Some after others, each of SLICE characters at most, or of one input."""
-        start = size = 0
+        found, start, size = list[Distinct](), 0, 0
         for end, one in enumerate(self.inputs):
             if end > start and size + one.size > SLICE:
-                yield self.only(range(start, end))
+                found.append(self.only(range(start, end)))
                 start, size = end, 0
             size += one.size
-        yield self.only(range(start, len(self.inputs)))
+        return [*found, self.only(range(start, len(self.inputs)))]
 
     def prepared(self, encoder: Encoder, truncate: Truncate) -> list[Prepared]:
         """Prepare each of them.
