@@ -84,9 +84,8 @@ def run(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     """Run all tests; arguments go to pytest, e.g. `test tests/bundle -x` or `test --cov`."""
     environment("clients")
-    # Tests of a file stay together: they share what is slow to make. Many wait for a server, hence one more.
-    processes = f"--numprocesses={(os.cpu_count() or 1) + 1}"
-    return call([environment("dev"), "-m", "pytest", processes, "--dist=loadfile", *arguments])
+    # Tests of a file stay together: they share what is slow to make.
+    return call([environment("dev"), "-m", "pytest", "--numprocesses=auto", "--dist=loadfile", *arguments])
 
 
 def clients(arguments: list[str]) -> int:

@@ -31,8 +31,8 @@ settings.load_profile("encodery")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """What `-n auto` means: no more processes than cores, each of which loads torch in 400 MB."""
-    return min(usable_cores(), MOST_PROCESSES)
+    """What `-n auto` means: one more than cores, since many tests wait; each loads torch in 400 MB."""
+    return min(usable_cores() + 1, MOST_PROCESSES)
 
 
 @pytest.fixture(scope="session", autouse=True)
