@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from bundle.golden import Golden
 from bundle.manifest import ERROR, TEST, Metric, reported
 from bundle.preprocess import KINDS
 from bundle.publish import Draft
@@ -39,7 +40,7 @@ def with_card(draft: Draft, made: str, example: Any) -> Draft:
         *([f"- Languages: {', '.join(draft.languages)}."] if draft.languages else []),
         *([f"- Not for {draft.not_for}"] if draft.not_for else []),
         *_joined(draft),
-        f"- onnxruntime against {'the fit' if draft.adapts else 'torch'} over {draft.parity.inputs} inputs: "
+        f"- onnxruntime against {_reference(draft)} over {draft.parity.inputs} inputs: "
         f"at most {draft.parity.max_abs_diff:.1e} apart; "
         f"alone against in a batch: {draft.parity.batch_max_abs_diff:.1e}.",
         "",
@@ -55,6 +56,14 @@ def with_card(draft: Draft, made: str, example: Any) -> Draft:
         f"{MADE_BY}{made}",
     ]
     return with_words(replace(draft, card="\n".join(lines)))
+
+
+def _reference(draft: Draft) -> str:
+    """What the graph was compared with."""
+    if draft.adapts:
+        return "the fit"
+    is_int8 = Golden.from_bytes(draft.golden).precision == "int8"
+    return "the same graph in float32" if is_int8 else "torch"
 
 
 def _shown(example: Any) -> Any:

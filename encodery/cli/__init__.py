@@ -62,6 +62,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "config": config.config,
     "train": train.train,
     "import": train.import_pretrained,
+    "quantize": train.quantize,
     "mine": train.mine,
     "lexical": train.lexical,
     "encode": encode.encode,

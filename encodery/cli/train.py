@@ -1,4 +1,4 @@
-"""Commands that need torch: train, import, mine, and the proposal of a recommender's config."""
+"""Commands that need torch: train, import, quantize, mine, and the proposal of a recommender's config."""
 
 from __future__ import annotations
 
@@ -46,6 +46,9 @@ def import_pretrained(  # noqa: PLR0917  # typer calls it, by name
     language: Annotated[
         list[str] | None, typer.Option(help="That it was trained for, as en; may be repeated.")
     ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Publish NAME-int8 as well: `encodery quantize`.")
+    ] = False,
 ) -> None:
     """Prove and publish a pretrained text encoder (BERT, MPNet, ModernBERT, ...) from a local directory."""
     with training():
@@ -59,7 +62,21 @@ def import_pretrained(  # noqa: PLR0917  # typer calls it, by name
             description=description,
             max_length=max_length,
             languages=language or (),
+            int8=int8,
         )
+
+
+def quantize(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A published encoder of texts.")],
+    to: Annotated[str | None, typer.Option(help="What the new one is called; default: NAME-int8.")] = None,
+    version: Annotated[str | None, typer.Option(help="Default: the current one.")] = None,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Publish an encoder with products of 8-bit integers: smaller and faster, in a space of its own."""
+    with training():
+        from training.text.commands import quantize as command
+
+        command(name, to or f"{name}-int8", version=version, models=directory_of(models_dir))
 
 
 def mine(  # noqa: PLR0917  # typer calls it, by name

@@ -1,6 +1,7 @@
 """What the command line does with text encoders alone: one function per command, for `encodery.cli`.
 
 import    directory of a pretrained encoder -> bundle
+quantize  published encoder -> the same with integer products, under another name
 mine      pairs of a config and a published encoder -> file of triplets
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from bundle.directory import GRAPH
 from bundle.manifest import Manifest
 from bundle.publish import publish
 from bundle.store import Store, check_name
@@ -17,9 +19,11 @@ from training.console import say
 from training.data.files import data_directory
 from training.data.tables import BadRows
 from training.describe import checked_languages
+from training.errors import ConfigError
 from training.text.data.readers import read_pairs
 from training.text.imported import imported
 from training.text.mining import MiningRules
+from training.text.quantized import quantized
 from training.text.settings import TextRun
 from training.text.triplets import write_triplets
 
@@ -32,8 +36,11 @@ def import_pretrained(
     description: str | None = None,
     max_length: int | None = None,
     languages: Sequence[str] = (),
+    int8: bool = False,
 ) -> Manifest:
     """Prove and publish the pretrained encoder in a directory. For the arguments see `imported`.
+
+    With `int8` it is published in float32 first, and then, as NAME-int8, with integer products.
 
     Raises:
         TrainingError: it cannot be represented, or its graph does not give torch's vectors.
@@ -48,6 +55,33 @@ def import_pretrained(
         f"onnxruntime is {parity.max_abs_diff:.1e} off torch over {parity.inputs} texts, "
         f"{parity.batch_max_abs_diff:.1e} in padded batches"
     )
+    say(f"published {manifest.name}/{manifest.version}, space {manifest.space}")
+    return quantize(name, f"{name}-int8", models=models) if int8 else manifest
+
+
+def quantize(name: str, to: str, *, version: str | None = None, models: Path) -> Manifest:
+    """Publish an encoder of texts with integer products under another name.
+
+    Args:
+        name: of the published encoder.
+        to: the name of the new one.
+        version: by default the current one.
+        models: the directory of both.
+
+    Raises:
+        ConfigError: it is of another kind, or has nothing to be quantised.
+        ExportError: the graph is no encoder any more in int8, or changes with the batch.
+        BundleError: there is no such encoder, or the new one cannot be published.
+    """
+    check_name(to)
+    if to == name:
+        raise ConfigError(f"{name} in int8 has other vectors; publish it under another name, as {name}-int8")
+    store = Store(models)
+    contents = store.read(name, version or store.current(name))
+    draft, nearness = quantized(contents, to)
+    (manifest,) = publish(models, [draft])
+    sizes = [len(graph) / 1e6 for graph in (contents.files[GRAPH], draft.graph)]
+    say(f"{nearness}; {sizes[0]:.1f} -> {sizes[1]:.1f} MB")
     say(f"published {manifest.name}/{manifest.version}, space {manifest.space}")
     return manifest
 
