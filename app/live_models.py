@@ -196,7 +196,7 @@ class LiveModels:
     def _begin(self, generation: int, before: Registry | None = None) -> Loader:
         plan, verdicts = self._generations.records.read(generation)
         settings = self._generations.settings
-        execution = Execution(max_threads=settings.threads)
+        execution = Execution(max_threads=settings.threads, same_bits=settings.same_bits)
         store = Store(settings.models_dir)
         loader = Loader(store, plan, verdicts, execution, first=settings.required, before=before)
         self._loaders[generation], self._newest = loader, generation

@@ -198,6 +198,11 @@ class _Settings(BaseSettings):
         description="forward passes at once in a worker, each on one thread; by default the cores this "
         "process may use, divided among the workers",
     )
+    same_bits: bool = Field(
+        False,
+        description="give an input the same vector to the last bit, alone and in any batch; without it some "
+        "differ by 1e-7. Batches are padded to lengths that eight divides",
+    )
     batch_tokens: Count | None = Field(
         None,
         description="most tokens of a forward pass, with the padding where there is some; rows for features. "

@@ -38,13 +38,16 @@ class Runner:
         preprocessor: one of its layouts gives the graph's inputs.
         graph: the content of model.onnx, or where it is prepared: `bundle.sessions`.
         threads: onnxruntime's threads per forward pass.
+        same_bits: give a row the same bits in every batch, for some padding more.
 
     Raises:
         IntegrityError: onnxruntime refuses the graph, or its inputs and outputs are not as agreed.
     """
 
-    def __init__(self, preprocessor: Preprocessor, graph: bytes | Path, threads: int = 1) -> None:
-        self._session = open_session(graph, threads)
+    def __init__(
+        self, preprocessor: Preprocessor, graph: bytes | Path, threads: int = 1, *, same_bits: bool = False
+    ) -> None:
+        self._session, self._same_bits = open_session(graph, threads), same_bits
         inputs = {node.name for node in self._session.get_inputs()}
         outputs = [node.name for node in self._session.get_outputs()]
         layouts = [layout for layout in preprocessor.layouts if inputs <= set(layout.input_names)]
@@ -55,10 +58,16 @@ class Runner:
             )
         self.layout = layouts[0]
         self._input_names = [name for name in self.layout.input_names if name in inputs]
+        self._free = {
+            node.name: [axis for axis, size in enumerate(node.shape) if axis and not isinstance(size, int)]
+            for node in self._session.get_inputs()
+        }
 
     def run(self, batch: Sequence[Prepared]) -> npt.NDArray[np.float32]:
         """One forward pass. float32 [n, dim], rows in the order of the batch (n >= 1)."""
         arrays = self.layout.collate(batch)
+        if self._same_bits:
+            arrays = self.layout.even(arrays, self._free)
         feed = {name: arrays[name] for name in self._input_names}
         (vectors,) = self._session.run([OUTPUT], feed)
         return np.asarray(vectors, dtype=np.float32)
@@ -102,9 +111,11 @@ class Encoder:
         self._limits: dict[tuple[int, bool], float] = {}
         self.has_loops = has_loops(graph)
         self.weights = count_weights(graph)
-        origin, threads = source(graph, execution), execution.max_threads
-        self._runner = Runner(preprocessor, origin)
-        self._multithreaded = Runner(preprocessor, origin, threads) if threads > 1 else None
+        origin, threads, same_bits = source(graph, execution), execution.max_threads, execution.same_bits
+        self._runner = Runner(preprocessor, origin, same_bits=same_bits)
+        self._multithreaded = (
+            Runner(preprocessor, origin, threads, same_bits=same_bits) if threads > 1 else None
+        )
 
     @property
     def is_packed(self) -> bool:

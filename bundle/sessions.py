@@ -35,10 +35,12 @@ class Execution:
     Attributes:
         max_threads: of a forward pass that has the machine to itself; it gets a session of its own.
         weights: a private directory for weights that sessions and processes share; None to share none.
+        same_bits: give an input the same bits whatever is in a batch with it, for some padding more.
     """
 
     max_threads: int = 1
     weights: Path | None = None
+    same_bits: bool = False
 
 
 def open_session(graph: bytes | Path, threads: int = 1) -> ort.InferenceSession:

@@ -14,6 +14,11 @@ from bundle.preprocess.facts import Facts
 
 Truncate: TypeAlias = Literal["none", "end", "start"]
 Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
+Axes: TypeAlias = Mapping[str, Sequence[int]]  # of the arrays by name, those that may be of any length
+
+# Sums are taken in as many lanes as a register has numbers, and what is over is added in another order; of
+# lengths that leave nothing over, further noughts change no bit. 8 was enough wherever it was tried.
+EVEN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,15 @@ class Layout:
         input_names: of the graph, in order; the keys of what `collate` returns.
         collate: a batch (n >= 1) to arrays.
         is_packed: nothing is padded, so that a batch costs the sum of its inputs, not rows x longest.
+        even: a batch with its free axes, but for the first, lengthened to a multiple of `EVEN` by what means
+            nothing, so that a row's sums do not depend on how long its neighbours are; as it is, where the
+            kind does not do so.
     """
 
     input_names: tuple[str, ...]
     collate: Callable[[Sequence[Prepared]], Arrays]
     is_packed: bool = False
+    even: Callable[[Arrays, Axes], Arrays] = lambda arrays, axes: arrays
 
 
 class Preprocessor(Protocol):
@@ -141,6 +150,17 @@ class KnowsById(Protocol):
     def record_of(self, value: Any) -> Any:
         """The record of an item that is named by its id alone; anything else as it is."""
         ...
+
+
+def evened(arrays: Arrays, axes: Axes, fill: float = 0) -> Arrays:
+    """Arrays whose named axes are of a multiple of `EVEN`, filled up at the end."""
+    found = dict(arrays)
+    for name, free in axes.items():
+        values = arrays[name]
+        lengths = [one + -one % EVEN if axis in free else one for axis, one in enumerate(values.shape)]
+        found[name] = np.full(lengths, fill, dtype=values.dtype)
+        found[name][tuple(map(slice, values.shape))] = values
+    return found
 
 
 def pad(rows: Sequence[npt.NDArray[Any]], fill: float = 0) -> npt.NDArray[Any]:

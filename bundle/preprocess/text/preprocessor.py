@@ -17,7 +17,7 @@ from tokenizers import Encoding, Tokenizer
 
 from bundle.errors import InputError, ManifestError
 from bundle.inputs import Input
-from bundle.preprocess.base import Arrays, Layout, Prepared, Token, Truncate, pad
+from bundle.preprocess.base import Arrays, Axes, Layout, Prepared, Token, Truncate, evened, pad
 from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.text.growth import Growth
 from bundle.preprocess.text.input import EMPTY, FIELD, Text, TextFacts, TokenIds
@@ -56,7 +56,10 @@ class TextPreprocessor:
 
     @property
     def layouts(self) -> tuple[Layout, ...]:  # kept, they would refer to what keeps them, and outlive it
-        return Layout(self.input_names, self.collate), Layout(self.packed_names, pack, is_packed=True)
+        return (
+            Layout(self.input_names, self.collate, even=evened),
+            Layout(self.packed_names, pack, is_packed=True, even=even_grid),
+        )
 
     def prepare(self, inputs: Sequence[Input], truncate: Truncate = "none") -> list[Prepared]:
         items = [_text(index, item) for index, item in enumerate(inputs)]
@@ -218,6 +221,14 @@ def pack(batch: Sequence[Prepared]) -> Arrays:
     grid = np.full(present.shape, -1)
     grid.flat[spots] = np.arange(len(spots))
     return {"token_ids": np.concatenate(rows), "grid": grid, "spots": spots}
+
+
+def even_grid(arrays: Arrays, axes: Axes) -> Arrays:
+    """The packed layout with a wider grid; `spots` are counted along its rows."""
+    grid, spots = arrays["grid"], arrays["spots"]
+    wider = evened({"grid": grid}, {"grid": axes.get("grid", ())}, fill=-1)["grid"]
+    row, column = np.divmod(spots, grid.shape[1])
+    return arrays | {"grid": wider, "spots": row * wider.shape[1] + column}
 
 
 @lru_cache(maxsize=8192)
