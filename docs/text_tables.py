@@ -21,6 +21,10 @@ from bench.ablations import table
 
 DOCS = Path(__file__).resolve().parent
 BENCH = DOCS.parent / "bench"
+TEI_READS = (  # by the names that transformers has for them
+    *("bert", "camembert", "distilbert", "gemma3_text", "gte", "mistral", "modernbert", "mpnet"),
+    *("nomic_bert", "qwen2", "qwen3", "roberta", "xlm-roberta"),
+)
 
 
 def ablations() -> str:
@@ -196,6 +200,18 @@ def _row(*cells: str) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def families() -> str:
+    """List the families of networks that can be imported, beside those in the README of TEI 1.8."""
+    from training.text.pretrained.families import FAMILIES
+
+    lines = _head("family", "`model_type`", "reads", "padding", "TEI")
+    for name, family in FAMILIES.items():
+        reads = "to the left, or as its configuration says" if family.is_decoder else "both ways"
+        padding = "none" if family.packs else "in batches"
+        lines.append(_row(family.title, f"`{name}`", reads, padding, "yes" if name in TEI_READS else ""))
+    return "\n".join(lines) + "\n"
+
+
 def _read(room: Path, name: str) -> Any:
     return json.loads((room / "results" / f"{name}.json").read_text())
 
@@ -211,4 +227,5 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "text-languages": languages,
     "text-translations": translations,
     "text-paragraphs": paragraphs,
+    "families": families,
 }

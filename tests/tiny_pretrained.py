@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,32 +32,77 @@ _AFTER_PADDING = _ONE_LAYER | {"max_position_embeddings": POSITIONS + 2, "pad_to
 _TOKENS = {"pad_token_id": 0, "bos_token_id": 2, "cls_token_id": 2, "eos_token_id": 3, "sep_token_id": 3}
 
 
-def _config(family: str) -> Any:
-    import transformers
+_SHARED_KEYS: dict[str, Any] = _SIZES | _TOKENS | {"num_key_value_heads": 1}
+_BY_DISTANCE: dict[str, Any] = {  # DeBERTa's scores of relative positions, in several buckets
+    "relative_attention": True,
+    "pos_att_type": ["p2c", "c2p"],
+    "position_biased_input": False,
+    "type_vocab_size": 0,
+}
+_LEFT_WINDOW = ["sliding_attention", "full_attention"]
+_T5: dict[str, Any] = {
+    "vocab_size": len(WORDS),
+    "d_model": HIDDEN,
+    "d_kv": 8,
+    "d_ff": 24,
+    "num_layers": 2,
+    "num_heads": 2,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 16,
+    "initializer_factor": 2.0,
+}
+# What a family's tiny network differs in: in one layer windows, shared keys and biases show as well.
+SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "albert": _SIZES | {"embedding_size": 8},
+    "bert": _SIZES,
+    "camembert": _SIZES | _AFTER_PADDING,
+    "data2vec-text": _SIZES | _AFTER_PADDING,
+    "deberta": _SIZES | _ONE_LAYER | _BY_DISTANCE,
+    "deberta-v2": _SIZES | _BY_DISTANCE | {"position_buckets": 8, "share_att_key": True},
+    "distilbert": _SIZES | {"dim": HIDDEN, "n_layers": 1, "n_heads": 2, "hidden_dim": 24},
+    "electra": _SIZES | _ONE_LAYER | {"embedding_size": 8},
+    "ernie": _SIZES | _ONE_LAYER,
+    "eurobert": _SHARED_KEYS | _ONE_LAYER | {"mask_token_id": 4},
+    "gemma": _SHARED_KEYS | _ONE_LAYER | {"head_dim": 8},
+    "gemma2": _SHARED_KEYS | {"head_dim": 8, "sliding_window": 6, "layer_types": _LEFT_WINDOW},
+    "gemma3_text": _SHARED_KEYS | {"head_dim": 8, "sliding_window": 6, "layer_types": _LEFT_WINDOW},
+    "granite": _SHARED_KEYS | _ONE_LAYER,
+    "gte": _SIZES | _ONE_LAYER,
+    "jina_embeddings_v3": _SIZES | _ONE_LAYER,
+    "llama": _SHARED_KEYS | _ONE_LAYER,
+    "mistral": _SHARED_KEYS | {"sliding_window": 6},
+    "modernbert": _SIZES  # sees 4 tokens to each side, in one layer all
+    | _TOKENS
+    | {"local_attention": 8, "layer_types": ["full_attention", "sliding_attention"]},
+    "mpnet": _SIZES | _AFTER_PADDING,
+    "mt5": _T5,
+    "nomic_bert": _SIZES | _ONE_LAYER,
+    "qwen2": _SHARED_KEYS | {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1},
+    "qwen3": _SHARED_KEYS | _ONE_LAYER | {"head_dim": 8},
+    "rembert": _SIZES | _ONE_LAYER | {"input_embedding_size": 8},
+    "roberta": _SIZES | _AFTER_PADDING,
+    "t5": _T5,
+    "xlm-roberta": _SIZES | _AFTER_PADDING,
+    "xlm-roberta-xl": _SIZES | _AFTER_PADDING,
+}
+# The same families by other words of their configuration: decoders that read both ways.
+VARIANTS: Mapping[str, Mapping[str, Any]] = {
+    "llama": {"is_causal": False},
+    "qwen2": {"is_causal": False},
+    "gemma3_text": {"use_bidirectional_attention": True},
+}
 
-    makers: Mapping[str, Callable[[], Any]] = {
-        "bert": lambda: transformers.BertConfig(**_SIZES),
-        "distilbert": lambda: transformers.DistilBertConfig(
-            **_SIZES | {"dim": HIDDEN, "n_layers": 1, "n_heads": 2, "hidden_dim": 24}
-        ),
-        "electra": lambda: transformers.ElectraConfig(**_SIZES | _ONE_LAYER, embedding_size=8),
-        "modernbert": lambda: transformers.ModernBertConfig(  # sees 4 tokens to each side, in one layer all
-            **_SIZES, **_TOKENS, local_attention=8, layer_types=["full_attention", "sliding_attention"]
-        ),
-        "mpnet": lambda: transformers.MPNetConfig(**_SIZES | _AFTER_PADDING),
-        "roberta": lambda: transformers.RobertaConfig(**_SIZES | _AFTER_PADDING),
-        "xlm-roberta": lambda: transformers.XLMRobertaConfig(**_SIZES | _AFTER_PADDING),
-    }
-    return makers[family]()
 
-
-def write_network(directory: Path, family: str = "bert") -> Path:
-    """config.json, model.safetensors and tokenizer.json."""
+def write_network(directory: Path, family: str = "bert", **changes: Any) -> Path:
+    """config.json, model.safetensors and tokenizer.json; `changes` are settings of the network."""
     import transformers
 
     directory.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(len(family))
-    transformers.AutoModel.from_config(_config(family)).save_pretrained(directory)
+    auto: Any = transformers  # without types
+    config = auto.AutoConfig.for_model(family, **SETTINGS[family] | changes)
+    maker = auto.AutoModelForTextEncoding if "d_model" in SETTINGS[family] else auto.AutoModel
+    maker.from_config(config).save_pretrained(directory)
     tokenizer = tiny_training.wordpiece(WORDS)
     tokenizer.enable_padding(length=30)
     tokenizer.enable_truncation(30)
@@ -100,7 +145,10 @@ def hidden_states(directory: Path, text: str) -> npt.NDArray[np.float32]:
     """What transformers itself gives for one text alone, unpadded: float32 [t, d]."""
     import transformers
 
-    model = transformers.AutoModel.from_pretrained(directory, local_files_only=True).eval()
+    auto: Any = transformers  # without types
+    is_t5 = "d_model" in json.loads((directory / "config.json").read_text())
+    maker = auto.AutoModelForTextEncoding if is_t5 else auto.AutoModel
+    model = maker.from_pretrained(directory, local_files_only=True).eval()
     tokenizer = Tokenizer.from_file(str(directory / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()

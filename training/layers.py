@@ -53,6 +53,18 @@ def first_pool(tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
     return tokens[:, 0]
 
 
+def last_pool(tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+    """The last real token. -> (n, d)."""
+    last = mask.sum(1).to(torch.int64) - 1  # (n,)
+    place = (torch.arange(mask.shape[1]) == last.unsqueeze(1)).to(tokens.dtype)  # (n, t)
+    return torch.matmul(place.unsqueeze(1), tokens).squeeze(1)  # (n, d)
+
+
+def position_pool(tokens: Tensor, mask: Tensor, weights: Tensor) -> Tensor:
+    """Mean in which the k-th token weighs k. -> (n, d). Source: SGPT, Muennighoff 2022, arXiv 2202.08904."""
+    return weighted_pool(tokens, mask, mask.cumsum(1))
+
+
 POOLINGS: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
     "mean": mean_pool,
     "mean_sqrt": mean_sqrt_pool,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from training.config.sections import Activation, HiddenConfig, Pooling
-from training.layers import ACTIVATIONS, POOLINGS, Hidden
+from training.layers import ACTIVATIONS, POOLINGS, Hidden, last_pool, position_pool
 from training.text.config.model import TextModelConfig
 from training.text.encoders.classic import TextEncoder
 
@@ -54,6 +54,17 @@ def test_the_tables_hold_what_configs_allow() -> None:
 @pytest.mark.parametrize("name", POOLINGS)
 def test_pooling_by_hand(name: str) -> None:
     np.testing.assert_allclose(POOLINGS[name](TOKENS, MASK, WEIGHTS).numpy(), BY_HAND[name], atol=EXACT)
+
+
+def test_poolings_of_networks_that_read_to_the_left_by_hand() -> None:
+    """The last real token; and (1 x first + 2 x second) / 3 where there are two."""
+    lengths = MASK.sum(1).long().tolist()
+    for row, length in enumerate(lengths):
+        real = TOKENS[row, :length]
+        weights = torch.arange(1.0, length + 1).unsqueeze(1)
+        torch.testing.assert_close(last_pool(TOKENS, MASK, MASK)[row], real[-1])
+        by_position = (real * weights).sum(0) / weights.sum()
+        torch.testing.assert_close(position_pool(TOKENS, MASK, MASK)[row], by_position)
 
 
 @pytest.mark.parametrize(

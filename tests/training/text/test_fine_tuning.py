@@ -19,8 +19,9 @@ from training.errors import ConfigError, InterruptedRunError
 from training.text.config.model import LoraConfig, TextModelConfig
 from training.text.encoders.lora import LoraLinear, add_lora, merge_lora
 from training.text.encoders.pretrained import PretrainedEncoder
-from training.text.encoders.tuned import LAYERS, freeze_bottom, keep_layers, set_dropout, tuned
-from training.text.pretrained.directory import FAMILIES, read_pretrained
+from training.text.encoders.tuned import freeze_bottom, keep_layers, set_dropout, tuned
+from training.text.pretrained.directory import read_pretrained
+from training.text.pretrained.families import FAMILIES
 from training.text.rules import check
 from training.text.settings import TextRun
 from training.text.task import TextTask
@@ -270,26 +271,37 @@ def network(family: str) -> nn.Module:
         "n_layers": 2,
         "n_heads": 2,
         "hidden_dim": 12,
+        "num_key_value_heads": 2,
+        "head_dim": 4,
     }
-    config = transformers.AutoConfig.for_model(family, **sizes)
-    made: nn.Module = transformers.AutoModel.from_config(config)
+    auto: Any = transformers  # without types
+    config = auto.AutoConfig.for_model(family, **sizes)
+    made: nn.Module = auto.AutoModel.from_config(config)
     return made
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if not family.layers])
+def test_layers_that_share_something_are_not_cut_out(family: str, teacher_directory: Path) -> None:
+    """ALBERT's are all one, and T5's first has the bias of positions of all."""
+    spec = replace(read_pretrained(teacher_directory), family=family)
+    with pytest.raises(ConfigError, match="share weights, so none can be cut out"):
+        keep_layers(PretrainedEncoder(spec, nn.Identity()), [0])
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if family.layers])
 def test_every_family_can_be_cut_frozen_and_adapted(family: str, teacher_directory: Path) -> None:
     """The layers and projections are where the table says; a frozen layer and a cut one are not trained."""
     spec = replace(read_pretrained(teacher_directory), family=family, hidden_size=8, layers=2)
     frozen, cut, adapted = (PretrainedEncoder(spec, network(family)) for _ in range(3))
     freeze_bottom(frozen, 1)
     keep_layers(cut, [1])
-    add_lora(adapted.backbone, LAYERS[family][1], LoraConfig(rank=2))
+    add_lora(adapted.backbone, FAMILIES[family].adapted, LoraConfig(rank=2))
     trained = {name for name, p in frozen.named_parameters() if p.requires_grad}
     adapters = [name for name, module in adapted.named_modules() if isinstance(module, LoraLinear)]
 
     assert trained
-    assert all(".1." in name or "final_norm" in name for name in trained)
-    assert len(adapters) == 2 * len(LAYERS[family][1])
+    assert all(".1." in name or "norm." in name.removeprefix("backbone.") for name in trained)
+    assert len(adapters) == 2 * len(FAMILIES[family].adapted)
     set_dropout(cut, 0.0)
     assert cut.train()(IDS, MASK).equal(cut(IDS, MASK))
     for encoder in (frozen, cut, adapted):

@@ -23,12 +23,17 @@ from bundle.preprocess.text import Text
 from training.errors import ConfigError
 from training.export import export_graph, run_torch
 from training.text.encoders.pretrained import PretrainedEncoder
-from training.text.pretrained.directory import FAMILIES, WEIGHTS, read_pretrained
+from training.text.pretrained.directory import WEIGHTS, read_pretrained
+from training.text.pretrained.families import FAMILIES
 from training.text.pretrained.tokenizer import whole_tokenizer
 
 SAME = 1e-5  # float32: other kernels of attention, padded rows
 TEXTS = ["ship", "the ship of the sailor near the harbour", "bread and new coin", "rose hedge " * 19]
-POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens")
+POOLINGS = ("cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken")
+NETWORKS = {family: (family, {}) for family in FAMILIES} | {
+    f"{family}-both-ways": (family, changes) for family, changes in tiny.VARIANTS.items()
+}
+PADDED = [name for name, family in FAMILIES.items() if not family.packs]
 DENSE = "2_Dense"
 
 
@@ -55,8 +60,8 @@ def run(encoders: Sequence[nn.Module], preprocessor: Preprocessor) -> npt.NDArra
 def networks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One directory of each family. Read only."""
     root = tmp_path_factory.mktemp("networks")
-    for family in FAMILIES:
-        tiny.write_network(root / family, family)
+    for name, (family, changes) in NETWORKS.items():
+        tiny.write_network(root / name, family, **changes)
     return root
 
 
@@ -74,29 +79,55 @@ def preprocessor(networks: Path) -> Preprocessor:
 
 @pytest.fixture(scope="module")
 def by_family(networks: Path, preprocessor: Preprocessor) -> dict[str, npt.NDArray[np.float32]]:
-    encoders = [PretrainedEncoder(read_pretrained(networks / family)) for family in FAMILIES]
+    """From onnxruntime, of those whose graph is padded; `test_packed` has the others."""
+    encoders = [PretrainedEncoder(read_pretrained(networks / name)) for name in PADDED]
     vectors = run(encoders, preprocessor)
-    return {family: vectors[:, i] for i, family in enumerate(FAMILIES)}
+    return {name: vectors[:, i] for i, name in enumerate(PADDED)}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", PADDED)
 def test_every_family_gives_what_transformers_gives(
     networks: Path, by_family: dict[str, npt.NDArray[np.float32]], family: str
 ) -> None:
     """Alone and padded to the longest text there may be, against each text alone in transformers."""
     expected = [tiny.hidden_states(networks / family, text).mean(0) for text in TEXTS]
 
-    assert max(len(tiny.hidden_states(networks / family, text)) for text in TEXTS) == tiny.POSITIONS
     np.testing.assert_allclose(by_family[family][0], expected, atol=SAME)
     np.testing.assert_allclose(by_family[family][1], expected, atol=SAME)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_padding_changes_no_vector_of_any_family(
+    networks: Path, preprocessor: Preprocessor, name: str
+) -> None:
+    """In torch, in one batch with the longest text there may be."""
+    expected = [tiny.hidden_states(networks / name, text) for text in TEXTS]
+    encoder = PretrainedEncoder(read_pretrained(networks / name))
+    prepared = preprocessor.prepare([Text(text) for text in TEXTS])
+
+    assert max(map(len, expected)) == tiny.POSITIONS
+    vectors = run_torch(encoder, preprocessor, prepared)
+    np.testing.assert_allclose(vectors, [states.mean(0) for states in expected], atol=SAME)
+
+
+def test_decoders_read_both_ways_only_where_their_configuration_says_so(networks: Path) -> None:
+    """The second state of a text hears of what follows, or does not."""
+    for family in tiny.VARIANTS:
+        for name, hears in ((family, False), (f"{family}-both-ways", True)):
+            one, other = (tiny.hidden_states(networks / name, text)[1] for text in ("a ship", "a rose"))
+            assert bool(np.abs(one - other).max() > SAME) is hears, name
 
 
 def pooled(states: npt.NDArray[np.float32], pooling: str) -> npt.NDArray[np.float32]:
     """By definition, of the states of one text alone (t, d)."""
     if pooling == "cls":
         return states[0]
+    if pooling == "lasttoken":
+        return states[-1]
     if pooling == "max":
         return np.asarray(states.max(0), dtype=np.float32)
+    if pooling == "weightedmean":
+        return np.asarray(np.average(states, axis=0, weights=np.arange(len(states)) + 1), dtype=np.float32)
     scale = len(states) if pooling == "mean" else len(states) ** 0.5
     return np.asarray(states.sum(0) / scale, dtype=np.float32)
 
@@ -157,7 +188,7 @@ def test_old_names_of_poolings_are_read_in_the_order_of_their_library(bert: Path
     assert (spec.poolings, spec.dim, spec.normalize) == (("first", "mean"), 2 * tiny.HIDDEN, True)
 
 
-@pytest.mark.parametrize("family", ["mpnet", "roberta", "xlm-roberta"])
+@pytest.mark.parametrize("family", ["camembert", "mpnet", "roberta", "xlm-roberta", "xlm-roberta-xl"])
 def test_positions_kept_for_padding_are_not_counted(networks: Path, family: str) -> None:
     assert read_pretrained(networks / family).positions == tiny.POSITIONS
 
@@ -211,7 +242,7 @@ DENSE_CONFIG = {"in_features": 16, "out_features": 4, "activation_function": "to
     ("changes", "reason"),
     [
         ({"auto_map": {"AutoModel": "own.Model"}}, "needs code of its own (auto_map)"),
-        ({"model_type": "llama"}, "is of the family 'llama'; supported are bert, distilbert"),
+        ({"model_type": "fnet"}, "is of the family 'fnet'; supported are albert, bert"),
         ({"is_decoder": True}, "is a decoder (is_decoder)"),
         ({"position_embedding_type": "relative_key"}, "has relative_key positions"),
         ({"quantization_config": {"bits": 4}}, "has quantised weights"),
@@ -235,8 +266,8 @@ def test_a_network_that_cannot_be_represented_is_refused(bert: Path, changes: An
             [POOLING, ("Normalize", {}), ("Dense", DENSE_CONFIG)],
             "has Transformer, Pooling, Normalize, Dense;",
         ),
-        ([("Pooling", {"pooling_mode": "lasttoken"})], "pooling by lasttoken is not supported"),
-        ([("Pooling", {"pooling_mode_weightedmean_tokens": True})], "pooling by pooling_mode_weightedmean"),
+        ([("Pooling", {"pooling_mode": "median"})], "pooling by median is not supported"),
+        ([("Pooling", {"pooling_mode_median_tokens": True})], "pooling by pooling_mode_median"),
         ([("Pooling", {"pooling_mode_mean_tokens": False})], "pooling by nothing"),
         ([("Pooling", {})], "1_Pooling/config.json is missing"),
         ([POOLING, ("Dense", DENSE_CONFIG)], "2_Dense has no model.safetensors"),

@@ -7,30 +7,68 @@ time would go into: with texts of 5 to 60 words in order of arrival half of all 
 padded, which for short texts is some hundredths of the work. See docs/decisions/0007.
 
 The transformers library calls attention by name, so no network is written anew: `_attend` stands in for
-its own function of that signature.
+its own function of that signature, and reads from it what a network wants: fewer keys than queries, a window,
+no look to the right, scores that are capped.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from training.layers import POOLINGS
 from training.text.encoders.pretrained import PretrainedEncoder
+from training.text.pretrained.families import FAMILIES
 
 ATTENTION = "encodery_packed"
-# Those that take positions as an input and attend by the library's common interface: MPNet adds its own
-# bias of positions, ModernBERT slides a window.
-FAMILIES = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
-HIDDEN = -1e9  # added to the score of a cell without a token
+HIDDEN = -1e9  # added to the score of a cell that is not to be seen
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where the t tokens of a packed batch stand in a grid of n texts, the longest of l tokens.
+
+    Attributes:
+        shape: (n, l).
+        rows: int64 (n * l,): the token of each cell, any where there is none.
+        spots: int64 (t,): the cell of each token.
+        bias: float32, added to scores (n, heads, l, l).
+    """
+
+    shape: torch.Size
+    rows: Tensor
+    spots: Tensor
+    bias: Tensor
+
+    def spread(self, states: Tensor) -> Tensor:
+        """(1, heads, t, h) -> (n, heads, l, h)."""
+        by_token = states.transpose(1, 2)[0].flatten(1)  # (t, heads * h)
+        return by_token[self.rows].reshape(*self.shape, states.shape[1], -1).transpose(1, 2)
+
+    def gathered(self, states: Tensor) -> Tensor:
+        """(n, l, heads, h) -> (1, t, heads, h)."""
+        together = states.flatten(2).flatten(0, 1)[self.spots]  # (t, heads * h)
+        return together.reshape(1, -1, *states.shape[2:])
+
+    def seen(self, window: int | None, *, is_causal: bool) -> Tensor:
+        """The bias where attention sees less than `window` tokens far, or none to its right. (..., l, l)."""
+        if window is None and not is_causal:
+            return self.bias
+        place = torch.arange(self.shape[1])
+        back = place.unsqueeze(1) - place  # (l, l): how far a key lies behind a query
+        hidden = torch.zeros_like(back, dtype=torch.bool)
+        if is_causal:
+            hidden = hidden | (back < 0)
+        if window is not None:
+            hidden = hidden | (back.abs() >= window)
+        return self.bias + torch.where(hidden, HIDDEN, 0.0)
 
 
 def packed(encoder: nn.Module) -> nn.Module | None:
     """The same encoder over packed batches; None for one that cannot be packed."""
-    if isinstance(encoder, PretrainedEncoder) and encoder.spec.family in FAMILIES:
+    if isinstance(encoder, PretrainedEncoder) and FAMILIES[encoder.spec.family].packs:
         return PackedEncoder(encoder)
     return None
 
@@ -51,24 +89,21 @@ class PackedEncoder(nn.Module):
         token_ids int64 (t,), grid int64 (n, l) and spots int64 (t,) are those of
         `bundle.preprocess.text.pack`.
         """
-        encoder = self.encoder
         present = grid >= 0  # (n, l)
         rows = grid.clamp(min=0).reshape(-1)  # (n * l,)
+        bias = torch.where(present, 0.0, HIDDEN)[:, None, None, :]  # (n, 1, 1, l)
+        if where := FAMILIES[self.encoder.spec.family].biased:
+            attention: Any = self.encoder.backbone.get_submodule(where)  # without types
+            bias = bias + attention.compute_bias(grid.shape[1], grid.shape[1])  # (n, heads, l, l)
         positions = torch.arange(grid.shape[1]).expand(grid.shape).reshape(-1)[spots]  # (t,)
         tokens = _run(
-            encoder.backbone,
+            self.encoder.backbone,
             input_ids=token_ids.unsqueeze(0),
-            position_ids=(positions + encoder.spec.position_offset).unsqueeze(0),
-            rows=rows,
-            shape=grid.shape,
-            spots=spots,
-            bias=torch.where(present, 0.0, HIDDEN)[:, None, None, :],  # (n, 1, 1, l)
+            position_ids=(positions + self.encoder.spec.position_offset).unsqueeze(0),
+            grid=Grid(grid.shape, rows, spots, bias),
         )  # (1, t, d)
         spread = tokens[0][rows].reshape(*grid.shape, -1)  # (n, l, d)
-        mask = present.to(tokens.dtype)
-        pooled = [POOLINGS[name](spread, mask, mask) for name in encoder.spec.poolings]  # each (n, d)
-        vectors: Tensor = encoder.dense(torch.cat(pooled, dim=-1))
-        return F.normalize(vectors, dim=-1) if encoder.spec.normalize else vectors
+        return self.encoder.pooled(spread, present.to(tokens.dtype))
 
 
 def _run(backbone: nn.Module, **inputs: Any) -> Tensor:
@@ -80,7 +115,7 @@ def _run(backbone: nn.Module, **inputs: Any) -> Tensor:
     before = config._attn_implementation
     config._attn_implementation = ATTENTION
     try:
-        # A mask of four axes is passed on as it is; ours comes as `bias`, for the grid and not for t x t.
+        # A mask of four axes is passed on as it is; what may be seen is the grid's to say, not t x t.
         states = backbone(**inputs, attention_mask=torch.zeros(1, 1, 1, 1)).last_hidden_state
     finally:
         config._attn_implementation = before
@@ -95,19 +130,23 @@ def _attend(
     attention_mask: Tensor,
     *,
     scaling: float,
-    rows: Tensor,
-    shape: torch.Size,
-    spots: Tensor,
-    bias: Tensor,
+    grid: Grid,
+    sliding_window: int | None = None,
+    softcap: float | None = None,
     **unused: Any,
 ) -> tuple[Tensor, None]:
     """Softmax attention within each text. query, key, value (1, heads, t, h) -> (1, t, heads, h)."""
-
-    def spread(states: Tensor) -> Tensor:
-        by_token = states.transpose(1, 2)[0].flatten(1)  # (t, heads * h)
-        return by_token[rows].reshape(*shape, states.shape[1], -1).transpose(1, 2)  # (n, heads, l, h)
-
-    scores = torch.matmul(spread(query) * scaling, spread(key).transpose(2, 3)) + bias  # (n, heads, l, l)
-    mixed = torch.matmul(scores.softmax(-1), spread(value)).transpose(1, 2)  # (n, l, heads, h)
-    together = mixed.flatten(2).flatten(0, 1)[spots]  # (t, heads * h)
-    return together.reshape(1, -1, *mixed.shape[2:]), None
+    shared = query.shape[1] // key.shape[1]  # queries to a key
+    q, k, v = grid.spread(query * scaling), grid.spread(key), grid.spread(value)  # (n, heads, l, h)
+    if shared > 1:
+        k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
+    scores = torch.matmul(q, k.transpose(2, 3))  # (n, heads, l, l)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    is_causal = bool(getattr(module, "is_causal", False))
+    if is_causal and getattr(cast(Any, module).config, "is_causal", True) is False:
+        is_causal = False  # a decoder that its configuration lets read both ways
+        sliding_window = sliding_window and sliding_window + 1  # then the library counts the end in
+    scores = scores + grid.seen(sliding_window, is_causal=is_causal)
+    mixed = torch.matmul(scores.softmax(-1), v).transpose(1, 2)  # (n, l, heads, h)
+    return grid.gathered(mixed), None

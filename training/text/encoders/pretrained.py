@@ -20,10 +20,12 @@ from torch.nn import functional as F
 
 from training.config.sections import Precision
 from training.errors import ConfigError
-from training.layers import ACTIVATIONS, POOLINGS, Int8Table, turn_linear
+from training.layers import ACTIVATIONS, POOLINGS, Int8Table, last_pool, position_pool, turn_linear
 from training.text.pretrained.directory import WEIGHTS, DenseSpec, Pretrained
+from training.text.pretrained.families import FAMILIES
 
-POOLED = ("bert", "mpnet", "roberta", "xlm-roberta")  # families whose networks end in a pooler
+# The poolings of other people's encoders: those of ours, and two for networks that read to the left alone.
+ALL_POOLINGS = {**POOLINGS, "last": last_pool, "by_position": position_pool}
 
 
 class PretrainedEncoder(nn.Module):
@@ -47,6 +49,8 @@ class PretrainedEncoder(nn.Module):
         super().__init__()
         self.spec, self.precision = spec, precision
         self.backbone = backbone or load_backbone(spec)
+        if FAMILIES[spec.family].is_decoder:  # keys and values are kept for texts that go on; none does here
+            cast(Any, self.backbone.config).use_cache = False
         self.dense = nn.Sequential(*(_dense(layer) for layer in spec.dense)) if dense is None else dense
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
@@ -56,8 +60,11 @@ class PretrainedEncoder(nn.Module):
                 tokens = self._tokens(input_ids, attention_mask).float()
         else:
             tokens = self._tokens(input_ids, attention_mask)
-        mask = attention_mask.to(tokens.dtype)  # (n, t)
-        pooled = [POOLINGS[name](tokens, mask, mask) for name in self.spec.poolings]  # each (n, d)
+        return self.pooled(tokens, attention_mask.to(tokens.dtype))
+
+    def pooled(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """All that comes after the network: its states (n, t, d) and which are real (n, t) -> (n, dim)."""
+        pooled = [ALL_POOLINGS[name](tokens, mask, mask) for name in self.spec.poolings]  # each (n, d)
         vectors: Tensor = self.dense(torch.cat(pooled, dim=-1))
         return F.normalize(vectors, dim=-1) if self.spec.normalize else vectors
 
@@ -90,11 +97,9 @@ def load_backbone(spec: Pretrained) -> nn.Module:
     Raises:
         ConfigError: the file does not hold all of the network's weights, or others.
     """
-    from transformers import AutoModel  # noqa: PLC0415  # slow to import, and only needed here
-
     try:
         with _quiet():
-            model, report = AutoModel.from_pretrained(
+            model, report = _auto(spec.family).from_pretrained(
                 spec.directory,
                 local_files_only=True,
                 trust_remote_code=False,
@@ -120,13 +125,20 @@ def backbone_of(network: Mapping[str, Any]) -> nn.Module:
     settings = dict(network)
     family = str(settings.pop("model_type"))
     config = auto.AutoConfig.for_model(family, **settings)
-    model = auto.AutoModel.from_config(config, attn_implementation="eager", **_without_pooler(family))
+    model = _auto(family).from_config(config, attn_implementation="eager", **_without_pooler(family))
     return cast(nn.Module, model.eval())
 
 
 def _without_pooler(family: str) -> dict[str, bool]:
     """The pooler's vector is not used, and its weights may be missing."""
-    return {"add_pooling_layer": False} if family in POOLED else {}
+    return {"add_pooling_layer": False} if FAMILIES[family].has_pooler else {}
+
+
+def _auto(family: str) -> Any:
+    """Transformers' class that makes networks of a family; without types."""
+    import transformers  # noqa: PLC0415  # slow to import, and only needed here
+
+    return getattr(transformers, FAMILIES[family].auto)
 
 
 @contextmanager

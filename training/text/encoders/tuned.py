@@ -13,17 +13,8 @@ from training.text.encoders.classic import TextEncoder
 from training.text.encoders.lora import add_lora
 from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.pretrained.directory import Pretrained
+from training.text.pretrained.families import FAMILIES
 
-# Family -> where its layers are, in order, and the projections of queries and values, which LoRA adapts.
-LAYERS: Mapping[str, tuple[str, Sequence[str]]] = {
-    "bert": ("encoder.layer", ("query", "value")),
-    "distilbert": ("transformer.layer", ("q_lin", "v_lin")),
-    "electra": ("encoder.layer", ("query", "value")),
-    "modernbert": ("layers", ("Wqkv",)),
-    "mpnet": ("encoder.layer", ("q", "v")),
-    "roberta": ("encoder.layer", ("query", "value")),
-    "xlm-roberta": ("encoder.layer", ("query", "value")),
-}
 PRETRAINED = ("full", "top", "lora")
 # What stays as it is, by the way in which a classic encoder is tuned.
 CLASSIC: Mapping[str, Callable[[TextEncoder], Iterable[nn.Module]]] = {
@@ -31,7 +22,7 @@ CLASSIC: Mapping[str, Callable[[TextEncoder], Iterable[nn.Module]]] = {
     "layers": lambda encoder: encoder.tables(),
     "head": lambda encoder: encoder.before_output(),
 }
-AFTER = ("final_norm",)  # what ModernBERT has after its layers
+AFTER = ("final_norm", "norm")  # what ModernBERT, EuroBERT and decoders have after their layers
 
 
 def tuned(spec: Pretrained, config: TextModelConfig) -> PretrainedEncoder:
@@ -60,7 +51,7 @@ def prepare(encoder: PretrainedEncoder, config: TextModelConfig) -> None:
         freeze_bottom(encoder, config.frozen_layers)
     elif config.tune == "lora":
         family = encoder.spec.family
-        add_lora(encoder.backbone, config.lora.targets or LAYERS[family][1], config.lora)
+        add_lora(encoder.backbone, config.lora.targets or FAMILIES[family].adapted, config.lora)
 
 
 def started(
@@ -86,9 +77,19 @@ def _check_tune(tune: str, ways: Iterable[str], kind: str) -> None:
 
 def layers_of(encoder: PretrainedEncoder) -> nn.ModuleList:
     """The layers of the network, the one next to the embeddings first."""
-    layers = encoder.backbone.get_submodule(LAYERS[encoder.spec.family][0])
+    layers = encoder.backbone.get_submodule(_where(encoder))
     assert isinstance(layers, nn.ModuleList), type(layers)
     return layers
+
+
+def _where(encoder: PretrainedEncoder) -> str:
+    """Where the layers are. Raises ConfigError."""
+    if not (where := FAMILIES[encoder.spec.family].layers):
+        raise ConfigError(
+            f"the layers of {encoder.spec.name} share weights, so none can be cut out or frozen alone; leave "
+            'model.layers out, and take model.tune = "full" or "lora"'
+        )
+    return where
 
 
 def keep_layers(encoder: PretrainedEncoder, kept: Sequence[int]) -> None:
@@ -103,8 +104,7 @@ def keep_layers(encoder: PretrainedEncoder, kept: Sequence[int]) -> None:
             f"model.layers is {list(kept)}; {encoder.spec.name} has the layers 0 to {len(layers) - 1}, "
             "to be named in that order"
         )
-    where = LAYERS[encoder.spec.family][0]
-    encoder.backbone.set_submodule(where, nn.ModuleList([layers[number] for number in kept]))
+    encoder.backbone.set_submodule(_where(encoder), nn.ModuleList([layers[number] for number in kept]))
     config = encoder.backbone.config
     config.num_hidden_layers = len(kept)  # type: ignore[union-attr]  # transformers' own, not a tensor
     if kinds := getattr(config, "layer_types", None):  # ModernBERT's, one a layer
@@ -117,6 +117,10 @@ def set_dropout(encoder: PretrainedEncoder, share: float) -> None:
     for module in encoder.modules():
         if isinstance(module, nn.Dropout):
             module.p = share
+        elif isinstance(
+            getattr(module, "attention_dropout", None), float
+        ):  # families that pass it as a number
+            module.attention_dropout = share  # type: ignore[assignment]  # no module, whatever torch declares
 
 
 def freeze_bottom(encoder: PretrainedEncoder, count: int) -> None:

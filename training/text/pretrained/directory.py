@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from training.errors import ConfigError
+from training.text.pretrained.families import FAMILIES
 
-# Encoders whose vector of a text follows from ids and mask alone.
-FAMILIES = ("bert", "distilbert", "electra", "modernbert", "mpnet", "roberta", "xlm-roberta")
-_POSITION_OFFSET = {"mpnet": 2, "roberta": 2, "xlm-roberta": 2}  # rows of the position table not for tokens
 WEIGHTS = "model.safetensors"
+MOST_TOKENS = 8192  # unless more are asked for; attention's memory grows with the square of them
 
 # sentence-transformers' names of pooling, in the order in which it concatenates several.
 _POOLINGS: Mapping[str, str] = {
@@ -27,12 +26,16 @@ _POOLINGS: Mapping[str, str] = {
     "pooling_mode_max_tokens": "max",
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt",
+    "pooling_mode_weightedmean_tokens": "by_position",
+    "pooling_mode_lasttoken": "last",
 }
 _POOLING_WORDS: Mapping[str, str] = {
     "cls": "first",
     "max": "max",
     "mean": "mean",
     "mean_sqrt_len_tokens": "mean_sqrt",
+    "weightedmean": "by_position",
+    "lasttoken": "last",
 }
 _ACTIVATIONS: Mapping[str, str] = {
     "Identity": "identity",
@@ -101,7 +104,7 @@ class Pretrained:
     @property
     def position_offset(self) -> int:
         """The position of the first token in the table of positions."""
-        return _POSITION_OFFSET.get(self.family, 0)
+        return FAMILIES[self.family].offset
 
     def weights(self) -> dict[str, str]:
         """SHA-256 of each file of weights: the network's first, then the dense layers'."""
@@ -127,8 +130,8 @@ def read_pretrained(directory: Path) -> Pretrained:
         name=name,
         directory=network,
         family=str(config["model_type"]),
-        hidden_size=_size(config, "hidden_size", "dim"),
-        layers=_size(config, "num_hidden_layers", "n_layers"),
+        hidden_size=_size(config, "hidden_size", "dim", "d_model"),
+        layers=_size(config, "num_hidden_layers", "n_layers", "num_layers"),
         vocabulary=_size(config, "vocab_size"),
         poolings=_poolings(directory, modules, bool(sentence.get("prompts"))),
         dense=_dense_layers(directory, modules),
@@ -144,12 +147,15 @@ def read_pretrained(directory: Path) -> Pretrained:
 
 def _check_network(name: str, network: Path, config: Mapping[str, Any]) -> None:
     """Raises ConfigError for a network whose vectors would not be its own."""
-    family = config.get("model_type")
+    family = str(config.get("model_type"))
     if config.get("auto_map"):
-        raise ConfigError(f"{name} needs code of its own (auto_map), which is never run")
+        raise ConfigError(
+            f"{name} needs code of its own (auto_map), which is never run; if transformers has its family by "
+            "now, load it there without that code and save it again"
+        )
     if family not in FAMILIES:
         raise ConfigError(f"{name} is of the family {family!r}; supported are {', '.join(FAMILIES)}")
-    if config.get("is_decoder"):
+    if config.get("is_decoder") and not FAMILIES[family].is_decoder:
         raise ConfigError(f"{name} is a decoder (is_decoder), which reads only to the left")
     positions = config.get("position_embedding_type") or "absolute"
     if positions != "absolute":
@@ -249,11 +255,13 @@ def _metric(sentence: Mapping[str, Any]) -> Literal["cosine", "inner_product"]:
 
 def _lengths(network: Path, config: Mapping[str, Any], sizes: Mapping[str, Any]) -> tuple[int, int]:
     """Most tokens that the network can read, and that it is meant to read."""
-    offset = _POSITION_OFFSET.get(str(config["model_type"]), 0)
-    positions = _size(config, "max_position_embeddings") - offset
+    family = FAMILIES[str(config["model_type"])]
+    positions = (
+        MOST_TOKENS if family.is_relative else _size(config, "max_position_embeddings") - family.offset
+    )
     tokenizer = _json(network / "tokenizer_config.json", default={})
     meant = sizes.get("max_seq_length") or tokenizer.get("model_max_length") or positions
-    return positions, min(int(meant), positions)
+    return positions, min(int(meant), positions, MOST_TOKENS)
 
 
 def _size(config: Mapping[str, Any], *keys: str) -> int:
