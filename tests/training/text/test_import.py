@@ -169,7 +169,7 @@ def test_the_command_publishes(source: Path, tmp_path: Path) -> None:
 def test_a_refusal_is_one_sentence(source: Path, tmp_path: Path, case: str) -> None:
     directory = Path(shutil.copytree(source, tmp_path / "model"))
     if case == "decoder":
-        tiny.edit_json(directory / "config.json", model_type="llama")
+        tiny.edit_json(directory / "config.json", model_type="gpt2")
     name = "no name" if case == "wrong name" else "mine"
     result = cli(
         directory / "x" if case == "no directory" else directory, "--name", name, "--models-dir", tmp_path
@@ -177,7 +177,7 @@ def test_a_refusal_is_one_sentence(source: Path, tmp_path: Path, case: str) -> N
 
     assert result.exit_code == 2
     [line] = result.stderr.splitlines()
-    assert {"no directory": "config.json is missing", "decoder": "'llama'", "wrong name": "a name is"}[
+    assert {"no directory": "config.json is missing", "decoder": "'gpt2'", "wrong name": "a name is"}[
         case
     ] in line
     assert not (tmp_path / "mine").exists()
