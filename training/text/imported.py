@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from bundle.directory import MAX_GRAPH_BYTES
+from bundle.preprocess import KINDS
 from bundle.preprocess.text import Text
 from bundle.publish import Draft
 from training.errors import ConfigError
@@ -24,7 +25,9 @@ from training.provenance import Provenance
 from training.text.encoders.form import notes_of
 from training.text.encoders.packed import packed
 from training.text.encoders.pretrained import PretrainedEncoder
+from training.text.encoders.static import StaticEncoder, StaticTable, static_notes
 from training.text.pretrained.directory import Pretrained, read_pretrained
+from training.text.pretrained.static import STATIC, load_static, read_static
 from training.text.pretrained.tokenizer import whole_tokenizer
 
 LENGTHS = 48  # parity texts from one word to the most tokens; with the golden ones 72
@@ -66,9 +69,8 @@ def imported(
         ConfigError: it holds something that cannot be represented.
         ExportError: the graph does not give torch's vectors.
     """
-    spec = _with_length(read_pretrained(directory), max_length)
-    tokenizer = whole_tokenizer(spec)
-    model = PretrainedEncoder(spec)
+    spec = _with_length(read_static(directory) or read_pretrained(directory), max_length)
+    model, tokenizer = _loaded(spec)
     _check_size(model, spec)
     encoder = Exportable(
         name=name,
@@ -76,7 +78,7 @@ def imported(
         kind="text",
         model=model,
         preprocessor=tokenizer,
-        parity_inputs=[Text(text) for text in parity_texts(spec.max_length)],
+        parity_inputs=_parity_inputs(model, tokenizer, spec.max_length),
         dimensions=[],
         normalized=spec.normalize,
         metric=spec.metric,
@@ -85,9 +87,28 @@ def imported(
         prompts=spec.prompts,
         default_prompt=spec.default_prompt if spec.default_prompt in spec.prompts else None,
         packed=packed(model),
-        notes=notes_of(model),
+        notes=static_notes() if isinstance(model, StaticEncoder) else notes_of(model),
     )
     return draft_of(encoder, provenance(spec, tokenizer), {})
+
+
+def _loaded(spec: Pretrained) -> tuple[PretrainedEncoder, bytes]:
+    """The encoder, and the content of its tokenizer.json. Raises ConfigError."""
+    if spec.family == STATIC:
+        rows, unknown, tokenizer = load_static(spec)
+        return StaticEncoder(spec, StaticTable(rows, unknown)), tokenizer
+    tokenizer = whole_tokenizer(spec)
+    return PretrainedEncoder(spec), tokenizer
+
+
+def _parity_inputs(model: PretrainedEncoder, tokenizer: bytes, max_length: int) -> list[Text]:
+    """Texts to prove it on; of a static table only those of which something is known, for the rest are 0."""
+    texts = [Text(text) for text in parity_texts(max_length)]
+    if not isinstance(model, StaticEncoder) or model.table.unknown is None:
+        return texts
+    prepared = KINDS["text"].load(tokenizer, max_length).prepare(texts, "end")
+    known = [(one.arrays["input_ids"] != model.table.unknown).any() for one in prepared]
+    return [text for text, is_known in zip(texts, known, strict=True) if is_known]
 
 
 def provenance(spec: Pretrained, tokenizer: bytes) -> Provenance:
@@ -132,7 +153,8 @@ def _with_length(spec: Pretrained, max_length: int | None) -> Pretrained:
 
 
 def _check_size(model: PretrainedEncoder, spec: Pretrained) -> None:
-    size = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+    weights = [*model.parameters(), *model.buffers()]
+    size = sum(weight.numel() * weight.element_size() for weight in weights)
     if size > 0.99 * MAX_GRAPH_BYTES:  # the rest is for the operators
         raise ConfigError(
             f"{spec.name} has {size / 2**30:.1f} GiB of weights; a graph holds at most "
@@ -141,7 +163,10 @@ def _check_size(model: PretrainedEncoder, spec: Pretrained) -> None:
 
 
 def _in_words(spec: Pretrained) -> str:
-    parts = [f"{spec.family} of {spec.layers} layers", f"{' and '.join(spec.poolings)} pooling"]
+    network = f"{spec.family} of {spec.layers} layers"
+    if spec.family == STATIC:
+        network = f"static table of {spec.vocabulary:,} tokens"
+    parts = [network, f"{' and '.join(spec.poolings)} pooling"]
     parts += [f"a {layer.activation} layer to {layer.out_features}" for layer in spec.dense]
     return ", ".join([*parts, *(["L2 norm"] if spec.normalize else [])])
 

@@ -15,6 +15,7 @@ from typing import Any, cast
 import onnx
 from torch import nn
 
+from training.errors import ConfigError
 from training.layers import ACTIVATIONS, HalfLinear, Int8Table
 from training.text.config.model import TextModelConfig
 from training.text.encoders.classic import TextEncoder
@@ -66,9 +67,11 @@ def pretrained_form(
 
 
 def encoder_of(form: Mapping[str, Any]) -> TextEncoder | PretrainedEncoder:
-    """Make the encoder of a form; its weights are still to be loaded."""
+    """Make the encoder of a form; its weights are still to be loaded. Raises ConfigError."""
     if form["form"] == "classic":
         return TextEncoder(form["tokens"], TextModelConfig.model_validate(form["model"]))
+    if form["form"] == "static":
+        raise ConfigError("it is an imported table of token vectors, which is not trained further")
     spec: dict[str, Any] = dict(form["spec"])
     spec |= {"directory": Path(), "dense": (), "poolings": tuple(spec["poolings"])}
     dense = nn.Sequential(*map(_dense_of, form["dense"]))

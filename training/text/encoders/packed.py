@@ -68,9 +68,8 @@ class Grid:
 
 def packed(encoder: nn.Module) -> nn.Module | None:
     """The same encoder over packed batches; None for one that cannot be packed."""
-    if isinstance(encoder, PretrainedEncoder) and FAMILIES[encoder.spec.family].packs:
-        return PackedEncoder(encoder)
-    return None
+    family = FAMILIES.get(encoder.spec.family) if isinstance(encoder, PretrainedEncoder) else None
+    return PackedEncoder(cast(PretrainedEncoder, encoder)) if family and family.packs else None
 
 
 class PackedEncoder(nn.Module):

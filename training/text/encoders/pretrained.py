@@ -49,7 +49,8 @@ class PretrainedEncoder(nn.Module):
         super().__init__()
         self.spec, self.precision = spec, precision
         self.backbone = backbone or load_backbone(spec)
-        if FAMILIES[spec.family].is_decoder:  # keys and values are kept for texts that go on; none does here
+        family = FAMILIES.get(spec.family)
+        if family and family.is_decoder:  # keys and values are kept for texts that go on; none does here
             cast(Any, self.backbone.config).use_cache = False
         self.dense = nn.Sequential(*(_dense(layer) for layer in spec.dense)) if dense is None else dense
 

@@ -119,13 +119,14 @@ def read_pretrained(directory: Path) -> Pretrained:
     Raises:
         ConfigError: it is none, or has a part that cannot be represented.
     """
-    name, modules = directory.resolve().name, _modules(directory)
+    name, modules = directory.resolve().name, read_modules(directory)
     network = directory / next((path for kind, path in modules if kind == "Transformer"), "")
-    config = _json(network / "config.json")
+    config = read_json(network / "config.json")
     _check_network(name, network, config)
     sizes = _first(sorted(network.glob("sentence_*_config.json")))
-    sentence = _json(directory / "config_sentence_transformers.json", default={})
+    sentence = read_json(directory / "config_sentence_transformers.json", default={})
     positions, max_length = _lengths(network, config, sizes)
+    prompts, default_prompt = prompts_of(sentence)
     return Pretrained(
         name=name,
         directory=network,
@@ -134,14 +135,14 @@ def read_pretrained(directory: Path) -> Pretrained:
         layers=_size(config, "num_hidden_layers", "n_layers", "num_layers"),
         vocabulary=_size(config, "vocab_size"),
         poolings=_poolings(directory, modules, bool(sentence.get("prompts"))),
-        dense=_dense_layers(directory, modules),
+        dense=dense_layers(directory, modules),
         normalize=any(kind == "Normalize" for kind, _ in modules),
-        metric=_metric(sentence),
+        metric=metric_of(sentence),
         positions=positions,
         max_length=max_length,
         lowercase=bool(sizes.get("do_lower_case", False)),
-        prompts={name: text for name, text in (sentence.get("prompts") or {}).items() if text},
-        default_prompt=sentence.get("default_prompt_name"),
+        prompts=prompts,
+        default_prompt=default_prompt,
     )
 
 
@@ -164,10 +165,11 @@ def _check_network(name: str, network: Path, config: Mapping[str, Any]) -> None:
         raise ConfigError(f"{name} has quantised weights (quantization_config); give float ones")
     if (network / "adapter_config.json").is_file():
         raise ConfigError(f"{name} holds an adapter (adapter_config.json); merge it into its network first")
-    _check_weights(network, name)
+    check_weights(network, name)
 
 
-def _check_weights(directory: Path, name: str) -> None:
+def check_weights(directory: Path, name: str) -> None:
+    """Raise ConfigError unless there are weights that need not be unpickled."""
     if (directory / WEIGHTS).is_file():
         return
     others = sorted(
@@ -179,24 +181,33 @@ def _check_weights(directory: Path, name: str) -> None:
     raise ConfigError(f"{name} has no {WEIGHTS}{found}; save it with safe_serialization=True")
 
 
-def _modules(directory: Path) -> Sequence[tuple[str, str]]:
-    """(kind, path) of each part; without modules.json the network alone."""
-    named = _json(directory / "modules.json", default=[])
+def read_modules(
+    directory: Path, known: Sequence[str] = _MODULES, once: Sequence[str] = _MODULES[:2]
+) -> Sequence[tuple[str, str]]:
+    """(kind, path) of each part of modules.json, none without it.
+
+    Args:
+        directory: of the encoder.
+        known: the kinds that are understood, in the only order.
+        once: those of which there must be one.
+
+    Raises:
+        ConfigError: it names others, or in another order.
+    """
+    named = read_json(directory / "modules.json", default=[])
     try:
         parts = [(str(part["type"]).rsplit(".", 1)[-1], str(part["path"])) for part in named]
     except (KeyError, TypeError):
         raise ConfigError("modules.json: each part must have a type and a path") from None
     parts = [(kind, path) for kind, path in parts if kind != "Dropout"]  # does nothing after training
     for kind, _ in parts:
-        if kind not in _MODULES:
-            raise ConfigError(f"modules.json names a {kind}; supported are {', '.join(_MODULES)}")
+        if kind not in known:
+            raise ConfigError(f"modules.json names a {kind}; supported are {', '.join(known)}")
     kinds = [kind for kind, _ in parts]
-    once = all(kinds.count(kind) == 1 for kind in ("Transformer", "Pooling"))
-    if parts and not (once and kinds == sorted(kinds, key=_MODULES.index)):
-        raise ConfigError(
-            f"modules.json has {', '.join(kinds)}; supported is one Transformer, one Pooling, "
-            "then Dense, then Normalize"
-        )
+    is_whole = all(kinds.count(kind) == 1 for kind in once)
+    if parts and not (is_whole and kinds == sorted(kinds, key=list(known).index)):
+        wanted = [f"one {kind}" for kind in once] + [f"then {kind}" for kind in known[len(once) :]]
+        raise ConfigError(f"modules.json has {', '.join(kinds)}; supported is {', '.join(wanted)}")
     return parts
 
 
@@ -205,7 +216,7 @@ def _poolings(directory: Path, modules: Sequence[tuple[str, str]], has_prompts: 
     path = next((path for kind, path in modules if kind == "Pooling"), None)
     if path is None:
         return ("mean",)
-    config = _json(directory / path / "config.json")
+    config = read_json(directory / path / "config.json")
     if has_prompts and not config.get("include_prompt", True):
         raise ConfigError(
             "the pooling leaves the prompt's tokens out (include_prompt), which is not supported"
@@ -222,12 +233,13 @@ def _poolings(directory: Path, modules: Sequence[tuple[str, str]], has_prompts: 
     return tuple(known[one] for one in named)
 
 
-def _dense_layers(directory: Path, modules: Sequence[tuple[str, str]]) -> tuple[DenseSpec, ...]:
+def dense_layers(directory: Path, modules: Sequence[tuple[str, str]]) -> tuple[DenseSpec, ...]:
+    """Describe the layers after pooling, in order. Raises ConfigError."""
     return tuple(_dense(directory / path) for kind, path in modules if kind == "Dense")
 
 
 def _dense(directory: Path) -> DenseSpec:
-    config = _json(directory / "config.json")
+    config = read_json(directory / "config.json")
     activation = str(config.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
     if activation not in _ACTIVATIONS:
         raise ConfigError(f"{directory.name} ends in {activation}; supported are {', '.join(_ACTIVATIONS)}")
@@ -236,7 +248,7 @@ def _dense(directory: Path) -> DenseSpec:
     for key in ("module_input_name", "module_output_name"):
         if (config.get(key) or "sentence_embedding") != "sentence_embedding":
             raise ConfigError(f"{directory.name} works on {config[key]} ({key}), not on the pooled vector")
-    _check_weights(directory, directory.name)
+    check_weights(directory, directory.name)
     return DenseSpec(
         directory,
         _size(config, "in_features"),
@@ -246,7 +258,14 @@ def _dense(directory: Path) -> DenseSpec:
     )
 
 
-def _metric(sentence: Mapping[str, Any]) -> Literal["cosine", "inner_product"]:
+def prompts_of(sentence: Mapping[str, Any]) -> tuple[dict[str, str], str | None]:
+    """Those that say something, and the name of the default one, of config_sentence_transformers.json."""
+    prompts = {name: text for name, text in (sentence.get("prompts") or {}).items() if text}
+    return prompts, sentence.get("default_prompt_name")
+
+
+def metric_of(sentence: Mapping[str, Any]) -> Literal["cosine", "inner_product"]:
+    """How vectors are compared, of config_sentence_transformers.json. Raises ConfigError."""
     name = sentence.get("similarity_fn_name") or "cosine"
     if name not in _METRICS:
         raise ConfigError(f"vectors are compared by {name} (similarity_fn_name), not by cosine or dot")
@@ -259,7 +278,7 @@ def _lengths(network: Path, config: Mapping[str, Any], sizes: Mapping[str, Any])
     positions = (
         MOST_TOKENS if family.is_relative else _size(config, "max_position_embeddings") - family.offset
     )
-    tokenizer = _json(network / "tokenizer_config.json", default={})
+    tokenizer = read_json(network / "tokenizer_config.json", default={})
     meant = sizes.get("max_seq_length") or tokenizer.get("model_max_length") or positions
     return positions, min(int(meant), positions, MOST_TOKENS)
 
@@ -273,10 +292,10 @@ def _size(config: Mapping[str, Any], *keys: str) -> int:
 
 
 def _first(paths: Sequence[Path]) -> Any:
-    return _json(paths[0]) if paths else {}
+    return read_json(paths[0]) if paths else {}
 
 
-def _json(path: Path, default: Any = ...) -> Any:
+def read_json(path: Path, default: Any = ...) -> Any:
     """The content of a file, an object or a list as the default is."""
     if not path.is_file():
         if default is not ...:

@@ -40,7 +40,7 @@ def whole_tokenizer(spec: Pretrained) -> bytes:
     except Exception as error:  # tokenizers raises bare Exception for a malformed file
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ConfigError(f"the tokenizer of {spec.name} cannot be used: {reason}") from error
-    _check_vocabulary(spec, tokenizer)
+    check_vocabulary(spec, tokenizer)
     tokenizer.no_padding()  # all-MiniLM's file pads every text to 128
     tokenizer.no_truncation()
     if spec.lowercase:
@@ -49,7 +49,7 @@ def whole_tokenizer(spec: Pretrained) -> bytes:
     return tokenizer.to_str().encode()
 
 
-def _check_vocabulary(spec: Pretrained, tokenizer: Tokenizer) -> None:
+def check_vocabulary(spec: Pretrained, tokenizer: Tokenizer) -> None:
     """Refuse an empty tokenizer, which transformers makes where files are missing, and says nothing."""
     ids = tokenizer.get_vocab().values()
     if not len(ids) > spec.vocabulary / 2 or max(ids) >= spec.vocabulary:
