@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -150,6 +151,45 @@ class KnowsById(Protocol):
     def record_of(self, value: Any) -> Any:
         """The record of an item that is named by its id alone; anything else as it is."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """An input taken apart, so that some of it can be left out.
+
+    Attributes:
+        unit: what a piece is, in the plural: `words`.
+        places: where each piece is in the input, as JSON; its form is the kind's.
+        keep: the input with those pieces only, bool [n]; None where nothing is left that could be encoded.
+        merged: how many smaller pieces there were, which were too many; 0 if there were not.
+    """
+
+    unit: str
+    places: Sequence[Mapping[str, Any]]
+    keep: Callable[[npt.NDArray[np.bool_]], Input | None]
+    merged: int = 0
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
+@runtime_checkable
+class TakesApart(Protocol):
+    """What a preprocessor can do whose inputs have pieces; `bundle.shapley` says what each adds."""
+
+    def pieces(self, item: Input, most: int, truncate: Truncate = "none") -> Pieces:
+        """The pieces of an input that can be prepared, at least one and at most so many.
+
+        Where there are more, neighbours are merged. `truncate` is what was asked for when the whole was
+        prepared. Raises InputError for one that cannot be taken apart.
+        """
+        ...
+
+
+def runs(count: int, most: int) -> list[range]:
+    """Neighbours in at most `most` runs of about the same length, of `count` that there are."""
+    ends = [count * run // min(count, most) for run in range(min(count, most) + 1)]
+    return [range(start, stop) for start, stop in pairwise(ends)]
 
 
 def evened(arrays: Arrays, axes: Axes, fill: float = 0) -> Arrays:

@@ -13,8 +13,9 @@ from bundle.errors import InputError, ManifestError
 from bundle.inputs import Input
 from bundle.preprocess.audio.decoding import RATES, Decoded, decode
 from bundle.preprocess.audio.input import MEDIA, MEDIA_TYPES, Sound
+from bundle.preprocess.audio.pieces import Silenced, pieces_of
 from bundle.preprocess.audio.windows import Samples, means_of, span, windows_of
-from bundle.preprocess.base import Arrays, Layout, Prepared, Truncate
+from bundle.preprocess.base import Arrays, Layout, Pieces, Prepared, Truncate
 from bundle.preprocess.facts import Facts, Truncation, warning_field
 from bundle.words import first_error
 
@@ -104,13 +105,13 @@ class AudioPreprocessor:
         return found
 
     def _prepare_one(self, one: Input, truncate: Truncate) -> Prepared:
+        if isinstance(one, Silenced):
+            windows = self.windows(one.samples)
+            return Prepared({WINDOWS: windows}, COST * len(windows), AudioFacts(tokens=len(windows)))
         if not isinstance(one, Sound):
             raise InputError(0, "wrong_kind", "this model takes sounds")
-        rate, limit_s = self.file.sample_rate, self.most_s
-        if one.most_s is not None:  # a server's limit, cut to which was asked for
-            limit_s = min(limit_s, float(one.most_s))
-        from_start = one.from_start or truncate == "start"
-        decoded = decode(one.content, rate, most=int(limit_s * rate), from_start=from_start)
+        limit_s = self._limit_s(one)
+        decoded = self._decoded(one, truncate)
         is_longer = decoded.seconds > limit_s
         if is_longer and truncate == "none":
             raise InputError(
@@ -122,6 +123,23 @@ class AudioPreprocessor:
         windows = self.windows(decoded.samples)
         facts = self._facts(decoded, len(windows), limit_s if is_longer else None)
         return Prepared({WINDOWS: windows}, cost=COST * len(windows), facts=facts)
+
+    def _limit_s(self, one: Sound) -> float:
+        """Seconds of it that are encoded at most."""
+        return self.most_s if one.most_s is None else min(self.most_s, float(one.most_s))
+
+    def _decoded(self, one: Sound, truncate: Truncate) -> Decoded:
+        rate, from_start = self.file.sample_rate, one.from_start or truncate == "start"
+        return decode(one.content, rate, most=int(self._limit_s(one) * rate), from_start=from_start)
+
+    def pieces(self, item: Input, most: int, truncate: Truncate = "none") -> Pieces:
+        """Equal parts of its time; what is left out is silent. Raises InputError."""
+        if not isinstance(item, Sound):
+            raise InputError(0, "wrong_kind", "this model takes sounds")
+        decoded, rate = self._decoded(item, truncate), self.file.sample_rate
+        is_from_start = item.from_start or truncate == "start"
+        first_s = max(0.0, decoded.seconds - len(decoded.samples) / rate) if is_from_start else 0.0
+        return pieces_of(decoded.samples, rate, first_s=first_s, window=self.file.window, most=most)
 
     def windows(self, samples: Samples) -> Samples:
         """The windows of a decoded sound: float32 [t] -> float32 [w, window]."""

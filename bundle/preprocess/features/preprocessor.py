@@ -11,10 +11,11 @@ from typing import Any
 
 from bundle.errors import InputError
 from bundle.inputs import Input
-from bundle.preprocess.base import Arrays, Layout, Prepared, Truncate, pad
+from bundle.preprocess.base import Arrays, Layout, Pieces, Prepared, Truncate, pad
 from bundle.preprocess.features.fields import FIELDS, FeatureField, Findings
 from bundle.preprocess.features.history import History
 from bundle.preprocess.features.input import FeatureFacts, Features
+from bundle.preprocess.features.pieces import pieces_of
 from bundle.preprocess.features.schema import FeatureSchema, input_names, last_values
 from bundle.values import BadValueError, nearest
 
@@ -92,6 +93,12 @@ class FeaturePreprocessor:
 
     def from_json(self, value: Any, now: float | None = None) -> Input:
         return Features(value, now)
+
+    def pieces(self, item: Input, most: int, truncate: Truncate = "none") -> Pieces:
+        """Entries of lists, and all other fields. Raises InputError."""
+        if not isinstance(item, Features):
+            raise InputError(0, "wrong_kind", "this model takes objects of features; send one")
+        return pieces_of(item, most)
 
     def record_of(self, value: Any) -> Any:
         """The record of an item that is named by its id alone; anything else as it is."""

@@ -33,6 +33,7 @@ _UPRIGHT = {
     7: Pillow.Transpose.TRANSVERSE,
     8: Pillow.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)  # of these, those that swap width and height
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # grey of 16 bits
 WHITE = (255, 255, 255)
 
@@ -44,10 +45,12 @@ class Pixels:
     Attributes:
         values: red, green and blue, uint8 [side, side, 3].
         facts: what was done to it.
+        is_turned: its file has its columns as rows; EXIF says so.
     """
 
     values: npt.NDArray[np.uint8]
     facts: ImageFacts
+    is_turned: bool
 
 
 def pixels_of(image: Image, side: int, fit: Fit) -> Pixels:
@@ -61,6 +64,7 @@ def pixels_of(image: Image, side: int, fit: Fit) -> Pixels:
         with Pillow.open(io.BytesIO(image.content), formats=FORMATS) as picture:
             if picture.size != (header.width, header.height):
                 raise _damaged("its header tells of another size than its content")
+            is_turned = _orientation(picture) in _SIDEWAYS
             values, is_flattened = _square(picture, side, fit)
     except (InputError, MemoryError):
         raise
@@ -74,7 +78,7 @@ def pixels_of(image: Image, side: int, fit: Fit) -> Pixels:
         flattened=is_flattened,
         first_of_frames=header.frames if header.frames > 1 else 0,
     )
-    return Pixels(values, facts)
+    return Pixels(values, facts, is_turned)
 
 
 def _damaged(how: str) -> InputError:

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bundle.errors import InputError, ManifestError
 from bundle.inputs import Input
-from bundle.preprocess.base import Arrays, Layout, Prepared, Truncate
-from bundle.preprocess.image.input import MEDIA, Image
+from bundle.preprocess.base import Arrays, Layout, Pieces, Prepared, Truncate
+from bundle.preprocess.image.input import MEDIA, Image, ImageFacts
+from bundle.preprocess.image.pieces import Square, pieces_of
 from bundle.preprocess.image.pixels import Fit, pixels_of
 from bundle.words import first_error
 
@@ -65,6 +66,8 @@ class ImagePreprocessor:
         return [self._prepare_one(index, one) for index, one in enumerate(inputs)]
 
     def _prepare_one(self, index: int, one: Input) -> Prepared:
+        if isinstance(one, Square):
+            return Prepared({PIXELS: one.values}, self._cost, ImageFacts())
         if not isinstance(one, Image):
             raise InputError(index, "wrong_kind", "this model takes pictures")
         try:
@@ -72,6 +75,12 @@ class ImagePreprocessor:
         except InputError as error:
             raise error.at(index) from error.__cause__
         return Prepared({PIXELS: found.values}, self._cost, found.facts)
+
+    def pieces(self, item: Input, most: int, truncate: Truncate = "none") -> Pieces:
+        """Squares; what is left out gets the mean colour. Raises InputError."""
+        if not isinstance(item, Image):
+            raise InputError(0, "wrong_kind", "this model takes pictures")
+        return pieces_of(item, self.file.side, self.file.fit, most)
 
     def collate(self, batch: Sequence[Prepared]) -> Arrays:
         return {PIXELS: np.stack([one.arrays[PIXELS] for one in batch])}  # [n, side, side, 3]

@@ -17,11 +17,12 @@ from tokenizers import Encoding, Tokenizer
 
 from bundle.errors import InputError, ManifestError
 from bundle.inputs import Input
-from bundle.preprocess.base import Arrays, Axes, Layout, Prepared, Token, Truncate, evened, pad
+from bundle.preprocess.base import Arrays, Axes, Layout, Pieces, Prepared, Token, Truncate, evened, pad
 from bundle.preprocess.facts import Facts, Truncation
 from bundle.preprocess.text.growth import Growth
 from bundle.preprocess.text.input import EMPTY, FIELD, Text, TextFacts, TokenIds
 from bundle.preprocess.text.languages import Languages
+from bundle.preprocess.text.pieces import pieces_of
 from bundle.preprocess.text.wordpiece import TokenCache
 
 PIECE = 128 * 1024  # characters that are tokenised at once: their tokens take a hundred times the memory
@@ -148,6 +149,16 @@ class TextPreprocessor:
         side = "left" if truncate == "start" else "right"
         encoding.truncate(self.max_length - self._specials, direction=side)
         return list(self._tokenizer.post_process(encoding).ids)
+
+    def pieces(self, item: Input, most: int, truncate: Truncate = "none") -> Pieces:
+        """Words, or sentences where these are too many. Raises InputError."""
+        text = _text(0, item)
+        if isinstance(text, TokenIds):
+            raise InputError(0, "wrong_kind", "token ids have no words to take apart; send the text")
+        return pieces_of(text, most, self._are_read)
+
+    def _are_read(self, texts: Sequence[str]) -> list[bool]:
+        return [len(ids) > self._specials for ids in self._ids([Text(text) for text in texts])]
 
     def tokens(self, texts: Sequence[str], *, add_special_tokens: bool = True) -> list[list[Token]]:
         """What the encoder reads of each text, uncut. Raises InputError for one that grows too much."""
