@@ -15,7 +15,7 @@ from pathlib import Path
 from fastapi import FastAPI, Response
 
 from app.access import Gate
-from app.api import adapt, docs, encode, health, models, page, score, shadow, version_aliases
+from app.api import adapt, docs, encode, explain, health, models, page, score, shadow, version_aliases
 from app.api.protocols import PROTOCOLS
 from app.engine import Engine, Registry, ResultCache
 from app.generations import Generations, alone
@@ -39,7 +39,7 @@ from bundle.aliases import CURRENT
 GROUPS = (
     *(
         module.routes
-        for module in (encode, score, adapt, health, models, version_aliases, shadow, page, docs)
+        for module in (encode, score, explain, adapt, health, models, version_aliases, shadow, page, docs)
     ),
     *(protocol.group for protocol in PROTOCOLS),
 )

@@ -235,6 +235,9 @@ class _Settings(BaseSettings):
     body_timeout_s: Seconds = Field(10.0, description="how long a request body may take to arrive")
     max_items: Count = Field(2048, description="most inputs of a request")
     max_candidates: Count = Field(10_000, description="most candidates of a POST /score")
+    max_explain_rows: Count = Field(
+        8192, description="most inputs that a POST /explain encodes, with all that it leaves out in turn"
+    )
     max_queue_items: Count = Field(
         8192, description="most inputs in work, in all workers together; over it requests get 429"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +12,29 @@ K = 10  # neighbours that figures are about
 BLOCK = 1 << 24  # scores held at once, 64 MB
 
 Floats = npt.NDArray[np.float32]
+Scores = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Relevant = Mapping[int, frozenset[int]]  # query to the documents that answer it, by row
+
+
+def similarities(rows: Floats, others: Floats, metric: Literal["cosine", "inner_product"]) -> Scores:
+    """How alike rows and others are; a row of zeros has a cosine of 0 to anything.
+
+    Args:
+        rows: float32 [n, d].
+        others: float32 [m, d].
+        metric: of the encoder.
+
+    Returns:
+        float64 [n, m].
+    """
+    left, right = rows.astype(np.float64), others.astype(np.float64)
+    if metric == "cosine":
+        left, right = (
+            side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+            for side in (left, right)
+        )
+    return np.asarray(left @ right.T)
 
 
 def nearest(queries: Floats, documents: Floats, k: int = K, own: Ints | None = None) -> Ints:

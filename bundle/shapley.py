@@ -23,7 +23,7 @@ Masks: TypeAlias = npt.NDArray[np.bool_]  # [m, n]: which of n pieces are kept
 Values: TypeAlias = npt.NDArray[np.float64]  # [m, c]: the score of what is kept with each of c others
 
 ENUMERATED = 7  # pieces of which all 128 subsets are tried; sampling takes as many rows
-FEWEST_PAIRS = 4  # of permutations, before their standard error is believed
+FEWEST_PAIRS, MOST_PAIRS = 4, 16  # of permutations: before their standard error is believed, and in all
 PRECISION = 0.05  # standard errors that are small enough, as a share of the largest contribution
 LINEAR = 4e-6  # by how much float32 scores of a linear graph differ, as a share of the largest
 
@@ -85,8 +85,9 @@ def shapley(pieces: int, most_masks: int) -> Plan:
     """Shapley values: the mean of what a piece adds to those before it, over all orders of the pieces.
 
     Few pieces are enumerated. Of more, antithetic pairs of permutations are drawn, always the same ones,
-    until the standard errors are small enough or the masks run out; two pairs at least. A score that is the
-    sum, or the mean, of what its pieces give is recognised by the first pair, and solved exactly.
+    until the standard errors are small enough, there are enough of them or the masks run out; two pairs at
+    least. A score that is the sum, or the mean, of what its pieces give is recognised by the first pair, and
+    solved exactly.
     """
     if pieces <= ENUMERATED:
         return (yield from _enumerated(pieces))
@@ -94,6 +95,11 @@ def shapley(pieces: int, most_masks: int) -> Plan:
 
 
 METHODS: Mapping[str, Method] = {"shapley": shapley, "leave_one_out": leave_one_out}
+
+
+def least_masks(pieces: int) -> int:
+    """How many masks a plan for at most so many pieces may ask for, whatever it was allowed."""
+    return max(1 << ENUMERATED, 4 * pieces)
 
 
 def of_mean(parts: Values, base: Values) -> Values:
@@ -149,8 +155,8 @@ def _sampled(n: int, most_masks: int) -> Plan:
             continue
         values = np.mean(estimates, axis=0)
         errors = np.std(estimates, axis=0, ddof=1) / np.sqrt(count)  # [n, c]
-        is_precise = (errors.max(axis=0) <= PRECISION * np.abs(values).max(axis=0)).all()
-        if (count >= FEWEST_PAIRS and is_precise) or (count + 1) * each > most_masks:
+        is_precise = count >= FEWEST_PAIRS and errors.max() <= PRECISION * np.abs(values).max()
+        if is_precise or count == MOST_PAIRS or (count + 1) * each > most_masks:
             return Contributions(ends[1], ends[0], values, errors, is_exact=False)
 
 

@@ -59,13 +59,21 @@ def models_table() -> str:
 
 def protocols_table() -> str:
     """List every route that takes a body, and those of other people's protocols, from what registers them."""
+    from pydantic import BaseModel
+
+    from app.api.explain_form import ExplainRequest
     from app.api.protocols import PROTOCOLS
     from app.api.requests import EncodeBody
     from app.api.score_form import ScoreRequest
 
     lines = ["| protocol | route | reads | takes and ignores | refuses |", "|---|---|---|---|---|"]
-    for path, fields in {"/encode": EncodeBody.model_fields, "/score": ScoreRequest.model_fields}.items():
-        lines.append(f"| Encodery | `POST {path}` | {_named(fields)} | | |")
+    bodies: Mapping[str, type[BaseModel]] = {
+        "/encode": EncodeBody,
+        "/score": ScoreRequest,
+        "/explain": ExplainRequest,
+    }
+    for path, body in bodies.items():
+        lines.append(f"| Encodery | `POST {path}` | {_named(body.model_fields)} | | |")
     for protocol in PROTOCOLS:
         for row in protocol.routes:
             reads = _named(row.request.fields()) if row.request else ""

@@ -22,20 +22,21 @@ from app.api.bodies import refuse_query
 from app.api.head_options import admit, terms_of
 from app.api.inputs import GivenInputs, ItemInputs, JsonInputs, within_limits
 from app.api.large import off_loop
+from app.api.pairing import candidates_target, placed, query_target
 from app.api.ranking import Ranking, ranked, ranked_with_words
 from app.api.requests import moment_of, validated
 from app.api.score_form import EXAMPLES, ScoreRequest, ScoreResponse
 from app.api.score_vectors import load_with_vectors, vectors_of
-from app.api.service import EncodeRequest, EncodeResult, Target, encode_inputs, resolve
+from app.api.service import EncodeResult, Target, encode_inputs
 from app.api.vectors import Vectors
-from app.engine import DeadlineExceeded, NotReady, SpaceMismatch, UnknownModel
+from app.engine import DeadlineExceeded
 from app.http import errors
 from app.http.body import read_json_body
 from app.http.context import Context
 from app.http.errors import InvalidRequest
 from app.http.routes import RouteGroup
 from app.settings import Settings
-from bundle import Input, InputError, InputType, Manifest, SparseVector
+from bundle import Input, InputError, InputType, SparseVector
 from bundle.lexical import inner_products
 
 SIDES: Mapping[str, InputType] = {"query": "query", "candidates": "document"}  # of BM25, by field
@@ -126,29 +127,19 @@ class _Caller:
         self._read_inputs: dict[str, Sequence[Input]] = {}
 
     async def query(self) -> EncodeResult:
-        asked = self.asked
-        request = EncodeRequest(
-            inputs=JsonInputs([asked.query], self.now_s),
-            model=asked.model,
-            version=asked.version,
-            space=asked.space,
-            dim=asked.dimensions,
-            truncate=asked.truncate,
-            adapted=asked.adapted,
-        )
-        target = resolve(self.context, request)
-        if asked.mix:
+        given = JsonInputs([self.asked.query], self.now_s)
+        target = query_target(self.context, self.asked, given)
+        if self.asked.mix:
             sparse.check_lexical(target.loaded)
-        return await self._encoded(target, await self._read(target, request.inputs, "query"), "query", 0)
+        return await self._encoded(target, await self._read(target, given, "query"), "query", 0)
 
     async def candidates(self, values: list[Any], query: EncodeResult) -> list[EncodeResult]:
         """Block after block, all by one encoder of the query's space."""
         given, size = ItemInputs(values, self.now_s), self.context.settings.max_items
-        try:
-            target = self._target(given, query)
-        except (UnknownModel, NotReady) as error:
-            error.param = "candidates_model"
-            raise
+        manifest = query.loaded.manifest
+        target = candidates_target(
+            self.context, self.asked, given, manifest, space=query.space, dim=query.dim
+        )
         inputs = await self._read(target, given, "candidates")
         return [
             await self._encoded(target, inputs[start : start + size], "candidates", start)
@@ -170,38 +161,9 @@ class _Caller:
                     timeout_s=timeout_s,
                 )
             except InputError as error:
-                raise _placed(error, place, 0) from None
+                raise placed(error, place, 0) from None
             sides[place] = [row for row, _ in found]
         return Words(sides["query"][0], sides["candidates"])
-
-    def _target(self, given: GivenInputs, query: EncodeResult) -> Target:
-        """The encoder of the candidates, in the query's own space or in the one that it joined."""
-        asked = EncodeRequest(
-            inputs=given,
-            model=self.asked.candidates_model or self._other(query.loaded.manifest),
-            space=query.space,
-            dim=self.asked.dimensions,
-            truncate=self.asked.truncate,
-        )
-        try:
-            return resolve(self.context, asked)
-        except SpaceMismatch:
-            joined = query.loaded.manifest.spaces_of(query.dim)[-1]
-            if self.asked.space is not None or joined == query.space:
-                raise
-            return resolve(self.context, asked._replace(space=joined))
-
-    def _other(self, manifest: Manifest) -> str:
-        """The model of the candidates where the request names none. Raises UnknownModel."""
-        peers = [peer.name for peer in manifest.peers]
-        if len(peers) != 1:
-            return manifest.name
-        if peers[0] not in self.context.registry.models:  # or not for this caller
-            raise UnknownModel(
-                f"the candidates are for the other encoder of {manifest.name}, which is not there; name one "
-                'of its space, or send "vectors" in place of candidates'
-            )
-        return peers[0]
 
     async def _read(self, target: Target, given: GivenInputs, place: str) -> Sequence[Input]:
         def read() -> Sequence[Input]:
@@ -211,14 +173,14 @@ class _Caller:
         try:
             inputs = self._read_inputs[place] = await off_loop(given.work, read)
         except InputError as error:
-            raise _placed(error, place, 0) from None
+            raise placed(error, place, 0) from None
         return inputs
 
     async def _encoded(self, target: Target, inputs: Sequence[Input], place: str, start: int) -> EncodeResult:
         try:
             return await encode_inputs(self.context, self.request, target, inputs)
         except InputError as error:
-            raise _placed(error, place, start) from None
+            raise placed(error, place, start) from None
 
 
 async def _scored(caller: _Caller, given: list[Any]) -> Response:
@@ -262,9 +224,3 @@ def _mix(weight: float, ranking: Ranking, query: EncodeResult) -> dict[str, Any]
         "largest_bm25": float(ranking.parts["bm25"].max()),
         "space": query.loaded.encoder.sparse_space,
     }
-
-
-def _placed(error: InputError, place: str, start: int) -> InvalidRequest:
-    """Say the error of its place in this request."""
-    param = place if place == "query" else f"{place}[{start + error.index}]"
-    return InvalidRequest(f"{param}{error.path}: {error.reason}", code=error.code, param=param + error.path)

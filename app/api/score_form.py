@@ -14,7 +14,7 @@ from bundle.lexical import MIX
 DEFAULT_TOP_K = 10
 
 _ID = {"type": ["string", "integer"], "description": "the id of an item that the model knows by its id"}
-_CANDIDATES: dict[str, Any] = {
+CANDIDATES_SCHEMA: dict[str, Any] = {
     "type": "array",
     "minItems": 1,
     "items": {"anyOf": [*ONE_INPUT["anyOf"], _ID]},
@@ -32,7 +32,7 @@ class ScoreRequest(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
     query: Annotated[Any, WithJsonSchema(ONE_INPUT)] = Field(description="a text, or an object of features")
-    candidates: Annotated[list[Any], WithJsonSchema(_CANDIDATES)] | None = Field(
+    candidates: Annotated[list[Any], WithJsonSchema(CANDIDATES_SCHEMA)] | None = Field(
         None,
         description="inputs of the candidates' encoder; an item's id will do where it has the field",
     )

@@ -188,8 +188,12 @@ class Target(NamedTuple):
         timeout_s: float,
         priority: engine.Priority,
         size: int = 0,
+        are_own: bool = True,
     ) -> EncodeResult:
-        """The vectors. Raises EngineError, InputError, RateLimited."""
+        """The vectors. Raises EngineError, InputError, RateLimited.
+
+        Inputs that are not the caller's own, but made of them, are neither kept nor shown to a shadow.
+        """
         read = prompted(inputs, self.prompt)
         with charged(len(inputs)) as spend:
             done = await context.engine.encode(
@@ -200,12 +204,14 @@ class Target(NamedTuple):
                 priority=priority,
                 owner=CALLER.get().key.name,
                 size=size,
+                use_cache=are_own,
             )
         spend(done.facts)
         context.metrics.encoded(self.loaded, done)
         if context.traces is not None:
             context.traces.encoded(self.loaded, done)
-        context.shadows.offer(self.loaded, read, self.truncate)
+        if are_own:
+            context.shadows.offer(self.loaded, read, self.truncate)
         vectors = self.loaded.encoder.cut(done.vectors, self.dim, unit=self.unit)
         return EncodeResult(
             self.loaded, vectors, done.facts, done.timings, self.output, done.cached, self.unit, self.space

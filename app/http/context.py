@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -40,6 +41,7 @@ class Context:
         side_work: what is done for requests beside the engine.
         traces: of requests, where OpenTelemetry is asked for.
         shadows: versions that encode what others were asked for, in idle moments.
+        explaining: held by the explanation whose turn it is to encode a few inputs.
         room: for the bodies of requests.
         started_s: monotonic time of the start.
         in_work: requests that passed the checks and have no answer yet.
@@ -60,6 +62,7 @@ class Context:
     proxies: Proxies = field(default_factory=Proxies)
     side_work: SideWork = field(default_factory=SideWork)
     traces: Traces | None = None
+    explaining: asyncio.Lock = field(default_factory=asyncio.Lock)
     shadows: Shadows = field(init=False)
     room: Room = field(init=False)
 
