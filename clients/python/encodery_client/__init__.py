@@ -11,7 +11,16 @@ same. Hooks for frameworks are modules of their own, each needing its framework 
 
 from encodery_client.aio import AsyncClient
 from encodery_client.aliases import Alias
-from encodery_client.answers import Answer, InputWarning, Score, Scores, SparseVector
+from encodery_client.answers import (
+    Answer,
+    Explanation,
+    Explanations,
+    InputWarning,
+    Score,
+    Scores,
+    Side,
+    SparseVector,
+)
 from encodery_client.client import Client
 from encodery_client.errors import (
     AliasChanged,
@@ -34,6 +43,8 @@ __all__ = [
     "Client",
     "DeadlineExceeded",
     "EncoderyClientError",
+    "Explanation",
+    "Explanations",
     "InputWarning",
     "Overloaded",
     "RequestRefused",
@@ -42,6 +53,7 @@ __all__ = [
     "Scores",
     "ServerFailed",
     "ServerUnreachable",
+    "Side",
     "SpaceChanged",
     "SparseVector",
     "UnexpectedAnswer",

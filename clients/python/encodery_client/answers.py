@@ -115,6 +115,74 @@ class Scores:
     warnings: Sequence[Mapping[str, Any]] = ()
 
 
+@dataclass(frozen=True)
+class Side:
+    """What the pieces of one input of a pair add to its score.
+
+    Attributes:
+        unit: what a piece is: `words`, `fields and entries`, ...
+        merged: how many smaller pieces there were; 0 where none were merged.
+        base: the score when nothing of it is left.
+        residual: what of score - base the contributions do not add up to.
+        exact: the contributions are no estimates.
+        contributions: in the order of the input: `contribution`, `standard_error`, and the piece's place.
+    """
+
+    unit: str
+    merged: int
+    base: float
+    residual: float
+    exact: bool
+    contributions: Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The score of the query and one candidate, by its position among these."""
+
+    index: int
+    score: float
+    query: Side
+    candidate: Side
+
+
+@dataclass(frozen=True)
+class Explanations:
+    """One for each candidate, with what the server says about them.
+
+    Attributes:
+        method: that was used.
+        rows: how many inputs were encoded for them.
+        space, model, version, candidates_model, candidates_version, warnings: as of `Scores`.
+    """
+
+    results: Sequence[Explanation]
+    method: str
+    rows: int
+    space: str
+    model: str
+    version: str
+    candidates_model: str
+    candidates_version: str
+    warnings: Sequence[Mapping[str, Any]] = ()
+
+
+def read_explanations(response: httpx.Response) -> Explanations:
+    """Read the answer of /explain."""
+    if response.status_code != 200:
+        raise error_from(response.status_code, response.headers, response.content, offset=0)
+    try:
+        content = response.json()
+        results = [
+            Explanation(one["index"], one["score"], Side(**one["query"]), Side(**one["candidate"]))
+            for one in content["explanations"]
+        ]
+        told = {name: content[name] for name in ("method", "rows", *_SCORED)}
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
+        raise _unexpected(response) from error
+    return Explanations(results, **told)
+
+
 def read_scores(response: httpx.Response) -> Scores:
     """Read the answer of /score."""
     if response.status_code != 200:

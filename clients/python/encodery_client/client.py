@@ -15,11 +15,20 @@ import httpx2 as httpx
 
 from encodery_client import aliases
 from encodery_client.aliases import Alias, read_alias
-from encodery_client.answers import Answer, Scores, joined, read_blocks, read_scores
+from encodery_client.answers import (
+    Answer,
+    Explanations,
+    Scores,
+    joined,
+    read_blocks,
+    read_explanations,
+    read_scores,
+)
 from encodery_client.core import Core, checked_url, headers_of
 from encodery_client.errors import ServerUnreachable, error_from
 from encodery_client.retry import Retry, StepResult, Wait, attempts
 from encodery_client.wire import (
+    ExplainOptions,
     Limits,
     Options,
     Output,
@@ -163,6 +172,21 @@ class Client:
         deadline_s = time.monotonic() + options.get("timeout_s", self._core.timeout_s)
         arguments = self._core.score_arguments(query, candidates, options)
         return read_scores(self._respond(arguments, deadline_s))
+
+    def explain(self, query: Any, candidates: Any, **options: Unpack[ExplainOptions]) -> Explanations:
+        """Say what each piece of a query, and of each candidate, adds to their score.
+
+        Args:
+            query: as of `score`.
+            candidates: as of `score`, but no vectors: these have no pieces.
+            **options: `method`, `pieces`, and those of `score` but `top_k` and `mix`.
+
+        Raises:
+            EncoderyClientError: see `encodery_client.errors`.
+        """
+        deadline_s = time.monotonic() + options.get("timeout_s", self._core.timeout_s)
+        arguments = self._core.explain_arguments(query, candidates, options)
+        return read_explanations(self._respond(arguments, deadline_s))
 
     def models(self) -> list[dict[str, Any]]:
         """List what the server has, as GET /models does."""

@@ -16,6 +16,7 @@ from encodery_client.rows import rows_of
 from encodery_client.wire import (
     JSON,
     RAW,
+    ExplainOptions,
     Limits,
     Options,
     Parameters,
@@ -119,10 +120,23 @@ class Core:
         Raises:
             TypeError, ValueError: an option that does not exist, or what JSON has no form for.
         """
-        if unknown := options.keys() - ScoreOptions.__annotations__.keys():
-            raise TypeError(
-                f"no such option: {', '.join(unknown)}; there are {', '.join(ScoreOptions.__annotations__)}"
-            )
+        fields = self._pair_fields(options, ScoreOptions.__annotations__)
+        is_array = isinstance(candidates, np.ndarray) and candidates.ndim > 1
+        body = score_body(fields, query, candidates if is_array else rows_of(candidates))
+        return lambda timeout_s: self._post("/score", body, JSON, timeout_s)
+
+    def explain_arguments(
+        self, query: Any, candidates: Any, options: ExplainOptions
+    ) -> Callable[[float], dict[str, Any]]:
+        """Return the same for an explanation. Raises as `score_arguments`."""
+        fields = self._pair_fields(options, ExplainOptions.__annotations__)
+        body = score_body(fields, query, rows_of(candidates))
+        return lambda timeout_s: self._post("/explain", body, JSON, timeout_s)
+
+    def _pair_fields(self, options: Mapping[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of a request for pairs, beside its inputs. Raises TypeError."""
+        if unknown := options.keys() - known.keys():
+            raise TypeError(f"no such option: {', '.join(unknown)}; there are {', '.join(known)}")
         fields = {name: value for name, value in options.items() if name != "timeout_s" and value is not None}
         for name in ("model", "version", "truncate", "dimensions"):
             if (value := getattr(self.parameters, name)) is not None:
@@ -130,9 +144,7 @@ class Core:
         pin = (fields.get("model"), fields.get("version"), fields.get("dimensions"), None)
         if (space := self._pins.get(pin)) is not None:
             fields.setdefault("space", space)
-        is_array = isinstance(candidates, np.ndarray) and candidates.ndim > 1
-        body = score_body(fields, query, candidates if is_array else rows_of(candidates))
-        return lambda timeout_s: self._post("/score", body, JSON, timeout_s)
+        return fields
 
     def answer(self, request: Request, response: httpx.Response) -> Answer:
         """Read the answer to one request. Pins, or raises SpaceChanged."""

@@ -86,6 +86,28 @@ class ScoreOptions(TypedDict, total=False):
     timeout_s: float
 
 
+class ExplainOptions(TypedDict, total=False):
+    """The options of `explain`. What it leaves out is the client's default, and then the server's.
+
+    Attributes:
+        method: Shapley values, or what is lost without each piece alone.
+        pieces: most pieces of an input.
+        model, version, candidates_model, space, truncate, dimensions, now, adapted, timeout_s: as of `score`.
+    """
+
+    method: Literal["shapley", "leave_one_out"]
+    pieces: int
+    model: str
+    version: str
+    candidates_model: str
+    space: str
+    truncate: Truncate
+    dimensions: int
+    now: str | float
+    adapted: bool
+    timeout_s: float
+
+
 @dataclass(frozen=True)
 class Parameters:
     """The fields of a request beside its inputs. None leaves the choice to the server."""

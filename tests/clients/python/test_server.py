@@ -13,7 +13,7 @@ import tiny
 from running import serving
 
 from bundle import OUTPUT_TYPES, Features, OutputType, Store, Text, publish
-from encodery_client import AsyncClient, Client, RequestRefused, SpaceChanged
+from encodery_client import AsyncClient, Client, Explanations, RequestRefused, SpaceChanged
 
 pytestmark = pytest.mark.e2e
 
@@ -68,6 +68,31 @@ def test_items_are_ranked_for_a_user_by_their_ids(url: str) -> None:
     assert [one.index for one in by_vector.results] == [one.index for one in by_id.results]
     scores = [[one.score for one in found.results] for found in (by_id, by_vector)]
     np.testing.assert_allclose(*scores, rtol=1e-4)
+
+
+def test_scores_are_explained(url: str) -> None:
+    """By both clients alike, and what the pieces add is the score less its base."""
+
+    async def asked() -> Explanations:
+        async with AsyncClient(url, model="shop-user") as client:
+            return await client.explain(tiny.USERS[0], list(tiny.ITEMS)[:2], now=tiny.NOW)
+
+    with Client(url, model="shop-user") as client:
+        found = client.explain(tiny.USERS[0], list(tiny.ITEMS)[:2], now=tiny.NOW)
+        scores = client.score(tiny.USERS[0], list(tiny.ITEMS)[:2], now=tiny.NOW)
+        with pytest.raises(TypeError, match="top_k"):
+            client.explain("a", ["b"], top_k=3)  # type: ignore[call-arg]  # what is tested
+        with pytest.raises(RequestRefused):
+            client.explain({}, ["A1"], pieces=1)
+
+    assert asyncio.run(asked()) == found
+    assert found.candidates_model == "shop-item"
+    by_index = {one.index: one.score for one in scores.results}
+    for one in found.results:
+        assert one.score == pytest.approx(by_index[one.index], rel=1e-4)
+        for side in (one.query, one.candidate):
+            added = sum(piece["contribution"] for piece in side.contributions)
+            assert added == pytest.approx(one.score - side.base, abs=1e-4)
 
 
 def test_sparse_vectors_are_those_of_the_bundle(tmp_path: Path) -> None:
