@@ -156,6 +156,8 @@ class Manifest(_Part):
         default_prompt: the one that is put before an input unless another is asked for.
         languages: that the encoder was trained for, by ISO 639-1; empty where that is not known, or nothing
             to the kind.
+        respell: version of the rule by which misspelt words are read as they were meant (docs/bundle.md); 0
+            for an encoder that reads them as they stand.
         not_for: what it should not be used for, in words.
         files: every file of the bundle but this one.
         digest: SHA-256 of all the rest, so that the manifest is as hard to change unnoticed as the files.
@@ -180,6 +182,7 @@ class Manifest(_Part):
     prompts: dict[str, str] = {}
     default_prompt: str | None = None
     languages: list[Language] = []
+    respell: Literal[0, 1] = 0
     not_for: str = ""
     opset: Positive
     files: dict[str, FileEntry]
@@ -218,6 +221,8 @@ class Manifest(_Part):
             decides |= {"prompts": self.prompts, "default_prompt": self.default_prompt}
         if self.adapts:
             decides |= {"source": self.adapts.source.space}
+        if self.respell:
+            decides |= {"respell": self.respell}
         return hashlib.sha256(canonical_json(decides)).hexdigest()
 
     def sparse_space(self, preprocessor_file: str) -> str | None:
@@ -229,7 +234,7 @@ class Manifest(_Part):
             "preprocess_version": self.preprocess_version,
             "preprocessor": self.files[preprocessor_file].sha256,
             "lexical": self.files[LEXICAL].sha256,
-        }
+        } | ({"respell": self.respell} if self.respell else {})
         return f"{space_id([hashlib.sha256(canonical_json(decides)).hexdigest()])}+{SPARSE}"
 
     def prompt(self, name: str | None) -> str | None:
@@ -275,7 +280,7 @@ class Manifest(_Part):
         return self.model_dump(mode="json", exclude=silent)
 
 
-_LATER = ("prompts", "default_prompt", "joins", "adapts", "languages", "not_for")
+_LATER = ("prompts", "default_prompt", "joins", "adapts", "languages", "respell", "not_for")
 
 
 def reported(metrics: Mapping[str, Metric]) -> dict[str, Metric]:

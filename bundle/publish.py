@@ -39,7 +39,7 @@ class Draft:
         golden: content of golden.json.
         card: content of the model card, README.md.
         dimensions: lengths a vector may be cut to, `dim` included.
-        prompts, default_prompt, joins, adapts, languages, not_for: see `Manifest`.
+        prompts, default_prompt, joins, adapts, languages, respell, not_for: see `Manifest`.
         lexical: statistics of words, for kinds that may have them.
     """
 
@@ -62,6 +62,7 @@ class Draft:
     joins: Joined | None = None
     adapts: Adapts | None = None
     languages: Sequence[str] = ()
+    respell: Literal[0, 1] = 0
     not_for: str = ""
     lexical: Lexical | None = field(default=None, repr=False)
 
@@ -90,6 +91,7 @@ class Draft:
             joins=manifest.joins,
             adapts=manifest.adapts,
             languages=manifest.languages,
+            respell=manifest.respell,
             not_for=manifest.not_for,
             lexical=lexical_in(files, preprocessor),
         )
@@ -194,6 +196,7 @@ def _unproven(draft: Draft, version: str) -> Manifest:
         prompts=dict(draft.prompts),
         default_prompt=draft.default_prompt,
         languages=list(draft.languages),
+        respell=draft.respell,
         not_for=draft.not_for,
         opset=check_graph(draft.graph),
         files={

@@ -315,9 +315,15 @@ def _preprocessor(contents: Contents, kind: Kind) -> Preprocessor:
     answers nobody; and each takes megabytes.
     """
     manifest, content = contents.manifest, contents.files[kind.file]
-    reads = kind.load, hashlib.sha256(content).digest(), manifest.max_length, tuple(manifest.languages)
+    reads = (
+        kind.load,
+        hashlib.sha256(content).digest(),
+        manifest.max_length,
+        tuple(manifest.languages),
+        manifest.respell,
+    )
     if (found := _PREPROCESSORS.get(reads)) is None:
-        found = kind.load(content, manifest.max_length, manifest.languages)
+        found = kind.preprocessor(content, manifest.max_length, manifest.languages, respell=manifest.respell)
         _PREPROCESSORS[reads] = found
     return found
 

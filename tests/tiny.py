@@ -16,7 +16,7 @@ import onnx.reference
 import pictures
 import sounds
 from onnx import TensorProto, helper, numpy_helper
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from bundle.golden import golden_of
 from bundle.inputs import Input
@@ -70,6 +70,17 @@ def tokenizer_json() -> bytes:
     """A word-level tokenizer over WORDS."""
     tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(WORDS)}, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer.to_str().encode()
+
+
+def word_piece_json() -> bytes:
+    """A WordPiece tokenizer of small letters over WORDS, and all letters as parts of other words."""
+    letters = [f"{before}{letter}" for before in ("", "##") for letter in "abcdefghijklmnopqrstuvwxyz"]
+    entries = dict.fromkeys([*WORDS, *letters, ".", "?"])
+    model = models.WordPiece({word: i for i, word in enumerate(entries)}, unk_token="[UNK]")
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     return tokenizer.to_str().encode()
 
 
@@ -272,7 +283,7 @@ def draft(
     **changes: Any,
 ) -> Draft:
     """A draft whose golden vectors come from the graph itself, run by onnx's reference evaluator."""
-    loaded = KINDS[kind].load(preprocessor, max_length)
+    loaded = KINDS[kind].preprocessor(preprocessor, max_length, respell=changes.get("respell", 0))
     vectors = reference_vectors(graph, loaded, inputs)
     prepared = loaded.prepare(inputs, "end") if KINDS[kind].golden_tolerance is not None else ()
     fields: dict[str, Any] = {

@@ -15,6 +15,10 @@ from training.provenance import Provenance
 
 MADE_BY = "## Made by\n\n"  # begins the part that tells how it was made
 LONGEST_EXAMPLE = 400  # characters
+RESPELLS = (
+    "Words that it does not know are read as words that it knows if only neighbouring letters are swapped "
+    '("recieve", "th ecat"), and the warning `respelt` says how many.'
+)
 WORDS = "## Words"  # the last section of a card
 
 
@@ -38,6 +42,7 @@ def with_card(draft: Draft, made: str, example: Any) -> Draft:
         f"- Vectors are {'L2-normalised' if draft.normalized else 'not normalised'}; "
         f"compare them by {draft.metric.replace('_', ' ')}, and only within one space.",
         *([f"- Languages: {', '.join(draft.languages)}."] if draft.languages else []),
+        *([f"- {RESPELLS}"] if draft.respell else []),
         *([f"- Not for {draft.not_for}"] if draft.not_for else []),
         *_joined(draft),
         f"- onnxruntime against {_reference(draft)} over {draft.parity.inputs} inputs: "

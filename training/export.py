@@ -80,13 +80,16 @@ class Exportable:
     default_prompt: str | None = None
     lexical: Lexical | None = None
     languages: Sequence[str] = ()
+    respell: Literal[0, 1] = 0
     not_for: str = ""
     joins: Joined | None = None
 
 
 def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, Metric]) -> Draft:
     """Export, compare, and describe. Raises ExportError."""
-    preprocessor = KINDS[encoder.kind].load(encoder.preprocessor, encoder.max_length, encoder.languages)
+    preprocessor = KINDS[encoder.kind].preprocessor(
+        encoder.preprocessor, encoder.max_length, encoder.languages, respell=encoder.respell
+    )
     prepared = preprocessor.prepare(encoder.parity_inputs, "end")
     with fastest_threads() as threads:
         expected = run_torch(encoder.model, preprocessor, prepared, batch_size=1, run=threads.run)
@@ -120,6 +123,7 @@ def draft_of(encoder: Exportable, provenance: Provenance, metrics: Mapping[str, 
         default_prompt=encoder.default_prompt,
         lexical=encoder.lexical,
         languages=encoder.languages,
+        respell=encoder.respell,
         not_for=encoder.not_for,
         joins=encoder.joins,
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+from bundle.errors import ManifestError
 from bundle.inputs import Input
 from bundle.preprocess.base import Preprocessor, Truncate
 from bundle.preprocess.facts import Facts
@@ -132,6 +133,8 @@ class Kind:
         version: of the preprocessing code; part of the space id. Raise it when results change.
         load: the file's bytes, and the manifest's max_length and languages, to a preprocessor. Raises
             ManifestError.
+        load_respelling: the same, to a preprocessor that reads misspelt words as they were meant; None for
+            kinds that have no words.
     """
 
     name: str
@@ -146,7 +149,19 @@ class Kind:
     file: str
     version: int
     load: Load
+    load_respelling: Load | None = None
     facts: type[Facts] = Facts
     media_types: Mapping[str, Callable[[bytes], Input]] = field(default_factory=dict)
     optional_files: frozenset[str] = frozenset()
     golden_tolerance: float | None = None
+
+    def preprocessor(
+        self, content: bytes, max_length: int, languages: Sequence[str] = (), *, respell: int = 0
+    ) -> Preprocessor:
+        """What reads the inputs of a bundle of the kind, by what its manifest says. Raises ManifestError."""
+        load = self.load_respelling if respell else self.load
+        if load is None:
+            raise ManifestError(
+                f"manifest.json: respell is {respell}, and {self.plural} have no words to spell"
+            )
+        return load(content, max_length, languages)

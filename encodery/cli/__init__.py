@@ -76,6 +76,7 @@ OF_MODELS: dict[str, Callable[..., None]] = {
     "alias": aliases.alias,
     "history": aliases.history,
     "describe": models.describe,
+    "respell": models.respell,
     "compare": models.compare,
     "pull": transfer.pull,
     "push": transfer.push,

@@ -99,6 +99,22 @@ def describe(  # noqa: PLR0917  # typer calls it, by name
     typer.echo(f"current: {name}/{manifest.version}, of the same space as {name}/{found}")
 
 
+def respell(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME...", help="Encoders; one that is joined before those that join it."),
+    ],
+    models_dir: ModelsDir = None,
+) -> None:
+    """Publish text encoders again, to read misspelt words as they were meant, and what joins them."""
+    store = store_of(models_dir)
+    with training(), bundle_mistakes():
+        from training.text.respelt import publish_respelt
+
+        for manifest in publish_respelt(store, names):
+            typer.echo(f"current: {manifest.name}/{manifest.version}, space {manifest.space}")
+
+
 def compare(  # noqa: PLR0917  # typer calls it, by name
     old: Annotated[str, typer.Argument(metavar="A", help="The model in use, as NAME or NAME@VERSION.")],
     new: Annotated[str, typer.Argument(metavar="B", help="The one that may follow it.")],

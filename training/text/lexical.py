@@ -88,7 +88,9 @@ def publish_with_words(config: Path, *, data: Path | None = None, models: Path) 
 def _counted(contents: Contents, examples: TextExamples) -> Draft:
     """The published encoder as a draft, with statistics if its inputs have terms."""
     manifest, draft = contents.manifest, Draft.of(contents)
-    preprocessor = KINDS[manifest.kind].load(draft.preprocessor, manifest.max_length)
+    preprocessor = KINDS[manifest.kind].preprocessor(
+        draft.preprocessor, manifest.max_length, manifest.languages, respell=manifest.respell
+    )
     if not isinstance(preprocessor, HasTerms):
         return draft
     return with_words(replace(draft, lexical=lexical_of(preprocessor, examples)))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+SLIPS = "A woman is palying teh gutiar int he park"  # for encoders that read them as they were meant
+
 
 def parity_texts(max_length: int) -> list[str]:
     """Texts of very different lengths and scripts for the parity check; too long ones among them."""
@@ -9,6 +11,7 @@ def parity_texts(max_length: int) -> list[str]:
     return [
         "Where is my parcel?",
         "a",
+        SLIPS,
         "The quick brown fox jumps over the lazy dog.",
         longest,
         "Größe, naïveté and 東京 in one line 🙂",

@@ -96,7 +96,9 @@ def _prove(
     encoder: TextEncoder | PretrainedEncoder, golden: Golden, tokenizer: bytes, manifest: Manifest
 ) -> None:
     """Raises ConfigError where torch does not give the recorded vectors."""
-    preprocessor = KINDS["text"].load(tokenizer, manifest.max_length)
+    preprocessor = KINDS["text"].preprocessor(
+        tokenizer, manifest.max_length, manifest.languages, respell=manifest.respell
+    )
     inputs = [preprocessor.from_json(one, golden.now) for one in golden.inputs]
     vectors = run_torch(encoder, preprocessor, preprocessor.prepare(inputs, golden.truncate))
     if not (off := deviation(vectors, golden.vectors)) <= TOLERANCE:

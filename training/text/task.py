@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from bundle.inputs import Input
 from bundle.lineage import STARTED
 from bundle.manifest import Joined, Metric
 from bundle.preprocess import KINDS, Prepared, Preprocessor
-from bundle.preprocess.text import Text
+from bundle.preprocess.text import RULE, Text
 from bundle.progress import phase
 from bundle.publish import Draft
 from training.console import say
@@ -154,6 +154,14 @@ class TextTask:
         return self.run.data.languages or ([] if self.start is None else self.start.manifest.languages)
 
     @property
+    def respell(self) -> Literal[0, 1]:
+        """The rule for misspelt words; of a start, by default its own."""
+        wanted = self.run.vocabulary.respell
+        if wanted is None:
+            return 0 if self.start is None else self.start.manifest.respell
+        return RULE if wanted else 0
+
+    @property
     def max_length(self) -> int:
         """Tokens the encoder reads."""
         wanted = self.run.vocabulary.max_length
@@ -205,7 +213,7 @@ class TextTask:
     @cached_property
     def preprocessor(self) -> Preprocessor:
         """The bundle's own, with this vocabulary."""
-        return KINDS["text"].load(self.tokenizer_json, self.max_length, self.languages)
+        return self._preprocessor(self.max_length)
 
     @property
     def _reader(self) -> Preprocessor:
@@ -213,7 +221,12 @@ class TextTask:
         wanted = self.run.train.max_tokens
         if not 0 < wanted < self.max_length:
             return self.preprocessor
-        return KINDS["text"].load(self.tokenizer_json, wanted, self.languages)
+        return self._preprocessor(wanted)
+
+    def _preprocessor(self, max_length: int) -> Preprocessor:
+        return KINDS["text"].preprocessor(
+            self.tokenizer_json, max_length, self.languages, respell=self.respell
+        )
 
     @cached_property
     def _learning(self) -> _Learning:
@@ -415,6 +428,7 @@ class TextTask:
             notes=notes_of(self.model.encoder),
             lexical=lexical_of(self.preprocessor, self._examples),
             languages=self.languages,
+            respell=self.respell,
             not_for=self.run.not_for,
             joins=self.joins,
         )

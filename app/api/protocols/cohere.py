@@ -226,3 +226,5 @@ def _warnings(answer: EncodeResult) -> Iterator[str]:
         yield f"{count} of the texts are addresses of pictures, sounds or films; nothing was fetched"
     if count := sum("other_language" in fact.warnings for fact in answer.facts):
         yield f"{count} of the texts seem to be in languages that the model was not trained for"
+    if count := sum("respelt" in fact.warnings for fact in answer.facts):
+        yield f"{count} of the texts have words that were read as misspelt"

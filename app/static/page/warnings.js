@@ -11,6 +11,7 @@ const WORDS = {
   empty_history: () => "the history holds nothing that the encoder can use",
   empty_item: () => "nothing is known of the item; its vector is that of no item in particular",
   other_language: () => "it seems to be in a language that the encoder was not trained for",
+  respelt: (count) => `${count} ${count === 1 ? "word was" : "words were"} read as misspelt`,
   media_address: () => "it is nothing but the address of a file; its letters were encoded, nothing was fetched",
 };
 

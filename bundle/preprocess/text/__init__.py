@@ -3,5 +3,6 @@
 from bundle.preprocess.text.input import Text, TextFacts, TokenIds
 from bundle.preprocess.text.kind import TEXT
 from bundle.preprocess.text.preprocessor import TextPreprocessor, pack
+from bundle.preprocess.text.spelling import RULE
 
-__all__ = ["TEXT", "Text", "TextFacts", "TextPreprocessor", "TokenIds", "pack"]
+__all__ = ["RULE", "TEXT", "Text", "TextFacts", "TextPreprocessor", "TokenIds", "pack"]

@@ -146,3 +146,8 @@ class TextFacts(Facts):
         "means little",
         False,
     )
+    respelt: int = warning_field(
+        "how many words were read as others, in which only neighbouring letters are swapped: words that the "
+        "encoder does not know, read as words that it knows",
+        0,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from bundle.lexical import LEXICAL
@@ -71,6 +72,7 @@ TEXT = Kind(
     file="tokenizer.json",
     version=1,
     load=TextPreprocessor,
+    load_respelling=partial(TextPreprocessor, respells=True),
     facts=TextFacts,
     optional_files=frozenset({LEXICAL}),
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,6 +24,7 @@ from bundle.preprocess.text.growth import Growth
 from bundle.preprocess.text.input import EMPTY, FIELD, Text, TextFacts, TokenIds
 from bundle.preprocess.text.languages import Languages
 from bundle.preprocess.text.pieces import pieces_of
+from bundle.preprocess.text.spelling import Spelling
 from bundle.preprocess.text.wordpiece import TokenCache
 
 PIECE = 128 * 1024  # characters that are tokenised at once: their tokens take a hundred times the memory
@@ -35,12 +37,20 @@ class TextPreprocessor:
         tokenizer_json: the content of tokenizer.json.
         max_length: most tokens the encoder reads, special tokens included.
         languages: that the encoder was trained for; of texts in others the caller is told. None if unknown.
+        respells: misspelt words are read as `spelling` finds that they were meant, and the caller is told.
     """
 
     input_names = ("input_ids", "attention_mask")
     packed_names = ("token_ids", "grid", "spots")
 
-    def __init__(self, tokenizer_json: bytes, max_length: int, languages: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        tokenizer_json: bytes,
+        max_length: int,
+        languages: Sequence[str] = (),
+        *,
+        respells: bool = False,
+    ) -> None:
         self.max_length = max_length
         self._tokenizer = _tokenizer(tokenizer_json)
         self._unknown_id = _unknown_id(tokenizer_json)
@@ -49,6 +59,8 @@ class TextPreprocessor:
         self._growth = Growth(self._tokenizer)
         self._memory = TokenCache.of(self._tokenizer, tokenizer_json)
         self._languages = Languages.of(languages, self._tokenizer)
+        self._spelling = Spelling.of(tokenizer_json) if respells else None
+        self._has_no_part = _parts(self._tokenizer, self._unknown_id).isdisjoint
         self._specials = self._tokenizer.num_special_tokens_to_add(is_pair=False)
         if max_length <= self._specials:
             raise ManifestError(
@@ -99,9 +111,10 @@ class TextPreprocessor:
             return self._prepare_ids(index, ids, truncate)
         if len(ids) <= self._specials:
             raise InputError(index, "empty_input", EMPTY)
-        languages, other = self._languages, False
-        if languages and (languages.has_no_sure(ids) or item.prompt_chars or not item.text.isascii()):
-            other = languages.is_other(item.text, ids, item.prompt_chars)
+        other, respelt = self._is_other(item, ids), 0
+        if self._spelling and not other and not self._has_no_part(ids):
+            item, respelt = self._respelt(item, self._spelling)
+            ids = self._ids([item])[0] if respelt else ids
         truncated: tuple[Truncation, ...] = () if item.dropped is None else (item.dropped,)
         if (length := len(ids)) > self.max_length:
             if truncate == "none":
@@ -110,11 +123,25 @@ class TextPreprocessor:
             truncated += (Truncation(FIELD, length, self.max_length, "tokens"),)
         row = np.array(ids, dtype=np.int64)  # [t]
         unknown = (FIELD,) if self._unknown_id in ids else ()
-        if truncated or unknown or item.is_media_address or other:
-            facts = TextFacts(len(ids), truncated, unknown, item.is_media_address, other)
+        if truncated or unknown or item.is_media_address or other or respelt:
+            facts = TextFacts(len(ids), truncated, unknown, item.is_media_address, other, respelt)
         else:
             facts = _plain(len(ids))
         return Prepared({"input_ids": row}, cost=len(ids), facts=facts)
+
+    def _is_other(self, item: Text, ids: Sequence[int]) -> bool:
+        """Tell whether a text is in a language that the encoder was not trained for."""
+        languages = self._languages
+        if languages and (languages.has_no_sure(ids) or item.prompt_chars or not item.text.isascii()):
+            return languages.is_other(item.text, ids, item.prompt_chars)
+        return False
+
+    def _respelt(self, item: Text, spelling: Spelling) -> tuple[Text, int]:
+        """A text as it was meant, and how many of its words are read otherwise; a prompt is as it stands."""
+        prompt, rest = item.text[: item.prompt_chars], item.text[item.prompt_chars :]
+        if item.is_media_address or not (read := spelling.read(rest)).changed:
+            return item, 0
+        return replace(item, text=prompt + read.text), read.changed
 
     def _prepare_ids(self, index: int, ids: list[int], truncate: Truncate) -> Prepared:
         length, most, truncated = len(ids), self.max_length, tuple[Truncation, ...]()
@@ -164,8 +191,17 @@ class TextPreprocessor:
         """What the encoder reads of each text, uncut. Raises InputError for one that grows too much."""
         for index, text in enumerate(texts):
             self._growth.check(index, text)
-        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=add_special_tokens)
+        read = [self._read(text) for text in texts] if self._spelling else list(texts)
+        encodings = self._tokenizer.encode_batch(read, add_special_tokens=add_special_tokens)
         return [_tokens(encoding) for encoding in encodings]
+
+    def _read(self, text: str) -> str:
+        """A text as `prepare` reads it; of the same length."""
+        item = Text(text)
+        (ids,) = self._ids([item])
+        if not self._spelling or self._has_no_part(ids) or self._is_other(item, ids):
+            return text
+        return self._respelt(item, self._spelling)[0].text
 
     def decode(self, ids: Sequence[Sequence[int]], *, skip_special_tokens: bool = True) -> list[str]:
         """Texts of token ids; an id that is not in the vocabulary has none."""
@@ -271,6 +307,12 @@ def _are_terms(tokenizer: Tokenizer, unknown: int | None, last: int) -> npt.NDAr
     are_terms = np.ones(last + 1, dtype=np.bool_)
     are_terms[list(special if unknown is None else {*special, unknown})] = False
     return are_terms
+
+
+def _parts(tokenizer: Tokenizer, unknown: int | None) -> frozenset[int]:
+    """The tokens that words have which a WordPiece vocabulary does not hold whole."""
+    parts = {number for token, number in tokenizer.get_vocab().items() if token.startswith("##")}
+    return frozenset(parts if unknown is None else {*parts, unknown})
 
 
 def _unknown_id(content: bytes) -> int | None:

@@ -67,6 +67,9 @@ class VocabularyConfig(Section):
             emoji) as a word of its own. By default where the tokenizer is of BERT's form; trained ones are.
         symbols: of a teacher's or a pretrained tokenizer: so many of the commonest symbols of the texts that
             it lacks take the places of its unused entries. A trained one has all symbols of its texts.
+        respell: read words that the vocabulary lacks, and that are its words with neighbouring letters
+            swapped, as those words, in training, proof and serving; whoever sends one is told. Needs a
+            WordPiece vocabulary of small letters. By default as a start does, and otherwise not.
     """
 
     source: Literal["teacher", "train"] = "train"
@@ -76,6 +79,7 @@ class VocabularyConfig(Section):
     max_length: Positive = 512
     plain: bool | None = None
     symbols: Annotated[int, Field(ge=0)] = 64
+    respell: bool | None = None
 
 
 class LoraConfig(Section):
