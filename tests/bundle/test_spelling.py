@@ -69,6 +69,15 @@ def test_slips_are_read_as_they_were_meant(spelling: Spelling, text: str) -> Non
     assert spelling.read(text).text == SLIPS[text]
 
 
+def test_the_examples_of_the_docs_are_read_so(spelling: Spelling) -> None:
+    page = (MODELS.parent / "docs" / "bundle.md").read_text()
+    table = page.partition("| text | read as | |\n|---|---|---|\n")[2].partition("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+
+    assert len(rows) >= 6
+    assert [spelling.read(text).text for text, _, _ in rows] == [read for _, read, _ in rows]
+
+
 @pytest.mark.parametrize("text", LEFT)
 def test_all_else_is_left_alone(spelling: Spelling, text: str) -> None:
     assert spelling.read(text) == (text, 0)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+import tiny_training
 
 from bundle import ManifestError, Store, Text, publish
 from bundle.lineage import origin_of
@@ -18,6 +19,7 @@ from encodery.cli import main
 from training.errors import ConfigError
 from training.text.parity import SLIPS
 from training.text.respelt import publish_respelt
+from training.text.task import TextTask
 
 CARD = "# text\n\n## Made by\n\nus"
 
@@ -98,3 +100,15 @@ def test_the_command_tells_the_new_spaces(store: Store, capsys: pytest.CaptureFi
 
     assert ended.value.code == 0
     assert store.manifest("text", "2").space in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("wanted", "rule"), [(None, 0), (False, 0), (True, 1)])
+def test_a_run_trains_by_the_rule_that_its_bundle_will_have(
+    tmp_path: Path, wanted: bool | None, rule: int
+) -> None:
+    vocabulary = {"size": 200, "max_length": 32, "respell": wanted}
+    data = tiny_training.write_data(tmp_path)
+    task = TextTask(tiny_training.text_run(vocabulary=vocabulary), data)
+    draft = task.drafts({})[0]
+
+    assert (task.respell, draft.respell) == (rule, rule)
