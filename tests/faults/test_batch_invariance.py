@@ -95,7 +95,11 @@ def test_rows_alone_equal_rows_in_any_company(url: str, model: str, effort: Any,
 def test_texts_get_the_same_bits_where_that_is_asked_for(model: str) -> None:
     drawn = random.Random(5)
     inputs = [some_text(drawn) for _ in range(40)]
-    asked = {"ENCODERY_SAME_BITS": "true", "ENCODERY_RESULT_CACHE_BYTES": "0", "ENCODERY_REQUEST_TIMEOUT_S": "60"}
+    asked = {
+        "ENCODERY_SAME_BITS": "true",
+        "ENCODERY_RESULT_CACHE_BYTES": "0",
+        "ENCODERY_REQUEST_TIMEOUT_S": "60",
+    }
     with serving(BUNDLED, **asked) as url, httpx.Client(base_url=url, trust_env=False, timeout=120) as client:
         alone = np.concatenate([encoded(client, model, [one]) for one in inputs])
         worst = max(farthest(url, model, inputs, alone, seed=seed) for seed in range(3))

@@ -47,7 +47,9 @@ def quantized(contents: Contents, to: str) -> tuple[Draft, str]:
     if graph == first.graph:
         raise ConfigError(f"{manifest.name} has no float32 layer or table that is large enough for int8")
     golden = Golden.from_bytes(first.golden)
-    preprocessor = KINDS[KIND].load(first.preprocessor, first.max_length, first.languages)
+    preprocessor = KINDS[KIND].preprocessor(
+        first.preprocessor, first.max_length, first.languages, respell=first.respell
+    )
     texts = [Text(one) for one in (*golden.inputs, *parity_texts(first.max_length))]
     prepared = preprocessor.prepare(texts, "end")
     before, alone, batched = (
