@@ -166,7 +166,7 @@ class Engine:
             distinct = Distinct.of(inputs) if only is None else only
             prepared = distinct.prepared(loaded.encoder, how.truncate)
         else:
-            distinct = await self._on_thread(Distinct.of, how, inputs) if only is None else only
+            distinct = await self._distinct(inputs, how) if only is None else only
             prepared = await self._in_slices(loaded, distinct, how)
         if (arrival := ARRIVAL.get()) is not None:
             arrival.end()
@@ -199,10 +199,15 @@ class Engine:
         )
         return distinct.spread(done)
 
+    async def _distinct(self, inputs: Sequence[Input], how: _How) -> Distinct:
+        """Compare large inputs, if there are several."""
+        return Distinct.of(inputs) if len(inputs) == 1 else await self._on_thread(Distinct.of, how, inputs)
+
     async def _in_slices(self, loaded: Loaded, distinct: Distinct, how: _How) -> list[Prepared]:
         """Prepare the inputs, some after others; no more than have room in the queue."""
         prepared, cost = list[Prepared](), 0
-        for part in await self._on_thread(distinct.slices, how):
+        is_one = len(distinct.inputs) == 1  # to a thread and back takes as long as decoding base64 of 50 kB
+        for part in [distinct] if is_one else await self._on_thread(distinct.slices, how):
             done = await self._on_thread(part.prepared, how, loaded.encoder, how.truncate)
             cost += sum([one.cost for one in done])
             self._admit_cost(cost, how.priority)
