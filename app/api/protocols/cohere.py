@@ -28,7 +28,7 @@ from app.settings import Settings
 from bundle import InputError, Truncate
 from bundle.values import json_type
 
-_InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering"]
+_InputType: TypeAlias = Literal["search_query", "search_document", "classification", "clustering", "image"]
 EmbeddingType: TypeAlias = Literal["float", "int8", "uint8", "binary", "ubinary", "base64"]
 MOST_TYPES = 16  # of vectors in an answer; there are six
 # Of an answer, for each dimension: digits and a comma, of a byte or of eight dimensions in one; or base64.
@@ -79,7 +79,9 @@ class EmbedRequest(ForeignRequest):
         description='`texts` in another form: [{"content": [{"type": "text", "text": ..}]}], or a picture: '
         '[{"content": [{"type": "image_url", "image_url": {"url": ..}}]}]',
     )
-    input_type: _InputType | None = Field(None, description="picks the model's prompt for it, if it has one")
+    input_type: _InputType | None = Field(
+        None, description="picks the model's prompt for it, if it has one; image is of pictures"
+    )
     embedding_types: list[EmbeddingType] | None = Field(
         None, description="default: float", max_length=MOST_TYPES
     )
@@ -129,8 +131,10 @@ async def _encoded(context: Context, request: Request) -> tuple[EmbedRequest, En
         unit=True,
     )
     refuse_less(context, ask, asked.max_tokens, "max_tokens")
+    if asked.input_type != "image":  # pictures have no prompts
+        ask = with_prompt_for(asked.input_type, ask, context)
     try:
-        return asked, await encode(context, request, with_prompt_for(asked.input_type, ask, context))
+        return asked, await encode(context, request, ask)
     except InputError as error:
         if not has_parts:
             raise
@@ -156,10 +160,13 @@ async def _texts(asked: EmbedRequest, settings: Settings) -> Any:
 
 
 def _check_texts(asked: EmbedRequest) -> None:
-    """Raise InvalidRequest for what is no list."""
+    """Raise InvalidRequest for what is no list, or is to be pictures."""
     if not isinstance(asked.texts, list):
         message = f"texts: expected a list of texts, this is {described(asked.texts)}"
         raise InvalidRequest(message, code="wrong_type", param="texts")
+    if asked.input_type == "image":
+        message = "input_type: image is of pictures, which are sent as images; leave it out with texts"
+        raise InvalidRequest(message, code="invalid_value", param="input_type")
 
 
 def _images(images: Any) -> list[dict[str, Any]]:

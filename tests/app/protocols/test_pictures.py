@@ -57,6 +57,7 @@ OPENAI: dict[str, dict[str, Any]] = {
 }
 COHERE: dict[str, dict[str, Any]] = {
     "images": {"images": URIS, "input_type": "search_document"},
+    "images of their own input type": {"images": URIS, "input_type": "image"},
     "inputs": {"inputs": [{"content": [part(one)]} for one in URIS]},
     "inputs of type image": {"inputs": [{"content": [{"type": "image", "image": one}]} for one in URIS]},
 }
@@ -147,6 +148,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("/v2/embed", {"images": URIS, "texts": ["hello"]}, "forms of one field"),
     ("/v2/embed", {"inputs": [{"content": [part(URIS[0]), part(URIS[1])]}]}, "one picture, sound or text"),
     ("/v2/embed", {"texts": ["a red lamp"]}, "this model takes pictures"),
+    ("/v2/embed", {"texts": ["a red lamp"], "input_type": "image"}, "which are sent as images"),
 ]
 
 
