@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,12 @@ import tiny
 import torch
 
 from bundle import Store, publish
+from bundle.preprocess.image import Image
 from training.commands import make_task, train
 from training.config import parse_config
 from training.errors import ConfigError, TeacherError
+from training.image.backbone import read_lite0
+from training.image.encoders.assembled import ImageEncoder
 from training.image.encoders.lite import NORM_EPSILON, Lite0, folded, names_in_package
 from training.image.task import ImageTask
 
@@ -170,6 +174,46 @@ def weights_of(network: Lite0) -> dict[str, torch.Tensor]:
         theirs[f"{norm}.running_mean"] = torch.full_like(bias, 0.5)
         theirs[f"{norm}.bias"] = bias + 1.0
     return theirs
+
+
+def teacher(path: Path) -> str:
+    """Weights of a network that tells pictures apart, though nothing was learned: what distils of it."""
+    torch.manual_seed(1)
+    network = Lite0()
+    for one in network.modules():
+        if isinstance(one, torch.nn.Conv2d):
+            torch.nn.init.kaiming_normal_(one.weight)
+            torch.nn.init.zeros_(one.bias)
+    torch.save(weights_of(network), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return f'[loss.distill]\nsource = "{path}"\nsha256 = "{digest}"'
+
+
+def test_a_student_comes_nearer_to_its_teacher(data: Path, models: Path, tmp_path: Path) -> None:
+    """On pictures that it did not learn from: which of them are alike, by the teacher's features."""
+    text = config("label", losses=teacher(tmp_path / "weights.pth"), metric="knn", dim=32)
+    path = tmp_path / "run.toml"
+    path.write_text(text)
+    task = task_of(text, data, models)
+    inputs = task.encoders()["colours"]
+    unseen = [Image.from_bytes(one.content()) for one in task._held[0].examples]
+    before = inputs(unseen)
+    train(path, data=data, models=models, run=tmp_path / "run", force=True)
+    after = Store(models).load("colours").encode(unseen)
+    learned = read_lite0(str(tmp_path / "weights.pth"), re.search('sha256 = "(.*)"', text)[1])
+    with torch.no_grad():
+        squares = torch.from_numpy(task._held[0].squares)
+        features = ImageEncoder(learned, 1, normalize=False).lower(squares).numpy()
+
+    assert likeness(features, features) > 0.99
+    assert likeness(after, features) > likeness(before, features) + 0.1
+    assert likeness(after, features) > 0.8
+
+
+def likeness(some: np.ndarray, others: np.ndarray) -> float:
+    """Linear CKA of two sets of vectors of the same pictures: 1 where the same ones are alike."""
+    x, y = (one - one.mean(0) for one in (some.astype(np.float64), others.astype(np.float64)))
+    return float(np.linalg.norm(x.T @ y) ** 2 / (np.linalg.norm(x.T @ x) * np.linalg.norm(y.T @ y)))
 
 
 def test_batch_norms_are_folded_into_the_convolutions() -> None:
