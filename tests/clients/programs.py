@@ -15,10 +15,11 @@ import json
 import sys
 from typing import Any
 
+import media_programs
 import tensor_programs
 from asking import ABSENT, MODEL, TEXTS, caught
 
-PROGRAMS = (globals(), vars(tensor_programs))
+PROGRAMS = (globals(), vars(tensor_programs), vars(media_programs))
 
 
 def openai(url: str) -> tuple[Any, str]:

@@ -88,7 +88,8 @@ class Recorder:
 
 
 def _shown(body: bytes) -> str:
-    text = body.decode("ascii", "backslashreplace").replace("\0", "\\0")
+    text = body.decode("ascii", "backslashreplace")
+    text = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)  # fit for a line
     return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
 

@@ -7,22 +7,27 @@ set, what was seen is written there: docs/clients.md shows it.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import asking
 import httpx2 as httpx
 import numpy as np
 import programs
 import pytest
+import tiny
 from recorder import recorded
 from running import serving
+
+from bundle import publish
 
 pytestmark = [pytest.mark.e2e, pytest.mark.clients]
 
@@ -31,6 +36,7 @@ HERE = Path(__file__).parent
 JAVASCRIPT = HERE / "javascript"
 CLOSE = 1e-6
 LOADED = "no such model; loaded: shop-item, shop-user, text"
+NOT_FETCHED = "nothing is fetched from any"
 EMPTY = "the text is empty or has no token; leave it out"
 
 
@@ -45,6 +51,7 @@ class Case:
         packages: whose versions are reported.
         error: what its user must see.
         profile: of the server that it is asked at, ENCODERY_COMPATIBILITY.
+        model: that it asks for vectors.
     """
 
     name: str
@@ -53,6 +60,17 @@ class Case:
     packages: tuple[str, ...]
     error: str = LOADED
     profile: str = "none"
+    model: str = "text"
+
+
+def of_pictures(name: str, environment: str, program: str, *packages: str) -> Case:
+    """A client that sends pictures."""
+    return Case(name, environment, program, packages, NOT_FETCHED, model="image")
+
+
+def of_sounds(name: str, environment: str, program: str, *packages: str) -> Case:
+    """A client that sends sounds."""
+    return Case(name, environment, program, packages, NOT_FETCHED, model="audio")
 
 
 CASES = (
@@ -65,6 +83,7 @@ CASES = (
         "tritonclient_features",
         ("tritonclient",),
         "did you mean 'country'?",
+        model="shop-user",
     ),
     Case(
         "tritonclient[http], errors",
@@ -141,17 +160,47 @@ CASES = (
     Case("AI SDK", "javascript", "ai", ("ai", "@ai-sdk/openai-compatible")),
     Case("LangChain.js, OpenAI", "javascript", "langchain", ("@langchain/openai",)),
     Case("the JDK's HttpClient", "java", "jdk", ()),
+    of_pictures("openai, pictures", "clients", "openai_pictures", "openai"),
+    of_pictures("openai, messages as vLLM reads them", "clients", "openai_messages", "openai"),
+    of_pictures("cohere, pictures", "clients", "cohere_pictures", "cohere"),
+    of_pictures("tritonclient[http], pictures", "clients", "tritonclient_pictures", "tritonclient"),
+    of_sounds("tritonclient[http], sounds", "clients", "tritonclient_sounds", "tritonclient"),
+    of_pictures("Jina's form, pictures", "clients", "jina_pictures"),
+    of_pictures("LiteLLM, pictures", "clients-all", "litellm_pictures", "litellm"),
+    of_pictures("infinity_client, pictures", "clients-apart", "infinity_pictures", "infinity_client"),
+    of_sounds("infinity_client, sounds", "clients-apart", "infinity_sounds", "infinity_client"),
 )
 USERS = [{"history": ["A1", "B1"], "country": "GB"}, {"history": ["C2"]}]
 
 
+INPUTS: Mapping[str, Any] = {
+    "text": programs.TEXTS,
+    "shop-user": USERS,
+    "image": [base64.b64encode(one).decode() for one in asking.PICTURES],
+    "audio": [base64.b64encode(one).decode() for one in asking.SOUNDS],
+}
+MEDIA = ("image", "audio")  # models that are served by themselves: others are asked for all that are loaded
+
+
 @pytest.fixture(scope="module")
-def urls(published: Path) -> Iterator[dict[str, str]]:
-    """A server for each profile that a client needs."""
+def media(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny bundles of pictures and of sounds."""
+    models = tmp_path_factory.mktemp("media")
+    publish(models, [tiny.image_draft()])
+    publish(models, [tiny.audio_draft()])
+    return models
+
+
+@pytest.fixture(scope="module")
+def urls(published: Path, media: Path) -> Iterator[dict[tuple[str, bool], str]]:
+    """A server for each profile that a client needs, and whether it has models of pictures and sounds."""
+    wanted = sorted({(case.profile, case.model in MEDIA) for case in CASES})
     with ExitStack() as servers:
         yield {
-            profile: servers.enter_context(serving(published, ENCODERY_COMPATIBILITY=profile))
-            for profile in sorted({case.profile for case in CASES})
+            (profile, is_media): servers.enter_context(
+                serving(media if is_media else published, ENCODERY_COMPATIBILITY=profile)
+            )
+            for profile, is_media in wanted
         }
 
 
@@ -188,12 +237,10 @@ def _output(*command: str) -> str:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_client_gets_the_vectors_of_encode_and_our_sentence(
-    case: Case, urls: dict[str, str], report: list[dict[str, Any]]
+    case: Case, urls: dict[tuple[str, bool], str], report: list[dict[str, Any]]
 ) -> None:
-    url = urls[case.profile]
-    inputs = (
-        {"model": "shop-user", "inputs": USERS} if "features" in case.name else {"inputs": programs.TEXTS}
-    )
+    url = urls[case.profile, case.model in MEDIA]
+    inputs = {"model": case.model, "inputs": INPUTS[case.model]}
     expected = httpx.post(f"{url}/encode", json=inputs, trust_env=False).json()["embeddings"]
 
     with recorded(url) as recorder:
