@@ -46,8 +46,9 @@ ROWS: dict[str, Row] = {
     ),
     "L5": Row(
         "No body holds up the event loop, or takes memory out of proportion",
-        "the worst bodies that a search over routes, media types and shapes found",
-        ("tests/faults/test_stalls.py",),
+        "the worst bodies that a search over routes, media types and shapes found; pictures and sounds as "
+        "large as they may be, and hostile ones",
+        ("tests/faults/test_stalls.py", "tests/faults/test_media_stalls.py"),
     ),
     "M1": Row(
         "Nothing grows in a long life",
