@@ -182,7 +182,7 @@ def _wait(server: Server, process: subprocess.Popen[bytes], port: int, log: Path
     while time.monotonic() < until_s:
         if process.poll() is not None:
             raise Unavailable(f"ended when it was started: {_reason(log.read_text(errors='replace'))}")
-        if _answers(port, server.ready):
+        if answers(port, server.ready):
             return
         time.sleep(0.1)
     raise Unavailable(f"did not answer within {START_S:.0f} s")
@@ -194,13 +194,20 @@ def _reason(output: str) -> str:
     return next((line for line in reversed(lines) if "Error: " in line), lines[-1])[:200]
 
 
-def _answers(port: int, path: str) -> bool:
+def answers(port: int, path: str) -> bool:
+    """Whether GET gives 200."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=2) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
             return connection.recv(12).endswith(b"200")
     except OSError:
         return False
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does on that port."""
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
 
 
 def free_port() -> int:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +56,20 @@ def stop(asking: subprocess.Popen[bytes], work: Path) -> dict[str, npt.NDArray[n
         return {name: found[name] for name in FIELDS}
 
 
+class _Answer(NamedTuple):
+    """What came of a request.
+
+    Attributes:
+        off: the largest difference of the vector from what the version must give.
+        is_last: the server ends the connection after it.
+    """
+
+    status: int
+    version: int
+    off: float
+    is_last: bool
+
+
 class _Callers:
     """Closed loops, each of which waits for its time before it asks again."""
 
@@ -81,20 +96,20 @@ class _Callers:
             due_s += every_s
             at = (at + self._plan.callers) % len(self._plan.inputs)
             try:
-                status, version, off = await self._one(reader, writer, at)
+                status, version, off, is_last = await self._one(reader, writer, at)
             except (OSError, asyncio.IncompleteReadError):
-                status, version, off = FAILED, 0, 0.0
-                reader, writer = await self._connect()
+                status, version, off, is_last = FAILED, 0, 0.0, True
             self.rows.append((sent_s, time.monotonic(), status, version, off))
+            if is_last:
+                writer.close()
+                reader, writer = await self._connect()
         writer.close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._plan.port)
 
-    async def _one(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, at: int
-    ) -> tuple[int, int, float]:
-        """Status, version, and the largest difference of the vector from what the version must give."""
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, at: int) -> _Answer:
+        """Ask once; of what failed, version and difference are 0."""
         body = json.dumps({"inputs": self._plan.inputs[at]}).encode()
         head = (
             f"POST /encode HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: {RAW}\r\n"
@@ -104,12 +119,12 @@ class _Callers:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
         headers = dict(line.lower().split(": ", 1) for line in lines[1:] if line)
         content = await reader.readexactly(int(headers["content-length"]))
-        status = int(lines[0].split()[1])
+        status, is_last = int(lines[0].split()[1]), headers.get("connection") == "close"
         if status != 200:
-            return status, 0, 0.0
+            return _Answer(status, 0, 0.0, is_last)
         version = headers["x-model-version"].partition("/")[2]
         off = np.abs(np.frombuffer(content, "<f4") - self._oracle[version][at]).max()
-        return status, int(version), float(off)
+        return _Answer(status, int(version), float(off), is_last)
 
 
 def main() -> None:

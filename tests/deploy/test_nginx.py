@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -13,12 +11,14 @@ from pathlib import Path
 
 import pytest
 import tiny
-from running import Server, server, until
-from shipped import DEPLOY, free_port, run, tool
+from running import Server, server
+from shipped import tool
+
+from bench.proxy import proxied
 
 pytestmark = pytest.mark.deploy
 
-REPLICAS = ("8001", "8002", "8003")  # as encodery.conf has them
+REPLICAS = 3
 BODY = json.dumps({"inputs": ["hello"]}).encode()
 
 
@@ -74,44 +74,16 @@ def _ask(url: str) -> int:
 
 
 @contextmanager
-def _replicas(models: Path, count: int = len(REPLICAS)) -> Iterator[list[tuple[Server, int]]]:
+def _replicas(models: Path, count: int = REPLICAS) -> Iterator[list[tuple[Server, int]]]:
     """Servers that are ready, each with its port."""
     with ExitStack() as stack:
         started = [stack.enter_context(server(models, ENCODERY_THREADS="1")) for _ in range(count)]
         yield [(one, int(one.logged("ready")["url"].rsplit(":", 1)[1])) for one in started]
 
 
-def _listens(port: int) -> bool:
-    with socket.socket() as asking:
-        return asking.connect_ex(("127.0.0.1", port)) == 0
-
-
 @contextmanager
 def _nginx(replicas: list[tuple[Server, int]], directory: Path, balance: str) -> Iterator[str]:
     """An nginx before them, with the shipped configuration but for ports; its URL."""
-    program, port = tool("nginx"), free_port()
-    text = (DEPLOY / "nginx" / "encodery.conf").read_text()
-    lines = [
-        line for line in text.splitlines() if not any(f":{old} " in line for old in REPLICAS[len(replicas) :])
-    ]
-    text = "\n".join(lines).replace("listen 127.0.0.1:8000;", f"listen 127.0.0.1:{port};")
-    for old, (_, new) in zip(REPLICAS, replicas, strict=False):
-        text = text.replace(f"127.0.0.1:{old} ", f"127.0.0.1:{new} ")
-    if balance == "affinity":
-        text = text.replace("least_conn;", (DEPLOY / "nginx" / "affinity.conf").read_text())
-    temporary = "".join(
-        f"{kind}_temp_path {directory}/{kind};"
-        for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    configuration = directory / "nginx.conf"
-    configuration.write_text(
-        f"daemon off; pid {directory}/nginx.pid; error_log {directory}/error.log;\n"
-        f"events {{}}\nhttp {{ access_log off; {temporary}\n{text}\n}}\n"
-    )
-    run(program, "-t", "-c", configuration)
-    with subprocess.Popen([program, "-c", configuration], stderr=subprocess.DEVNULL) as process:
-        try:
-            until(lambda: _listens(port))
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    tool("nginx")
+    with proxied([port for _, port in replicas], directory, affinity=balance == "affinity") as port:
+        yield f"http://127.0.0.1:{port}"
