@@ -9,22 +9,24 @@ Commands about runs of one kind are in the room of that kind.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TypeAlias
 
 from bundle.manifest import Manifest, Metric
 from bundle.progress import phase
 from bundle.publish import publish
+from training import ranks
 from training.card import metrics_table
 from training.config import Run, load_config
 from training.console import say
 from training.data.files import data_directory
-from training.errors import InterruptedRunError, NothingLearnedError
+from training.errors import ConfigError, InterruptedRunError, NothingLearnedError
 from training.kinds import KINDS
 from training.published import Published
 from training.run import draw_curves, open_run, write_metrics
 from training.task import Task
-from training.trainer import Trainer
+from training.trainer import State, Trainer
 from training.verdict import is_the_start, refusal, validation_metrics, verdict
 
 MakeTask: TypeAlias = Callable[[Run, Path, Path], Task]
@@ -46,6 +48,9 @@ def train(
 ) -> list[Manifest]:
     """Train, prove and publish what a config describes; goes on where an interrupted run stopped.
 
+    Started by torchrun, the processes train together; the first measures and publishes, the others return
+    nothing.
+
     Args:
         config: the TOML file.
         data: directory that its paths are relative to; by default ENCODERY_DATA, or `data`.
@@ -60,20 +65,36 @@ def train(
         BundleError: what was trained cannot be published.
     """
     settings = load_config(config)
+    directory = run or Path("runs") / settings.name
     try:
-        with open_run(run or Path("runs") / settings.name, settings) as directory:
-            task = make(settings, data_directory(data), models)
-            metrics = _train(task, settings, directory, force=force)
-            return _publish(task, metrics, models)
+        with ranks.joined():
+            _check_ranks(settings)
+            with open_run(directory, settings) if ranks.is_first() else nullcontext():
+                task = make(settings, data_directory(data), models)
+                state = Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
+                if not ranks.is_first():
+                    return []
+                metrics = _judge(task, state, settings, directory, force=force)
+                return _publish(task, metrics, models)
     except KeyboardInterrupt:  # outside of the loop, which writes a checkpoint first
         raise InterruptedRunError(
             "stopped; what is done so far is kept, run the same command to go on"
         ) from None
 
 
-def _train(task: Task, settings: Run, directory: Path, *, force: bool) -> dict[str, Metric]:
+def _check_ranks(settings: Run) -> None:
+    """Refuse several processes for a kind of run that is trained by one. Raises ConfigError."""
+    if ranks.count() > 1 and not KINDS[settings.kind].by_ranks:
+        kinds = ", ".join(name for name, kind in KINDS.items() if kind.by_ranks)
+        raise ConfigError(
+            f"a run of kind {settings.kind} is trained by one process, and torchrun started {ranks.count()}; "
+            f"start it without torchrun (kinds that several train: {kinds})"
+        )
+
+
+def _judge(task: Task, state: State, settings: Run, directory: Path, *, force: bool) -> dict[str, Metric]:
+    """Measure and tell what came of the run. Raises NothingLearnedError."""
     metric = settings.train.metric
-    state = Trainer(task, settings.train, seed=settings.seed, directory=directory).fit()
     encoders = task.encoders()  # from here on the weights are those that are published
     with phase("measure what was trained"):
         metrics = validation_metrics(task.evaluate(), state.start) | task.score(encoders)

@@ -8,6 +8,7 @@
         ├── NothingLearnedError   no step was better than the start, whose weights nobody asked for
         ├── DivergedError         the loss, its gradient or the validation metric is not finite
         ├── InterruptedRunError   somebody stopped the run; the same command goes on from its checkpoint
+        ├── RanksError            another process of a run by torchrun ended, or cannot be reached
         ├── ExportError           the exported graph does not give torch's vectors
         └── ServerError           a server that is to be evaluated does not answer with vectors
 
@@ -45,6 +46,10 @@ class DivergedError(TrainingError):
 
 class InterruptedRunError(TrainingError):
     """Somebody stopped the run; its checkpoint is written, and the same command goes on from it."""
+
+
+class RanksError(TrainingError):
+    """Another process of a run by torchrun ended, or cannot be reached."""
 
 
 class ExportError(TrainingError):

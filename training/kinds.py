@@ -29,11 +29,13 @@ class RunKind:
         task: makes a `training.task.Task` of a config and the directory that its paths are relative to.
         may_start: its runs may go on from a published model, or join one, so `task` takes the directory of
             `models` too.
+        by_ranks: its task shares a batch among the processes of torchrun, by `training.ranks.spread`.
     """
 
     settings: str
     task: str
     may_start: bool = False
+    by_ranks: bool = False
 
     def settings_class(self) -> type[Run]:
         """The class of its config."""
@@ -46,7 +48,9 @@ class RunKind:
 
 
 KINDS: dict[str, RunKind] = {
-    "text": RunKind("training.text.settings:TextRun", "training.text.task:TextTask", may_start=True),
+    "text": RunKind(
+        "training.text.settings:TextRun", "training.text.task:TextTask", may_start=True, by_ranks=True
+    ),
     "recommender": RunKind(
         "training.recommender.settings:RecommenderRun", "training.recommender.task:RecommenderTask"
     ),

@@ -25,6 +25,7 @@ from typing import Any
 import torch
 
 from bundle.progress import Progress
+from training import ranks
 from training.config.sections import TrainConfig
 from training.console import say
 from training.errors import ConfigError, DivergedError
@@ -32,7 +33,7 @@ from training.errors import InterruptedRunError as InterruptedRunError  # noqa: 
 from training.loggers import Logger, open_loggers
 from training.metrics import MetricValue, Validation, said
 from training.task import Task
-from training.threads import Threads
+from training.threads import Threads, most_threads
 
 LOGGED, EVALUATED = 200, 5  # points of a curve, and evaluations of a run at least
 CHECKPOINT, BEST, LOG = "checkpoint.pt", "best.pt", "log.jsonl"
@@ -93,11 +94,15 @@ class Trainer:
         loggers: Callable[[Sequence[str], Path, int], Sequence[Logger]] = open_loggers,
     ) -> None:
         self.task, self.config, self.directory, self._stop = task, config, directory, stop
+        # Several measure no threads: each would time another number, and wait for the others.
+        self._threads = None if config.threads or ranks.count() > 1 else Threads()
+        if self._threads is None:
+            torch.set_num_threads(config.threads or most_threads())
         torch.manual_seed(seed)
-        self._threads = None if config.threads else Threads()
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        self._optimizer = make_optimizer(task, config)
+        with ranks.one_before_all():
+            self._optimizer = make_optimizer(task, config)
+        if not ranks.is_first():
+            torch.manual_seed(seed + ranks.rank())  # each has its own dropout noise
         self._parameters = list(task.model.parameters())
         self._rates = [group["lr"] for group in self._optimizer.param_groups]
         self.total_steps = config.epochs * task.steps_per_epoch
@@ -105,12 +110,12 @@ class Trainer:
         self._evaluate_every = config.evaluate_every or min(task.steps_per_epoch, few)
         self._log_every = max(1, self.total_steps // LOGGED)
         self.state = State()
-        resumed = (directory / CHECKPOINT).exists()
-        if resumed:
-            self._restore()
-        self._forget_log_after(self.state.step if resumed else -1)
+        resumed = self._restore()
         self._last_checkpoint = time.monotonic()
-        self._loggers = loggers(config.loggers, directory, self.state.step)
+        self._loggers: Sequence[Logger] = []
+        if ranks.is_first():
+            self._forget_log_after(self.state.step if resumed else -1)
+            self._loggers = loggers(config.loggers, directory, self.state.step)
 
     def fit(self) -> State:
         """Train to the end, or from the checkpoint to the end; leaves the best weights in the model.
@@ -139,7 +144,7 @@ class Trainer:
                 for batch in self._batches():
                     parts = self._step(batch)
                     self._after_step(parts, progress)
-                    if stop_requested() or self._stop(self.state):
+                    if ranks.any_of(stop_requested() or self._stop(self.state)):
                         self._save()
                         raise InterruptedRunError(
                             f"stopped after step {self.state.step} of {self.total_steps}; "
@@ -147,7 +152,8 @@ class Trainer:
                         )
                     if self.state.done:
                         break
-        self.task.model.load_state_dict(_read(self.directory / BEST))
+        best = _read(self.directory / BEST) if ranks.is_first() else {}
+        self.task.model.load_state_dict(ranks.from_first(best))
         self.task.model.eval()
         return self.state
 
@@ -168,6 +174,7 @@ class Trainer:
             self._refuse_not_finite("loss", parts["loss"].item())
             self._drop_gradients()
             torch.autograd.backward(parts["loss"])
+        ranks.average_gradients(self._parameters)
         self._clip()
         self._optimizer.step()
         self.state.step += 1
@@ -209,10 +216,16 @@ class Trainer:
         if step % self._evaluate_every == 0 or step == self.total_steps:
             self._evaluate()
             self._save()
-        elif time.monotonic() - self._last_checkpoint > self.config.checkpoint_every_s:
+        elif ranks.any_of(time.monotonic() - self._last_checkpoint > self.config.checkpoint_every_s):
             self._save()
 
     def _evaluate(self) -> None:
+        """Measure, and keep the best weights: the first does, and tells the others what came of it."""
+        if ranks.is_first():
+            self._measure()
+        self.state = ranks.from_first(self.state)
+
+    def _measure(self) -> None:
         self.task.model.eval()
         with torch.no_grad():
             found = self.task.evaluate()
@@ -247,34 +260,47 @@ class Trainer:
             _write(self.directory / BEST, self.task.model.state_dict())
 
     def _save(self) -> None:
-        _write(
-            self.directory / CHECKPOINT,
-            {
-                "model": self.task.model.state_dict(),
-                "optimizer": self._optimizer.state_dict(),
-                "generator": torch.get_rng_state(),
-                "state": _as_saved(self.state),
-                "data": self.task.data_sha256,
-            },
-        )
+        generator, *others = ranks.collected(torch.get_rng_state())
+        if ranks.is_first():
+            _write(
+                self.directory / CHECKPOINT,
+                {
+                    "model": self.task.model.state_dict(),
+                    "optimizer": self._optimizer.state_dict(),
+                    "generator": generator,
+                    "other generators": others,
+                    "state": _as_saved(self.state),
+                    "data": self.task.data_sha256,
+                },
+            )
         self._last_checkpoint = time.monotonic()
 
-    def _restore(self) -> None:
+    def _restore(self) -> bool:
+        """Go on from the checkpoint that the first has; without one all start as it does."""
         path = self.directory / CHECKPOINT
-        saved = _read(path)
+        saved = ranks.from_first(_read(path) if ranks.is_first() and path.exists() else None)
+        if saved is None:
+            if ranks.count() > 1:
+                self.task.model.load_state_dict(ranks.from_first(self.task.model.state_dict()))
+            return False
         if saved.get("data") != self.task.data_sha256:
             raise ConfigError(f"{path} is of other data than is there now; give --run another directory")
         try:
             self.task.model.load_state_dict(saved["model"])
             self._optimizer.load_state_dict(saved["optimizer"])
-            torch.set_rng_state(saved["generator"])
+            generators = [saved["generator"], *saved.get("other generators", [])]
+            if ranks.rank() < len(generators):
+                torch.set_rng_state(generators[ranks.rank()])
             self.state = _as_read(saved["state"])
         except (RuntimeError, ValueError, TypeError, KeyError, AttributeError):
             raise ConfigError(
                 f"{path} is of another version of this code; give --run another directory"
             ) from None
+        return True
 
     def _log(self, row: dict[str, float]) -> None:
+        if not ranks.is_first():
+            return
         with (self.directory / LOG).open("a") as file:
             file.write(json.dumps(row) + "\n")
         for logger in self._loggers:

@@ -25,6 +25,7 @@ from bundle.preprocess import KINDS, Prepared, Preprocessor
 from bundle.preprocess.text import RULE, Text
 from bundle.progress import phase
 from bundle.publish import Draft
+from training import ranks
 from training.console import say
 from training.data.tables import BadRows
 from training.errors import ConfigError
@@ -364,6 +365,9 @@ class TextTask:
         return {"loss": torch.stack(list(parts.values())).sum()} | parts
 
     def _vectors(self, prepared: Sequence[Prepared]) -> Tensor:
+        return ranks.spread(self._vectors_of_share, prepared)
+
+    def _vectors_of_share(self, prepared: Sequence[Prepared]) -> Tensor:
         budget = self.run.train.chunk_tokens
         return in_chunks(self._vectors_at_once, prepared, budget, lambda one: one.cost)
 
