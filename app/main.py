@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from app.settings import Settings
 from app.shared.listener import CannotServe
 from app.shared.rate_table import RateTable
 from app.shared.scoreboard import WorkerSlot
+from app.shared.unmet import Unmet
 from app.shared.versions import running_version
 from app.side_work import SideWork
 from app.tracing import are_traces_wanted, sending_traces
@@ -47,7 +48,10 @@ _DESCRIPTION = "Vectors of texts, users and items. Vectors can be compared only 
 
 
 def create_app(
-    settings: Settings, models: Registry | Generations | None = None, slot: WorkerSlot | None = None
+    settings: Settings,
+    models: Registry | Generations | None = None,
+    slot: WorkerSlot | None = None,
+    unmet: Sequence[Unmet] = (),
 ) -> Application:
     """The application.
 
@@ -56,6 +60,7 @@ def create_app(
         models: encoders already loaded, or generations that are loaded while the app serves; by default those
             of a controller of its own over `settings.models_dir`, begun at start.
         slot: of this process, where several serve together.
+        unmet: what was asked for before and could not be had.
 
     Raises:
         CannotServe: the keys, the aliases or what traces are asked for by cannot be used; or, at start, there
@@ -91,9 +96,17 @@ def create_app(
         threads = max(1, settings.threads // 2)  # its answers are made under Python's lock
         side_work = SideWork(threads, settings.max_wait_s)
         context = Context(
-            resolved, registries.now, engine, metrics, began_s, gate=gate, cors=cors, side_work=side_work
+            resolved,
+            registries.now,
+            engine,
+            metrics,
+            began_s,
+            gate=gate,
+            cors=cors,
+            side_work=side_work,
+            unmet_at_start=unmet,
         )
-        context.traces = traces = sending_traces() if is_traced else None
+        context.traces = traces = sending_traces(slot) if is_traced else None
         context.proxies = Proxies(settings.trusted_proxies, settings.root_path)
 
         def changed() -> None:

@@ -23,14 +23,18 @@ from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 
 from app.engine import Encoded, Loaded
 from app.shared.listener import CannotServe
+from app.shared.scoreboard import WorkerSlot
+from app.shared.unmet import Unmet
 from app.shared.versions import running_version
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
-    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 MOST_PARTS = 32  # of one request, that get spans; a stream may have thousands
 CLOSING_MS = 2000  # for what is still to be sent, at the end
+ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 _S = 1_000_000_000  # in nanoseconds
 
 
@@ -49,15 +53,49 @@ class Part(NamedTuple):
 _PARTS: ContextVar[list[Part] | None] = ContextVar("traced_parts", default=None)
 
 
+class Told:
+    """Sends spans by another exporter, and tells whether they arrive. The SDK's own log says why not.
+
+    Args:
+        exporter: sends them.
+        slot: of this process, where several serve together.
+    """
+
+    def __init__(self, exporter: SpanExporter, slot: WorkerSlot | None) -> None:
+        self._exporter, self._slot, self._is_failing = exporter, slot, False
+
+    @property
+    def failing(self) -> int:
+        """How many processes could not send their last spans."""
+        return self._slot.untraced if self._slot else int(self._is_failing)
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send them."""
+        result = self._exporter.export(spans)
+        self._is_failing = result.name != "SUCCESS"
+        if self._slot is not None:
+            self._slot.tell_traced(is_so=not self._is_failing)
+        return result
+
+    def shutdown(self) -> None:
+        """As the exporter's own."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """As the exporter's own."""
+        return self._exporter.force_flush(timeout_millis)
+
+
 class Traces:
     """Makes the spans of requests.
 
     Args:
         provider: where they go.
+        told: by whom they are sent.
     """
 
-    def __init__(self, provider: TracerProvider) -> None:
-        self._provider = provider
+    def __init__(self, provider: TracerProvider, told: Told) -> None:
+        self._provider, self._told = provider, told
         self._tracer = provider.get_tracer("encodery", running_version())
 
     def begin(self) -> list[Part]:
@@ -126,6 +164,16 @@ class Traces:
             at_ns += round(seconds * _S)
             span.end(at_ns)
 
+    @property
+    def unmet(self) -> Unmet | None:
+        """That spans do not arrive, if so: of any process, whichever is asked."""
+        if not (failing := self._told.failing):
+            return None
+        processes = f"by {failing} processes" if failing > 1 else "by a process"
+        return Unmet(
+            setting=ENDPOINT, reason=f"the last spans could not be sent {processes}; the log says why"
+        )
+
     def close(self) -> None:
         """Send what is left, for two seconds at most."""
         self._provider.force_flush(CLOSING_MS)
@@ -139,7 +187,7 @@ def are_traces_wanted(environment: Mapping[str, str] = os.environ) -> bool:
         return next((found for name in names if (found := environment.get(name, "").strip())), default)
 
     exporter = value("OTEL_TRACES_EXPORTER", default="otlp").lower()
-    endpoint = value("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    endpoint = value("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", ENDPOINT)
     if value("OTEL_SDK_DISABLED").lower() == "true" or exporter == "none":
         return False
     if exporter != "otlp":
@@ -154,12 +202,17 @@ def are_traces_wanted(environment: Mapping[str, str] = os.environ) -> bool:
             f"OTEL_EXPORTER_OTLP_PROTOCOL is {protocol!r}; Encodery speaks http/protobuf, mostly on port 4318"
         )
     if not endpoint.startswith(("http://", "https://")):
-        raise CannotServe("the endpoint of OTEL_EXPORTER_OTLP_ENDPOINT begins with http:// or https://")
+        raise CannotServe(f"the endpoint of {ENDPOINT} begins with http:// or https://")
     return True
 
 
-def sending_traces(environment: Mapping[str, str] = os.environ) -> Traces:
-    """Spans go where the variables say; a thread of this process sends them."""
+def sending_traces(slot: WorkerSlot | None, environment: Mapping[str, str] = os.environ) -> Traces:
+    """Spans go where the variables say; a thread of this process sends them.
+
+    Args:
+        slot: of this process, where several serve together.
+        environment: has the variables.
+    """
     from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
@@ -171,5 +224,6 @@ def sending_traces(environment: Mapping[str, str] = os.environ) -> Traces:
     ):
         resource["service.name"] = "encodery"
     provider = TracerProvider(resource=Resource.create(resource), shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    return Traces(provider)
+    told = Told(OTLPSpanExporter(), slot)
+    provider.add_span_processor(BatchSpanProcessor(told))  # type: ignore[arg-type]  # not imported untraced
+    return Traces(provider, told)

@@ -12,6 +12,7 @@ from app.access import CALLER, NOBODY
 from app.engine import Refused
 from app.http.context import Context, Ctx
 from app.http.routes import RouteGroup
+from app.shared.unmet import Unmet
 from app.shared.versions import running_version
 
 PASSING = frozenset({"draining", "engine_stalled", "model_loading"})  # reasons that end by themselves
@@ -48,7 +49,11 @@ class QueueHealth(BaseModel):
 
 
 class Health(BaseModel):
-    """The state of the server."""
+    """The state of the server.
+
+    Attributes:
+        unmet: what was asked for by settings and cannot be had, though the server serves.
+    """
 
     ready: bool
     live: bool
@@ -57,6 +62,7 @@ class Health(BaseModel):
     uptime_s: float
     models: list[ModelHealth]
     refused: list[Refused]
+    unmet: list[Unmet]
     queue: QueueHealth
 
 
@@ -103,6 +109,7 @@ async def health(context: Ctx) -> Health | Response:
             for model in registry.models.values()
         ],
         refused=registry.refused,
+        unmet=context.unmet,
         queue=QueueHealth(
             items_in_work=engine.items_in_all,
             waiting_items=sum(items for items, _ in waiting),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Annotated, cast
@@ -20,6 +20,7 @@ from app.http.room import Room
 from app.metrics import Metrics
 from app.settings import Settings
 from app.shadow import Shadows
+from app.shared.unmet import Unmet
 from app.side_work import SideWork
 from app.tracing import Traces
 
@@ -40,6 +41,7 @@ class Context:
         proxies: those that are trusted.
         side_work: what is done for requests beside the engine.
         traces: of requests, where OpenTelemetry is asked for.
+        unmet_at_start: what was asked for before the start and could not be had.
         shadows: versions that encode what others were asked for, in idle moments.
         explaining: held by the explanation whose turn it is to encode a few inputs.
         room: for the bodies of requests.
@@ -62,6 +64,7 @@ class Context:
     proxies: Proxies = field(default_factory=Proxies)
     side_work: SideWork = field(default_factory=SideWork)
     traces: Traces | None = None
+    unmet_at_start: Sequence[Unmet] = ()
     explaining: asyncio.Lock = field(default_factory=asyncio.Lock)
     shadows: Shadows = field(init=False)
     room: Room = field(init=False)
@@ -74,6 +77,12 @@ class Context:
     def models(self) -> Registry:
         """All that there are now; what is taken from one registry goes together."""
         return self.models_now()
+
+    @property
+    def unmet(self) -> list[Unmet]:
+        """What was asked for and cannot be had now."""
+        sending = self.traces.unmet if self.traces else None
+        return [*self.unmet_at_start, *([sending] if sending else [])]
 
     @property
     def registry(self) -> Registry:

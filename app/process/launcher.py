@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -19,6 +19,7 @@ from app.settings import Settings, unknown_variables
 from app.shared.descriptors import raise_limit_of_descriptors
 from app.shared.listener import CannotServe, listening
 from app.shared.log import set_up_log
+from app.shared.unmet import Unmet
 
 log = structlog.get_logger("encodery")
 
@@ -34,12 +35,12 @@ def is_open(settings: Settings) -> bool:
     return not is_local and settings.keys_file is None and settings.api_key is None
 
 
-def serve(settings: Settings, first: Callable[[Settings], None] = lambda settings: None) -> int:
+def serve(settings: Settings, first: Callable[[Settings], Sequence[Unmet]] = lambda settings: ()) -> int:
     """Run until SIGTERM or SIGINT, then finish what was accepted; returns the exit status.
 
     Args:
         settings: of the server.
-        first: what is done before it starts, once there is a log.
+        first: what is done before it starts, once there is a log; gives what could not be done.
 
     Raises:
         CannotServe: before the first request is taken.
@@ -62,12 +63,12 @@ def serve(settings: Settings, first: Callable[[Settings], None] = lambda setting
             host=settings.host,
         )
     tls_context(settings)  # before any process starts
-    first(settings)
+    unmet = first(settings)
     with listening(settings) as listener:
         if settings.workers > 1:
-            supervise(settings, listener)
+            supervise(settings, listener, unmet)
             return 0
         with alone(settings) as controller:  # the child proves while this process imports
             from app.process.server import serve_on  # noqa: PLC0415  # a supervisor has no use for a server
 
-            return serve_on(listener, controller.seen())
+            return serve_on(listener, controller.seen(), unmet=unmet)

@@ -14,6 +14,7 @@ import ssl
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -32,6 +33,7 @@ from app.process.watchdog import Watchdog
 from app.settings import Settings
 from app.shared.listener import BACKLOG, CannotServe
 from app.shared.scoreboard import WorkerSlot
+from app.shared.unmet import Unmet
 from bundle import memory
 
 LINGER_S = 1.0  # for clients that keep a connection to use it once more, and learn that it closes
@@ -43,19 +45,22 @@ THREADS_END_S = 2.0  # after the grace: forward passes that were going to end ha
 log = structlog.get_logger("encodery")
 
 
-def serve_on(listener: socket.socket, found: Generations, slot: WorkerSlot | None = None) -> int:
+def serve_on(
+    listener: socket.socket, found: Generations, slot: WorkerSlot | None = None, unmet: Sequence[Unmet] = ()
+) -> int:
     """Run until a signal comes; returns the exit status.
 
     Args:
         listener: bound.
         found: what is to be loaded, and the settings.
         slot: of this process, where several serve on the socket.
+        unmet: what was asked for and could not be had.
 
     Raises:
         CannotServe: the keys cannot be used.
     """
     memory.keep_freed()
-    return run(create_app(found.settings, found, slot), found.settings, listener, slot)
+    return run(create_app(found.settings, found, slot, unmet), found.settings, listener, slot)
 
 
 def run(app: Application, settings: Settings, listener: socket.socket, slot: WorkerSlot | None = None) -> int:

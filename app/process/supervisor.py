@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from app.generations import Controller, RecordFiles, Reload
 from app.generations.control import controlled
 from app.settings import Settings
 from app.shared import metrics as shared_metrics
+from app.shared import unmet
 from app.shared.listener import CannotServe
 from app.shared.scoreboard import Field, Scoreboard
 
@@ -202,8 +203,13 @@ class Supervisor:
             self._is_stopping, self.status = True, 1
 
 
-def supervise(settings: Settings, listener: socket.socket) -> None:
+def supervise(settings: Settings, listener: socket.socket, found: Sequence[unmet.Unmet] = ()) -> None:
     """Run `settings.workers` server processes until SIGTERM or SIGINT, then end with their status.
+
+    Args:
+        settings: of all.
+        listener: bound.
+        found: what was asked for and could not be had, which each process tells.
 
     Raises:
         CannotServe: none could start; its own last words say why.
@@ -215,6 +221,7 @@ def supervise(settings: Settings, listener: socket.socket) -> None:
     with tempfile.TemporaryDirectory(prefix="encodery-", dir=in_memory) as name, _signals() as wake:
         directory = Path(name)
         scoreboard = Scoreboard(directory, settings.workers)
+        unmet.write(found, directory)
         with (
             Controller(settings, RecordFiles(directory), scoreboard.switch, is_shared=True) as controller,
             controlled(controller, directory),

@@ -20,6 +20,7 @@ from app.shared import metrics as shared_metrics
 from app.shared.listener import CannotServe
 from app.shared.log import set_up_log
 from app.shared.scoreboard import Scoreboard, WorkerSlot
+from app.shared.unmet import read
 
 
 def main() -> int:
@@ -41,7 +42,7 @@ def main() -> int:
                 slot.number,
                 ask=partial(ask, options.shared),
             )
-            return serve_on(listener, found, slot)
+            return serve_on(listener, found, slot, read(options.shared))
         except CannotServe as error:
             sys.stderr.write(f"encodery: {error}\n")
             return 1

@@ -28,6 +28,7 @@ class Field(IntEnum):
     COST = 4  # that waits
     DEATHS = 5  # of processes in this slot, unasked; stays when the slot is cleared
     GENERATION = 6  # of models that it answers by: `app.shared.switch`
+    IS_UNTRACED = 7  # 1 where the last spans could not be sent
 
 
 class Scoreboard:
@@ -132,6 +133,15 @@ class WorkerSlot:
         """Say what this process has in work, and what waits in it."""
         self.scoreboard.set(self.number, Field.ITEMS, items)
         self.scoreboard.set(self.number, Field.COST, cost)
+
+    def tell_traced(self, *, is_so: bool) -> None:
+        """Say whether the last spans of this process could be sent."""
+        self.scoreboard.set(self.number, Field.IS_UNTRACED, int(not is_so))
+
+    @property
+    def untraced(self) -> int:
+        """How many processes could not send their last spans."""
+        return self.scoreboard.total(Field.IS_UNTRACED)
 
     def others(self) -> tuple[int, int]:
         """Return what the other processes have together: items in work, and the cost that waits."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,15 +13,19 @@ from encodery.cli.common import FAILED, MISTAKE, ModelsDir, fail
 
 if TYPE_CHECKING:
     from app.settings import Settings
+    from app.shared.unmet import Unmet
 
 
-def _fetch(settings: Settings) -> None:
-    """Fetch the models that are to be fetched at start."""
-    if settings.pull:
-        from app.setting_types import pulls
-        from encodery.transfer import at_start
+def _fetch(settings: Settings) -> Sequence[Unmet]:
+    """Fetch the models that are to be fetched at start; gives those that could not be had."""
+    if not settings.pull:
+        return ()
+    from app.setting_types import pulls
+    from app.shared.unmet import Unmet
+    from encodery.transfer import at_start
 
-        at_start(pulls(settings.pull), settings.models_dir)
+    failed = at_start(pulls(settings.pull), settings.models_dir)
+    return [Unmet(setting="ENCODERY_PULL", reason=reason) for reason in failed]
 
 
 def serve(

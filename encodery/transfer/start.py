@@ -14,17 +14,20 @@ from encodery.transfer.pull import Wanted, pull
 log = structlog.get_logger("encodery")
 
 
-def at_start(wanted: Sequence[tuple[str, str]], models_dir: Path) -> None:
-    """Fetch each, a place and a name, into the directory.
+def at_start(wanted: Sequence[tuple[str, str]], models_dir: Path) -> list[str]:
+    """Fetch each, a place and a name, into the directory; gives a sentence for each that could not be had.
 
     What cannot be had is told, and the server goes on with what is there.
     Whether that is enough is readiness' to say: a place that is away for an hour must not keep a server down
     that has last week's models.
     """
+    unmet = []
     for address, name in wanted:
         try:
             done = pull(place_of(address), Wanted.parsed(name), models_dir)
         except (BundleError, OSError) as error:
             log.error("pull failed", place=address, model=name, reason=str(error))
+            unmet.append(f"{name}: {error}")
         else:
             log.info("pulled", place=address, models=[f"{one.name}/{one.version}" for one in done])
+    return unmet

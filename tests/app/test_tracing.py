@@ -82,6 +82,30 @@ def collecting() -> Iterator[tuple[Collector, str]]:
             thread.join()
 
 
+@contextmanager
+def refusing() -> Iterator[str]:
+    """The endpoint of a receiver that takes nothing."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(400)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as receiver:
+        thread = threading.Thread(target=receiver.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{receiver.server_port}"
+        finally:
+            receiver.shutdown()
+            thread.join()
+
+
 def test_a_request_is_a_span_of_the_callers_trace_with_its_parts(tmp_path: Path) -> None:
     tiny.publish_all(tmp_path)
     with collecting() as (collector, endpoint):
@@ -163,6 +187,36 @@ def test_a_collector_that_is_away_harms_no_request(tmp_path: Path) -> None:
     assert statuses == [200] * 20
 
 
+def test_any_process_tells_that_spans_do_not_arrive(tmp_path: Path) -> None:
+    """A receiver that refuses for good: what cannot be reached is tried again for ten seconds first."""
+    tiny.publish_all(tmp_path)
+    with (
+        refusing() as endpoint,
+        server(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, ENCODERY_WORKERS="2", **SOON) as running,
+    ):
+        running.logged("all workers serve")
+        url = running.logged("ready")["url"]
+        _post(url, {"inputs": "hello"}, {})
+        until(lambda: bool(_unmet(url)))
+        told = [_unmet(url) for _ in range(8)]
+
+    assert {one["setting"] for unmet in told for one in unmet} == {"OTEL_EXPORTER_OTLP_ENDPOINT"}
+    assert all(len(unmet) == 1 for unmet in told)
+
+
+def test_spans_that_arrive_are_nothing_to_tell(tmp_path: Path) -> None:
+    tiny.publish_all(tmp_path)
+    with (
+        collecting() as (collector, endpoint),
+        server(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **SOON) as running,
+    ):
+        url = running.logged("ready")["url"]
+        _post(url, {"inputs": "hello"}, {})
+        collector.named("POST /encode")
+
+        assert _unmet(url) == []
+
+
 def test_without_its_variables_no_sdk_is_imported() -> None:
     program = "import sys; from app import main, tracing; print('opentelemetry.sdk' in sys.modules)"
 
@@ -195,6 +249,12 @@ def test_nothing_is_traced_unless_it_is_asked_for(variables: dict[str, str]) -> 
 def test_what_is_not_known_ends_the_start_with_a_sentence(variables: dict[str, str], said: str) -> None:
     with pytest.raises(CannotServe, match=said):
         are_traces_wanted(variables)
+
+
+def _unmet(url: str) -> list[dict[str, str]]:
+    with urllib.request.urlopen(f"{url}/health") as answer:
+        found: list[dict[str, str]] = json.load(answer)["unmet"]
+        return found
 
 
 def _post(url: str, body: dict[str, Any], headers: dict[str, str]) -> int:

@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -365,15 +366,35 @@ def test_a_server_fetches_what_it_serves(models: Path, here: Path, web: tuple[st
     here.mkdir()
     pulls = f"{web[0]} text@1, {web[0]} shop-user, {web[0]} absent"
     with server(here, ENCODERY_PULL=pulls) as running:
-        running.logged("ready")
+        url = running.logged("ready")["url"]
         failed = running.logged("pull failed")
+        unmet = _health(url)["unmet"]
 
     assert failed["model"] == "absent"
+    assert unmet == [{"setting": "ENCODERY_PULL", "reason": f"absent: {failed['reason']}"}]
     assert [line["models"] for line in running.log if line["event"] == "pulled"] == [
         ["text/1"],
         ["shop-user/1", "shop-item/1"],
     ]
     assert {line["name"] for line in running.log if line["event"] == "model"} == {"text", *PAIR}
+
+
+def test_each_of_several_processes_tells_what_could_not_be_fetched(models: Path, tmp_path: Path) -> None:
+    pulls = f"{tmp_path / 'nowhere'} text"
+    with server(models, ENCODERY_PULL=pulls, ENCODERY_WORKERS="2") as running:
+        running.logged("all workers serve")
+        url = running.logged("ready")["url"]
+        told = [_health(url) for _ in range(8)]
+
+    assert all(one["ready"] for one in told)
+    assert {one["setting"] for health in told for one in health["unmet"]} == {"ENCODERY_PULL"}
+    assert all(len(health["unmet"]) == 1 for health in told)
+
+
+def _health(url: str) -> dict[str, Any]:
+    with urllib.request.urlopen(f"{url}/health") as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def test_a_disk_that_refuses_leaves_all_as_it_was(models: Path, here: Path) -> None:
