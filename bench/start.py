@@ -37,10 +37,11 @@ PARTS = {  # of a process, each with those before it
 }
 LOADING = """
 import sys, time
+from pathlib import Path
 from app.engine.loading import examples_of
 from bundle import Execution, Store
 from bundle.store import build
-store = Store(sys.argv[1])
+store = Store(Path(sys.argv[1]))
 for name in store.names():
     began_s = time.process_time()
     contents = store.read(name, store.current(name))
