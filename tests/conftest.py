@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, settings
 sys.path.insert(0, str(Path(__file__).parent))  # for `import tiny` and `import strategies`
 
 import tiny
+from buckets import bucket, store  # noqa: F401  # fixtures
 
 from bundle.cores import usable_cores
 

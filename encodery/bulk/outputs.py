@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EMBEDDING, ROW, TRUNCATED, WARNINGS = "embedding", "row", "truncated", "warnings"
+SIDES = (".bad.jsonl", ".meta.json", ".rows.npy")  # of the files that may go with an output
 
 
 def check_output(path: Path) -> None:

@@ -1,14 +1,26 @@
-"""The command that encodes the rows of a file."""
+"""The command that encodes the rows of a file, or of each file in a directory."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from encodery.cli.common import FAILED, INTERRUPTED, MISTAKE, ModelsDir, Url, Version, directory_of, fail
+
+if TYPE_CHECKING:
+    from encodery.bulk.command import Summary
+
+
+class Form(StrEnum):
+    """The choices of --format, in the form that typer reads."""
+
+    parquet = "parquet"
+    npy = "npy"
+    jsonl = "jsonl"
 
 
 class Truncation(StrEnum):
@@ -21,13 +33,18 @@ class Truncation(StrEnum):
 
 def encode(  # noqa: PLR0917  # typer calls it, by name
     source: Annotated[
-        Path,
+        str,
         typer.Argument(
-            metavar="IN", help="Rows to encode: .jsonl, .csv, .tsv or .parquet; or a folder of files."
+            metavar="IN",
+            help="Rows to encode: .jsonl, .csv, .tsv or .parquet; a folder of files; a path, file:// or s3://.",
         ),
     ],
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="File for the vectors: .parquet, .npy or .jsonl.")
+        str,
+        typer.Argument(
+            metavar="OUT",
+            help="File for the vectors: .parquet, .npy or .jsonl; or a directory, for each of IN's.",
+        ),
     ],
     model: Annotated[str, typer.Option(help="Name of the model.")] = "text",
     version: Version = None,
@@ -63,35 +80,42 @@ def encode(  # noqa: PLR0917  # typer calls it, by name
         str,
         typer.Option(metavar="I/N", help="Part I of N of the rows, from 0; each run has an OUT of its own."),
     ] = "0/1",
+    form: Annotated[
+        Form | None, typer.Option("--format", help="Of the files in a directory OUT [default: parquet].")
+    ] = None,
+    work: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where files of a bucket pass through, and are gone on with.")
+    ] = Path(),
 ) -> None:
-    """Encode every row of a file. Continues an interrupted run, and sets bad rows aside."""
+    """Encode all rows of a file, or of a directory's. Continues what was stopped, and sets bad rows aside."""
     from bundle import EncoderyError
     from encodery.bulk.backends import Options
     from encodery.bulk.command import Job, Shard, run
+    from encodery.bulk.many import encoded
 
     options = Options(truncate.value, dimensions, now, prompt)
     models = Path() if url else directory_of(models_dir)
+
+    def encode_file(source: Path, out: Path) -> Summary:
+        job = Job(source, out, model, version, models, url, column=column, keep=keep or (), options=options)
+        return run(replace(job, shard=Shard.parsed(shard)))
+
     try:
-        summary = run(
-            Job(
-                source,
-                out,
-                model,
-                version,
-                models,
-                url,
-                column=column,
-                keep=keep or (),
-                options=options,
-                shard=Shard.parsed(shard),
-            )
-        )
+        for at, summary in encoded(source, out, form and form.value, work, encode_file):
+            _tell(str(at), summary)
     except EncoderyError as error:
         fail(str(error), MISTAKE)
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error), FAILED)
     except KeyboardInterrupt:
         fail("stopped; give the same command to go on", INTERRUPTED)
+
+
+def _tell(out: str, summary: Summary | None) -> None:
+    """Say what came of a file; nothing came of one that was there."""
+    if summary is None:
+        typer.echo(f"{out}: is there, and stays", err=True)
+        return
     typer.echo(f"{out}: {summary.rows:,} vectors of {summary.meta['space']}", err=True)
     if told := ", ".join(f"{name} {count:,}" for name, count in summary.warnings.items() if count):
         typer.echo(f"rows with warnings: {told}", err=True)

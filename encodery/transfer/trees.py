@@ -5,7 +5,9 @@ from __future__ import annotations
 import datetime
 import hashlib
 import hmac
+import html
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -17,6 +19,7 @@ from encodery.transfer.base import Tree
 from encodery.transfer.errors import TransferError
 from encodery.transfer.web import NOT_FOUND, OK, PIECE, ask, refused, stream
 
+MOST_PUT_BYTES = 5 << 30  # of an object that is sent at once, as AWS has it
 FORBIDDEN = 403  # what a bucket says of a file that is not there to who may not list it
 
 
@@ -123,14 +126,61 @@ class Bucket(Web):
         if answer.status != OK:
             raise refused(url, answer.status)
 
-    def _headers(self, method: str, url: str, body: bytes = b"") -> Mapping[str, str]:
+    def tag(self, key: str) -> str | None:
+        """What is another one when an object changes; None if it is not there. Raises TransferError."""
+        url = self._at(key)
+        answer = ask(url, method="HEAD", headers=self._headers("HEAD", url))
+        if answer.status == NOT_FOUND:
+            return None
+        if answer.status != OK:
+            raise refused(url, answer.status)
+        return answer.headers.get("ETag", "")
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        """The objects whose keys begin so, with no further slash. Raises TransferError.
+
+        https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+        """
+        more = ""
+        while True:
+            asked = {"continuation-token": more} if more else {}
+            asked |= {"delimiter": "/", "list-type": "2", "prefix": prefix}
+            url = f"{self._url}?" + "&".join(
+                f"{name}={quote(value, safe='')}" for name, value in asked.items()
+            )
+            answer = ask(url, headers=self._headers("GET", url))
+            if answer.status != OK:
+                raise refused(url, answer.status)
+            text = answer.body.decode()
+            yield from map(html.unescape, re.findall("<Key>([^<]*)</Key>", text))
+            found = re.search("<NextContinuationToken>([^<]*)<", text)
+            if found is None:
+                return
+            more = html.unescape(found[1])
+
+    def send_file(self, key: str, path: Path) -> None:
+        """Put a file of up to MOST_PUT_BYTES, over one that is there. Raises TransferError."""
+        url = self._at(key)
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            headers = {
+                "Content-Type": "application/octet-stream",
+                "Content-Length": str(path.stat().st_size),
+                **self._headers("PUT", url, digest=digest),
+            }
+            answer = ask(url, method="PUT", body=file, headers=headers)
+        if answer.status != OK:
+            raise refused(url, answer.status)
+
+    def _headers(self, method: str, url: str, body: bytes = b"", digest: str = "") -> Mapping[str, str]:
         if not self._key:
             return {}
         now = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
         return signed(
             method,
             url,
-            body,
+            digest or hashlib.sha256(body).hexdigest(),
             key=self._key,
             secret=self._secret,
             token=self._token,
@@ -140,10 +190,21 @@ class Bucket(Web):
 
 
 def signed(
-    method: str, url: str, body: bytes, *, key: str, secret: str, token: str, region: str, now: str
+    method: str, url: str, digest: str, *, key: str, secret: str, token: str, region: str, now: str
 ) -> dict[str, str]:
-    """The headers that sign a request for S3 by version 4 of AWS' signatures; `now` as 20261231T235959Z."""
-    parts, digest = urlsplit(url), hashlib.sha256(body).hexdigest()
+    """The headers that sign a request for S3 by version 4 of AWS' signatures.
+
+    Args:
+        method: of the request.
+        url: of it, its query in the order of names.
+        digest: of its body, sha256 in hexadecimal.
+        key: who signs.
+        secret: of that key.
+        token: of a session; may be empty.
+        region: of the bucket.
+        now: as 20261231T235959Z.
+    """
+    parts = urlsplit(url)
     headers = {"host": parts.netloc, "x-amz-content-sha256": digest, "x-amz-date": now}
     if token:
         headers["x-amz-security-token"] = token

@@ -66,7 +66,11 @@ for _handler in (
 
 
 def ask(
-    url: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, body: bytes | None = None
+    url: str,
+    *,
+    method: str = "GET",
+    headers: Mapping[str, str] | None = None,
+    body: bytes | IO[bytes] | None = None,
 ) -> Answer:
     """The whole answer. Raises TransferError where there is none, or it is too large; Interrupted."""
     with _opened(url, method, headers or {}, body) as response:
@@ -107,7 +111,7 @@ def host_of(url: str) -> str:
 
 
 def _opened(
-    url: str, method: str, headers: Mapping[str, str], body: bytes | None
+    url: str, method: str, headers: Mapping[str, str], body: bytes | IO[bytes] | None
 ) -> http.client.HTTPResponse:
     request = urllib.request.Request(url, body, dict(headers), method=method)  # noqa: S310 - the opener knows HTTP alone
     try:

@@ -283,7 +283,7 @@ def test_a_signature_is_that_of_awss_own_example() -> None:
     headers = signed(
         "GET",
         "https://examplebucket.s3.amazonaws.com/?lifecycle=",
-        b"",
+        hashlib.sha256(b"").hexdigest(),
         key="AKIAIOSFODNN7EXAMPLE",
         secret="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         token="",
