@@ -7,6 +7,7 @@
     python3 dev.py bench --stall      how long large requests hold up the event loop: bench/stall.py
     python3 dev.py bench --start      how soon the server answers after its start: bench/start.py
     python3 dev.py bench --replicas   replicas behind nginx, replaced and killed: bench/replicas.py
+    python3 dev.py bench --cluster    rows on a cluster of Ray, a node killed: bench/cluster.py
     python3 dev.py bench --tracing    what spans cost: bench/tracing.py
     python3 dev.py bench --switch     versions switched under load: bench/switch.py
     python3 dev.py bench --versions DIR   this checkout beside another: bench/versions.py
@@ -30,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import (
+    cluster,
     curves,
     replicas,
     report,
@@ -59,6 +61,7 @@ ALONE = {
     "--versions": versions.main,
     "--switch": switch.main,
     "--replicas": replicas.main,
+    "--cluster": cluster.main,
     "--tracing": tracing.main,
 }  # measurements of their own, see there
 OFFERED = (0.25, 0.5, 0.75, 0.9, 1.1, 1.5)  # of what the closed loop reached, in an open loop

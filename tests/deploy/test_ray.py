@@ -33,7 +33,7 @@ def test_a_killed_node_loses_and_doubles_nothing(tmp_path: Path) -> None:
         part = table.slice(number * ROWS // FILES, ROWS // FILES)
         parquet.write_table(part, tmp_path / "in" / f"{number}.parquet")
 
-    program, *paths = (Path(__file__).with_name("ray_program.py"), *map(tmp_path.joinpath, ("in", "out")))
+    program, *paths = (ROOT / "bench" / "ray_program.py", *map(tmp_path.joinpath, ("in", "out")))
     done = subprocess.run(
         [python, program, tmp_path / "models", "text", *paths, "--kill"],
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},

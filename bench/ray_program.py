@@ -1,6 +1,9 @@
 """Encodes files of Parquet on a cluster of Ray, two nodes that encode on this machine; one may be killed.
 
-Run by `.venv/ray`, which has Ray and the serving environment: ray_program.py MODELS MODEL IN OUT [--kill]
+Run by `.venv/cluster`, which has Ray and the serving environment, for `bench.cluster` and tests:
+
+    ray_program.py MODELS MODEL IN OUT [--kill]
+
 It prints what it saw as JSON.
 """
 
