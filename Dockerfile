@@ -15,10 +15,13 @@ RUN case "${PYTHON_IMAGE} ${BASE_WITHOUT_DIGEST}" in *@sha256:*|*" yes") ;; \
     *) echo "PYTHON_IMAGE has no digest; add @sha256:..., or --build-arg BASE_WITHOUT_DIGEST=yes" >&2; exit 1 ;; esac
 
 # Dependencies before code: a change of code leaves this layer as it is.
-COPY requirements/serve.lock /build/serve.lock
+# Who demands signed bundles (ENCODERY_TRUSTED_KEYS) builds with SIGNING=yes: 16 MB more.
+ARG SIGNING=no
+COPY requirements/serve.lock requirements/signing.lock /build/
 RUN python -m venv --without-pip /opt/venv \
+    && if [ "${SIGNING}" = yes ]; then set -- --requirement /build/signing.lock; fi \
     && python -m pip --python /opt/venv/bin/python install --no-cache-dir --no-input \
-        --disable-pip-version-check --require-hashes --no-deps --requirement /build/serve.lock
+        --disable-pip-version-check --require-hashes --no-deps --requirement /build/serve.lock "$@"
 
 WORKDIR /srv/encodery
 COPY LICENSE NOTICE ./

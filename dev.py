@@ -59,6 +59,7 @@ LOCKS = {
     "dev.lock": "pyproject.toml --extra=train --extra=dev --no-emit-package=torch -c requirements/serve.lock",
     "torch-cuda.lock": "requirements/torch-cuda.in --no-config -c requirements/dev.lock",
     "teacher.lock": "--group=teacher --no-deps",
+    "signing.lock": "requirements/signing.in -c requirements/serve.lock",
     **{f"{name}.lock": f"requirements/{name}.in" for name in (*CLIENTS, *APART)},
 }
 LOCKS["cluster.lock"] += " -c requirements/serve.lock"

@@ -40,6 +40,7 @@ from app.setting_types import (
 from bundle import KINDS
 from bundle.cores import usable_cores
 from bundle.preprocess import LimitSetting
+from bundle.shipped import SHIPPED
 from bundle.words import first_mistake
 
 PREFIX = "ENCODERY_"
@@ -66,7 +67,11 @@ class _Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True)
 
-    models_dir: Path = Field(Path("models"), description="directory of published models")
+    models_dir: Path = Field(
+        Path("models"),
+        description="directory of published models. By default, where there is none of that name, the server "
+        "takes those that came with the package",
+    )
     default_model: str = Field("text", description="model of a request that names none")
     model_aliases: Aliases = Field(
         {},
@@ -85,6 +90,11 @@ class _Settings(BaseSettings):
         "",
         description="models to fetch before the server starts, each a place and a name, as "
         "`s3://bucket/models text@7, oci://registry.example/encoders text-small`: `encodery models pull`",
+    )
+    trusted_keys: Path | None = Field(
+        None,
+        description="PEM file of public keys (Ed25519), of which one must have signed each bundle: what is "
+        "signed by none is refused when it is loaded, fetched or switched to; read again at each change",
     )
     versions_per_model: Count = Field(
         2,
@@ -379,6 +389,18 @@ def sourced_settings(**given: Any) -> SourcedSettings:
     sources |= {name: "command" for name in command if name in sources or command[name] is not None}
     profile = dict.fromkeys(PROFILES[settings.compatibility], f"compatibility {settings.compatibility}")
     return SourcedSettings(settings, profile | sources)
+
+
+def with_shipped(settings: Settings) -> Settings:
+    """The settings with the models that came with the package, where there are no others.
+
+    That is: nobody said where models are, or where they come from, and there is no directory of the default
+    name. It is for those who read; whoever writes makes that directory.
+    """
+    is_said = settings.model_fields_set & {"models_dir", "pull"}
+    if is_said or os.path.lexists(settings.models_dir) or not SHIPPED.is_dir():
+        return settings
+    return settings.model_copy(update={"models_dir": SHIPPED})
 
 
 def _read_file(path: str) -> dict[str, Any]:

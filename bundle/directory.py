@@ -16,6 +16,8 @@ from pathlib import Path
 from bundle.errors import IntegrityError, ManifestError
 from bundle.manifest import Manifest, space_id
 from bundle.preprocess import KINDS
+from bundle.shipped import is_shipped
+from bundle.signatures import MAX_SIGNATURES_BYTES, SIGNATURES
 
 MANIFEST, GRAPH, GOLDEN, CARD = "manifest.json", "model.onnx", "golden.json", "README.md"
 MAX_MANIFEST_BYTES = 1 << 20
@@ -31,11 +33,13 @@ class Contents:
     Attributes:
         files: name to content, all but the manifest.
         manifest_sha256: of manifest.json as it stands on disk.
+        signatures: of signatures.json, if there is one; nobody has looked at it yet.
     """
 
     manifest: Manifest
     files: Mapping[str, bytes] = field(repr=False)
     manifest_sha256: str
+    signatures: bytes | None = field(default=None, repr=False)
 
 
 def read_manifest(directory: Path) -> tuple[Manifest, bytes]:
@@ -84,11 +88,18 @@ def read_directory(directory: Path) -> Contents:
         found = set(os.listdir(directory))
     except OSError as error:
         raise IntegrityError(f"{directory.name} cannot be listed: {error.strerror}") from None
-    unknown = found - set(manifest.files) - {MANIFEST}
+    unknown = found - set(manifest.files) - {MANIFEST, SIGNATURES}
     if unknown:
         raise IntegrityError(f"unknown files in the bundle: {sorted(unknown)[:3]}; remove them")
     files = {name: read_entry(directory, manifest, name) for name in manifest.files}
-    return Contents(manifest, files, hashlib.sha256(manifest_bytes).hexdigest())
+    sha256 = hashlib.sha256(manifest_bytes).hexdigest()
+    return Contents(manifest, files, sha256, read_signatures(directory))
+
+
+def read_signatures(directory: Path) -> bytes | None:
+    """The content of signatures.json; None if there is none. Raises IntegrityError."""
+    path = directory / SIGNATURES
+    return read_file(path, MAX_SIGNATURES_BYTES) if os.path.lexists(path) else None
 
 
 def read_entry(directory: Path, manifest: Manifest, name: str) -> bytes:
@@ -113,7 +124,9 @@ def read_file(path: Path, limit: int, expected_size: int | None = None) -> bytes
         raise IntegrityError(f"{path.name} cannot be opened: {error.strerror}") from None
     try:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        # Installers link the files of a package to their caches.
+        is_linked = status.st_nlink > 1 and not is_shipped(path)
+        if not stat.S_ISREG(status.st_mode) or is_linked:
             raise IntegrityError(f"{path.name} is a hard link or no regular file; put the file in its place")
         size = status.st_size
         if expected_size is not None and size != expected_size:

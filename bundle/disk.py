@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from bundle.errors import BundleError
+from bundle.shipped import refuse_shipped
 
 if sys.platform == "win32":
     import msvcrt
@@ -37,6 +38,7 @@ class Disk:
 
     def make_directory(self, path: Path) -> None:
         """Create a directory and those above it; one that is there already is left as it is."""
+        refuse_shipped(path)
         try:
             self.call(os.mkdir, path)
         except FileNotFoundError:
@@ -145,9 +147,10 @@ def publishing(directory: Path, disk: Disk = DISK) -> Iterator[None]:
     """Be the only publisher of one model.
 
     Raises:
-        BundleError: somebody else is publishing it.
+        BundleError: somebody else is publishing it, or it came with the package.
         OSError: the lock's file cannot be made.
     """
+    refuse_shipped(directory)
     try:
         lock = disk.lock(directory)
     except BlockingIOError:

@@ -4,6 +4,7 @@
     ├── BundleError               a bundle cannot be found, trusted or published
     │   ├── ManifestError         manifest.json is missing, malformed or of another schema
     │   ├── IntegrityError        a file is missing, changed, a link, unknown, or its graph is unsafe
+    │   ├── SignatureError        nobody who is trusted has signed it
     │   ├── GoldenError           the encoder does not give the vectors that training recorded
     │   ├── VersionExistsError    a published version is never overwritten
     │   ├── AliasChangedError     what an alias stands for was changed by somebody else
@@ -40,6 +41,10 @@ class ManifestError(BundleError):
 
 class IntegrityError(BundleError):
     """A file is missing, changed, a link or unknown, or the graph is unsafe."""
+
+
+class SignatureError(BundleError):
+    """Nobody who is trusted has signed it, or a key cannot be used."""
 
 
 class GoldenError(BundleError):

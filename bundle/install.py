@@ -17,6 +17,7 @@ from bundle.disk import DISK, Disk
 from bundle.errors import VersionExistsError
 from bundle.manifest import Manifest
 from bundle.publish import move_into_place
+from bundle.signing import put_signatures
 from bundle.store import Store, build
 from bundle.switching import alone, make_current, temporary_in, told_as
 
@@ -28,11 +29,13 @@ class Foreign:
     Attributes:
         content: of manifest.json.
         read: a file of it, by name.
+        signatures: of signatures.json, if it has one.
     """
 
     manifest: Manifest
     content: bytes = field(repr=False)
     read: Callable[[str], bytes] = field(repr=False)
+    signatures: bytes | None = field(default=None, repr=False)
 
 
 def install(
@@ -42,7 +45,8 @@ def install(
 
     Args:
         models: the directory of models.
-        group: an encoder, or the towers of a pair; those that are there already are not read.
+        group: an encoder, or the towers of a pair; of those that are there already only the signatures are
+            taken, for keys may have followed others.
         use: makes them current.
         who: for the history; by default the user of the machine.
         disk: where every change goes through.
@@ -58,6 +62,7 @@ def install(
         with alone(models, [manifest.name for manifest in manifests], disk):
             new = absent(models, manifests)
             _put_in_place(models, [one for one in group if one.manifest in new], disk)
+            put_signatures(models, [(one.manifest, one.signatures) for one in group], disk)
             for manifest in manifests:
                 Store(models).read(manifest.name, manifest.version, manifest.digest)
             if use:

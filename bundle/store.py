@@ -31,6 +31,7 @@ from bundle.directory import (
     read_entry,
     read_file,
     read_manifest,
+    read_signatures,
 )
 from bundle.disk import DISK, Disk, publishing
 from bundle.encoder import DEFAULT, Encoder
@@ -41,6 +42,7 @@ from bundle.lexical import LEXICAL, Lexical
 from bundle.manifest import Digest, Manifest, Name, Reference
 from bundle.preprocess import KINDS, HasTerms, Kind, Preprocessor
 from bundle.sessions import Execution
+from bundle.signatures import TrustedKeys
 
 TEMPORARY = ".tmp-"  # starts the names of what is still being written
 
@@ -59,9 +61,15 @@ class _Pointer(BaseModel):
 
 @dataclass(frozen=True)
 class Store:
-    """A directory of published models."""
+    """A directory of published models.
+
+    Attributes:
+        root: the directory.
+        trusted: keys of which one must have signed each version that is read; None for whoever signed it.
+    """
 
     root: Path
+    trusted: TrustedKeys | None = None
 
     def names(self) -> list[str]:
         """Every model that has a version or a pointer, or that cannot be read, sorted."""
@@ -140,6 +148,22 @@ class Store:
         """The manifest alone; its files are not checked. Raises ManifestError."""
         return _named(read_manifest(self._directory(name, version))[0], name, version)
 
+    def check_signed(self, manifest: Manifest) -> str | None:
+        """The id of the trusted key that signed a version that is here; None where nobody demands one.
+
+        Raises:
+            SignatureError: none of the trusted keys did.
+        """
+        if self.trusted is None:
+            return None
+        content = read_signatures(self._directory(manifest.name, manifest.version))
+        return self.trusted.check(manifest.digest, content)
+
+    def check_group_signed(self, name: str, version: str) -> None:
+        """The same for a version and those that were published with it. Raises BundleError."""
+        for one, found in self._together(self.manifest(name, version)).items():
+            self.check_signed(self.manifest(one, found))
+
     def card(self, manifest: Manifest) -> bytes:
         """The model card of a version, UTF-8, as it was published. Raises ManifestError, IntegrityError."""
         return read_entry(self._directory(manifest.name, manifest.version), manifest, CARD)
@@ -153,9 +177,11 @@ class Store:
             digest: what its manifest must have, where somebody looked at it before.
 
         Raises:
-            ManifestError, IntegrityError: with the reason.
+            ManifestError, IntegrityError, SignatureError: with the reason.
         """
         contents = read_directory(self._directory(name, version))
+        if self.trusted is not None:
+            self.trusted.check(contents.manifest.digest, contents.signatures)
         if digest not in (None, contents.manifest.digest):
             raise IntegrityError(f"{name}/{version} was replaced while it was being loaded; load it again")
         for peer in _named(contents.manifest, name, version).peers:

@@ -33,14 +33,15 @@ def verified(store: Store, name: str) -> list[dict[str, str | None]]:
     try:
         store.current(name)
     except BundleError as error:
-        results.append({"name": name, "version": "current", "fault": str(error)})
+        results.append({"name": name, "version": "current", "fault": str(error), "signed_by": None})
     for version in store.versions(name):
-        fault = None
+        fault = signed_by = None
         try:
+            signed_by = store.check_signed(store.manifest(name, version))
             store.load(name, version)
         except BundleError as error:
             fault = str(error)
-        results.append({"name": name, "version": version, "fault": fault})
+        results.append({"name": name, "version": version, "fault": fault, "signed_by": signed_by})
     return results
 
 

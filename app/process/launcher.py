@@ -20,6 +20,7 @@ from app.shared.descriptors import raise_limit_of_descriptors
 from app.shared.listener import CannotServe, listening
 from app.shared.log import set_up_log
 from app.shared.unmet import Unmet
+from bundle.shipped import is_shipped
 
 log = structlog.get_logger("encodery")
 
@@ -53,6 +54,11 @@ def serve(settings: Settings, first: Callable[[Settings], Sequence[Unmet]] = lam
         log.info("settings", **settings.changed() | {"models_dir": str(settings.models_dir.resolve())})
     else:
         log.info("settings", **settings.values())
+    if is_shipped(settings.models_dir):
+        log.info(
+            "no models directory here: serving what came with the package, which stays as it is",
+            models_dir=str(settings.models_dir),
+        )
     raise_limit_of_descriptors()
     for name, nearest in unknown_variables(os.environ).items():
         hint = {"nearest": nearest} if nearest else {}

@@ -163,7 +163,8 @@ def plan_of(
     """Per model the current version, those that have aliases, and others, as many as there may be.
 
     The others are those that were planned before, what was current then first, so that going back finds it
-    loaded; and then the newest. Reads manifests only.
+    loaded; and then the newest. Reads manifests and signatures only; each
+    version is pinned by the digest that is signed, so that nobody has to look at signatures again.
 
     Args:
         store: has the versions.
@@ -211,6 +212,7 @@ def _plan_model(
     for version in _first(dict.fromkeys([*named, *wished]), dict.fromkeys(others), count):
         try:
             manifest = store.manifest(name, version)
+            store.check_signed(manifest)
         except BundleError as error:
             refused.append(Refused(name, version, str(error)))
         else:

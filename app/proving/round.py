@@ -16,8 +16,9 @@ from app.proving.verdicts import Verdicts
 from app.settings import Settings
 from app.shared.listener import CannotServe
 from app.shared.scratch import scratch
-from bundle import Store
+from bundle import BundleError, Store
 from bundle.aliases import CURRENT
+from bundle.signatures import read_trusted_keys
 
 log = structlog.get_logger("encodery")
 
@@ -105,10 +106,8 @@ class Round:
         if not versions:
             reasons = {one.version: one.reason for one in model.refused}
             return reasons.get(None if name == CURRENT else name, f"it has no {name} version")
-        digests = {one.version: one.digest for one in model.versions}
         for version in versions:
-            reason = self.reason(digests[version]) if version in digests else "its manifest cannot be read"
-            if reason is not None:
+            if (reason := self._refusal(model, version)) is not None:
                 return f"{version}: {reason}"
         return None
 
@@ -116,11 +115,14 @@ class Round:
         """Those of some versions that cannot be answered by, as name/version, and why."""
         for name, version in versions:
             model = self.plan.model(name)
-            digest = (
-                next((one.digest for one in model.versions if one.version == version), "") if model else ""
-            )
-            if (reason := self.reason(digest)) is not None:
+            if (reason := self._refusal(model, version)) is not None:
                 yield f"{name}/{version}", reason
+
+    def _refusal(self, model: PlannedModel | None, version: str) -> str | None:
+        """Why a version cannot be answered by: it could not be planned, or is not proven."""
+        refused = {one.version: one.reason for one in model.refused} if model else {}
+        planned = {one.version: one.digest for one in model.versions} if model else {}
+        return refused.get(version) or self.reason(planned.get(version, ""))
 
     def reason(self, digest: str) -> str | None:
         """Why a version was refused; None if it is proven."""
@@ -150,7 +152,11 @@ def planned(
     models = settings.models_dir
     if not models.is_dir():
         raise CannotServe(f"There is no directory {models}; set --models-dir or ENCODERY_MODELS_DIR.")
-    store = Store(models)
+    try:
+        trusted = read_trusted_keys(settings.trusted_keys) if settings.trusted_keys else None
+    except BundleError as error:
+        raise CannotServe(f"ENCODERY_TRUSTED_KEYS cannot be used: {error}.") from None
+    store = Store(models, trusted)
     store.sweep()
     known = {model.name: model for model in names.models} if names else {}
     plan = plan_of(store, settings.versions_per_model, before=before, wishes=wishes, only=only, names=known)

@@ -18,6 +18,7 @@ from bundle import Store
 from bundle.cores import usable_cores
 from bundle.preprocess.facts import warning_names
 from bundle.progress import Progress
+from bundle.signatures import TrustedKeys
 from encodery import __version__
 from encodery.bulk.backends import Backend, EncodedChunk, LocalBackend, Options, RemoteBackend
 from encodery.bulk.errors import BulkError
@@ -72,6 +73,7 @@ class Job:
         models: directory of bundles; not used with a URL.
         url: of a server.
         shard: which of its rows.
+        trusted: keys of which one must have signed the bundle.
         tell: takes what is to be told before anything is encoded.
     """
 
@@ -85,6 +87,7 @@ class Job:
     keep: Sequence[str] = ()
     options: Options = field(default_factory=Options)
     shard: Shard = Shard()
+    trusted: TrustedKeys | None = None
     tell: Callable[[str], None] = say
 
 
@@ -208,7 +211,7 @@ def chunks(rows: Iterator[InputRow]) -> Iterator[list[InputRow]]:
 
 def _backend(job: Job) -> Backend:
     if job.url is None:
-        encoder = Store(job.models).load(job.model, job.version)
+        encoder = Store(job.models, job.trusted).load(job.model, job.version)
         return LocalBackend(encoder, job.options, usable_cores())
     try:
         from encodery_client import Client, EncoderyClientError

@@ -72,6 +72,7 @@ OF_MODELS: dict[str, Callable[..., None]] = {
     "list": models.list_models,
     "show": models.show,
     "verify": models.verify,
+    "sign": models.sign,
     "use": aliases.use,
     "alias": aliases.alias,
     "history": aliases.history,

@@ -35,6 +35,7 @@ def use(
 
     store = store_of(models_dir)
     with _mistakes():
+        store.check_group_signed(name, version)
         set_alias(store.root, name, CURRENT, {version: ALL}, seen=if_match, new_space=new_space)
         manifest = store.manifest(name, version)
     for each in (manifest.name, *(peer.name for peer in manifest.peers)):
@@ -78,6 +79,8 @@ def alias(  # noqa: PLR0917  # typer calls it, by name
             typer.echo(f"{alias}: removed")
         else:
             shares = _shares(versions or [])
+            for version in shares:
+                store.check_group_signed(name, version)
             found = set_alias(store.root, name, alias, shares, seen=if_match, new_space=new_space)
             typer.echo(f"{alias}: {written(found.shares)}  {found.tag}")
     typer.echo(_FOLLOW, err=True)

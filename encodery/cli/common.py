@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from bundle import Store
+    from bundle.signatures import TrustedKeys
 
 FAILED, MISTAKE, INTERRUPTED = 1, 2, 130
 
@@ -75,7 +76,7 @@ def training() -> Iterator[None]:
 
 
 def directory_of(models_dir: Path | None) -> Path:
-    """Find the directory where the server would look for models."""
+    """Find the directory where models are to be published."""
     from app.settings import SettingsError, settings_from
 
     try:
@@ -84,11 +85,34 @@ def directory_of(models_dir: Path | None) -> Path:
         fail(str(error), MISTAKE)
 
 
+def served_from(models_dir: Path | None) -> Path:
+    """Find the directory where the server would look for models: maybe those that came with the package."""
+    from app.settings import SettingsError, settings_from, with_shipped
+
+    try:
+        return models_dir or with_shipped(settings_from()).models_dir
+    except SettingsError as error:
+        fail(str(error), MISTAKE)
+
+
 def store_of(models_dir: Path | None) -> Store:
     """Open the published models, or fail with a sentence."""
     from bundle import Store
 
-    directory = directory_of(models_dir)
+    directory = served_from(models_dir)
     if not directory.is_dir():
         fail(f"there is no directory {directory}; set --models-dir or ENCODERY_MODELS_DIR", MISTAKE)
-    return Store(directory)
+    return Store(directory, trusted_keys())
+
+
+def trusted_keys() -> TrustedKeys | None:
+    """The keys of which one must have signed what is used; None where nobody demands it."""
+    from app.settings import SettingsError, settings_from
+    from bundle.signatures import read_trusted_keys
+
+    try:
+        path = settings_from().trusted_keys
+    except SettingsError as error:
+        fail(str(error), MISTAKE)
+    with bundle_mistakes():
+        return read_trusted_keys(path) if path else None

@@ -15,7 +15,7 @@ DEFAULT = "default"
 def config(as_json: AsJson = False) -> None:
     """Print every setting of the server with its value and its source; secrets as asterisks."""
     from app.proving import as_served
-    from app.settings import PREFIX, SettingsError, sourced_settings, unknown_variables
+    from app.settings import PREFIX, SettingsError, sourced_settings, unknown_variables, with_shipped
     from bundle import Store
 
     try:
@@ -25,9 +25,11 @@ def config(as_json: AsJson = False) -> None:
     for variable, nearest in unknown_variables(os.environ).items():
         hint = f"; did you mean {nearest}?" if nearest else ""
         typer.echo(f"encodery: {variable} is no setting{hint}", err=True)
-    settings = as_served(found.settings, Store(found.settings.models_dir).names())
+    given = with_shipped(found.settings)
+    sources = found.sources if given is found.settings else {**found.sources, "models_dir": "package"}
+    settings = as_served(given, Store(given.models_dir).names())
     rows = [
-        {"name": f"{PREFIX}{name.upper()}", "value": value, "source": found.sources.get(name, DEFAULT)}
+        {"name": f"{PREFIX}{name.upper()}", "value": value, "source": sources.get(name, DEFAULT)}
         for name, value in (settings.values() if as_json else settings.shown()).items()
     ]
     if as_json:

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from encodery.cli.common import FAILED, INTERRUPTED, MISTAKE, ModelsDir, Url, Version, directory_of, fail
+from encodery.cli.common import (
+    FAILED,
+    INTERRUPTED,
+    MISTAKE,
+    ModelsDir,
+    Url,
+    Version,
+    fail,
+    served_from,
+    trusted_keys,
+)
 
 if TYPE_CHECKING:
     from encodery.bulk.command import Summary
@@ -94,11 +104,12 @@ def encode(  # noqa: PLR0917  # typer calls it, by name
     from encodery.bulk.many import encoded
 
     options = Options(truncate.value, dimensions, now, prompt)
-    models = Path() if url else directory_of(models_dir)
+    models = Path() if url else served_from(models_dir)
+    trusted = None if url else trusted_keys()
 
     def encode_file(source: Path, out: Path) -> Summary:
         job = Job(source, out, model, version, models, url, column=column, keep=keep or (), options=options)
-        return run(replace(job, shard=Shard.parsed(shard)))
+        return run(replace(job, shard=Shard.parsed(shard), trusted=trusted))
 
     try:
         for at, summary in encoded(source, out, form and form.value, work, encode_file):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from encodery.cli.common import MISTAKE, Config, Data, ModelsDir, directory_of, fail, training
+from encodery.cli.common import MISTAKE, Config, Data, ModelsDir, fail, served_from, training
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +47,7 @@ def text(  # noqa: PLR0917  # typer calls it, by name
         from training.text.suite.command import Comparison, run
         from training.text.suite.results import report
 
-        place = Published(directory_of(models_dir), url)
+        place = Published(served_from(models_dir), url)
         comparison = Comparison(name, place, version, baseline or (), teacher, dimensions or ())
         results = out or Path("runs") / f"evaluate-{name}-{split}"
         typer.echo(report(run(comparison, data=data_directory(data), split=split, out=results)))
@@ -99,7 +99,7 @@ def image(  # noqa: PLR0917  # typer calls it, by name
         from training.image.suite.command import run
         from training.published import Published
 
-        place = Published(directory_of(models_dir), url)
+        place = Published(served_from(models_dir), url)
         results = out or Path("runs") / f"evaluate-{name}-{split}"
         found = run(name, place, data=data_directory(data), split=split, out=results, version=version)
         typer.echo(found)
@@ -127,7 +127,7 @@ def audio(  # noqa: PLR0917  # typer calls it, by name
         from training.data.files import data_directory
         from training.published import Published
 
-        place = Published(directory_of(models_dir), url)
+        place = Published(served_from(models_dir), url)
         results = out or Path("runs") / f"evaluate-{name}-{split}"
         found = evaluate(
             name, data_directory(data) / folder, place, version=version, split=split, group=group, out=results
@@ -142,7 +142,7 @@ def run(config: Config, data: Data = None, models_dir: ModelsDir = None, url: Ur
         from training.card import metrics_table
         from training.commands import evaluate
 
-        metrics = evaluate(config, data=data, models=directory_of(models_dir), url=url)
+        metrics = evaluate(config, data=data, models=served_from(models_dir), url=url)
         typer.echo("\n".join(metrics_table(metrics)))
 
 

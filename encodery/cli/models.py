@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -50,13 +51,26 @@ def verify(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME]...", help="Models to verify [default: all].")
     ] = None,
+    keys: Annotated[
+        Path | None,
+        typer.Option(
+            help="PEM file of public keys, of which one must have signed each [env: ENCODERY_TRUSTED_KEYS]."
+        ),
+    ] = None,
     models_dir: ModelsDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load every version as the server does: checksums, graph, golden vectors. Exit status 1 if one fails."""
+    """Load every version as the server does: checksums, graph, golden vectors. Exit status 1 if one fails.
+
+    Where keys say whose, signatures as well.
+    """
+    from bundle.signatures import read_trusted_keys
     from encodery.models import verified
 
     store = store_of(models_dir)
+    if keys is not None:
+        with bundle_mistakes():
+            store = replace(store, trusted=read_trusted_keys(keys))
     known = store.names()
     if not known or not set(names or []) <= set(known):
         fail(f"{store.root} holds: {', '.join(known) or 'no models'}", MISTAKE)
@@ -65,9 +79,29 @@ def verify(
         typer.echo(json.dumps(results, indent=1))
     else:
         for result in results:
-            typer.echo(f"{result['name']}/{result['version']}: {result['fault'] or 'sound'}")
+            signed = f", signed by {result['signed_by']}" if result["signed_by"] else ""
+            typer.echo(f"{result['name']}/{result['version']}: {result['fault'] or 'sound'}{signed}")
     if any(result["fault"] for result in results):
         raise typer.Exit(FAILED)
+
+
+def sign(
+    name: Name,
+    key: Annotated[
+        Path,
+        typer.Option(help="PEM file of the private key; `openssl genpkey -algorithm ed25519` makes one."),
+    ],
+    version: Version = None,
+    models_dir: ModelsDir = None,
+) -> None:
+    """Sign a published version, with those that were published with it; other signatures stay."""
+    from bundle.signatures import signer
+    from bundle.signing import sign_group
+
+    with data_mistakes():
+        pem = key.read_bytes()
+        by, made = signer(pem), sign_group(store_of(models_dir).root, name, version, pem)
+    typer.echo(f"signed by {by}: {', '.join(f'{one.name}/{one.version}' for one in made)}")
 
 
 def describe(  # noqa: PLR0917  # typer calls it, by name

@@ -22,9 +22,15 @@ def _fetch(settings: Settings) -> Sequence[Unmet]:
         return ()
     from app.setting_types import pulls
     from app.shared.unmet import Unmet
+    from bundle import BundleError
+    from bundle.signatures import read_trusted_keys
     from encodery.transfer import at_start
 
-    failed = at_start(pulls(settings.pull), settings.models_dir)
+    try:
+        trusted = read_trusted_keys(settings.trusted_keys) if settings.trusted_keys else None
+    except BundleError as error:
+        fail(f"ENCODERY_TRUSTED_KEYS cannot be used: {error}", FAILED)
+    failed = at_start(pulls(settings.pull), settings.models_dir, trusted)
     return [Unmet(setting="ENCODERY_PULL", reason=reason) for reason in failed]
 
 
@@ -43,12 +49,12 @@ def serve(
         fail("--socket stands in place of --host and --port; give one or the other", MISTAKE)
     gc.disable()  # until it serves: nearly all that is imported stays, and looking for the rest takes a tenth
     from app.process.launcher import serve as run
-    from app.settings import SettingsError, settings_from
+    from app.settings import SettingsError, settings_from, with_shipped
     from app.shared.listener import CannotServe
 
     try:
         settings = settings_from(host=host, listen_port=port, socket=socket, models_dir=models_dir)
-        if status := run(settings, _fetch):
+        if status := run(with_shipped(settings), _fetch):
             raise typer.Exit(status)
     except SettingsError as error:
         fail(str(error), MISTAKE)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from encodery.cli.common import ModelsDir, bundle_mistakes, directory_of
+from encodery.cli.common import ModelsDir, bundle_mistakes, directory_of, served_from, trusted_keys
 
 if TYPE_CHECKING:
     from bundle import Manifest
@@ -34,7 +34,9 @@ def pull(
     models = directory_of(models_dir)
     with bundle_mistakes():
         wanted = transfer.Wanted.parsed(name)
-        done = transfer.pull(transfer.place_of(place), wanted, models, use=use, progress=_shown)
+        done = transfer.pull(
+            transfer.place_of(place), wanted, models, use=use, progress=_shown, trusted=trusted_keys()
+        )
     _told(done, "current" if use else "fetched")
 
 
@@ -47,9 +49,11 @@ def push(
     """Send a published version elsewhere, with those that were published with it."""
     from encodery import transfer
 
-    models = directory_of(models_dir)
+    models = served_from(models_dir)
     with bundle_mistakes():
-        done = transfer.push(transfer.place_of(place), transfer.Wanted.parsed(name), models, use=use)
+        done = transfer.push(
+            transfer.place_of(place), transfer.Wanted.parsed(name), models, use=use, trusted=trusted_keys()
+        )
     _told(done, "current there" if use else "sent")
 
 

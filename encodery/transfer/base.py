@@ -10,6 +10,7 @@ from typing import Protocol
 from bundle import Manifest
 from bundle.aliases import ALIASES, CURRENT
 from bundle.directory import MANIFEST, Contents
+from bundle.signatures import SIGNATURES
 from encodery.transfer.errors import TransferError
 
 
@@ -25,6 +26,10 @@ class Place(Protocol):
 
     def manifest(self, name: str, version: str) -> bytes:
         """The content of manifest.json. Raises TransferError."""
+        ...
+
+    def signatures(self, name: str, version: str) -> bytes | None:
+        """The content of signatures.json; None where there is none. Raises TransferError."""
         ...
 
     def stream(self, manifest: Manifest, file: str, start: int) -> Iterator[bytes]:
@@ -75,6 +80,10 @@ class Tree(ABC):
             raise TransferError(f"{name} has no version {version}")
         return content
 
+    def signatures(self, name: str, version: str) -> bytes | None:
+        """See `Place`."""
+        return self.read(f"{name}/{version}/{SIGNATURES}")
+
     def stream(self, manifest: Manifest, file: str, start: int) -> Iterator[bytes]:
         """See `Place`."""
         return self.pieces(f"{manifest.name}/{manifest.version}/{file}", start)
@@ -83,11 +92,17 @@ class Tree(ABC):
         """See `Place`."""
         manifests = [contents.manifest for contents in group]
         for manifest, contents in zip(manifests, group, strict=True):
-            for file, content in {**contents.files, MANIFEST: manifest.to_bytes()}.items():
+            for file, content in sent_files(contents).items():
                 self.write(f"{manifest.name}/{manifest.version}/{file}", content)
         for manifest in manifests if use else ():
             pointer = {"version": manifest.version, "manifest_digest": manifest.digest}
             self.write(f"{manifest.name}/{CURRENT}", (json.dumps(pointer, indent=1) + "\n").encode())
+
+
+def sent_files(contents: Contents) -> dict[str, bytes]:
+    """Every file of a version by its name, with those that stand beside the manifest's own."""
+    signed = {} if contents.signatures is None else {SIGNATURES: contents.signatures}
+    return {**contents.files, **signed, MANIFEST: contents.manifest.to_bytes()}
 
 
 def _told(content: bytes, field: str, name: str) -> str:

@@ -15,8 +15,11 @@ from typing import TypeVar
 from bundle import Manifest
 from bundle.directory import GRAPH, MAX_FILE_BYTES, MAX_GRAPH_BYTES, parse_manifest
 from bundle.disk import publishing
+from bundle.errors import SignatureError
 from bundle.install import Foreign, absent, install
 from bundle.manifest import FileEntry
+from bundle.shipped import refuse_shipped
+from bundle.signatures import MAX_SIGNATURES_BYTES, SIGNATURES, TrustedKeys
 from bundle.store import check_name
 from encodery.transfer.base import Place
 from encodery.transfer.errors import Interrupted, TransferError
@@ -51,6 +54,7 @@ def pull(
     use: bool = True,
     progress: Progress = lambda manifest, file, done, size: None,
     wait: Wait = time.sleep,
+    trusted: TrustedKeys | None = None,
 ) -> list[Manifest]:
     """Fetch a version, and those that were published with it, into a directory of models.
 
@@ -61,15 +65,18 @@ def pull(
         use: makes them current when all are proven.
         progress: is told what came.
         wait: seconds between attempts.
+        trusted: keys of which one must have signed each of them; it is looked at before any file comes.
 
     Raises:
         BundleError: it is not there, is not what its manifest says, or does not pass the loader; what was
             there before is as it was, and what came of it is kept for the next attempt.
     """
+    refuse_shipped(models)
     version = check_name(_again(lambda: place.version(wanted.name, wanted.version), wait))
     group = [_manifest(place, wanted.name, version, wait)]
     group += [_manifest(place, peer.name, peer.version, wait) for peer in group[0][0].peers]
     manifests = [manifest for manifest, _ in group]
+    signatures = {one.name: _signatures(place, one, trusted, wait) for one in manifests}
     models.mkdir(parents=True, exist_ok=True)
     partial = models / PARTIAL
     partial.mkdir(exist_ok=True)
@@ -80,7 +87,10 @@ def pull(
 
         def foreign(manifest: Manifest, content: bytes) -> Foreign:
             return Foreign(
-                manifest, content, lambda name: (partial / manifest.files[name].sha256).read_bytes()
+                manifest,
+                content,
+                lambda name: (partial / manifest.files[name].sha256).read_bytes(),
+                signatures[manifest.name],
             )
 
         done = install(models, [foreign(*one) for one in group], use=use)
@@ -99,6 +109,19 @@ def _manifest(place: Place, name: str, version: str, wait: Wait) -> tuple[Manife
         if entry.size > (MAX_GRAPH_BYTES if file == GRAPH else MAX_FILE_BYTES):
             raise TransferError(f"{name}/{version}: {file} would be larger than a bundle's may be")
     return manifest, content
+
+
+def _signatures(place: Place, manifest: Manifest, trusted: TrustedKeys | None, wait: Wait) -> bytes | None:
+    """The signatures of a version as they are there. Raises SignatureError if none is by a trusted key."""
+    content = _again(lambda: place.signatures(manifest.name, manifest.version), wait)
+    if content is not None and len(content) > MAX_SIGNATURES_BYTES:
+        raise TransferError(f"{manifest.name}/{manifest.version}: its {SIGNATURES} is larger than one may be")
+    if trusted is not None:
+        try:
+            trusted.check(manifest.digest, content)
+        except SignatureError as error:
+            raise SignatureError(f"{manifest.name}/{manifest.version}: {error}") from None
+    return content
 
 
 def _fetch(

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bundle import Manifest, Store
+from bundle.signatures import TrustedKeys
 from encodery.transfer.base import Place
 from encodery.transfer.pull import Wanted
 
 
-def push(place: Place, wanted: Wanted, models: Path, *, use: bool = True) -> list[Manifest]:
+def push(
+    place: Place, wanted: Wanted, models: Path, *, use: bool = True, trusted: TrustedKeys | None = None
+) -> list[Manifest]:
     """Send a version, and those that were published with it.
 
     Args:
@@ -17,11 +20,12 @@ def push(place: Place, wanted: Wanted, models: Path, *, use: bool = True) -> lis
         wanted: what.
         models: the directory that has it.
         use: makes them current there.
+        trusted: keys of which one must have signed each of them.
 
     Raises:
         BundleError: it is not there or not as it was published, or the place refuses it.
     """
-    store = Store(models)
+    store = Store(models, trusted)
     version = wanted.version or store.current(wanted.name)
     if (
         version not in store.versions(wanted.name)

@@ -20,6 +20,8 @@ from urllib.parse import urlencode, urljoin, urlsplit
 from bundle import Manifest
 from bundle.aliases import CURRENT
 from bundle.directory import MANIFEST, Contents
+from bundle.signatures import SIGNATURES
+from encodery.transfer.base import sent_files
 from encodery.transfer.errors import TransferError
 from encodery.transfer.web import NOT_FOUND, OK, UNAUTHORIZED, Answer, ask, refused, stream
 
@@ -56,6 +58,11 @@ class Registry:
         """See `Place`."""
         return self._files(name, version)[1]
 
+    def signatures(self, name: str, version: str) -> bytes | None:
+        """See `Place`."""
+        digests = self._files(name, version)[0]
+        return self._small(name, version, SIGNATURES, digests[SIGNATURES]) if SIGNATURES in digests else None
+
     def stream(self, manifest: Manifest, file: str, start: int) -> Iterator[bytes]:
         """See `Place`."""
         layers = self._files(manifest.name, manifest.version)[0]
@@ -64,16 +71,16 @@ class Registry:
 
     def send(self, group: Sequence[Contents], *, use: bool) -> None:
         """See `Place`."""
-        images = [(one.manifest, self._sent(one.manifest, one.files)) for one in group]
+        images = [(one.manifest, self._sent(one)) for one in group]
         for manifest, image in images if use else ():
             self._tag(manifest.name, CURRENT, image)
 
-    def _sent(self, manifest: Manifest, files: Mapping[str, bytes]) -> bytes:
+    def _sent(self, contents: Contents) -> bytes:
         """Send a version; returns its image's manifest."""
-        name, files = manifest.name, {**files, MANIFEST: manifest.to_bytes()}
+        name = contents.manifest.name
         layers = [
             {**self._upload(name, content, FILE_TYPE), "annotations": {TITLE: file}}
-            for file, content in sorted(files.items())
+            for file, content in sorted(sent_files(contents).items())
         ]
         image = {
             "schemaVersion": 2,
@@ -83,7 +90,7 @@ class Registry:
             "layers": layers,
         }
         content = json.dumps(image, sort_keys=True).encode()
-        self._tag(name, manifest.version, content)
+        self._tag(name, contents.manifest.version, content)
         return content
 
     def _files(self, name: str, tag: str) -> tuple[dict[str, str], bytes]:
@@ -94,13 +101,16 @@ class Registry:
             digest = digests[MANIFEST]
         except (ValueError, KeyError, TypeError):
             raise TransferError(f"{name}:{tag} at {self._host} is no bundle of ours") from None
+        return digests, self._small(name, tag, MANIFEST, digest)
+
+    def _small(self, name: str, tag: str, file: str, digest: str) -> bytes:
         url = self._blob(name, digest)
         answer = self._ask(url)
         if answer.status != OK:
             raise refused(url, answer.status)
         if f"sha256:{hashlib.sha256(answer.body).hexdigest()}" != digest:
-            raise TransferError(f"{self._host} sent another manifest.json than {name}:{tag} names")
-        return digests, answer.body
+            raise TransferError(f"{self._host} sent another {file} than {name}:{tag} names")
+        return answer.body
 
     def _image(self, name: str, tag: str) -> bytes:
         url = self._at(name, f"manifests/{tag}")

@@ -54,7 +54,10 @@ class Directory(Tree):
 
     def send(self, group: Sequence[Contents], *, use: bool) -> None:
         """See `Place`."""
-        foreign = [Foreign(one.manifest, one.manifest.to_bytes(), one.files.__getitem__) for one in group]
+        foreign = [
+            Foreign(one.manifest, one.manifest.to_bytes(), one.files.__getitem__, one.signatures)
+            for one in group
+        ]
         install(self._root, foreign, use=use)
 
 

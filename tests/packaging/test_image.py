@@ -87,7 +87,9 @@ def test_image_installs_the_serving_lock_by_hash_and_nothing_else() -> None:
 
     assert len(installs) == 1
     assert "--require-hashes" in installs[0]
-    assert re.findall(r"\S+\.(?:lock|txt|in)\b", installs[0]) == ["/build/serve.lock"]
+    named = re.findall(r"\S+\.(?:lock|txt|in)\b", installs[0])
+    assert named == ["/build/signing.lock", "/build/serve.lock"]
+    assert ("ARG", "SIGNING=no") in stages()[0]  # so the first only where it is asked for
     assert "torch" not in "".join(rest for stage in stages() for _, rest in stage)
 
 

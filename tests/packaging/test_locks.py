@@ -19,7 +19,18 @@ from packaging.version import Version
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CLIENTS = ("clients", "clients-all", "clients-kserve", "clients-mlserver", "clients-apart")
-LOCKS = ("serve", "dev", "teacher", *CLIENTS, "browser", "stores", "locker", "torch-cpu", "torch-cuda")
+LOCKS = (
+    "serve",
+    "dev",
+    "teacher",
+    *CLIENTS,
+    "browser",
+    "stores",
+    "signing",
+    "locker",
+    "torch-cpu",
+    "torch-cuda",
+)
 INDEX_OF_PYTORCH = "https://download.pytorch.org/whl/cpu"
 GPU = ("nvidia-", "cuda-")
 SCHEMA = JsonStrictValidator(SchemaVersion.V1_6)  # of the bills of materials

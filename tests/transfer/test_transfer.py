@@ -16,11 +16,16 @@ from typing import Any
 import model_places as places
 import pytest
 import tiny
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from running import ROOT, server
 
 from bundle import BundleError, Store, publish, set_alias
+from bundle.errors import SignatureError
 from bundle.history import read_history
 from bundle.install import Foreign, install
+from bundle.signatures import TrustedKeys
+from bundle.signing import sign_group
 from encodery.transfer import TransferError, Wanted, place_of, pull, push
 from encodery.transfer.pull import ATTEMPTS, PARTIAL
 from encodery.transfer.registry import Registry
@@ -419,3 +424,55 @@ def test_a_disk_that_refuses_leaves_all_as_it_was(models: Path, here: Path) -> N
             install(here, group, disk=full)
         assert Store(here).names() == []
         assert list(here.rglob(".tmp-*")) == []
+
+
+def keys(seed: int) -> tuple[bytes, TrustedKeys]:
+    key = Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return private, TrustedKeys.from_pem(public)
+
+
+@pytest.mark.parametrize("place", ["directory", "registry"])
+def test_signatures_come_with_a_bundle_and_those_of_later_keys_too(
+    models: Path, here: Path, tmp_path: Path, registry: tuple[str, Any], place: str
+) -> None:
+    address = registry[0] if place == "registry" else str(tmp_path / "there")
+    (tmp_path / "there").mkdir()
+    (ours, trusted), (following, trusted_later) = keys(1), keys(2)
+    sign_group(models, "shop-user", "1", ours)
+    push(place_of(address), Wanted.parsed("shop-user"), models, trusted=trusted)
+    got(address, "shop-user", here, trusted=trusted)
+    assert all(same(models, here, name) for name in PAIR)
+
+    sign_group(models, "shop-user", "1", following)
+    push(place_of(address), Wanted.parsed("shop-user"), models)
+    got(address, "shop-user", here, trusted=trusted_later)
+    assert all(same(models, here, name) for name in PAIR)
+    Store(here, trusted).read("shop-item", "1")
+
+
+@pytest.mark.parametrize("signed", ["nobody", "another", "one of two"])
+def test_nothing_comes_of_a_bundle_that_nobody_trusted_signed(
+    models: Path, here: Path, web: tuple[str, Any], signed: str
+) -> None:
+    """It is told from the manifest and the signatures; no file is asked for."""
+    url, handler = web
+    if signed == "another":
+        sign_group(models, "shop-user", "1", keys(2)[0])
+    if signed == "one of two":
+        sign_group(models, "shop-user", "1", keys(1)[0])
+        (models / "shop-item/1/signatures.json").unlink()
+    with pytest.raises(SignatureError, match=r"^shop-(user|item)/1: it is (not signed|signed by ed25519:)"):
+        got(url, "shop-user", here, trusted=keys(1)[1])
+
+    assert not here.exists()
+    assert not any(path.endswith("model.onnx") for path, _ in handler.asked)
+    with pytest.raises(SignatureError):
+        push(place_of(str(models)), Wanted.parsed("shop-user"), models, trusted=keys(1)[1])
+
+
+def test_signatures_of_endless_length_are_refused(models: Path, here: Path, web: tuple[str, Any]) -> None:
+    (models / "text/1/signatures.json").write_bytes(b" " * 70_000)
+    with pytest.raises(TransferError, match=r"signatures\.json is larger"):
+        got(web[0], "text", here)
