@@ -5,6 +5,7 @@
     python3 dev.py bench --workers    one process beside several: bench/workers.py
     python3 dev.py bench --curves     sizes of batches, and parts of a request: bench/curves.py
     python3 dev.py bench --stall      how long large requests hold up the event loop: bench/stall.py
+    python3 dev.py bench --media      pictures and sounds: bench/media.py
     python3 dev.py bench --start      how soon the server answers after its start: bench/start.py
     python3 dev.py bench --replicas   replicas behind nginx, replaced and killed: bench/replicas.py
     python3 dev.py bench --cluster    rows on a cluster of Ray, a node killed: bench/cluster.py
@@ -33,6 +34,7 @@ from typing import Any
 from bench import (
     cluster,
     curves,
+    media,
     replicas,
     report,
     soak,
@@ -57,6 +59,7 @@ ALONE = {
     "--workers": workers.main,
     "--curves": curves.main,
     "--stall": stall.main,
+    "--media": media.main,
     "--start": start.main,
     "--versions": versions.main,
     "--switch": switch.main,

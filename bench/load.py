@@ -43,6 +43,7 @@ class Load:
         steps: other rates, each with its share of the counted time, one after another; none for `rate`.
         deadline_s: what is answered later than that after it was due is not counted as done; 0 for none.
         warm_s: not counted, before.
+        media_type: of the bodies.
     """
 
     host: str
@@ -56,6 +57,7 @@ class Load:
     headers: Sequence[str] = ()
     steps: Sequence[tuple[float, float]] = ()
     deadline_s: float = 0.0
+    media_type: str = "application/json"
 
     def to_json(self) -> bytes:
         """Serialize for the other process."""
@@ -73,7 +75,7 @@ class Load:
         lines = [
             f"POST {self.path} HTTP/1.1",
             f"Host: {self.host}:{self.port}",
-            "Content-Type: application/json",
+            f"Content-Type: {self.media_type}",
             f"Content-Length: {len(body)}",
             *self.headers,
         ]

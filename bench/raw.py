@@ -6,6 +6,7 @@ numbers of threads must be set before numpy is loaded. CPU time is that of the p
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import sys
@@ -23,8 +24,10 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from bundle import Encoder, Prepared, Store, Text
+from bundle.inputs import Input
 
 BUDGETS = (128, 256, 512)
+MEDIA_BATCHES = (1, 2, 4, 8)  # as many as there are callers at most
 T = TypeVar("T")
 SGEMM = (2048, 384, 1536)  # rows x inputs x outputs: a linear layer of MiniLM over 2048 tokens
 
@@ -78,6 +81,25 @@ def batches_of(prepared: Sequence[Prepared], budget: int, *, packed: bool) -> It
             batch = []
         batch.append(one)
     yield batch
+
+
+def media(model: str, models: Path, files: Sequence[str], workers: int, seconds: float) -> dict[str, Any]:
+    """Decode and encode files (base64) by hand: n callers, each with batches of its own, each size tried."""
+    encoder = Store(models).load(model)
+    inputs = encoder.read([base64.b64decode(one) for one in files])
+    rates = dict[str, Rate]()
+    for size in MEDIA_BATCHES:
+        batches = [inputs[start : start + size] for start in range(0, len(inputs), size)]
+        with ThreadPoolExecutor(workers) as pool:
+
+            def work(pool: ThreadPoolExecutor = pool, batches: list[list[Input]] = batches) -> float:
+                list(pool.map(lambda batch: encoder.run(encoder.prepare(batch)), batches))
+                return len(inputs)
+
+            work()
+            rates[f"batches of {size}"] = measured(work, seconds / len(MEDIA_BATCHES))
+    best = max(rates, key=lambda name: rates[name].per_cpu_s)
+    return {"policy": best, "per_s": rates[best].per_s, "per_cpu_s": rates[best].per_cpu_s}
 
 
 def lone(model: str, models: Path, texts: Sequence[str], seconds: float) -> dict[str, Any]:
@@ -156,6 +178,7 @@ def main() -> None:
     answers: dict[str, Callable[..., Any]] = {
         "forward": forward,
         "lone": lone,
+        "media": media,
         "tokenising": tokenising,
         "preparing": preparing,
         "sgemm": sgemm,
