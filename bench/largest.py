@@ -18,6 +18,7 @@ from bundle import Store
 ITEMS, CANDIDATES = 2048, 10_000  # of a request
 TEXT, EACH = 16_384, 488  # characters of the longest text, and of as many as there may be: 1,000,000 in all
 IDS = 120  # of a text, so that all are no more than may wait
+EXPLAINED = 500  # characters of a text that is explained: what no text encoder has to cut
 SCORE_BYTES = 15_500_000  # of vectors
 NUMBER_BYTES = 5.5  # of one in JSON, with two digits
 
@@ -119,10 +120,13 @@ def _of_candidates(words: str, catalogue: Sequence[str]) -> Requests:
     numbers = range(CANDIDATES)
     items = [{"id": str(number), "description": words[number : number + 40]} for number in numbers]
     [user] = texts.users(1, catalogue, history=512)
+    explained = {"query": f"dog {words}"[:EXPLAINED], "candidates": [f"cat {words}"[:EXPLAINED]] * 4}
     return {
         "10,000 texts to rank": score(
             query="dog", candidates=[f"{number} {words}"[:98] for number in numbers], truncate="end"
         ),
+        "five texts to explain": _post("/explain", explained),
+        "the same, as KServe V1 asks": _post("/v1/models/text:explain", {"instances": [explained]}),
         "10,000 items to rank": score(model="retail-user", query=user, candidates=items),
     }
 

@@ -172,6 +172,8 @@ def tensors(value: Any) -> dict[str, Any]:
 ROUTES: dict[str, Callable[[Any], dict[str, Any]]] = {  # what a body looks like, around the inputs
     "/encode": of("inputs"),
     "/score": lambda value: {"query": value, "candidates": value if isinstance(value, list) else [value]},
+    "/explain": lambda value: {"query": value, "candidates": value if isinstance(value, list) else [value]},
+    "/v1/models/text:explain": lambda value: {"instances": [{"query": value, "other": "hello"}]},
     "/adapt": of("vectors", space="sp_of_nobody"),
     "/": of("inputs"),
     "/embed": of("inputs"),

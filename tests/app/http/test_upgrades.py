@@ -37,6 +37,8 @@ BODIES: dict[str, Any] = {
     "/api/embeddings": {"model": "text", "prompt": "hello"},
     "/encode": {"inputs": "hello"},
     "/score": {"query": "hello", "candidates": ["cat"]},
+    "/explain": {"query": "hello", "other": "cat"},
+    "/v1/models/text:explain": {"instances": [{"query": "hello", "other": "cat"}]},
     "/adapt": {"vectors": [[0.5, 0.5]], "space": "sp_of_nobody"},  # 412: there is no adapter
     "/rerank": {"query": "hello", "texts": ["cat"]},
     "/v1/embed": {"texts": ["hello"]},

@@ -27,7 +27,6 @@ from training.text.encoders.legacy import legacy_form
 from training.text.encoders.pretrained import PretrainedEncoder
 from training.text.encoders.weights import load_weights, places_of
 from training.text.imported import imported
-from training.text.pretrained.directory import FAMILIES
 from training.text.rules import check
 from training.text.settings import TextRun
 from training.text.start import Start, read_start
@@ -115,8 +114,9 @@ def test_a_classic_encoder_has_its_vectors_in_torch(name: str, models: Path) -> 
 
 # To the weights of their norms 1 is added, and a graph keeps the sum.
 ADDED = ("gemma", "gemma2", "gemma3_text")
-# Tiny networks with rows for padding take unknown words for it, so packed ones cannot be imported.
-KEPT = [one for one, row in FAMILIES.items() if not (row.offset and row.packs) and one not in ADDED]
+# Of each mechanism one; an import takes seconds. Tiny networks with rows for padding (roberta) take
+# unknown words for it, so packed ones cannot be imported; deberta-v2 is refused as gemma is.
+KEPT = ("albert", "bert", "deberta", "distilbert", "electra", "llama", "modernbert", "mpnet", "mt5", "qwen3")
 
 
 @pytest.mark.parametrize("family", KEPT)
