@@ -115,6 +115,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "start": partial(bench_table, "start"),
     "tracing": partial(bench_table, "tracing"),
     "media": partial(bench_table, "media"),
+    "forward": partial(bench_table, "forward"),
+    "faithfulness": partial(bench_table, "faithfulness"),
     "faults": faults_table,
     "settings": settings_table,
     "models": models_table,

@@ -5,7 +5,7 @@
 
 Each row of activations has a step of its own, so neighbours in a batch have no say in it; onnxruntime's own
 dynamic quantisation (DynamicQuantizeLinear) takes one step for the whole batch. Each column of weights has a
-step of its own as well, of 64 and not of 127 levels: processors without VNNI add two products of uint8 and
+step of its own as well, of 63 and not of 127 levels: processors without VNNI add two products of uint8 and
 int8 in 16 bits, which larger weights would overflow without a word (onnxruntime's documentation of
 `reduce_range`). Embedding tables are kept in int8 with a step per row. Products of two activations
 (attention), norms and all else stay in float32.
@@ -51,11 +51,6 @@ def int8_graph(content: bytes) -> bytes:
     return bytes(model.SerializeToString(deterministic=True))
 
 
-def count_integer_layers(content: bytes) -> int:
-    """How many products of integers a graph has."""
-    return sum(node.op_type == "MatMulInteger" for node in onnx.load_from_string(content).graph.node)
-
-
 class _Rewriting:
     """One pass over a graph, in its order.
 
@@ -67,7 +62,7 @@ class _Rewriting:
         self._graph = graph
         self._constants = {one.name: one for one in graph.initializer}
         self._rows: dict[str, str] = {}  # activation -> what its integers and steps are called by
-        self._kept: dict[str, tuple[str, str]] = {}  # weights -> their integers and steps
+        self._kept: dict[tuple[str, int], tuple[str, str]] = {}  # weights, axis -> their integers and steps
         self.count = 0
 
     def replaced(self, node: NodeProto) -> Iterator[NodeProto]:
@@ -148,12 +143,12 @@ class _Rewriting:
 
     def _integers(self, name: str, levels: int, *, axis: int) -> tuple[str, str]:
         """Names of a matrix in int8 and of its steps, one for each index of the other axis."""
-        if name not in self._kept:
+        if (name, axis) not in self._kept:
             values = numpy_helper.to_array(self._constants[name])
             largest = np.abs(values).max(axis=axis, keepdims=axis == 1)
             steps = (np.maximum(largest, TINY) / levels).astype(np.float32)
             integers = np.rint(values / steps).astype(np.int8)
-            found = self._kept[name] = f"{name}_int8", f"{name}_steps"
+            found = self._kept[name, axis] = f"{name}_int8_{axis}", f"{name}_steps_{axis}"
             for value, called in zip((integers, steps), found, strict=True):
                 self._graph.initializer.append(numpy_helper.from_array(value, called))
-        return self._kept[name]
+        return self._kept[name, axis]

@@ -149,3 +149,23 @@ def test_layers_over_one_input_share_its_integers_and_float_weights_are_gone() -
     assert [node.op_type for node in made.node].count("QuantizeLinear") == 1
     assert [node.op_type for node in made.node].count("MatMulInteger") == 2
     assert {one.name for one in made.initializer} & {"a", "b"} == set()
+
+
+def test_a_matrix_that_is_a_table_and_a_layer_has_steps_of_both() -> None:
+    """Of rows where rows are looked up, of columns where it is multiplied by."""
+    table = np.random.default_rng(3).normal(size=(SMALLEST_TABLE, 64)).astype(np.float32)
+    table[5] *= 100
+    graph = _model(
+        [
+            helper.make_node("Gather", ["table", "i"], ["found"]),
+            helper.make_node("MatMul", ["x", "table"], ["product"]),
+            helper.make_node("Add", ["found", "product"], ["y"]),
+        ],
+        helper.make_tensor_value_info("i", TensorProto.INT64, ["n"]),
+        table=table,
+        x=np.zeros((1, SMALLEST_TABLE), np.float32),
+    )
+
+    found = run(int8_graph(graph), np.array([7]))
+
+    assert np.abs(found - table[7]).max() <= 0.51 * np.abs(table[7]).max() / 127

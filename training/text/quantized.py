@@ -67,6 +67,7 @@ def quantized(contents: Contents, to: str) -> tuple[Draft, str]:
         f"cosine to {manifest.name}/{manifest.version}: {near.mean():.4f}, "
         f"the least of {len(near)} {near.min():.4f}"
     )
+    provenance = _provenance(contents, nearness)
     draft = replace(
         first,
         name=to,
@@ -74,11 +75,10 @@ def quantized(contents: Contents, to: str) -> tuple[Draft, str]:
         graph=graph,
         golden=replace(golden, vectors=alone[: len(golden.inputs)], precision="int8").to_bytes(),
         parity=Parity(inputs=len(prepared), max_abs_diff=deviation(alone, before), batch_max_abs_diff=off),
-        trained=trained(_provenance(contents, nearness), {}),
+        trained=trained(provenance, {}),
         joins=Joined(name=manifest.name, version=manifest.version, space=manifest.space),
     )
-    example = golden.inputs[0]
-    return model_card(draft, _provenance(contents, nearness), example), nearness
+    return model_card(draft, provenance, golden.inputs[0]), nearness
 
 
 def _both(runner: Runner, prepared: list[Prepared]) -> tuple[Floats, Floats]:

@@ -86,8 +86,8 @@ def test_the_proof_is_by_cosine_to_what_was_recorded(encoder: Encoder, models: P
         far.check(encoder)
 
 
-def test_float32_is_not_excused_by_saying_int8_of_another_graph(models: Path) -> None:
-    """golden.json cannot name a tolerance of its own: only the precisions that there are."""
+def test_a_golden_file_cannot_name_a_tolerance_of_its_own(models: Path) -> None:
+    """Only one of the precisions that there are."""
     content = json.loads((models / TO / "1" / "golden.json").read_text())
 
     with pytest.raises(GoldenError, match="precision"):
